@@ -1,0 +1,3 @@
+"""polymodal: a Lightning + Hydra research template for multimodal models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,58 @@
+"""PairedBatch: what a data module hands to a model. Nothing here knows which modalities exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PAD = 0
+"""Token id of "nothing here": text tensors are padded with it, and encoders mask it out."""
+
+
+@dataclass
+class PairedBatch:
+    """B samples, each a tuple of modalities.
+
+    Attributes:
+        inputs: modality -> (B, ...) tensor; text is (B, T) token ids padded with `PAD`.
+        items: modality -> (B,) int64, which item of that modality this is. Equal number = the very same
+            picture or sentence, which a retrieval gallery then holds once.
+        group: (B,) int64. Equal group = a positive pair, in the loss and in retrieval.
+        id: (B,) int64, the number of the sample in its data set.
+        present: modality -> (B,) bool. A modality that is not a key is there in every sample.
+        labels: name -> (B,) int64 class indices, -1 where a sample has no class.
+    """
+
+    inputs: dict[str, Tensor]
+    items: dict[str, Tensor]
+    group: Tensor
+    id: Tensor
+    present: dict[str, Tensor] = field(default_factory=dict)
+    labels: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def mask(self, modalities: list[str]) -> Tensor:
+        """(B, m) bool: which of the named modalities each sample has."""
+        everywhere = torch.ones(len(self), dtype=torch.bool, device=self.id.device)
+        return torch.stack([self.present.get(name, everywhere) for name in modalities], dim=1)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> PairedBatch:
+        """The same batch on another device; dtypes stay (uint8 images travel as uint8)."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> PairedBatch:
+        """The same batch in page-locked memory, for a copy to the device that does not block."""
+        return self._map(lambda tensor: tensor.pin_memory())
+
+    def _map(self, function: Any) -> PairedBatch:
+        def apply(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: function(tensor) for key, tensor in value.items()}
+            return function(value)
+
+        return PairedBatch(**{f.name: apply(getattr(self, f.name)) for f in fields(self)})

@@ -1,0 +1,1 @@
+"""Callbacks that Lightning does not have: throughput, zero-shot, the report."""

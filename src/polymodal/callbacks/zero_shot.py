@@ -1,0 +1,108 @@
+"""Zero-shot classification: classes are sentences, the nearest one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassRecall
+
+from polymodal.batch import PairedBatch
+from polymodal.errors import ConfigError
+from polymodal.model import ModelOutput
+
+
+class ZeroShot(Callback):
+    """Judges the test split by class prompts alone (Radford et al. 2021, section 3.1).
+
+    The embeddings of a class's prompts are normalised, averaged and normalised again. Logs `test/zero_shot/accuracy`
+    and `test/zero_shot/recall` (mean over the classes that occur); the confusion matrix is kept in `confusion`.
+
+    Args:
+        label: key of `PairedBatch.labels`; samples with -1 do not count.
+        prompts: class name -> the phrases that stand for it.
+        templates: every phrase is put into each of these, at `{}`.
+        image: modality to be classified.
+        text: modality of the prompts.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        prompts: Mapping[str, Sequence[str]],
+        templates: Sequence[str] = ("{}",),
+        image: str = "image",
+        text: str = "text",
+    ) -> None:
+        self.label, self.prompts, self.templates = label, dict(prompts), list(templates)
+        self.image, self.text = image, text
+        self.class_names = list(prompts)
+        self.confusion: Tensor | None = None
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Embeds the classes.
+
+        Raises:
+            ConfigError: the classes of the data have no prompts, or the data or the model cannot do it.
+        """
+        names = trainer.datamodule.class_names.get(self.label)  # type: ignore[attr-defined]
+        modalities = pl_module.model.modalities
+        if names is None or not {self.image, self.text} <= set(modalities):
+            raise ConfigError(
+                f"callbacks.zero_shot needs labels {self.label!r} and the modalities {self.image!r} and {self.text!r}; "
+                f"this run has {modalities}. Leave it out with '~callbacks.zero_shot'."
+            )
+        if missing := set(names) - set(self.prompts):
+            raise ConfigError(f"callbacks.zero_shot.prompts has no phrase for: {', '.join(sorted(missing))}.")
+        self.class_names = names
+        self.classifier = self._classifier(trainer, pl_module)
+        count = len(names)
+        self.metrics = MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(count, average="micro"),
+                "recall": MulticlassRecall(count, average="macro"),
+                "confusion": MulticlassConfusionMatrix(count),
+            },
+            compute_groups=False,
+        ).to(pl_module.device)
+
+    @torch.no_grad()
+    def _classifier(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
+        """(classes, d), one normalised vector a class."""
+        vectors = []
+        for name in self.class_names:
+            sentences = [template.format(phrase) for phrase in self.prompts[name] for template in self.templates]
+            tokens = trainer.datamodule.tokenize(sentences).to(pl_module.device)  # type: ignore[attr-defined]
+            with trainer.precision_plugin.forward_context():
+                encoded = pl_module.model.encoders[self.text](tokens)
+            vectors.append(F.normalize(F.normalize(encoded.float(), dim=-1).mean(0), dim=0))
+        return torch.stack(vectors)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: PairedBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Scores the batch's embeddings against the classes."""
+        output: ModelOutput = outputs
+        row = pl_module.model.modalities.index(self.image)
+        target = batch.labels[self.label]
+        counted = output.mask[:, row] & (target >= 0)
+        if counted.any():
+            x = F.normalize(output.x[counted, row].float(), dim=-1)
+            self.metrics.update(x @ self.classifier.T, target[counted])
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs the figures and keeps the confusion matrix, rows = true class."""
+        figures = self.metrics.compute()
+        self.confusion = figures.pop("confusion").cpu()
+        pl_module.log_dict({f"test/zero_shot/{name}": value for name, value in figures.items()})

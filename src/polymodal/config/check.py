@@ -1,0 +1,101 @@
+"""Checks a composed config: names, types and ranges, before torch is imported and anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from polymodal.config.schema import Config
+from polymodal.config.signature import Signature, find_signature, nearest
+from polymodal.errors import ConfigError
+
+SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+SHOWN = 3
+"""Problems told at a time: a message should fit into one look."""
+
+
+def check_config(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain containers.
+
+    Raises:
+        ConfigError: names the keys that are missing, unknown, of a wrong type or out of range.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        keys = ", ".join(missing)
+        raise ConfigError(f"No value for {keys}. Give one on the command line: {missing[0]}=...")
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}") from error
+    assert isinstance(plain, dict)
+    problems = [*_root_problems(plain), *_node_problems(plain, "")]
+    if problems:
+        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
+        raise ConfigError("\n".join(problems[:SHOWN]) + more)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
+    try:
+        Config.model_validate(config)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            key = ".".join(str(part) for part in detail["loc"])
+            if detail["type"] == "extra_forbidden":
+                yield f"Unknown key {key!r}.{nearest(key, Config.model_fields)}"
+            elif detail["type"] == "missing":
+                yield f"No value for {key}. Give one on the command line: {key}=..."
+            else:
+                yield _wrong(key, detail["input"], detail["msg"])
+
+
+def _node_problems(node: Any, path: str) -> Iterator[str]:
+    """Problems of every `_target_` below a node."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield from _target_problems(node, path)
+        for key, child in node.items():
+            yield from _node_problems(child, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from _node_problems(child, f"{path}[{index}]")
+
+
+def _target_problems(node: dict[str, Any], path: str) -> Iterator[str]:
+    target = node["_target_"]
+    if not isinstance(target, str):
+        yield f"{path}._target_={target!r} is not a name such as package.module.Name."
+        return
+    try:
+        signature = find_signature(target)
+    except ConfigError as error:
+        yield f"{path}.{error}"
+        return
+    given = {key: value for key, value in node.items() if key not in SPECIAL}
+    for key, value in given.items():
+        yield from _argument_problems(f"{path}.{key}", key, value, signature, target)
+    if not node.get("_partial_") and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
+        yield f"{path} needs {', '.join(lacking)}: add {path}.{lacking[0]}=... ({target})"
+
+
+def _argument_problems(path: str, key: str, value: Any, signature: Signature, target: str) -> Iterator[str]:
+    if key not in signature.types:
+        if not signature.open:
+            yield f"Unknown key {path}: {target} takes no {key!r}.{nearest(key, signature.types)}"
+        return
+    expected = signature.types[key]
+    if expected is Any or isinstance(value, dict):  # a dict may be a node of its own: checked below it
+        return
+    try:
+        TypeAdapter(expected).validate_python(value)
+    except ValidationError as error:
+        yield _wrong(path, value, error.errors(include_url=False)[0]["msg"])
+
+
+def _wrong(path: str, value: Any, message: str) -> str:
+    return f"{path}={value}: {message[0].lower() + message[1:]}."

@@ -1,0 +1,35 @@
+"""`python src/train.py check=true`: every experiment with every debug mode, composed and checked."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from rich.progress import track
+
+from polymodal.config.check import check_config
+from polymodal.config.compose import compose_config
+from polymodal.config.explain import explain, groups
+from polymodal.errors import ConfigError, PolymodalError
+
+
+def check_all() -> None:
+    """Prints how many combinations were checked.
+
+    Raises:
+        ConfigError: with the first problem of each combination that has one.
+    """
+    options = groups()
+    combinations = list(product(options["experiment"], options["debug"]))
+    problems = []
+    for experiment, debug in track(combinations, description="Checking", transient=True):
+        try:
+            check_config(compose_config([f"experiment={experiment}", f"debug={debug}", "++run_dir=."]))
+        except PolymodalError as error:
+            problems.append(f"experiment={experiment} debug={debug}: {error}")
+        except (HydraException, OmegaConfBaseException) as error:
+            problems.append(f"experiment={experiment} debug={debug}: {explain(error)}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    print(f"{len(combinations)} combinations of experiment and debug are right.")

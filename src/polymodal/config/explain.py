@@ -1,0 +1,50 @@
+"""Hydra's errors in our words: which key, and what would have been right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from polymodal.config.signature import nearest
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+"""The groups lie beside src/, in the repository that was cloned."""
+
+
+def groups() -> dict[str, list[str]]:
+    """Config group -> its options, read from the folders."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(CONFIGS.rglob("*.yaml")):
+        if (group := file.parent.relative_to(CONFIGS).as_posix()) != ".":
+            found.setdefault(group, []).append(file.stem)
+    return found
+
+
+def is_group(key: str) -> bool:
+    """Whether `key=...` on the command line chooses an option of a group, not a value."""
+    return (CONFIGS / key.split("@")[0]).is_dir()
+
+
+def explain(error: BaseException) -> str:
+    """One short message for an error that Hydra raised while it composed."""
+    text = str(error)
+    cause = str(error.__cause__ or "")
+    if match := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
+        group, option = match.groups()
+        return f"{group}={option}: there is no such option.{_options(group, option)}"
+    if match := re.search(r"In '[^']+': Could not find '([\w/]+)'", text):
+        return f"There is no config {match.group(1)!r}."
+    if match := re.search(r"Could not (?:override|append to config|delete from config)[^']*'([\w/.@]+)'", text):
+        key = match.group(1)
+        return f"Unknown key {key!r}.{_nearest_key(key)}" + (f" ({cause.splitlines()[0]})" if cause else "")
+    if "mismatched input" in text or "no viable alternative" in text or "extraneous input" in text:
+        return f"{text.splitlines()[0]}\nQuote a value that holds = , [ ] {{ }} or blanks: 'key=\"a=b\"'"
+    return "\n".join(line for line in (*text.splitlines()[:2], *cause.splitlines()[:1]) if line.strip())
+
+
+def _options(group: str, option: str) -> str:
+    return nearest(option, groups().get(group, []))
+
+
+def _nearest_key(key: str) -> str:
+    return nearest(key, groups()) if "." not in key else ""

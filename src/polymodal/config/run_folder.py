@@ -1,0 +1,95 @@
+"""The folder of a run: claimed by one run alone, with all that is needed to repeat it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from polymodal.config.secrets import mask
+from polymodal.errors import ConfigError
+
+PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
+HEADER = """\
+# The whole config of one run. To repeat the run: python src/train.py repeat={folder}
+defaults:
+  - hydra: default
+  - _self_
+
+"""
+
+
+def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Writes config.yaml and environment.json into a folder that no run has used; gives the config for checkpoints.
+
+    Args:
+        folder: of the run; made where it does not exist.
+        config: as composed, with its references.
+        plain: the same, resolved.
+        overrides: what the command line changed.
+
+    Raises:
+        ConfigError: the folder belongs to another run, or cannot be written.
+    """
+    stored = mask(storable(OmegaConf.to_container(config, resolve=False), plain))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "config.yaml").open("x") as stream:  # "x": of two runs that start at once, one gets it
+            stream.write(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
+        (folder / "environment.json").write_text(json.dumps(mask(environment(overrides)), indent=2))
+    except FileExistsError:
+        raise ConfigError(f"The folder {folder} holds a run already. Choose another hydra.run.dir.") from None
+    except OSError as error:
+        raise ConfigError(f"The run folder {folder} cannot be written: {error}") from error
+    return stored
+
+
+def storable(raw: Any, resolved: Any) -> Any:
+    """Resolved values, but what belongs to the run or to the machine (its folder, its environment) stays a reference."""
+    if isinstance(raw, dict) and isinstance(resolved, dict):
+        return {key: storable(raw[key], resolved[key]) if key in raw else resolved[key] for key in resolved}
+    if isinstance(raw, list) and isinstance(resolved, list):
+        return [storable(r, v) for r, v in zip(raw, resolved, strict=True)]
+    own = isinstance(raw, str) and any(part in raw for part in ("${run_dir}", "${oc.env:", "${hydra:runtime.output"))
+    return raw if own else resolved
+
+
+def environment(overrides: Sequence[str]) -> dict[str, Any]:
+    """Versions, commit, command, and what the command changed."""
+    return {
+        "overrides": list(overrides),
+        "command": [Path(sys.executable).name, *sys.argv],
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted": _git("status", "--porcelain"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,54 @@
+"""The types of the settings that are no `_target_`: the root of the config and the ranges of the trainer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from polymodal.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+Node = dict[str, Any]
+
+
+class TrainerConfig(BaseModel):
+    """Ranges of Lightning's Trainer that its own signature does not state."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    max_epochs: PositiveInt | None = None
+    min_epochs: PositiveInt | None = None
+    max_steps: int = -1
+    accumulate_grad_batches: PositiveInt = 1
+    gradient_clip_val: NonNegativeFloat | None = None
+    num_nodes: PositiveInt = 1
+    log_every_n_steps: PositiveInt | None = None
+    check_val_every_n_epoch: PositiveInt | None = 1
+    val_check_interval: PositiveFloat | PositiveInt | None = None
+    num_sanity_val_steps: int | None = None
+
+
+class Config(BaseModel):
+    """The root. `encoder` is modality -> node; every other group is one node, `callbacks` and `logger` several."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    task: str
+    name: str
+    seed: NonNegativeInt
+    run_dir: str
+    dim: PositiveInt
+    test: bool
+    monitor: str
+    monitor_mode: Literal["min", "max"]
+    threads: PositiveInt | None
+    data: Node
+    encoder: dict[str, Node]
+    fusion: Node | None
+    head: Node | None
+    objective: Node
+    optimizer: Node
+    scheduler: Node | None
+    trainer: TrainerConfig
+    callbacks: dict[str, Node | None] | None
+    logger: dict[str, Node | None] | None

@@ -1,0 +1,192 @@
+"""What a `_target_` accepts, read from its source file: nothing is imported, so torch's seconds are not spent."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import collections.abc
+import importlib.util
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polymodal.types
+from polymodal.errors import ConfigError
+
+Definition = ast.ClassDef | ast.FunctionDef
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Parameters of a class or function.
+
+    Attributes:
+        types: name -> what the annotation means, `Any` where that cannot be told without importing.
+        required: names without a default.
+        open: whether any further keyword is taken.
+    """
+
+    types: dict[str, Any]
+    required: frozenset[str]
+    open: bool
+
+
+@cache
+def find_signature(target: str) -> Signature:
+    """The signature of `package.module.Name`.
+
+    Raises:
+        ConfigError: there is no such package, module or name; says the nearest one.
+    """
+    module, _, name = target.rpartition(".")
+    file, definition = _find(module, name, target)
+    return _signature(file, definition, target)
+
+
+def _find(module: str, name: str, target: str) -> tuple[Path, Definition]:
+    """The definition that `from module import name` leads to, through re-exports."""
+    file = _module_file(module, target)
+    statements = list(_statements(_parse(file).body))
+    for statement in reversed(statements):  # the last definition counts, as in Python
+        if isinstance(statement, Definition) and statement.name == name:
+            return file, statement
+        if isinstance(statement, ast.ImportFrom):
+            for alias in statement.names:
+                if (alias.asname or alias.name) == name:
+                    return _find(_absolute(statement, module, file), alias.name, target)
+    names = [statement.name for statement in statements if isinstance(statement, Definition)]
+    imported = [a.asname or a.name for s in statements if isinstance(s, ast.ImportFrom) for a in s.names]
+    raise ConfigError(f"_target_={target}: {module} has no {name}.{nearest(name, names + imported)}")
+
+
+def _module_file(module: str, target: str) -> Path:
+    first, *rest = module.split(".")
+    spec = importlib.util.find_spec(first) if first else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"_target_={target}: there is no package {first or target!r}. Write package.module.Name.")
+    folder = Path(spec.submodule_search_locations[0])
+    for index, part in enumerate(rest):
+        if (folder / part).is_dir():
+            folder = folder / part
+        elif (folder / f"{part}.py").is_file() and index == len(rest) - 1:
+            return folder / f"{part}.py"
+        else:
+            names = [f.stem for f in folder.iterdir() if f.suffix == ".py" or f.is_dir()]
+            where = ".".join([first, *rest[:index]])
+            raise ConfigError(f"_target_={target}: {where} has no module {part!r}.{nearest(part, names)}")
+    return folder / "__init__.py"
+
+
+@cache
+def _parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements of a module, those under `if` and `try` too."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.If | ast.Try):
+            yield from _statements(statement.body)
+            yield from _statements(statement.orelse)
+
+
+def _absolute(statement: ast.ImportFrom, module: str, file: Path) -> str:
+    if not statement.level:
+        return statement.module or ""
+    parts = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
+    parts = parts[: len(parts) - statement.level + 1]
+    return ".".join([*parts, *([statement.module] if statement.module else [])])
+
+
+def _signature(file: Path, definition: Definition, target: str) -> Signature:
+    if isinstance(definition, ast.FunctionDef):
+        return _of_arguments(definition.args, skip_first=False)
+    for member in reversed(definition.body):
+        if isinstance(member, ast.FunctionDef) and member.name == "__init__":
+            return _of_arguments(member.args, skip_first=True)
+    for base in definition.bases:  # no constructor of its own: the first base's
+        name = ast.unparse(base).split("[")[0]
+        module = ".".join([_package_of(file), file.stem] if file.name != "__init__.py" else [_package_of(file)])
+        try:
+            return _signature(*_find(module, name, target), target)
+        except ConfigError:
+            break
+    return Signature({}, frozenset(), open=True)
+
+
+def _package_of(file: Path) -> str:
+    parts: list[str] = []
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(parts)
+
+
+def _of_arguments(arguments: ast.arguments, skip_first: bool) -> Signature:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    without_default = len(positional) - len(arguments.defaults)
+    required = {argument.arg for argument in positional[:without_default]}
+    required |= {a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None}
+    named = [*positional[skip_first:], *arguments.kwonlyargs]
+    types = {argument.arg: _type(argument.annotation) for argument in named}
+    return Signature(types, frozenset(required & types.keys()), arguments.kwarg is not None)
+
+
+_NAMES: dict[str, Any] = {
+    **{name: getattr(builtins, name) for name in ("int", "float", "str", "bool", "list", "tuple", "dict", "set")},
+    **{name: getattr(typing, name) for name in ("Any", "Optional", "Union", "Literal", "List", "Tuple", "Dict")},
+    **{name: getattr(collections.abc, name) for name in ("Sequence", "Iterable", "Mapping")},
+    **{name: value for name, value in vars(polymodal.types).items() if typing.get_origin(value) is typing.Annotated},
+}
+_NOT_IN_YAML = {"Tensor", "timedelta", "ndarray"}
+"""Types of which a config file can hold no value: in a union, the others decide."""
+
+
+def _type(node: ast.expr | None) -> Any:
+    """What an annotation means, as far as names that need no import go."""
+    if node is None:
+        return Any
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            return _type(ast.parse(node.value, mode="eval").body)
+        return type(None) if node.value is None else Any
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _union([node.left, node.right])
+    if isinstance(node, ast.Subscript):
+        return _subscript(node)
+    return _NAMES.get(ast.unparse(node).rpartition(".")[2], Any)
+
+
+def _subscript(node: ast.Subscript) -> Any:
+    outer = _type(node.value)
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if outer is typing.Optional:
+        return _union([*inner, ast.Constant(None)])
+    if outer is typing.Union:
+        return _union(inner)
+    if outer is typing.Literal:
+        return typing.Literal[tuple(ast.literal_eval(element) for element in inner)]
+    if outer is Any:
+        return Any
+    elements = [... if ast.unparse(element) == "..." else _type(element) for element in inner]
+    return outer[tuple(elements)] if len(elements) > 1 else outer[elements[0]]
+
+
+def _union(nodes: list[ast.expr]) -> Any:
+    members = [_type(node) for node in nodes if ast.unparse(node).rpartition(".")[2] not in _NOT_IN_YAML]
+    return Any if Any in members or not members else typing.Union[tuple(members)]  # noqa: UP007  (built at run time)
+
+
+def nearest(name: str, names: typing.Iterable[str]) -> str:
+    """' Did you mean a or b?' with the closest of `names`, or else all of them if they are few, or nothing."""
+    names = sorted({n for n in names if not n.startswith("_")})
+    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return f" Did you mean {' or '.join(close)}?"
+    return f" There are: {', '.join(names)}." if 0 < len(names) <= 30 else ""

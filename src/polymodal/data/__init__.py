@@ -1,0 +1,1 @@
+"""Data sources: each a LightningDataModule that yields `PairedBatch`."""

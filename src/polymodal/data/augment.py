@@ -1,0 +1,26 @@
+"""Image augmentation of a whole batch on the device."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def shift_and_scale(images: Tensor, shift: float, scale: float) -> Tensor:
+    """Moves and zooms each image by its own random amount, bilinear, black outside.
+
+    Args:
+        images: (B, C, H, W) float.
+        shift: at most this share of the side, in each direction.
+        scale: at most this much smaller or larger: 0.1 is 0.9 to 1.1.
+    """
+    if shift == 0 and scale == 0:
+        return images
+    count = len(images)
+    theta = images.new_zeros(count, 2, 3)
+    zoom = 1 + scale * (2 * torch.rand(count, device=images.device) - 1)
+    theta[:, 0, 0] = theta[:, 1, 1] = zoom
+    theta[:, :, 2] = 2 * shift * (2 * torch.rand(count, 2, device=images.device) - 1)  # a grid is 2 wide
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False)

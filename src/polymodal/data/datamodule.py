@@ -1,0 +1,100 @@
+"""What every source of pairs shares: loaders, captions to tokens, uint8 to floats on the device."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from polymodal.batch import PairedBatch
+from polymodal.data.sampler import BatchSampler
+from polymodal.data.tokenizer import Tokenizer
+from polymodal.errors import ConfigError, DataError
+
+
+class BatchDataset(Protocol):
+    """A data set that is asked for whole batches: a list of indices -> one `PairedBatch`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: list[int]) -> PairedBatch: ...
+
+
+def _unchanged(batch: PairedBatch) -> PairedBatch:
+    return batch
+
+
+class PairedDataModule(LightningDataModule):
+    """Base of the data sources. A source fills `train_set`, `val_set` and `test_set` in `setup`.
+
+    Args:
+        batch_size: samples of a training step over all processes together, and of an evaluation step of each.
+        num_workers: processes that load; 0 loads in the training process.
+        seed: of the order of the training samples.
+    """
+
+    train_set: BatchDataset
+    val_set: BatchDataset
+    test_set: BatchDataset
+    tokenizer: Tokenizer | None = None
+    class_names: dict[str, list[str]]
+
+    def __init__(self, batch_size: int, num_workers: int, seed: int) -> None:
+        super().__init__()
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.class_names = {}
+
+    @abstractmethod
+    def describe(self, modality: str, item: int) -> Any:
+        """Something to show of an item: a sentence, or an (H, W) or (H, W, C) uint8 picture."""
+
+    def tokenize(self, captions: Sequence[str]) -> Tensor:
+        """(N,) captions -> (N, T) int64, as in the batches."""
+        if self.tokenizer is None:
+            raise ConfigError(f"{type(self).__name__} has no tokenizer: call setup first, or choose data with text.")
+        return torch.from_numpy(self.tokenizer(captions))
+
+    def train_dataloader(self) -> DataLoader[PairedBatch]:
+        """Shuffled batches; a new order each epoch."""
+        return self._loader("train", self.train_set, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[PairedBatch]:
+        """Every validation sample once, in order."""
+        return self._loader("val", self.val_set)
+
+    def test_dataloader(self) -> DataLoader[PairedBatch]:
+        """Every test sample once, in order."""
+        return self._loader("test", self.test_set)
+
+    def _loader(self, split: str, dataset: BatchDataset, shuffle: bool = False) -> DataLoader[PairedBatch]:
+        if len(dataset) == 0:
+            raise DataError(f"The {split} split of {type(self).__name__} is empty.")
+        rank = self.trainer.global_rank if self.trainer else 0
+        world_size = self.trainer.world_size if self.trainer else 1
+        if shuffle and world_size > self.batch_size:
+            raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {world_size} processes.")
+        sampler = BatchSampler(len(dataset), self.batch_size, shuffle, False, self.seed, rank, world_size)
+        return DataLoader(
+            dataset,  # type: ignore[arg-type]  # it is indexed by lists: one gather a batch
+            sampler=sampler,
+            batch_size=None,
+            collate_fn=_unchanged,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tokenizer as text, for the checkpoint."""
+        return {} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_json()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the tokenizer of a checkpoint, so that ids mean what they meant in training."""
+        if "tokenizer" in state_dict:
+            length = self.tokenizer.context_length if self.tokenizer else 64
+            self.tokenizer = Tokenizer.from_json(state_dict["tokenizer"], length)

@@ -1,0 +1,189 @@
+"""The bundled data: every named character of the DejaVu and STIX fonts, paired with its Unicode name."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polymodal.batch import PairedBatch
+from polymodal.data.augment import shift_and_scale
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.glyph_cache import GlyphTable, load_glyphs
+from polymodal.data.glyph_kinds import KIND_NAMES, kind_of
+from polymodal.data.tokenizer import Tokenizer
+from polymodal.errors import ConfigError
+from polymodal.types import Fraction, NonNegativeInt, PositiveInt, Probability
+
+
+class GlyphSet:
+    """Some of the pictures with their names: a batch is one gather.
+
+    Args:
+        table: all pictures.
+        rows: (N,) which pictures of the table are in this split; also their sample ids.
+        character: picture -> index of its character.
+        group: character -> group; characters that look the same share one.
+        kind: character -> class, or -1.
+        tokens: (characters, T) token ids of the names.
+    """
+
+    def __init__(
+        self,
+        table: GlyphTable,
+        rows: np.ndarray,
+        character: np.ndarray,
+        group: np.ndarray,
+        kind: np.ndarray,
+        tokens: Tensor,
+    ) -> None:
+        self.images, self.rows, self.tokens = table.images, rows, tokens
+        self.character, self.group, self.kind = (torch.from_numpy(a) for a in (character, group, kind))
+        self.lengths = (tokens != 0).sum(1)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, indices: list[int]) -> PairedBatch:
+        """A list of B indices -> a batch with uint8 images (B, 1, S, S) and names (B, longest of the batch)."""
+        rows = self.rows[indices]
+        images = torch.from_numpy(self.images[rows])[:, None]
+        id = torch.from_numpy(rows)
+        character = self.character[id]
+        tokens = self.tokens[character, : int(self.lengths[character].max())]
+        return PairedBatch(
+            inputs={"image": images, "text": tokens},
+            items={"image": id, "text": character},
+            group=self.group[character],
+            id=id,
+            labels={"kind": self.kind[character]},
+        )
+
+
+class Glyphs(PairedDataModule):
+    """Pictures of characters and their official names, split by CHARACTER: names of the test split were never seen.
+
+    Characters that look the same in every font that has both (Latin A, Greek Alpha) are of one group. The data are
+    rendered once from the fonts in matplotlib's package; nothing is downloaded.
+
+    Args:
+        cache_dir: where the rendered pictures are kept.
+        image_size: S, side of the pictures in pixels.
+        families: starts of font file names.
+        splits: shares of train, validation and test; a character falls by a fixed hash of its code point.
+        vocab_size: tokens at most; the tokenizer learns from the training names alone.
+        context_length: tokens a name at most.
+        shift: random shift in training, as a share of the side.
+        scale: random zoom in training.
+        batch_size: samples of a training step, over all processes.
+        num_workers: loading processes; none is needed, the data are in memory.
+        seed: of the order of the samples.
+        limit: keep only so many samples of each split, spread evenly over it: to debug, or to overfit.
+
+    Raises:
+        ConfigError: the shares do not add up to 1.
+        DataError: no font of a family exists, or the cache cannot be written.
+    """
+
+    def __init__(
+        self,
+        cache_dir: str,
+        image_size: PositiveInt = 32,
+        families: Sequence[str] = ("DejaVu", "STIX"),
+        splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
+        vocab_size: PositiveInt = 2000,
+        context_length: PositiveInt = 64,
+        shift: Fraction = 0.08,
+        scale: Probability = 0.1,
+        batch_size: PositiveInt = 512,
+        num_workers: NonNegativeInt = 0,
+        seed: NonNegativeInt = 0,
+        limit: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        self.limit = limit
+        if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
+            raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
+        self.cache_dir, self.image_size, self.families, self.splits = Path(cache_dir), image_size, families, splits
+        self.vocab_size, self.context_length = vocab_size, context_length
+        self.shift, self.scale = shift, scale
+        self.class_names = {"kind": KIND_NAMES}
+
+    def prepare_data(self) -> None:
+        """Renders the pictures where they are not cached yet; once on each machine."""
+        load_glyphs(self.cache_dir, self.families, self.image_size)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Splits, groups, labels and tokens; the same on every process."""
+        if hasattr(self, "test_set"):
+            return
+        table = load_glyphs(self.cache_dir, self.families, self.image_size)
+        characters, character = np.unique(table.codepoints, return_inverse=True)
+        self.names = [unicodedata.name(chr(code)).lower() for code in characters]
+        place = np.array([_unit_hash(code) for code in characters.tolist()])
+        split = np.digitize(place, np.cumsum(self.splits)[:2])  # 0 train, 1 val, 2 test
+        if self.tokenizer is None:
+            training_names = [name for name, part in zip(self.names, split, strict=True) if part == 0]
+            self.tokenizer = Tokenizer.train(training_names, self.vocab_size, self.context_length)
+        kind = np.array([kind_of(chr(code)) for code in characters.tolist()])
+        columns = (character, look_alikes(table, character), kind, self.tokenize(self.names))
+        self.train_set, self.val_set, self.test_set = (
+            GlyphSet(table, self._limited(np.flatnonzero(split[character] == part)), *columns) for part in range(3)
+        )
+        self.images = table.images
+
+    def _limited(self, rows: np.ndarray) -> np.ndarray:
+        count = len(rows) if self.limit is None else min(self.limit, len(rows))
+        return rows[np.linspace(0, len(rows) - 1, count).astype(int)]
+
+    def describe(self, modality: str, item: int) -> Any:
+        """The (S, S) picture with black ink on white, or the name."""
+        return 255 - self.images[item] if modality == "image" else self.names[item]
+
+    def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
+        """uint8 -> normalised floats, on the device; in training also shifted and scaled."""
+        images = batch.inputs["image"].float().div_(255)
+        if self.trainer is not None and self.trainer.training:
+            images = shift_and_scale(images, self.shift, self.scale)
+        batch.inputs["image"] = (images - INK_MEAN) / INK_STD
+        return batch
+
+
+INK_MEAN, INK_STD = 0.15, 0.31
+"""Mean and standard deviation of the pictures, measured over the training split at 32 pixels."""
+
+
+def _unit_hash(code: int) -> float:
+    """A code point's fixed place in [0, 1)."""
+    digest = hashlib.blake2b(code.to_bytes(4, "big"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def look_alikes(table: GlyphTable, character: np.ndarray) -> np.ndarray:
+    """(C,) int64 group of each character: two are of one group if no font that has both draws them differently."""
+    pictures: dict[int, dict[int, bytes]] = {}
+    same: dict[tuple[int, bytes], list[int]] = {}
+    for index, font, image in zip(character.tolist(), table.fonts.tolist(), np.asarray(table.images), strict=True):
+        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+        pictures.setdefault(index, {})[font] = key
+        same.setdefault((font, key), []).append(index)
+    parent = list(range(len(pictures)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            index = parent[index]
+        return index
+
+    for candidates in same.values():
+        for position, a in enumerate(candidates):
+            for b in candidates[:position]:
+                shared = pictures[a].keys() & pictures[b].keys()
+                if all(pictures[a][font] == pictures[b][font] for font in shared):
+                    parent[root(a)] = root(b)
+    return np.array([root(index) for index in range(len(parent))])

@@ -1,0 +1,61 @@
+"""Which samples make up each batch: a pure function of seed, epoch, rank and number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import Sampler
+
+
+class BatchSampler(Sampler[list[int]]):
+    """Index lists of the batches of one process.
+
+    In training (`shuffle`) the batch size is global: each batch is a slice of one permutation of the epoch, and
+    each process takes its part of every slice, so that W processes see together what one process would see.
+    In evaluation each process takes every W-th sample; none is repeated or left out.
+
+    Args:
+        size: number of samples.
+        batch_size: samples a batch: of all processes together in training, of each in evaluation.
+        shuffle: a new permutation each epoch.
+        drop_last: leave out the last batch of an epoch where it is not full.
+        seed: of the permutations.
+        rank: number of this process, of `world_size`.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.size, self.batch_size, self.shuffle, self.drop_last = size, batch_size, shuffle, drop_last
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning says here which epoch begins."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        if self.shuffle:
+            full, rest = divmod(self.size, self.batch_size)
+            # a last batch with fewer samples than processes would leave one of them without a step
+            return full + int(not self.drop_last and rest >= self.world_size)
+        own = len(range(self.rank, self.size, self.world_size))
+        return -(-own // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if not self.shuffle:
+            own = torch.arange(self.rank, self.size, self.world_size)
+            yield from (part.tolist() for part in own.split(self.batch_size))
+            return
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.size, generator=generator)
+        for batch in order.split(self.batch_size)[: len(self)]:
+            yield batch.tensor_split(self.world_size)[self.rank].tolist()

@@ -1,0 +1,1 @@
+"""Encoders: one modality, (B, ...) -> (B, d). One file an encoder, one folder a modality."""

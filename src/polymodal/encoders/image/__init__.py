@@ -1,0 +1,1 @@
+"""Image encoders: (B, C, H, W) float, normalised -> (B, d)."""

@@ -1,0 +1,54 @@
+"""Vision transformers of timm."""
+
+from __future__ import annotations
+
+import timm
+from torch import Tensor, nn
+
+from polymodal.types import PositiveInt, Probability
+
+
+class ViT(nn.Module):
+    """A plain vision transformer (Dosovitskiy et al. 2021), built by timm to the size asked for.
+
+    Args:
+        dim: d, the width of the output.
+        in_channels: C.
+        image_size: H = W, a multiple of `patch_size`.
+        patch_size: side of a patch.
+        width: of the blocks, a multiple of `heads`.
+        layers: number of blocks.
+        heads: attention heads a block.
+        dropout: rate on the residual branches.
+    """
+
+    def __init__(
+        self,
+        dim: PositiveInt,
+        in_channels: PositiveInt = 1,
+        image_size: PositiveInt = 32,
+        patch_size: PositiveInt = 4,
+        width: PositiveInt = 128,
+        layers: PositiveInt = 4,
+        heads: PositiveInt = 4,
+        dropout: Probability = 0.0,
+    ) -> None:
+        super().__init__()
+        if image_size % patch_size:
+            raise ValueError(f"image_size={image_size} is not a multiple of patch_size={patch_size}")
+        if width % heads:
+            raise ValueError(f"width={width} is not a multiple of heads={heads}")
+        self.vit = timm.models.VisionTransformer(
+            img_size=image_size,
+            patch_size=patch_size,
+            in_chans=in_channels,
+            embed_dim=width,
+            depth=layers,
+            num_heads=heads,
+            proj_drop_rate=dropout,
+            num_classes=dim,
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, d)."""
+        return self.vit(images)

@@ -1,0 +1,1 @@
+"""Text encoders: (B, T) int64 token ids padded with `PAD` -> (B, d)."""

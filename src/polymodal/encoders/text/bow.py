@@ -1,0 +1,28 @@
+"""A bag of words."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from polymodal.batch import PAD
+from polymodal.types import PositiveInt
+
+
+class BagOfWords(nn.Module):
+    """The mean of the token embeddings, whatever their order, through one linear map.
+
+    Args:
+        dim: d, the width of the output.
+        vocab_size: number of token ids; `PAD` does not count.
+        width: of the embeddings.
+    """
+
+    def __init__(self, dim: PositiveInt, vocab_size: PositiveInt, width: PositiveInt = 256) -> None:
+        super().__init__()
+        self.tokens = nn.EmbeddingBag(vocab_size, width, mode="mean", padding_idx=PAD)
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        self.projection = nn.Linear(width, dim)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) -> (B, d)."""
+        return self.projection(self.tokens(ids))

@@ -1,0 +1,13 @@
+"""Errors that a person reads: what was given, what is allowed, what to type."""
+
+
+class PolymodalError(Exception):
+    """An error whose message is meant for the user; the command line shows it without a stack trace."""
+
+
+class ConfigError(PolymodalError):
+    """The configuration cannot work: an unknown name, a wrong type, two choices that exclude each other."""
+
+
+class DataError(PolymodalError):
+    """The data cannot be used: a file is missing or damaged, a split is empty, a caption has no text."""

@@ -1,0 +1,1 @@
+"""Fusions: X (B, m, d) and its presence mask (B, m) -> one vector a sample. One file a fusion."""

@@ -1,0 +1,1 @@
+"""Heads: the fused vector (B, d) -> Y (B, p)."""

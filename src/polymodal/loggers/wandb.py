@@ -1,0 +1,42 @@
+"""Weights & Biases, with or without an account."""
+
+from __future__ import annotations
+
+import logging
+import os
+from netrc import NetrcParseError, netrc
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from lightning.pytorch.loggers import WandbLogger
+
+log = logging.getLogger(__name__)
+
+
+def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None = None, **options: Any) -> WandbLogger:
+    """Lightning's WandbLogger; without an API key it records offline and says so.
+
+    Args:
+        save_dir: the run's folder.
+        project: name of the project.
+        offline: True or False to decide it; None looks for a key.
+        options: passed on to `WandbLogger` and `wandb.init`.
+    """
+    if offline is None:
+        offline = os.environ.get("WANDB_MODE") == "offline" or not _has_key()
+        if offline:
+            log.warning("wandb: no API key, so this run is recorded offline; send it later with: wandb sync <folder>")
+    Path(save_dir).mkdir(parents=True, exist_ok=True)
+    return WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
+
+
+def _has_key() -> bool:
+    """Whether wandb would log in without asking: a key in the environment or in ~/.netrc."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc().authenticators(host) is not None
+    except (OSError, NetrcParseError):
+        return False

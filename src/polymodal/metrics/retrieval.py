@@ -1,0 +1,116 @@
+"""Cross-modal retrieval as a torchmetrics class: recall@K, median and mean rank, in every direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from polymodal.metrics.ranking import positive_ranks
+
+Table = dict[str, Tensor]
+"""N evaluated samples, sorted by id, each once: id (N,), group (N,), items (N, m), mask (N, m), x (N, m, d)."""
+
+
+class EmbeddingTable(Metric):
+    """Collects the embeddings of an evaluation, over all batches and processes; memory grows with N.
+
+    `compute` gives a `Table`. A sample that two processes saw (a sampler's padding) is in it once.
+    """
+
+    full_state_update = False
+    x: list[Tensor]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in ("x", "items", "mask", "group", "id"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, x: Tensor, items: Tensor, mask: Tensor, group: Tensor, id: Tensor) -> None:
+        """Adds B samples: x (B, m, d), items (B, m), mask (B, m) bool, group (B,), id (B,).
+
+        Raises:
+            ValueError: an embedding of a present modality is NaN or infinite.
+        """
+        if not x[mask].isfinite().all():
+            bad = id[(~x.isfinite().all(-1) & mask).any(-1)]
+            raise ValueError(f"NaN or infinite embeddings in {len(bad)} samples, the first with id {int(bad[0])}.")
+        for name, value in {"x": x.float(), "items": items, "mask": mask, "group": group, "id": id}.items():
+            getattr(self, name).append(value)
+
+    def compute(self) -> Table:
+        """All samples seen so far, sorted by id.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if len(self.id) == 0:
+            raise ValueError("No sample was evaluated: the split is empty.")
+        columns = {name: dim_zero_cat(getattr(self, name)) for name in ("id", "group", "items", "mask", "x")}
+        order = columns["id"].argsort(stable=True)
+        ids = columns["id"][order]
+        order = order[torch.cat([ids.new_ones(1, dtype=torch.bool), ids[1:] != ids[:-1]])]
+        return {name: column[order] for name, column in columns.items()}
+
+
+def distinct_items(table: Table, modality: int) -> tuple[Tensor, Tensor]:
+    """((G, d) embeddings, (G,) groups) of the items of one modality, each item once."""
+    rows = table["mask"][:, modality].nonzero().squeeze(1)
+    items = table["items"][rows, modality]
+    order = items.argsort(stable=True)
+    is_first = torch.ones_like(items, dtype=torch.bool)
+    is_first[1:] = items[order][1:] != items[order][:-1]
+    rows = rows[order[is_first]]
+    return table["x"][rows, modality], table["group"][rows]
+
+
+def retrieval_figures(table: Table, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)) -> dict[str, Tensor]:
+    """`image_to_text/recall@1` and so on, for every ordered pair of modalities.
+
+    Queries are the distinct items of the first modality, the gallery those of the second; equal group = right.
+    """
+    return {
+        f"{source}_to_{target}/{name}": value
+        for source, target in permutations(modalities, 2)
+        for name, value in _figures(table, modalities.index(source), modalities.index(target), ks)
+    }
+
+
+def _figures(table: Table, source: int, target: int, ks: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
+    queries, query_group = distinct_items(table, source)
+    gallery, gallery_group = distinct_items(table, target)
+    ranks = positive_ranks(queries, gallery, query_group, gallery_group).float()
+    if len(ranks) == 0:
+        return  # no pair of these two modalities: there is nothing to say
+    for k in ks:
+        yield f"recall@{k}", (ranks <= k).float().mean()
+    yield "median_rank", ranks.median()
+    yield "mean_rank", ranks.mean()
+
+
+class Retrieval(EmbeddingTable):
+    """Recall@K, median and mean rank between all modalities.
+
+    Several positives a query count (equal group), queries and gallery may differ in size, the N x N matrix is never
+    held, NaN is an error. Embeddings are compared by cosine.
+
+    Args:
+        modalities: their names, in the order of x's rows.
+        ks: the K of recall@K.
+    """
+
+    def __init__(self, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.modalities = list(modalities)
+        self.ks = tuple(ks)
+
+    def compute(self) -> dict[str, Tensor]:  # type: ignore[override]
+        """`<source>_to_<target>/recall@K`, `.../median_rank` and `.../mean_rank`."""
+        table = super().compute()
+        table["x"] = torch.nn.functional.normalize(table["x"], dim=-1)
+        return retrieval_figures(table, self.modalities, self.ks)

@@ -1,0 +1,125 @@
+"""MultimodalModule: the model, its objective and its optimizer as a LightningModule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from polymodal.batch import PairedBatch
+from polymodal.errors import ConfigError, PolymodalError
+from polymodal.model import ModelOutput, MultimodalModel
+from polymodal.objectives.base import Objective
+
+
+class MultimodalModule(LightningModule):
+    """Trains and judges a multimodal model. It knows neither the modalities nor the data.
+
+    Args:
+        model: batch -> X and, with a fusion, Y.
+        objective: the loss and its metrics.
+        optimizer: parameter groups -> optimizer.
+        scheduler: (optimizer, total_steps=) -> schedule, counted in optimizer steps; None for a constant rate.
+        config: the resolved config as plain containers, which every checkpoint carries.
+        shown: the validation figure that the progress bar shows.
+    """
+
+    def __init__(
+        self,
+        model: MultimodalModel,
+        objective: Objective,
+        optimizer: Callable[[Iterable[dict[str, Any]]], Optimizer],
+        scheduler: Callable[..., LRScheduler] | None = None,
+        config: dict[str, Any] | None = None,
+        shown: str = "val/loss",
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.config = config or {}
+        self.shown = shown
+
+    def training_step(self, batch: PairedBatch, batch_idx: int) -> Tensor:
+        """Encode, fuse, loss, log."""
+        output = self.model(batch)
+        loss = self.objective(output, batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: PairedBatch, batch_idx: int) -> None:
+        """Stops a run whose loss is lost; looked at only when it is logged, since the look waits for the device.
+
+        Raises:
+            PolymodalError: the loss is NaN or infinite.
+        """
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            loss = outputs["loss"]
+            if not torch.isfinite(loss):
+                raise PolymodalError(
+                    f"The training loss is {float(loss)} at step {self.global_step} (epoch {self.current_epoch}); the "
+                    "last checkpoint is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
+                    "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
+                )
+
+    def validation_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
+        """Adds a batch to the figures; callbacks get the output."""
+        return self._evaluate(batch)
+
+    def test_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
+        """Adds a batch to the figures; callbacks get the output."""
+        return self._evaluate(batch)
+
+    def _evaluate(self, batch: PairedBatch) -> ModelOutput:
+        output = self.model(batch)
+        self.objective.update(output, batch)
+        return output
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs `val/...`."""
+        self._log_figures("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs `test/...`."""
+        self._log_figures("test")
+
+    def _log_figures(self, split: str) -> None:
+        for name, value in self.objective.compute().items():
+            key = f"{split}/{name}"
+            self.log(key, value, prog_bar=key == self.shown)
+        self.objective.reset()
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """One step, after which the objective's parameters are back in their range."""
+        super().optimizer_step(*args, **kwargs)
+        self.objective.clamp()
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer over two groups (with and without weight decay), the schedule by step."""
+        optimizer = self.make_optimizer(parameter_groups(self))
+        if self.make_scheduler is None:
+            return optimizer
+        total_steps = self.trainer.estimated_stepping_batches
+        if total_steps == float("inf"):
+            raise ConfigError("A schedule needs an end: set trainer.max_epochs or trainer.max_steps, or scheduler=none.")
+        schedule = self.make_scheduler(optimizer, total_steps=int(total_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Puts the config into the checkpoint, as plain data."""
+        checkpoint["config"] = self.config
+
+
+def parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
+    """Trainable parameters in two groups: vectors and scalars (norms, biases, scales) are not decayed."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trainable if parameter.ndim > 1]},
+        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]

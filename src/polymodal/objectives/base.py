@@ -1,0 +1,39 @@
+"""What a module asks of an objective."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from polymodal.batch import PairedBatch
+from polymodal.model import ModelOutput
+
+
+class Objective(nn.Module, ABC):
+    """A loss and the metrics that judge it. Parameters of the loss (a temperature) live here."""
+
+    needs_fusion = False
+    """Whether the loss reads Y."""
+
+    couples_batch = False
+    """Whether a sample's loss depends on the other samples of its batch."""
+
+    @abstractmethod
+    def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
+        """The training loss, a scalar whose gradient, averaged over processes, is that of the global batch."""
+
+    @abstractmethod
+    def update(self, output: ModelOutput, batch: PairedBatch) -> None:
+        """Adds a batch to the evaluation that is under way."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, Tensor]:
+        """The figures of the evaluation, `loss` among them, the same on all processes."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forgets the evaluation."""
+
+    def clamp(self) -> None:  # noqa: B027  (most objectives have nothing to clamp)
+        """Called after each optimizer step: puts parameters back into their range."""

@@ -1,0 +1,1 @@
+"""The pictures of a run: curves, retrieval galleries, confusion matrix, embedding map."""

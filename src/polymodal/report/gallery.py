@@ -1,0 +1,75 @@
+"""What the model finds: queries with their nearest items in another modality."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from polymodal.metrics.retrieval import Table
+from polymodal.report.style import picture
+
+RIGHT, WRONG = "#3ca951", "#ff725c"
+
+
+def draw_gallery(
+    file: Path,
+    table: Table,
+    modalities: Sequence[str],
+    source: int,
+    target: int,
+    describe: Callable[[str, int], Any],
+    queries: int,
+    top: int = 5,
+) -> None:
+    """Rows of a query, what is right, and the `top` nearest items with their cosine; green = equal group.
+
+    Args:
+        file: PNG to write.
+        table: embeddings of a split.
+        modalities: names of the rows of X.
+        source: row of X that asks.
+        target: row of X that is searched.
+        describe: (modality, item) -> a sentence or a picture.
+        queries: how many, spread evenly over the split.
+        top: how many answers.
+    """
+    asking, searched = (_first_rows(table, modality) for modality in (source, target))
+    asking = asking[torch.linspace(0, len(asking) - 1, min(queries, len(asking))).long()]
+    scores = table["x"][asking, source] @ table["x"][searched, target].T
+    values, order = scores.topk(min(top, len(searched)))
+    size = (2.1 * (top + 2), 1.5 * len(asking))
+    with picture(file, size=size, nrows=len(asking), ncols=top + 2, squeeze=False) as axes:
+        for line, row in zip(axes, asking.tolist(), strict=True):
+            group = table["group"][row]
+            _show(line[0], describe(modalities[source], int(table["items"][row, source])), "query")
+            _show(line[1], describe(modalities[target], int(table["items"][row, target])), "true", RIGHT)
+            index = int((asking == row).nonzero()[0])
+            for axis, value, found in zip(line[2:], values[index], searched[order[index]], strict=False):
+                colour = RIGHT if table["group"][found] == group else WRONG
+                _show(axis, describe(modalities[target], int(table["items"][found, target])), f"{value:.2f}", colour)
+            for axis in line[2 + len(order[index]) :]:
+                axis.axis("off")
+
+
+def _first_rows(table: Table, modality: int) -> torch.Tensor:
+    """One row of the table for each item of a modality."""
+    rows = table["mask"][:, modality].nonzero().squeeze(1)
+    _, first = np.unique(table["items"][rows, modality].cpu().numpy(), return_index=True)
+    return rows[torch.from_numpy(np.sort(first)).to(rows.device)]
+
+
+def _show(axis: Any, content: Any, title: str, colour: str = "#333333") -> None:
+    axis.set_title(title, color=colour, fontsize=9)
+    axis.set(xticks=[], yticks=[])
+    for spine in axis.spines.values():
+        spine.set(visible=True, color=colour, linewidth=1.5)
+    if isinstance(content, str):
+        text = textwrap.fill(content, 18)
+        axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=7.5, transform=axis.transAxes)
+    else:
+        axis.imshow(content, cmap="gray", vmin=0, vmax=255)

@@ -1,0 +1,35 @@
+"""How all pictures look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # no screen is needed
+import matplotlib.pyplot as plt
+
+COLOURS = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0"]
+
+
+@contextmanager
+def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[Any]:
+    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`."""
+    style = {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.titleweight": "bold",
+    }
+    with plt.rc_context(style):
+        figure, axes = plt.subplots(figsize=size, layout="constrained", **grid)
+        try:
+            yield axes
+            figure.savefig(file, dpi=130)
+        finally:
+            plt.close(figure)

@@ -1,0 +1,165 @@
+"""One run from a checked config to its final figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+from hydra.utils import get_class, instantiate
+from lightning.pytorch import Trainer, seed_everything
+from rich.console import Console
+from rich.table import Table
+
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.errors import ConfigError
+from polymodal.model import MultimodalModel
+from polymodal.module import MultimodalModule
+
+Settings = dict[str, Any]
+
+
+def train(config: Settings, stored: Settings) -> float | None:
+    """Fits, tests the best checkpoint, writes metrics.json and shows the figures.
+
+    Args:
+        config: resolved and checked (`polymodal.config.check`).
+        stored: the same as it is kept in checkpoints and shown to loggers, without secrets.
+
+    Returns:
+        the best validation figure, or None where nothing was validated.
+    """
+    started = time.perf_counter()
+    check_machine(config)
+    with own_processes():
+        prepare_process(config)
+        data, module, trainer = build(config, stored)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(stored)
+        trainer.fit(module, datamodule=data)
+        figures = _figures(trainer) | {"time/fit_seconds": time.perf_counter() - started}
+        best = getattr(trainer.checkpoint_callback, "best_model_score", None)
+        if config["test"]:
+            trainer.test(module, datamodule=data, ckpt_path=_best_checkpoint(trainer), weights_only=True, verbose=False)
+            figures |= _figures(trainer)
+        figures["time/total_seconds"] = time.perf_counter() - started
+        if trainer.is_global_zero:
+            finish(figures, Path(config["run_dir"]))
+    return None if best is None else float(best)
+
+
+def build(config: Settings, stored: Settings) -> tuple[PairedDataModule, MultimodalModule, Trainer]:
+    """Data, module and trainer of a config."""
+    check_choices(config)
+    try:
+        data = instantiate(config["data"], _convert_="all")
+        module = MultimodalModule(
+            build_model(config),
+            instantiate(config["objective"], _convert_="all"),
+            instantiate(config["optimizer"], _convert_="all"),
+            instantiate(config["scheduler"] or None, _convert_="all"),
+            stored,
+            config["monitor"],
+        )
+    except (ValueError, TypeError) as error:
+        raise ConfigError(str(error)) from error
+    callbacks, loggers = (
+        [instantiate(node, _convert_="all") for node in (config[group] or {}).values() if node]
+        for group in ("callbacks", "logger")
+    )
+    return data, module, instantiate(config["trainer"], callbacks=callbacks, logger=loggers, _convert_="all")
+
+
+def build_model(config: Settings) -> MultimodalModel:
+    """Encoders, fusion and head of a config."""
+    encoders = {name: instantiate(node, _convert_="all") for name, node in config["encoder"].items() if node}
+    fusion, head = (instantiate(config[group] or None, _convert_="all") for group in ("fusion", "head"))
+    return MultimodalModel(encoders, fusion, head)
+
+
+def check_machine(config: Settings) -> None:
+    """Refuses devices that are not there.
+
+    Raises:
+        ConfigError: names what there is.
+    """
+    wanted = config["trainer"].get("accelerator", "auto")
+    there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted in there and not there[wanted]:
+        available = f"cpu ({os.cpu_count()} cores)" + ", mps" * there["mps"] + ", gpu" * there["gpu"]
+        raise ConfigError(f"devices: this machine has no {wanted} that torch can use. There is: {available}.")
+
+
+def check_choices(config: Settings) -> None:
+    """Refuses pairs of choices that cannot work, before data and model are built.
+
+    Raises:
+        ConfigError: says which two, and what to choose instead.
+    """
+    objective = get_class(config["objective"]["_target_"])
+    if objective.needs_fusion and not config["fusion"]:  # type: ignore[attr-defined]
+        raise ConfigError(f"{objective.__name__} needs one vector a sample: add fusion=concat head=linear.")
+    if objective.couples_batch and config["trainer"].get("accumulate_grad_batches", 1) > 1:  # type: ignore[attr-defined]
+        raise ConfigError(
+            f"{objective.__name__} compares all samples of a batch with each other: accumulated small batches are not one "
+            "large batch.\nLeave trainer.accumulate_grad_batches at 1 and raise data.batch_size."
+        )
+    scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get("gradient_clip_val")
+    if scaled and config["optimizer"].get("fused"):
+        raise ConfigError("precision=fp16 with trainer.gradient_clip_val needs optimizer.fused=false.")
+
+
+def prepare_process(config: Settings) -> None:
+    """Seeds, threads and matrix precision of this process."""
+    seed_everything(config["seed"], workers=True, verbose=False)
+    if config["threads"]:
+        torch.set_num_threads(config["threads"])
+    torch.set_float32_matmul_precision("high")  # TF32 where there is a GPU that has it; nothing changes on a CPU
+
+
+@contextmanager
+def own_processes() -> Iterator[None]:
+    """Leaves the process as it was: the next job of a sweep starts its own group of processes."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _best_checkpoint(trainer: Trainer) -> str | None:
+    return "best" if getattr(trainer.checkpoint_callback, "best_model_path", "") else None
+
+
+def _figures(trainer: Trainer) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in trainer.callback_metrics.items()
+        if not name.endswith(("_step", "_epoch")) and math.isfinite(float(value))
+    }
+
+
+def finish(figures: dict[str, float], run_dir: Path) -> None:
+    """Writes metrics.json, whole or not at all, and shows the test figures."""
+    unfinished = run_dir / "metrics.json.part"
+    unfinished.write_text(json.dumps(figures, indent=2))
+    unfinished.rename(run_dir / "metrics.json")
+    table = Table(title="Held-out data", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    shown = {name: value for name, value in figures.items() if name.startswith("test/")} or figures
+    for name, value in shown.items():
+        table.add_row(name, f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}")
+    console = Console()
+    console.print(table)
+    console.print(f"{figures['time/total_seconds']:.0f} s in all. Run folder: {run_dir}", soft_wrap=True)
