@@ -107,7 +107,9 @@ class MultimodalModule(LightningModule):
             return optimizer
         total_steps = self.trainer.estimated_stepping_batches
         if total_steps == float("inf"):
-            raise ConfigError("A schedule needs an end: set trainer.max_epochs or trainer.max_steps, or scheduler=none.")
+            raise ConfigError(
+                "A schedule needs an end: set trainer.max_epochs or trainer.max_steps, or scheduler=none."
+            )
         schedule = self.make_scheduler(optimizer, total_steps=int(total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
+from polymodal.config.explain import is_group
 from polymodal.config.schema import Config
 from polymodal.config.signature import Signature, find_signature, nearest
 from polymodal.errors import ConfigError
@@ -24,16 +25,17 @@ def check_config(config: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: names the keys that are missing, unknown, of a wrong type or out of range.
     """
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        keys = ", ".join(missing)
-        raise ConfigError(f"No value for {keys}. Give one on the command line: {missing[0]}=...")
     try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            keys = ", ".join(missing)
+            raise ConfigError(f"No value for {keys}. Give one on the command line: {missing[0]}=...")
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}") from error
+        raise ConfigError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}.") from error
     assert isinstance(plain, dict)
-    problems = [*_root_problems(plain), *_node_problems(plain, "")]
+    raw = OmegaConf.to_container(config, resolve=False)
+    problems = [*_root_problems(plain), *_node_problems(plain, raw, "")]
     if problems:
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
         raise ConfigError("\n".join(problems[:SHOWN]) + more)
@@ -44,29 +46,35 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
     try:
         Config.model_validate(config)
     except ValidationError as error:
+        told = set()
         for detail in error.errors(include_url=False):
-            key = ".".join(str(part) for part in detail["loc"])
+            key = ".".join(str(part) for part in detail["loc"] if str(part).isidentifier())
+            if key in told:  # a union says for each of its members why the value is not that one
+                continue
+            told.add(key)
             if detail["type"] == "extra_forbidden":
                 yield f"Unknown key {key!r}.{nearest(key, Config.model_fields)}"
             elif detail["type"] == "missing":
                 yield f"No value for {key}. Give one on the command line: {key}=..."
+            elif detail["type"] == "dict_type" and is_group(group := key.replace(".", "/")):
+                yield f"{key}={detail['input']}: an option of a group is chosen by {group}={detail['input']}"
             else:
                 yield _wrong(key, detail["input"], detail["msg"])
 
 
-def _node_problems(node: Any, path: str) -> Iterator[str]:
-    """Problems of every `_target_` below a node."""
-    if isinstance(node, dict):
+def _node_problems(node: Any, raw: Any, path: str) -> Iterator[str]:
+    """Problems of every `_target_` below a node; `raw` is the same node with its references."""
+    if isinstance(node, dict) and isinstance(raw, dict):
         if "_target_" in node:
-            yield from _target_problems(node, path)
+            yield from _target_problems(node, raw, path)
         for key, child in node.items():
-            yield from _node_problems(child, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list):
-        for index, child in enumerate(node):
-            yield from _node_problems(child, f"{path}[{index}]")
+            yield from _node_problems(child, raw.get(key), f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list) and isinstance(raw, list):
+        for index, (child, raw_child) in enumerate(zip(node, raw, strict=True)):
+            yield from _node_problems(child, raw_child, f"{path}[{index}]")
 
 
-def _target_problems(node: dict[str, Any], path: str) -> Iterator[str]:
+def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str) -> Iterator[str]:
     target = node["_target_"]
     if not isinstance(target, str):
         yield f"{path}._target_={target!r} is not a name such as package.module.Name."
@@ -78,6 +86,8 @@ def _target_problems(node: dict[str, Any], path: str) -> Iterator[str]:
         return
     given = {key: value for key, value in node.items() if key not in SPECIAL}
     for key, value in given.items():
+        if key in signature.types and "${" in str(raw.get(key)):
+            continue  # a reference: what is wrong with the value is said where it stands
         yield from _argument_problems(f"{path}.{key}", key, value, signature, target)
     if not node.get("_partial_") and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
         yield f"{path} needs {', '.join(lacking)}: add {path}.{lacking[0]}=... ({target})"

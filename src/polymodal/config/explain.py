@@ -29,7 +29,7 @@ def explain(error: BaseException) -> str:
     """One short message for an error that Hydra raised while it composed."""
     text = str(error)
     cause = str(error.__cause__ or "")
-    if match := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
+    if match := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, option = match.groups()
         return f"{group}={option}: there is no such option.{_options(group, option)}"
     if match := re.search(r"In '[^']+': Could not find '([\w/]+)'", text):

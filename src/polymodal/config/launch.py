@@ -25,6 +25,7 @@ from polymodal.config.run_folder import claim
 from polymodal.config.sweep import record_failure
 from polymodal.errors import PolymodalError
 
+FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
 WITH_VALUE = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c"}
 
 
@@ -60,7 +61,7 @@ def as_hydra_arguments(arguments: list[str]) -> list[str]:
             continue
         if not equals or before in WITH_VALUE or key[:1] in {"-", "+", "~"} or key.startswith("hydra"):
             result.append(argument)
-        elif is_group(key):
+        elif "/" in key or is_group(key):
             result.append(f"+{argument}" if repeated else argument)  # a resolved config has no groups to override
         else:
             result.append(f"++{argument}")
@@ -94,6 +95,9 @@ def run_job(config: DictConfig) -> float | None:
     except Exception as error:
         if settings.mode != RunMode.MULTIRUN:
             _remove_if_empty(folder)
+            if isinstance(error, FORESEEN):
+                show(error)
+                sys.exit(2)  # here, since Hydra would put a line of its own before the message
             raise
         record_failure(folder, error, list(settings.overrides.task))
         show(error)
@@ -149,7 +153,7 @@ def readable_errors() -> Iterator[None]:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     try:
         yield
-    except (PolymodalError, HydraException, OmegaConfBaseException) as error:
+    except FORESEEN as error:
         if wanted == "1":
             raise
         if is_first_process():
@@ -167,5 +171,3 @@ def show(error: BaseException) -> None:
         print(f"error: {explain(error)}", file=sys.stderr)
     else:
         traceback.print_exception(error)
-
-

@@ -16,11 +16,16 @@ class TrainerConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
+    devices: Literal["auto", -1] | PositiveInt | list[int] = "auto"
     max_epochs: PositiveInt | None = None
     min_epochs: PositiveInt | None = None
     max_steps: int = -1
     accumulate_grad_batches: PositiveInt = 1
     gradient_clip_val: NonNegativeFloat | None = None
+    precision: Literal[
+        "16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true", "transformer-engine", 16, 32, 64
+    ] = "32-true"
     num_nodes: PositiveInt = 1
     log_every_n_steps: PositiveInt | None = None
     check_val_every_n_epoch: PositiveInt | None = 1

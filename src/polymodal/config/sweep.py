@@ -42,7 +42,9 @@ class SweepTable(Callback):
         _print(folder, jobs)
         failed = [job["job"] for job in jobs if job["status"] != "done"]
         if failed:
-            print(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(failed)}; see error.txt there.", file=sys.stderr)
+            print(
+                f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(failed)}; see error.txt there.", file=sys.stderr
+            )
             sys.exit(1)
 
 

@@ -38,7 +38,9 @@ def draw_map(
         for name in [None, *frequent]:
             chosen = [index for index, own in enumerate(names) if (own if own in colour else None) == name]
             points = places[chosen]
-            axes.scatter(points[:, 0], points[:, 1], s=9, color=colour.get(name or "", "#cccccc"), label=name or "other")
+            axes.scatter(
+                points[:, 0], points[:, 1], s=9, color=colour.get(name or "", "#cccccc"), label=name or "other"
+            )
         axes.set(xticks=[], yticks=[], title=f"{len(rows)} held-out {modalities[0]} embeddings (t-SNE)")
         if frequent:
             axes.legend(frameon=False, fontsize=8, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))

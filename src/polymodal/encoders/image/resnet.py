@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from polymodal.types import PositiveInt
 
+
 class ResNet(nn.Module):
     """A residual network (He et al. 2016) of timm with its last layer of width d.
 

@@ -1,0 +1,48 @@
+# One-line targets; `make help` lists them. Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.PHONY: help install train test test-all lint format check bench clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+install: $(READY) ## make .venv with the project and its tools; done once
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		(echo "polymodal needs Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+train: $(READY) ## train and judge experiment=clip_small; ARGS="..." adds to the command
+	$(BIN)/python src/train.py experiment=clip_small $(ARGS)
+
+test: $(READY) ## the fast tests, one real run among them
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(READY) ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## put the code into its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: $(READY) ## compose and check every experiment with every debug mode
+	$(BIN)/python src/train.py check=true
+
+bench: $(READY) ## measure speed side by side with references
+	$(BIN)/python scripts/benchmark_training.py
+	$(BIN)/python scripts/benchmark_start.py
+
+clean: ## remove what can be made again, but no run and no environment
+	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
