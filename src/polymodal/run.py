@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import torch
 import torch.distributed
 from hydra.utils import get_class, instantiate
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +26,14 @@ from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 
 Settings = dict[str, Any]
+
+IRRELEVANT = (
+    "Experiment logs directory",  # the run folder holds config.yaml when the CSV logger comes to it
+    "Checkpoint directory .* exists and is not empty",
+    "The '\\w+_dataloader' does not have many workers",  # data in memory need none
+    ".*LeafSpec",  # of Lightning's own use of torch
+)
+"""Warnings that tell a user nothing that could be acted upon."""
 
 
 def train(config: Settings, stored: Settings) -> float | None:
@@ -44,19 +54,27 @@ def train(config: Settings, stored: Settings) -> float | None:
         for logger in trainer.loggers:
             logger.log_hyperparams(stored)
         trainer.fit(module, datamodule=data)
-        figures = _figures(trainer) | {"time/fit_seconds": time.perf_counter() - started}
+        figures = figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
         best = getattr(trainer.checkpoint_callback, "best_model_score", None)
         if config["test"]:
             trainer.test(module, datamodule=data, ckpt_path=_best_checkpoint(trainer), weights_only=True, verbose=False)
-            figures |= _figures(trainer)
+            figures |= figures_of(trainer)
         figures["time/total_seconds"] = time.perf_counter() - started
         if trainer.is_global_zero:
             finish(figures, Path(config["run_dir"]))
     return None if best is None else float(best)
 
 
-def build(config: Settings, stored: Settings) -> tuple[PairedDataModule, MultimodalModule, Trainer]:
-    """Data, module and trainer of a config."""
+def build(
+    config: Settings, stored: Settings, keep: Callable[[Callback], bool] | None = None
+) -> tuple[PairedDataModule, MultimodalModule, Trainer]:
+    """Data, module and trainer of a config.
+
+    Args:
+        config: resolved and checked.
+        stored: what checkpoints keep of it.
+        keep: where the run is only to be tested: which callbacks take part. Then there is no logger either.
+    """
     check_choices(config)
     try:
         data = instantiate(config["data"], _convert_="all")
@@ -70,11 +88,17 @@ def build(config: Settings, stored: Settings) -> tuple[PairedDataModule, Multimo
         )
     except (ValueError, TypeError) as error:
         raise ConfigError(str(error)) from error
-    callbacks, loggers = (
-        [instantiate(node, _convert_="all") for node in (config[group] or {}).values() if node]
-        for group in ("callbacks", "logger")
-    )
-    return data, module, instantiate(config["trainer"], callbacks=callbacks, logger=loggers, _convert_="all")
+    callbacks = _instantiate_all(config["callbacks"])
+    if keep is not None:
+        callbacks = [callback for callback in callbacks if keep(callback)]
+        options: Settings = {"logger": False, "enable_checkpointing": False}
+    else:
+        options = {"logger": _instantiate_all(config["logger"])}
+    return data, module, instantiate(config["trainer"], callbacks=callbacks, **options, _convert_="all")
+
+
+def _instantiate_all(nodes: Settings | None) -> list[Any]:
+    return [instantiate(node, _convert_="all") for node in (nodes or {}).values() if node]
 
 
 def build_model(config: Settings) -> MultimodalModel:
@@ -117,7 +141,10 @@ def check_choices(config: Settings) -> None:
 
 
 def prepare_process(config: Settings) -> None:
-    """Seeds, threads and matrix precision of this process."""
+    """Seeds, threads, matrix precision and a quiet Lightning for this process."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in IRRELEVANT:
+        warnings.filterwarnings("ignore", message=message)
     seed_everything(config["seed"], workers=True, verbose=False)
     if config["threads"]:
         torch.set_num_threads(config["threads"])
@@ -141,7 +168,8 @@ def _best_checkpoint(trainer: Trainer) -> str | None:
     return "best" if getattr(trainer.checkpoint_callback, "best_model_path", "") else None
 
 
-def _figures(trainer: Trainer) -> dict[str, float]:
+def figures_of(trainer: Trainer) -> dict[str, float]:
+    """All figures that were logged last, by their keys."""
     return {
         name: float(value)
         for name, value in trainer.callback_metrics.items()

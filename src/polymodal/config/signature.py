@@ -42,9 +42,18 @@ def find_signature(target: str) -> Signature:
     Raises:
         ConfigError: there is no such package, module or name; says the nearest one.
     """
-    module, _, name = target.rpartition(".")
-    file, definition = _find(module, name, target)
+    file, definition = find_definition(target)
     return _signature(file, definition, target)
+
+
+def find_definition(target: str) -> tuple[Path, Definition]:
+    """The file and the class or function that `package.module.Name` leads to.
+
+    Raises:
+        ConfigError: there is none; says the nearest name.
+    """
+    module, _, name = target.rpartition(".")
+    return _find(module, name, target)
 
 
 def _find(module: str, name: str, target: str) -> tuple[Path, Definition]:

@@ -1,0 +1,111 @@
+"""Judges a checkpoint again: the figures of the run that made it, or those on other data or devices."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+from omegaconf import OmegaConf
+
+from polymodal.config.check import check_config
+from polymodal.config.compose import compose_config
+from polymodal.config.launch import as_hydra_arguments, is_first_process, readable_errors
+from polymodal.config.run_folder import HEADER, claim
+from polymodal.config.trust import check_trust
+from polymodal.errors import ConfigError
+from polymodal.run import Settings, build, check_machine, figures_of, finish, own_processes, prepare_process
+
+TEST_HOOKS = [name for name in dir(Callback) if "_test_" in name]
+
+
+def main() -> None:
+    """`python src/eval.py checkpoint=<run folder or file> [key=value ...]`."""
+    arguments = sys.argv[1:]
+    given = [a.removeprefix("checkpoint=") for a in arguments if a.startswith("checkpoint=")]
+    if not given or {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        print("\npython src/eval.py checkpoint=<run folder or .ckpt file> [devices=cpu] [data.batch_size=256] ...")
+        sys.exit(0 if {"-h", "--help"} & set(arguments) else 2)
+    with readable_errors():
+        evaluate(Path(given[0]), [a for a in arguments if not a.startswith("checkpoint=")])
+
+
+def evaluate(path: Path, overrides: list[str]) -> dict[str, float]:
+    """Tests a checkpoint in a folder of its own under logs/eval.
+
+    Args:
+        path: a run folder (its best checkpoint is taken) or a checkpoint file.
+        overrides: changes to the run's config, as on the command line.
+
+    Raises:
+        ConfigError: there is no such file, it is damaged, or it is none of ours.
+    """
+    started = time.perf_counter()
+    file = find_checkpoint(path)
+    checkpoint = load_checkpoint(file)
+    own = [override for override in overrides if override.startswith("run_dir=")]
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
+    folder = Path(own[0].partition("=")[2] if own else f"logs/eval/{checkpoint['config']['name']}/{stamp}").absolute()
+    composed = compose_stored(checkpoint["config"], [*overrides, f"run_dir={folder}"])
+    config = check_config(composed)
+    check_machine(config)
+    with own_processes():
+        stored = claim(folder, composed, config, overrides) if is_first_process() else config
+        prepare_process(config)
+        data, module, trainer = build(config, stored, keep=takes_part_in_testing)
+        data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
+        module.load_state_dict(checkpoint["state_dict"])
+        trainer.test(module, datamodule=data, verbose=False)
+        figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}
+        if trainer.is_global_zero:
+            finish(figures, folder)
+    return figures
+
+
+def takes_part_in_testing(callback: Callback) -> bool:
+    """Whether a callback does anything in `trainer.test`; the others (checkpoints, averages) belong to training."""
+    return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in TEST_HOOKS)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The file itself, or the best checkpoint of a run folder, or else its last.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    candidates = [path, *(path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt.")
+
+
+def load_checkpoint(file: Path) -> dict[str, Any]:
+    """A checkpoint as plain data; nothing of it is run.
+
+    Raises:
+        ConfigError: the file is damaged, holds more than data, or its config builds what is not to be trusted.
+    """
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        config = checkpoint["config"]
+    except Exception as error:  # damaged files fail in many ways; a pickle bomb is an UnpicklingError
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
+    check_trust(config)
+    return checkpoint  # type: ignore[no-any-return]
+
+
+def compose_stored(config: Settings, overrides: list[str]) -> Any:
+    """A checkpoint's config with changes; options of groups may be chosen anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(config)))
+        arguments = as_hydra_arguments([f"repeat={folder}", *overrides])
+        return compose_config(arguments[4:], "config", folder)  # without --config-dir and --config-name
