@@ -50,7 +50,7 @@ class MultimodalModule(LightningModule):
         """Encode, fuse, loss, log."""
         output = self.model(batch)
         loss = self.objective(output, batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: PairedBatch, batch_idx: int) -> None:
@@ -59,7 +59,7 @@ class MultimodalModule(LightningModule):
         Raises:
             PolymodalError: the loss is NaN or infinite.
         """
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             loss = outputs["loss"]
             if not torch.isfinite(loss):
                 raise PolymodalError(

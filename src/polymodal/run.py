@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.distributed
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from rich.console import Console
@@ -31,6 +32,7 @@ IRRELEVANT = (
     "Experiment logs directory",  # the run folder holds config.yaml when the CSV logger comes to it
     "Checkpoint directory .* exists and is not empty",
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
+    "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
     ".*LeafSpec",  # of Lightning's own use of torch
 )
 """Warnings that tell a user nothing that could be acted upon."""
@@ -76,35 +78,46 @@ def build(
         keep: where the run is only to be tested: which callbacks take part. Then there is no logger either.
     """
     check_choices(config)
-    try:
-        data = instantiate(config["data"], _convert_="all")
-        module = MultimodalModule(
-            build_model(config),
-            instantiate(config["objective"], _convert_="all"),
-            instantiate(config["optimizer"], _convert_="all"),
-            instantiate(config["scheduler"] or None, _convert_="all"),
-            stored,
-            config["monitor"],
-        )
-    except (ValueError, TypeError) as error:
-        raise ConfigError(str(error)) from error
-    callbacks = _instantiate_all(config["callbacks"])
+    data = make(config["data"], "data")
+    module = MultimodalModule(
+        build_model(config),
+        make(config["objective"], "objective"),
+        make(config["optimizer"], "optimizer"),
+        make(config["scheduler"], "scheduler"),
+        stored,
+        config["monitor"],
+    )
+    callbacks = _make_all(config, "callbacks")
     if keep is not None:
         callbacks = [callback for callback in callbacks if keep(callback)]
         options: Settings = {"logger": False, "enable_checkpointing": False}
     else:
-        options = {"logger": _instantiate_all(config["logger"])}
-    return data, module, instantiate(config["trainer"], callbacks=callbacks, **options, _convert_="all")
+        options = {"logger": _make_all(config, "logger")}
+    return data, module, make(config["trainer"], "trainer", callbacks=callbacks, **options)
 
 
-def _instantiate_all(nodes: Settings | None) -> list[Any]:
-    return [instantiate(node, _convert_="all") for node in (nodes or {}).values() if node]
+def make(node: Settings | None, path: str, **arguments: Any) -> Any:
+    """What a node of the config describes; None for an empty one.
+
+    Raises:
+        ConfigError: the arguments cannot work; says where, and why.
+    """
+    if not node:
+        return None
+    try:
+        return instantiate(node, _convert_="all", **arguments)
+    except InstantiationException as error:
+        raise ConfigError(f"{path}: {error.__cause__ or error}") from error
+
+
+def _make_all(config: Settings, group: str) -> list[Any]:
+    return [make(node, f"{group}.{name}") for name, node in (config[group] or {}).items() if node]
 
 
 def build_model(config: Settings) -> MultimodalModel:
     """Encoders, fusion and head of a config."""
-    encoders = {name: instantiate(node, _convert_="all") for name, node in config["encoder"].items() if node}
-    fusion, head = (instantiate(config[group] or None, _convert_="all") for group in ("fusion", "head"))
+    encoders = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items() if node}
+    fusion, head = (make(config[group], group) for group in ("fusion", "head"))
     return MultimodalModel(encoders, fusion, head)
 
 
@@ -132,8 +145,8 @@ def check_choices(config: Settings) -> None:
         raise ConfigError(f"{objective.__name__} needs one vector a sample: add fusion=concat head=linear.")
     if objective.couples_batch and config["trainer"].get("accumulate_grad_batches", 1) > 1:  # type: ignore[attr-defined]
         raise ConfigError(
-            f"{objective.__name__} compares all samples of a batch with each other: accumulated small batches are not one "
-            "large batch.\nLeave trainer.accumulate_grad_batches at 1 and raise data.batch_size."
+            f"{objective.__name__} compares all samples of a batch with each other: accumulated small batches are not "
+            "one large batch.\nLeave trainer.accumulate_grad_batches at 1 and raise data.batch_size."
         )
     scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get("gradient_clip_val")
     if scaled and config["optimizer"].get("fused"):

@@ -6,9 +6,10 @@ import csv
 import logging
 from pathlib import Path
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 from polymodal.callbacks.zero_shot import ZeroShot
+from polymodal.module import MultimodalModule
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.report.confusion import draw_confusion
 from polymodal.report.curves import draw_curves
@@ -32,12 +33,12 @@ class Report(Callback):
         self.run_dir = Path(run_dir)
         self.queries = queries
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Takes the embeddings of all processes before the objective forgets them."""
         objective = pl_module.objective
         self.table = objective.table.compute() if isinstance(objective, Contrastive) else None
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Draws, on the first process."""
         if not trainer.is_global_zero:
             return

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 from polymodal.batch import PairedBatch
+from polymodal.module import MultimodalModule
 
 
 class Throughput(Callback):
@@ -25,12 +26,12 @@ class Throughput(Callback):
         self.busy = self.waited = 0.0
         self.last_end: float | None = None
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """The clock starts anew: what happens between epochs is not training."""
         self._restart()
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: PairedBatch, batch_idx: int
+        self, trainer: Trainer, pl_module: MultimodalModule, batch: PairedBatch, batch_idx: int
     ) -> None:
         """Notes how long the batch was waited for."""
         self.start = time.perf_counter()
@@ -38,14 +39,14 @@ class Throughput(Callback):
             self.waited += self.start - self.last_end
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: PairedBatch, batch_idx: int
+        self, trainer: Trainer, pl_module: MultimodalModule, outputs: Any, batch: PairedBatch, batch_idx: int
     ) -> None:
         """Notes the step and, at a logged one, logs."""
         self.last_end = time.perf_counter()
         self.busy += self.last_end - self.start
         self.steps += 1
         self.samples += len(batch) * trainer.world_size
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             seconds = self.busy + self.waited
             pl_module.log_dict(
                 {

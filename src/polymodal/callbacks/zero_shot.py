@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassRecall
@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
 from polymodal.model import ModelOutput
+from polymodal.module import MultimodalModule
 
 
 class ZeroShot(Callback):
@@ -44,7 +45,7 @@ class ZeroShot(Callback):
         self.class_names = list(prompts)
         self.confusion: Tensor | None = None
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Embeds the classes.
 
         Raises:
@@ -72,7 +73,7 @@ class ZeroShot(Callback):
         ).to(pl_module.device)
 
     @torch.no_grad()
-    def _classifier(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
+    def _classifier(self, trainer: Trainer, pl_module: MultimodalModule) -> Tensor:
         """(classes, d), one normalised vector a class."""
         vectors = []
         for name in self.class_names:
@@ -86,7 +87,7 @@ class ZeroShot(Callback):
     def on_test_batch_end(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        pl_module: MultimodalModule,
         outputs: Any,
         batch: PairedBatch,
         batch_idx: int,
@@ -101,7 +102,7 @@ class ZeroShot(Callback):
             x = F.normalize(output.x[counted, row].float(), dim=-1)
             self.metrics.update(x @ self.classifier.T, target[counted])
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Logs the figures and keeps the confusion matrix, rows = true class."""
         figures = self.metrics.compute()
         self.confusion = figures.pop("confusion").cpu()

@@ -78,7 +78,7 @@ def is_first_process() -> bool:
 
 
 def run_job(config: DictConfig) -> float | None:
-    """One run in the folder that Hydra made: check, claim, train. In a sweep an error is noted, and the next job begins.
+    """One run in the folder that Hydra made: check, claim, train. An error in a sweep is noted; the next job begins.
 
     Returns:
         the figure that says how good the run was, for sweepers that ask.

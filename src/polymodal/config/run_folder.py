@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "tor
 HEADER = """\
 # The whole config of one run. To repeat the run: python src/train.py repeat={folder}
 defaults:
-  - hydra: default
+  - hydra: repeat
   - _self_
 
 """
@@ -50,11 +50,11 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
         raise ConfigError(f"The folder {folder} holds a run already. Choose another hydra.run.dir.") from None
     except OSError as error:
         raise ConfigError(f"The run folder {folder} cannot be written: {error}") from error
-    return stored
+    return dict(stored)
 
 
 def storable(raw: Any, resolved: Any) -> Any:
-    """Resolved values, but what belongs to the run or to the machine (its folder, its environment) stays a reference."""
+    """Resolved values; what belongs to the run or to the machine (its folder, its environment) stays a reference."""
     if isinstance(raw, dict) and isinstance(resolved, dict):
         return {key: storable(raw[key], resolved[key]) if key in raw else resolved[key] for key in resolved}
     if isinstance(raw, list) and isinstance(resolved, list):
@@ -68,7 +68,7 @@ def environment(overrides: Sequence[str]) -> dict[str, Any]:
     return {
         "overrides": list(overrides),
         "command": [Path(sys.executable).name, *sys.argv],
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from rich.table import Table
 from polymodal.config.run_folder import environment
 from polymodal.config.secrets import mask
 
+FIGURE = re.compile(r"(test|val|train|time|lr-\w+)/")
 SHOWN = ("recall@1", "accuracy", "recall")
 """Last parts of the test figures that the terminal's table has; sweep.csv has all."""
 
@@ -76,16 +78,20 @@ def _write(file: Path, jobs: list[dict[str, str]]) -> None:
 
 
 def _print(folder: Path, jobs: list[dict[str, str]]) -> None:
-    columns = list(dict.fromkeys(key for job in jobs for key in job if _is_shown(key)))
     table = Table(title=f"{len(jobs)} jobs in {folder}", title_justify="left")
+    columns = list(dict.fromkeys(key for job in jobs for key in job if _is_shown(key, jobs)))
     for column in columns:
-        table.add_column(column, justify="right" if column.startswith("test/") else "left")
+        table.add_column(column.removeprefix("test/"), overflow="fold")
     for job in jobs:
         cells = [job.get(column, "") for column in columns]
         table.add_row(*[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in cells])
     Console().print(table)
 
 
-def _is_shown(key: str) -> bool:
-    is_figure = key.startswith(("test/", "val/", "train/", "time/"))
-    return (key.startswith("test/") and key.rpartition("/")[2] in SHOWN) if is_figure else key != "error"
+def _is_shown(key: str, jobs: list[dict[str, str]]) -> bool:
+    """What tells the jobs apart, and the main figures."""
+    if key.startswith("test/"):
+        return key.rpartition("/")[2] in SHOWN
+    return key in {"job", "status"} or (
+        not FIGURE.match(key) and key != "error" and len({job.get(key) for job in jobs}) > 1
+    )

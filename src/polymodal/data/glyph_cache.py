@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+import PIL
 from fontTools.ttLib import TTFont
-from PIL import Image, ImageFont, features
+from PIL import ImageFont, features
 from rich.progress import track
 
 from polymodal.errors import DataError
@@ -80,7 +81,7 @@ def load_glyphs(root: Path, families: Sequence[str], image_size: int) -> GlyphTa
 
 def _fingerprint(files: Sequence[Path], image_size: int) -> str:
     digest = hashlib.sha256()
-    versions = [Image.__version__, features.version("freetype2"), unicodedata.unidata_version]
+    versions = [PIL.__version__, features.version("freetype2"), unicodedata.unidata_version]
     digest.update(json.dumps([LAYOUT, image_size, versions]).encode())
     for file in files:
         digest.update(file.name.encode() + file.read_bytes())
@@ -116,7 +117,7 @@ def _build(folder: Path, files: Sequence[Path], image_size: int) -> None:
         np.save(building / "fonts.npy", np.array(fonts, dtype=np.int16))
         checksums = {file.name: _checksum(file) for file in sorted(building.glob("*.npy"))}
         (building / "checksums.json").write_text(json.dumps(checksums))
-        os.rename(building, folder)
+        building.rename(folder)
     except OSError as error:
         if not _is_whole(folder):  # another process was first: its cache is as good as ours
             raise DataError(f"The glyph cache {folder} cannot be written: {error}") from error
@@ -143,7 +144,7 @@ def _render_font(file: Path, size: int) -> Iterator[tuple[int, np.ndarray]]:
             yield codepoint, _place(mask, top, size)
 
 
-def _place(mask: Image.core.ImagingCore, top: int, size: int) -> np.ndarray:
+def _place(mask: Any, top: int, size: int) -> np.ndarray:
     """Centres the ink from left to right and keeps its height over the base line, which tells ' from ,"""
     width, height = mask.size
     ink = np.frombuffer(bytes(mask), dtype=np.uint8).reshape(height, width)[:size, :size]

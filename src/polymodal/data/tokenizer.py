@@ -56,6 +56,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
+        """Number of tokens that were learned; ids are below it."""
         return self.backend.get_vocab_size()
 
     def __call__(self, captions: Sequence[str]) -> np.ndarray:

@@ -25,6 +25,7 @@ class EmbeddingTable(Metric):
 
     full_state_update = False
     x: list[Tensor]
+    id: list[Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

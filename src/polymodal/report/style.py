@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from cycler import cycler
 
 matplotlib.use("Agg")  # no screen is needed
 import matplotlib.pyplot as plt
@@ -18,10 +19,10 @@ COLOURS = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a
 @contextmanager
 def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[Any]:
     """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`."""
-    style = {
+    style: Any = {
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+        "axes.prop_cycle": cycler(color=COLOURS),
         "font.size": 9,
         "axes.titlesize": 10,
         "axes.titleweight": "bold",

@@ -70,6 +70,6 @@ class Block(nn.Module):
     def forward(self, x: Tensor, attend: Tensor) -> Tensor:
         """(B, T, w), (B, 1, 1, T) bool -> (B, T, w)."""
         qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*qkv, attn_mask=attend).transpose(1, 2).flatten(2)
+        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=attend).transpose(1, 2).flatten(2)
         x = x + self.dropout(self.out(mixed))
         return x + self.dropout(self.mlp(self.norm2(x)))
