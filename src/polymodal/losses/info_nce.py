@@ -21,5 +21,5 @@ def info_nce(queries: Tensor, keys: Tensor, positives: Tensor, scale: Tensor) ->
         (B,) losses, not averaged.
     """
     logits = (scale * queries) @ keys.T
-    target = positives / positives.sum(1, keepdim=True)
+    target = positives.to(logits.dtype) / positives.sum(1, keepdim=True)
     return logits.logsumexp(1) - (target * logits).sum(1)

@@ -1,0 +1,53 @@
+"""What several tests share: small real data, composed configs, command lines."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = "data.families=[STIXGeneralBolIta]"
+"""1,100 real glyphs of one font: enough to run everything, rendered in a blink."""
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rendered glyphs, shared by all tests of a session."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["POLYMODAL_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def glyphs(cache):
+    """The small data, set up."""
+    from polymodal.data.glyphs import Glyphs
+
+    data = Glyphs(str(cache), families=["STIXGeneralBolIta"], vocab_size=400, batch_size=64)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+@pytest.fixture(scope="session")
+def command(cache) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs a script of src/ as a user would: `command("train.py", "debug=fast")`."""
+
+    def run(script: str, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "src" / script), *arguments],
+            cwd=cwd or ROOT,
+            env={**os.environ, "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,50 @@
+"""Classification against scikit-learn."""
+
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss, recall_score
+
+from polymodal.batch import PairedBatch
+from polymodal.model import ModelOutput
+from polymodal.objectives.classification import Classification
+
+
+def case(count: int = 60) -> tuple[ModelOutput, PairedBatch]:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randn(count, 4, generator=generator)
+    number = torch.arange(count)
+    target = torch.randint(-1, 4, (count,), generator=generator)
+    batch = PairedBatch({}, {}, number, number, labels={"kind": target})
+    return ModelOutput(torch.zeros(count, 1, 2), torch.ones(count, 1, dtype=torch.bool), y), batch
+
+
+def test_figures_equal_scikit_learn_s_over_uneven_batches() -> None:
+    output, batch = case()
+    objective = Classification("kind", 4)
+    for rows in torch.arange(60).split(17):
+        piece = PairedBatch({}, {}, batch.group[rows], batch.id[rows], labels={"kind": batch.labels["kind"][rows]})
+        objective.update(ModelOutput(output.x[rows], output.mask[rows], output.y[rows]), piece)
+    counted = batch.labels["kind"] >= 0
+    target, logits = batch.labels["kind"][counted].numpy(), output.y[counted]
+    figures = objective.compute()
+    assert figures["accuracy"].item() == pytest.approx(accuracy_score(target, logits.argmax(1)))
+    assert figures["recall"].item() == pytest.approx(recall_score(target, logits.argmax(1), average="macro"))
+    assert figures["loss"].item() == pytest.approx(log_loss(target, logits.softmax(1).double()), rel=1e-6)
+    assert objective(output, batch).item() == pytest.approx(log_loss(target, logits.softmax(1).double()), rel=1e-6)
+
+
+def test_nan_is_an_error_and_not_a_score() -> None:
+    output, batch = case()
+    output.y[3] = torch.nan
+    batch.labels["kind"][3] = 1
+    with pytest.raises(ValueError, match="NaN"):
+        Classification("kind", 4).update(output, batch)
+
+
+def test_without_any_label_the_loss_is_zero_with_a_graph() -> None:
+    output, batch = case()
+    batch.labels["kind"].fill_(-1)
+    y = output.y.clone().requires_grad_()
+    loss = Classification("kind", 4)(output._replace(y=y), batch)
+    assert loss.item() == 0
+    loss.backward()

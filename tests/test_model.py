@@ -1,0 +1,71 @@
+"""Encoders see only what is present, and X has the promised shape."""
+
+import pytest
+import torch
+from torch import nn
+
+from polymodal.batch import PairedBatch
+from polymodal.fusion.sum import Sum
+from polymodal.heads.linear import Linear
+from polymodal.model import MultimodalModel
+
+
+class Recorder(nn.Module):
+    """A linear encoder that remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.seen.append(inputs)
+        return self.linear(inputs)
+
+
+def make(present: torch.Tensor | None) -> tuple[MultimodalModel, PairedBatch]:
+    model = MultimodalModel({"a": Recorder(), "b": Recorder()})
+    number = torch.arange(5)
+    inputs = {"a": torch.randn(5, 4), "b": torch.randn(5, 4)}
+    masks = {} if present is None else {"b": present}
+    return model, PairedBatch(inputs, {"a": number, "b": number}, number, number, masks)
+
+
+def test_absent_samples_reach_no_encoder_and_are_zero_in_x() -> None:
+    present = torch.tensor([True, False, True, False, False])
+    model, batch = make(present)
+    output = model(batch)
+    assert output.x.shape == (5, 2, 3)
+    assert torch.equal(model.encoders["b"].seen[0], batch.inputs["b"][present])
+    assert (output.x[~present, 1] == 0).all()
+    assert torch.equal(output.x[present, 1], model.encoders["b"].linear(batch.inputs["b"][present]))
+    assert output.mask.tolist() == [[True, p] for p in present.tolist()]
+
+
+def test_a_batch_without_any_of_one_modality_works() -> None:
+    model, batch = make(torch.zeros(5, dtype=torch.bool))
+    output = model(batch)
+    assert (output.x[:, 1] == 0).all()
+    output.x.sum().backward()
+    assert model.encoders["a"].linear.weight.grad is not None
+
+
+def test_nothing_at_all_is_an_error() -> None:
+    model, batch = make(torch.zeros(5, dtype=torch.bool))
+    batch.present["a"] = torch.zeros(5, dtype=torch.bool)
+    with pytest.raises(ValueError, match="no sample has any modality"):
+        model(batch)
+
+
+def test_fusion_and_head_give_y() -> None:
+    model, batch = make(None)
+    model.fusion, model.head = Sum(3, ["a", "b"]), Linear(3, 7)
+    assert model(batch).y.shape == (5, 7)
+    model.head = None
+    output = model(batch)
+    assert torch.allclose(output.y, output.x.sum(1))
+
+
+def test_inputs_follow_the_dtype_of_the_weights() -> None:
+    model, batch = make(None)
+    assert model.double()(batch).x.dtype == torch.float64
