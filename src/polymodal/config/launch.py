@@ -27,6 +27,7 @@ from polymodal.errors import PolymodalError
 
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
 WITH_VALUE = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c"}
+WITH_VALUE |= {"--shell-completion", "-sc", "--info", "-i"}
 
 
 def main() -> None:
@@ -139,7 +140,7 @@ def follow(arguments: list[str]) -> None:
 
 def _remove_if_empty(folder: Path) -> None:
     """A run that never began leaves no folder."""
-    for path in [folder, *folder.parents[:2]]:
+    for path in [folder, *folder.parents[:3]]:
         try:
             path.rmdir()
         except OSError:

@@ -67,6 +67,11 @@ def _find(module: str, name: str, target: str) -> tuple[Path, Definition]:
             for alias in statement.names:
                 if (alias.asname or alias.name) == name:
                     return _find(_absolute(statement, module, file), alias.name, target)
+    for star in (s for s in statements if isinstance(s, ast.ImportFrom) and s.names[0].name == "*"):
+        try:
+            return _find(_absolute(star, module, file), name, target)
+        except ConfigError:
+            continue
     names = [statement.name for statement in statements if isinstance(statement, Definition)]
     imported = [a.asname or a.name for s in statements if isinstance(s, ast.ImportFrom) for a in s.names]
     raise ConfigError(f"_target_={target}: {module} has no {name}.{nearest(name, names + imported)}")
@@ -123,9 +128,9 @@ def _signature(file: Path, definition: Definition, target: str) -> Signature:
         module = ".".join([_package_of(file), file.stem] if file.name != "__init__.py" else [_package_of(file)])
         try:
             return _signature(*_find(module, name, target), target)
-        except ConfigError:
-            break
-    return Signature({}, frozenset(), open=True)
+        except ConfigError:  # a base that cannot be read, such as one written in C: it may take anything
+            return Signature({}, frozenset(), open=True)
+    return Signature({}, frozenset(), open=False)
 
 
 def _package_of(file: Path) -> str:
@@ -194,7 +199,7 @@ def _union(nodes: list[ast.expr]) -> Any:
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:
     """' Did you mean a or b?' with the closest of `names`, or else all of them if they are few, or nothing."""
-    names = sorted({n for n in names if not n.startswith("_")})
+    names = sorted({n for n in names if not n.startswith(("_", "*"))})
     close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f" Did you mean {' or '.join(close)}?"

@@ -103,8 +103,11 @@ def _checksum(file: Path) -> str:
 
 
 def _build(folder: Path, files: Sequence[Path], image_size: int) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}_", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}_", dir=folder.parent))
+    except OSError as error:
+        raise DataError(f"The cache folder {folder.parent} cannot be written: {error}") from error
     try:
         images, codepoints, fonts = [], [], []
         for index, file in enumerate(track(files, description="Rendering glyphs", transient=True)):

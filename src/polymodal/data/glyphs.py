@@ -155,7 +155,7 @@ class Glyphs(PairedDataModule):
         return batch
 
 
-INK_MEAN, INK_STD = 0.15, 0.31
+INK_MEAN, INK_STD = 0.108, 0.288
 """Mean and standard deviation of the pictures, measured over the training split at 32 pixels."""
 
 

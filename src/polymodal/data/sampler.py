@@ -52,8 +52,8 @@ class BatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         if not self.shuffle:
-            own = torch.arange(self.rank, self.size, self.world_size)
-            yield from (part.tolist() for part in own.split(self.batch_size))
+            own = list(range(self.rank, self.size, self.world_size))
+            yield from (own[start : start + self.batch_size] for start in range(0, len(own), self.batch_size))
             return
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator)

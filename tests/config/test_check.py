@@ -1,0 +1,96 @@
+"""Signatures are read right without an import, and the checked config is what was composed."""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from polymodal.config.check import check_config
+from polymodal.config.compose import compose_config
+from polymodal.config.schema import Config
+from polymodal.config.signature import find_signature
+from polymodal.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def targets(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {node["_target_"]} if "_target_" in node else set()
+        return own.union(*map(targets, node.values()))
+    return set()
+
+
+ALL_TARGETS = sorted(set().union(*(targets(yaml.safe_load(file.read_text())) for file in CONFIGS.rglob("*.yaml"))))
+
+
+@pytest.mark.parametrize("target", ALL_TARGETS)
+def test_the_signature_that_is_read_is_the_one_that_python_has(target: str) -> None:
+    module, _, name = target.rpartition(".")
+    real = inspect.signature(getattr(import_module(module), name)).parameters.values()
+    named = {p.name for p in real if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}}
+    read = find_signature(target)
+    if set(read.types) != named:  # Lightning's Trainer hides its signature from inspect
+        assert target == "lightning.pytorch.Trainer"
+        return
+    assert read.required == {p.name for p in real if p.name in named and p.default is p.empty}
+    assert read.open == any(p.kind == p.VAR_KEYWORD for p in real)
+
+
+def test_an_inherited_constructor_is_found() -> None:
+    assert "lr" in find_signature("torch.optim.AdamW").types
+    assert find_signature("torch.nn.BatchNorm2d").required == {"num_features"}
+
+
+def compose(**changes: Any) -> Any:
+    config = compose_config(["++run_dir=."])
+    return OmegaConf.merge(config, changes)
+
+
+def test_a_right_config_comes_back_resolved() -> None:
+    plain = check_config(compose())
+    assert plain["encoder"]["image"]["dim"] == plain["dim"]
+    assert plain["objective"]["modalities"] == ["image", "text"]
+
+
+def test_a_key_of_the_root_that_nobody_reads_is_refused() -> None:
+    config = compose()
+    OmegaConf.set_struct(config, False)
+    config.optimiser = {"lr": 1}
+    with pytest.raises(ConfigError, match=r"Unknown key 'optimiser'. Did you mean optimizer"):
+        check_config(config)
+
+
+def test_what_a_part_needs_is_asked_for() -> None:
+    config = compose()
+    OmegaConf.set_struct(config, False)
+    del config.encoder.text["vocab_size"]
+    with pytest.raises(ConfigError, match="encoder.text needs vocab_size"):
+        check_config(config)
+
+
+def test_a_wrong_value_is_told_where_it_stands_and_not_where_it_is_used() -> None:
+    config = compose(dim=-4)
+    with pytest.raises(ConfigError) as error:
+        check_config(config)
+    assert str(error.value).splitlines() == ["dim=-4: input should be greater than 0."]
+
+
+def test_nested_parts_are_checked_too() -> None:
+    config = compose()
+    OmegaConf.set_struct(config, False)
+    config.trainer.profiler = {"_target_": "lightning.pytorch.profilers.SimpleProfiler", "dirpat": "x"}
+    with pytest.raises(ConfigError, match=r"trainer.profiler.dirpat.*dirpath"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("experiment/*.yaml")), ids=lambda file: file.stem)
+def test_an_experiment_says_what_it_is_and_sets_known_keys_only(file: Path) -> None:
+    lines = file.read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert lines[1].startswith("# ")
+    assert set(yaml.safe_load(file.read_text())) - {"defaults"} <= set(Config.model_fields)

@@ -1,0 +1,69 @@
+"""What a person sees who mistypes: one short message with the right name, no stack trace, a failing exit code."""
+
+import pytest
+
+CASES = {
+    "experiment=clip_smal": ["experiment=clip_smal", "clip_small"],
+    "encoder/image=vitt": ["encoder/image=vitt", "vit?"],
+    "encoder/imge=vit": ["encoder/imge", "encoder/image"],
+    "encoder.image=vit": ["encoder/image=vit"],
+    "optimizer.lrr=1": ["optimizer.lrr", "lr?"],
+    "+optimizer.lrr=1": ["optimizer.lrr", "lr?"],
+    "optimizer.lr=fast": ["optimizer.lr=fast", "number"],
+    "data.batch_size=many": ["data.batch_size=many", "integer"],
+    "data.batch_size=0": ["data.batch_size=0", "greater than 0"],
+    "data.splits=[0.5,half]": ["data.splits", "half"],
+    "trainer.max_epochs=-3": ["trainer.max_epochs=-3", "greater than 0"],
+    "trainer.max_epoch=3": ["trainer.max_epoch", "max_epochs"],
+    "trainer.devices=two": ["trainer.devices=two"],
+    "callbacks.checkpoint.mod=max": ["callbacks.checkpoint.mod", "mode?"],
+    "encoder.image._target_=polymodal.encoders.image.cnn.CNNN": ["encoder.image", "CNN?"],
+    "encoder.image._target_=polymodal.encoders.image.cn.CNN": ["encoder.image", "cnn?"],
+    "encoder.image._target_=polymodl.encoders.CNN": ["encoder.image", "polymodl"],
+    "data.cache_dir=???": ["data.cache_dir"],
+    "sed=1": ["sed", "seed?"],
+    "seed=-1": ["seed=-1"],
+    "logger=[csv,tensorbord]": ["logger=tensorbord", "tensorboard?"],
+    "hydra.run.dirr=x": ["hydra.run.dirr"],
+    "data.cache_dir=a=b": ["Quote"],
+    "head=linear": ["head.outputs", "objective.classes"],
+    "repeat=nowhere": ["repeat=nowhere", "config.yaml"],
+}
+
+
+@pytest.mark.parametrize("argument", CASES)
+def test_a_wrong_override_is_explained(command, argument: str) -> None:
+    done = command("train.py", argument)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    message = done.stderr.strip().splitlines()
+    assert 1 <= len(message) <= 5
+    assert message[0].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    for part in CASES[argument]:
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["devices=gpu"], ["no gpu", "cpu"]),
+        (["objective=classification"], ["fusion=concat head=linear"]),
+        (["trainer.accumulate_grad_batches=2"], ["accumulate_grad_batches", "data.batch_size"]),
+        (["precision=fp16", "trainer.gradient_clip_val=1"], ["optimizer.fused=false"]),
+        (["encoder.text.width=130"], ["encoder.text", "width=130", "heads=4"]),
+        (["scheduler.warmup=1000", "debug=fast"], ["scheduler.warmup=1000", "4 optimizer steps"]),
+    ],
+    ids=lambda value: " ".join(value) if "=" in value[0] else "",
+)
+def test_choices_that_cannot_work_together_are_explained(command, arguments: list[str], parts: list[str]) -> None:
+    done = command("train.py", "data.families=[STIXGeneralBolIta]", *arguments, CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 5
+    for part in parts:
+        assert part in done.stderr
+
+
+def test_a_refused_run_leaves_no_folder(command, tmp_path) -> None:
+    assert command("train.py", "optimizer.lrr=1", cwd=tmp_path).returncode == 2
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,81 @@
+"""A folder belongs to one run, repeats it, and holds no secret."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polymodal.config.check import check_config
+from polymodal.config.compose import compose_config
+from polymodal.config.run_folder import claim
+from polymodal.config.secrets import mask
+from polymodal.config.trust import check_trust
+from polymodal.errors import ConfigError
+
+SECRET = "s3cr3t-value-of-a-key"
+
+
+def claimed(folder: Path, *overrides: str) -> dict:
+    config = compose_config([f"++run_dir={folder}", *overrides])
+    return claim(folder, config, check_config(config), overrides)
+
+
+def test_the_second_run_in_a_folder_is_refused_and_the_first_untouched(tmp_path: Path) -> None:
+    claimed(tmp_path)
+    before = (tmp_path / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match="holds a run already"):
+        claimed(tmp_path, "++seed=5")
+    assert (tmp_path / "config.yaml").read_text() == before
+
+
+def test_the_config_is_resolved_but_for_folder_and_environment(tmp_path: Path) -> None:
+    claimed(tmp_path)
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert config["encoder"]["image"]["dim"] == 256
+    assert config["callbacks"]["checkpoint"]["dirpath"] == "${run_dir}/checkpoints"
+    assert config["data"]["cache_dir"].startswith("${oc.env:")
+
+
+def test_no_secret_of_the_environment_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    monkeypatch.setattr("sys.argv", ["train.py", f"logger.wandb.key={SECRET}"])
+    stored = claimed(
+        tmp_path, "logger=wandb", "++logger.wandb.key=${oc.env:WANDB_API_KEY}", f"++logger.wandb.notes=x{SECRET}"
+    )
+    written = "".join(file.read_text() for file in tmp_path.iterdir())
+    assert SECRET not in written + json.dumps(stored)
+    assert "${oc.env:WANDB_API_KEY}" in written
+
+
+def test_masking_reaches_every_level_and_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", SECRET)
+    monkeypatch.setenv("OTHER_KEY", "abc")  # too short to be one
+    value = {"a": ["x", f"-{SECRET}-", {"b": SECRET}], "c": 3, "d": "abcdef"}
+    assert mask(value) == {"a": ["x", "-${oc.env:MY_TOKEN}-", {"b": "${oc.env:MY_TOKEN}"}], "c": 3, "d": "abcdef"}
+
+
+def test_the_environment_says_what_was_run(tmp_path: Path) -> None:
+    claimed(tmp_path, "++seed=3")
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["overrides"] == ["++seed=3"]
+    assert {"torch", "lightning", "hydra-core"} <= set(environment["packages"])
+    assert {"python", "commit", "command", "started"} <= set(environment)
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        claimed(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "builtins.eval", "subprocess.Popen", "torch.load"])
+def test_a_config_of_a_checkpoint_builds_known_classes_only(target: str) -> None:
+    check_trust(
+        {
+            "encoder": {"image": {"_target_": "torch.nn.Linear"}},
+            "x": [{"_target_": "polymodal.schedulers.cosine.cosine"}],
+        }
+    )
+    with pytest.raises(ConfigError, match="to be trusted|only classes|there is no|has no"):
+        check_trust({"encoder": {"image": {"_target_": target}}})

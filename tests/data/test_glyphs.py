@@ -1,0 +1,151 @@
+"""The bundled data: counts, splits, groups, and a cache that survives accidents."""
+
+import multiprocessing
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from polymodal.data.glyph_cache import font_files, load_glyphs
+from polymodal.data.glyph_kinds import KIND_NAMES, kind_of
+from polymodal.data.glyphs import Glyphs
+from polymodal.errors import ConfigError, DataError
+
+FAMILY = ["STIXGeneralBolIta"]
+
+
+@pytest.fixture(scope="module")
+def everything(cache: Path) -> Glyphs:
+    data = Glyphs(str(cache))
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_the_whole_set_has_the_size_that_the_readme_says(everything: Glyphs) -> None:
+    splits = [everything.train_set, everything.val_set, everything.test_set]
+    if unicodedata.unidata_version == "14.0.0":  # newer Pythons know more names
+        assert sum(map(len, splits)) == 54_534
+        assert len(everything.names) == 7_346
+        assert [len(split) for split in splits] == [43_319, 5_845, 5_370]
+    assert sum(map(len, splits)) > 54_000
+
+
+def test_no_character_is_in_two_splits(everything: Glyphs) -> None:
+    train, val, test = (
+        set(split.character[torch.from_numpy(split.rows)].tolist())
+        for split in (everything.train_set, everything.val_set, everything.test_set)
+    )
+    assert not train & val
+    assert not train & test
+    assert not val & test
+    assert 700 < len(test) < 800
+
+
+def test_the_tokenizer_has_seen_training_names_only(everything: Glyphs) -> None:
+    # "tugrik" is the name of one test character alone: had it been seen, it would be one token
+    index = next(i for i, name in enumerate(everything.names) if "tugrik" in name)
+    words = len(everything.names[index].split())
+    assert (everything.tokenize([everything.names[index]]) != 0).sum() > words
+
+
+def test_look_alikes_share_a_group_and_others_do_not(everything: Glyphs) -> None:
+    group = {name: int(g) for name, g in zip(everything.names, everything.train_set.group, strict=True)}
+    assert group["latin capital letter a"] == group["greek capital letter alpha"]
+    assert group["latin capital letter a"] == group["cyrillic capital letter a"]
+    assert group["latin capital letter a"] != group["latin small letter a"]
+    assert group["latin capital letter i"] != group["latin capital letter i with breve"]
+    assert len(set(group.values())) > 0.9 * len(group)
+
+
+def test_a_batch_is_one_gather_with_all_that_a_sample_has(glyphs: Glyphs) -> None:
+    indices = [5, 0, 9]
+    batch = glyphs.train_set[indices]
+    assert batch.inputs["image"].shape == (3, 1, 32, 32)
+    assert batch.inputs["image"].dtype == torch.uint8
+    assert batch.id.tolist() == glyphs.train_set.rows[indices].tolist()
+    for position, character in enumerate(batch.items["text"].tolist()):
+        tokens = batch.inputs["text"][position].tolist()
+        assert glyphs.tokenizer.decode(tokens) == glyphs.names[character]
+        assert batch.labels["kind"][position] == kind_of(unicodedata.lookup(glyphs.names[character]))
+    assert (batch.inputs["text"] != 0).any(0).all()  # padded to the longest of this batch
+
+
+def test_pictures_are_normalised_on_the_device(everything: Glyphs) -> None:
+    data = everything
+    batch = data.on_after_batch_transfer(data.train_set[list(range(0, 43_000, 10))], 0)
+    image = batch.inputs["image"]
+    assert image.dtype == torch.float32
+    assert abs(image.mean().item()) < 0.05
+    assert abs(image.std().item() - 1) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("character", "kind"),
+    [
+        ("é", "latin letter"), ("Ω", "greek letter"), ("ж", "cyrillic letter"), ("→", "arrow"),
+        ("∑", "mathematical operator"), ("╬", "box drawing"), ("⠿", "braille pattern"), ("♞", "chess piece"),
+        ("𝐀", "mathematical alphanumeric"), ("☺", "face"), ("①", "circled character"), ("א", "hebrew letter"),
+    ],
+)  # fmt: skip
+def test_kinds(character: str, kind: str) -> None:
+    assert KIND_NAMES[kind_of(character)] == kind
+
+
+def test_a_character_without_a_kind_has_none() -> None:
+    assert kind_of("!") == -1
+
+
+def test_a_damaged_cache_is_noticed_and_built_again(tmp_path: Path) -> None:
+    before = np.array(load_glyphs(tmp_path, FAMILY, 16).images)
+    (folder,) = tmp_path.iterdir()
+    content = bytearray((folder / "images.npy").read_bytes())
+    content[-100] ^= 0xFF
+    (folder / "images.npy").write_bytes(content)
+    assert (np.array(load_glyphs(tmp_path, FAMILY, 16).images) == before).all()
+    (folder / "codepoints.npy").unlink()
+    assert (np.array(load_glyphs(tmp_path, FAMILY, 16).images) == before).all()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # nothing half-built is left
+
+
+def test_the_name_of_a_cache_tells_settings_apart(tmp_path: Path) -> None:
+    for size, family in ((16, FAMILY), (20, FAMILY), (16, ["STIXGeneralItalic"])):
+        assert load_glyphs(tmp_path, family, size).images.shape[1] == size
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def _count(folder: Path) -> int:
+    return len(load_glyphs(folder, FAMILY, 16).images)
+
+
+def test_processes_that_build_at_once_do_no_harm(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        counts = pool.map(_count, [tmp_path] * 3)
+    assert len(set(counts)) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_no_pictures_are_empty_and_none_touch_the_next(tmp_path: Path) -> None:
+    images = load_glyphs(tmp_path, FAMILY, 24).images
+    assert images.reshape(len(images), -1).max(1).min() > 0
+
+
+def test_an_unknown_family_and_a_folder_that_cannot_be_written_say_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No font file starts with 'Comic'"):
+        font_files(["Comic"])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        load_glyphs(tmp_path / "file", FAMILY, 16)
+
+
+def test_shares_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="add up to 1"):
+        Glyphs(str(tmp_path), splits=[0.8, 0.1, 0.2])
+
+
+def test_a_limit_keeps_that_many_of_each_split(cache: Path) -> None:
+    data = Glyphs(str(cache), families=FAMILY, limit=20)
+    data.setup()
+    assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [20, 20, 20]
