@@ -1,0 +1,235 @@
+"""What a user does: train, look into the folder, judge again, repeat, change, sweep, distribute."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import ROOT, SMALL
+
+FAST = ["debug=fast", SMALL, "data.vocab_size=400"]
+SECRET = "s3cr3t-value-of-a-key"
+
+
+@pytest.fixture(scope="module")
+def trained(command, tmp_path_factory) -> Path:
+    """The folder of one run, with two loggers, on the bundled data."""
+    here = tmp_path_factory.mktemp("project")
+    done = command("train.py", *FAST, "logger=[csv,tensorboard]", cwd=here, WANDB_API_KEY=SECRET)
+    assert done.returncode == 0, done.stderr
+    assert "test/image_to_text/recall@1" in done.stdout
+    assert "test/zero_shot/accuracy" in done.stdout
+    (folder,) = (here / "logs" / "train" / "clip_small").iterdir()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-\d{6}", folder.name)
+    assert str(folder) in done.stdout.replace("\n", "")
+    return folder
+
+
+def test_the_folder_holds_what_it_should(trained: Path) -> None:
+    names = {path.relative_to(trained).as_posix() for path in trained.rglob("*")}
+    assert {"config.yaml", "metrics.csv", "metrics.json", "environment.json", "report", "checkpoints"} <= names
+    assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= names
+    pictures = {"curves", "image_to_text", "text_to_image", "zero_shot", "embedding_map"}
+    assert {f"report/{name}.png" for name in pictures} <= names
+    assert not [name for name in names if "=" in name]
+    figures = json.loads((trained / "metrics.json").read_text())
+    wanted = {"test/zero_shot/accuracy", "test/zero_shot/recall", "test/loss", "val/loss", "time/total_seconds"}
+    wanted |= {f"test/{way}/recall@{k}" for way in ("image_to_text", "text_to_image") for k in (1, 5, 10)}
+    assert wanted <= set(figures)
+    with (trained / "metrics.csv").open(newline="") as stream:
+        columns = next(csv.reader(stream))
+    assert {"train/loss", "val/loss", "test/image_to_text/recall@1", "train/samples_per_second"} <= set(columns)
+
+
+def test_no_file_holds_a_secret(trained: Path) -> None:
+    assert not [p for p in trained.rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
+
+
+def test_every_checkpoint_is_plain_data_with_config_and_tokenizer(trained: Path) -> None:
+    for file in (trained / "checkpoints").iterdir():
+        checkpoint = torch.load(file, weights_only=True)
+        assert checkpoint["config"]["objective"]["_target_"] == "polymodal.objectives.clip.CLIP"
+        assert '"model"' in checkpoint["Glyphs"]["tokenizer"]
+
+
+@pytest.mark.parametrize("which", [".", "checkpoints/best.ckpt"])
+def test_judging_again_gives_exactly_the_same_figures(command, trained: Path, which: str, tmp_path: Path) -> None:
+    done = command("eval.py", f"checkpoint={trained / which}", f"run_dir={tmp_path / 'again'}", "data.batch_size=17")
+    assert done.returncode == 0, done.stderr
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    before = json.loads((trained / "metrics.json").read_text())
+    # limit_test_batches counts batches, so that only the whole split can be compared at another batch size
+    assert {name for name in before if name.startswith("test/")} <= set(again)
+    done = command("eval.py", f"checkpoint={trained / which}", f"run_dir={tmp_path / 'same'}")
+    assert done.returncode == 0, done.stderr
+    same = json.loads((tmp_path / "same" / "metrics.json").read_text())
+    assert {k: v for k, v in same.items() if k.startswith("test/")} == {k: before[k] for k in before if "test/" in k}
+
+
+def test_a_checkpoint_that_is_none_is_refused(command, tmp_path: Path, trained: Path) -> None:
+    whole = (trained / "checkpoints" / "best.ckpt").read_bytes()
+    (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    checkpoint = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["config"]["encoder"]["image"] = {"_target_": "os.system", "command": "touch proof"}
+    torch.save(checkpoint, tmp_path / "evil.ckpt")
+    for name, part in (("cut.ckpt", "damaged"), ("evil.ckpt", "os.system"), ("none.ckpt", "neither")):
+        done = command("eval.py", f"checkpoint={tmp_path / name}", cwd=tmp_path)
+        assert done.returncode == 2
+        assert part in done.stderr
+        assert len(done.stderr.splitlines()) <= 5
+    assert not (tmp_path / "proof").exists()
+
+
+def test_config_yaml_alone_repeats_the_run_bit_for_bit(command, trained: Path, tmp_path: Path) -> None:
+    done = command("train.py", f"repeat={trained}", "test=false", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
+    first, second = (
+        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for path in (trained, folder)
+    )
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_folder_with_a_run_is_refused(command, trained: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    done = command("train.py", *FAST, f"hydra.run.dir={trained}")
+    assert done.returncode == 2
+    assert "holds a run already" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def test_everything_can_be_mixed_from_the_command_line(command, tmp_path: Path) -> None:
+    mix = ["encoder/image=vit", "encoder/text=bow", "objective=siglip", "precision=bf16", "logger=wandb"]
+    done = command(
+        "train.py", *FAST, *mix, "callbacks=[default,ema,early_stopping]", "data.num_workers=1", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "offline" in done.stderr + done.stdout
+    (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
+    assert list((folder / "wandb").glob("offline-run-*"))
+    for file in (folder / "checkpoints").iterdir():
+        assert "objective.logit_bias" in torch.load(file, weights_only=True)["state_dict"]
+
+
+def test_a_fusion_classifies(command, tmp_path: Path) -> None:
+    chosen = [
+        "objective=classification",
+        "fusion=gated",
+        "head=linear",
+        "callbacks=[checkpoint,progress_bar]",
+        "logger=none",
+    ]
+    done = command("train.py", *FAST, *chosen, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "test/accuracy" in done.stdout
+    assert "test/recall" in done.stdout
+
+
+def test_a_sweep_has_a_table_and_survives_a_failing_job(command, tmp_path: Path) -> None:
+    chosen = [*FAST, "callbacks.report=null", "encoder/text=bow,transformer", "encoder.text.width=32,33", "test=true"]
+    done = command("train.py", "-m", *chosen, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "1 of 4 jobs failed: 3" in done.stderr
+    (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
+    assert {path.name for path in folder.iterdir()} >= {"0", "1", "2", "3", "sweep.csv"}
+    with (folder / "sweep.csv").open(newline="") as stream:
+        jobs = list(csv.DictReader(stream))
+    assert [(job["encoder/text"], job["encoder.text.width"], job["status"]) for job in jobs] == [
+        ("bow", "32", "done"),
+        ("bow", "33", "done"),
+        ("transformer", "32", "done"),
+        ("transformer", "33", "failed"),
+    ]
+    assert all(job["test/image_to_text/recall@1"] for job in jobs[:3])
+    assert "width=33" in jobs[3]["error"]
+
+
+def test_two_processes_make_one_run_in_one_folder(command, tmp_path: Path) -> None:
+    done = command("train.py", *FAST, "devices=ddp_cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run folder") == 1
+    (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
+    assert (folder / "metrics.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+def test_torchrun_makes_one_run_in_one_folder(cache, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    script = [str(ROOT / "src" / "train.py"), *FAST, "devices=ddp_cpu", "callbacks.report=null"]
+    done = subprocess.run([*launcher, *script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run folder") == 1
+    (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
+    assert (folder / "metrics.json").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_of_distributed_runs_is_one_sweep(command, tmp_path: Path) -> None:
+    done = command("train.py", "-m", *FAST, "devices=ddp_cpu", "seed=0,1", "callbacks.report=null", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run folder") == 2
+    (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["0", "1"]
+    assert all((folder / job / "metrics.json").exists() for job in "01")
+
+
+@pytest.mark.slow
+def test_distributed_training_gives_the_weights_of_one_process(command, tmp_path: Path) -> None:
+    chosen = [
+        SMALL,
+        "data.vocab_size=400",
+        "precision=fp64",
+        "trainer.max_epochs=2",
+        "data.batch_size=64",
+        "test=false",
+    ]
+    chosen += [
+        "data.shift=0",
+        "data.scale=0",
+        "logger=none",
+        "callbacks=[checkpoint]",
+        "encoder/image=vit",
+    ]  # no batch norm
+    chosen += ["++callbacks.checkpoint.monitor=null", "++callbacks.checkpoint.save_last=false"]
+    states = []
+    for devices in ("cpu", "ddp_cpu"):
+        done = command("train.py", *chosen, f"devices={devices}", f"hydra.run.dir={tmp_path / devices}")
+        assert done.returncode == 0, done.stderr
+        (file,) = (tmp_path / devices / "checkpoints").iterdir()
+        states.append(torch.load(file, weights_only=True)["state_dict"])
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, rtol=1e-6, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}")
+
+
+@pytest.mark.slow
+def test_a_few_samples_can_be_learnt_by_heart(command, tmp_path: Path) -> None:
+    done = command("train.py", "debug=overfit", SMALL, "data.vocab_size=400", "callbacks.report=null", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
+    with (folder / "metrics.csv").open(newline="") as stream:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(stream) if row["train/loss"]]
+    assert losses[0] > 3.5
+    assert losses[-1] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "bf16_true", "fp64"])
+@pytest.mark.parametrize("image", ["cnn", "vit", "resnet"])
+def test_every_precision_trains(command, tmp_path: Path, precision: str, image: str) -> None:
+    chosen = [f"precision={precision}", f"encoder/image={image}", "callbacks.report=null"]
+    done = command("train.py", *FAST, *chosen, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("debug", ["limit", "profile"])
+def test_every_debug_mode_runs(command, tmp_path: Path, debug: str) -> None:
+    done = command("train.py", f"debug={debug}", SMALL, "data.vocab_size=400", "data.batch_size=64", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    if debug == "profile":
+        assert list(tmp_path.rglob("fit-profile.txt"))
