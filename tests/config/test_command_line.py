@@ -55,7 +55,7 @@ def test_any_argument_of_a_part_can_be_given_and_groups_stay_groups() -> None:
         "hydra.verbose=true",
     ]
     assert as_hydra_arguments(given) == [
-        "++trainer.gradient_clip_val=1", "encoder/image=vit", "+new.key=1", "~logger", "++seed=1", "-m", "hydra.verbose=true",
+        "++trainer.gradient_clip_val=1", "encoder/image=vit", "+new.key=1", "++seed=1", "-m", "hydra.verbose=true",
     ]  # fmt: skip
 
 

@@ -1,0 +1,48 @@
+"""Every command that the README gives works, shortened to seconds."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT, SMALL
+
+BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+COMMANDS = [line.split(" #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+SHORT = ["debug=fast", SMALL, "data.vocab_size=400", "callbacks.report=null"]
+
+
+@pytest.fixture(scope="module")
+def run_folder(command, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    done = command("train.py", *SHORT, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("line", [c for c in COMMANDS if c.startswith("make")])
+def test_a_make_target_exists_and_sets_itself_up(line: str) -> None:
+    done = subprocess.run([*shlex.split(line), "-n", "-B"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "pip install" in done.stdout
+    assert "src/train.py experiment=clip_small" in done.stdout or "pytest" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [c for c in COMMANDS if not c.startswith("make")])
+def test_a_command_works(line: str, cache: Path, run_folder: Path, tmp_path: Path) -> None:
+    words = shlex.split(line.replace("logs/train/clip_small/<run>", str(run_folder)))
+    words = [str(ROOT / word) if word.startswith("src/") else word for word in words]
+    starts = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
+    words[:1] = starts[words[0]]
+    is_short = any(word in line for word in ("--help", "check=true", "eval.py", "repeat="))
+    short = [] if is_short else [word for word in SHORT if word.split("=")[0] not in line]
+    done = subprocess.run([*words, *short], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_are_commands_to_test() -> None:
+    assert len(COMMANDS) > 10
+    assert {command.split()[0] for command in COMMANDS} == {"make", "python", "torchrun"}
