@@ -35,6 +35,15 @@ def test_info_nce_is_its_definition(seed: int, queries: int, keys: int, groups: 
         assert losses[i].item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_info_nce_is_torch_s_cross_entropy_with_one_positive(smoothing: float) -> None:
+    q, k, _ = rows(0, 7, 7, 7)
+    logits, target = 5.0 * q @ k.T, torch.arange(7)
+    expected = torch.nn.functional.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+    losses = info_nce(q, k, torch.eye(7, dtype=torch.bool), torch.tensor(5.0).double(), smoothing)
+    torch.testing.assert_close(losses, expected, rtol=1e-12, atol=0)
+
+
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 8), st.integers(1, 8))
 @settings(max_examples=50, deadline=None)
 def test_sigmoid_loss_is_its_definition(seed: int, queries: int, keys: int, groups: int) -> None:

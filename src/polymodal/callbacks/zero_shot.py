@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +21,14 @@ from polymodal.module import MultimodalModule
 class ZeroShot(Callback):
     """Judges the test split by class prompts alone (Radford et al. 2021, section 3.1).
 
-    The embeddings of a class's prompts are normalised, averaged and normalised again. Logs `test/zero_shot/accuracy`
-    and `test/zero_shot/recall` (mean over the classes that occur); the confusion matrix is kept in `confusion`.
+    Logs `test/zero_shot/accuracy` and `test/zero_shot/recall` (mean over the classes that occur); the confusion matrix
+    is kept in `confusion`.
 
     Args:
         label: key of `PairedBatch.labels`; samples with -1 do not count.
-        prompts: class name -> the phrases that stand for it.
-        templates: every phrase is put into each of these, at `{}`.
+        prompts: class name -> `templates` and `words`: each word is put into each template, at `{}`.
+        pool: `mean`: a class is the mean of its prompts' embeddings, as in CLIP. `max`: its nearest prompt counts,
+            which suits classes of many faces.
         image: modality to be classified.
         text: modality of the prompts.
     """
@@ -35,12 +36,12 @@ class ZeroShot(Callback):
     def __init__(
         self,
         label: str,
-        prompts: Mapping[str, Sequence[str]],
-        templates: Sequence[str] = ("{}",),
+        prompts: Mapping[str, Mapping[str, Sequence[str]]],
+        pool: Literal["mean", "max"] = "mean",
         image: str = "image",
         text: str = "text",
     ) -> None:
-        self.label, self.prompts, self.templates = label, dict(prompts), list(templates)
+        self.label, self.prompts, self.pool = label, dict(prompts), pool
         self.image, self.text = image, text
         self.class_names = list(prompts)
         self.confusion: Tensor | None = None
@@ -61,7 +62,7 @@ class ZeroShot(Callback):
         if missing := set(names) - set(self.prompts):
             raise ConfigError(f"callbacks.zero_shot.prompts has no phrase for: {', '.join(sorted(missing))}.")
         self.class_names = names
-        self.classifier = self._classifier(trainer, pl_module)
+        self.vectors = [self._embed(trainer, pl_module, name) for name in names]
         count = len(names)
         self.metrics = MetricCollection(
             {
@@ -73,16 +74,19 @@ class ZeroShot(Callback):
         ).to(pl_module.device)
 
     @torch.no_grad()
-    def _classifier(self, trainer: Trainer, pl_module: MultimodalModule) -> Tensor:
-        """(classes, d), one normalised vector a class."""
-        vectors = []
-        for name in self.class_names:
-            sentences = [template.format(phrase) for phrase in self.prompts[name] for template in self.templates]
-            tokens = trainer.datamodule.tokenize(sentences).to(pl_module.device)  # type: ignore[attr-defined]
-            with trainer.precision_plugin.forward_context():
-                encoded = pl_module.model.encoders[self.text](tokens)
-            vectors.append(F.normalize(F.normalize(encoded.float(), dim=-1).mean(0), dim=0))
-        return torch.stack(vectors)
+    def _embed(self, trainer: Trainer, pl_module: MultimodalModule, name: str) -> Tensor:
+        """(P, d), the normalised embeddings of a class's P prompts, or (1, d), their mean."""
+        prompts = self.prompts[name]
+        sentences = [template.format(word) for template in prompts["templates"] for word in prompts["words"]]
+        tokens = trainer.datamodule.tokenize(sentences).to(pl_module.device)  # type: ignore[attr-defined]
+        with trainer.precision_plugin.forward_context():
+            encoded = pl_module.model.encoders[self.text](tokens)
+        vectors = F.normalize(encoded.float(), dim=-1)
+        return vectors if self.pool == "max" else F.normalize(vectors.mean(0, keepdim=True), dim=-1)
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """(B, d) normalised embeddings -> (B, classes) cosines with the nearest prompt of each class."""
+        return torch.stack([(x @ vectors.T).amax(1) for vectors in self.vectors], dim=1)
 
     def on_test_batch_end(
         self,
@@ -100,7 +104,7 @@ class ZeroShot(Callback):
         counted = output.mask[:, row] & (target >= 0)
         if counted.any():
             x = F.normalize(output.x[counted, row].float(), dim=-1)
-            self.metrics.update(x @ self.classifier.T, target[counted])
+            self.metrics.update(self._scores(x), target[counted])
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Logs the figures and keeps the confusion matrix, rows = true class."""

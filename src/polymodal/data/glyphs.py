@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from polymodal.batch import PairedBatch
+from polymodal.batch import PAD, PairedBatch
 from polymodal.data.augment import shift_and_scale
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.glyph_cache import GlyphTable, load_glyphs
@@ -31,7 +32,7 @@ class GlyphSet:
         character: picture -> index of its character.
         group: character -> group; characters that look the same share one.
         kind: character -> class, or -1.
-        tokens: (characters, T) token ids of the names.
+        tokens: (V, characters, T) token ids of the names, cut up in V ways of which each sample takes one at random.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class GlyphSet:
     ) -> None:
         self.images, self.rows, self.tokens = table.images, rows, tokens
         self.character, self.group, self.kind = (torch.from_numpy(a) for a in (character, group, kind))
-        self.lengths = (tokens != 0).sum(1)
+        self.lengths = (tokens != PAD).sum(2)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -56,7 +57,9 @@ class GlyphSet:
         images = torch.from_numpy(self.images[rows])[:, None]
         id = torch.from_numpy(rows)
         character = self.character[id]
-        tokens = self.tokens[character, : int(self.lengths[character].max())]
+        ways = len(self.tokens)
+        way = torch.randint(ways, (len(id),)) if ways > 1 else torch.zeros(len(id), dtype=torch.long)
+        tokens = self.tokens[way, character, : int(self.lengths[way, character].max())]
         return PairedBatch(
             inputs={"image": images, "text": tokens},
             items={"image": id, "text": character},
@@ -79,6 +82,8 @@ class Glyphs(PairedDataModule):
         splits: shares of train, validation and test; a character falls by a fixed hash of its code point.
         vocab_size: tokens at most; the tokenizer learns from the training names alone.
         context_length: tokens a name at most.
+        merge_levels: half of the training names are cut into the tokenizer's largest pieces, the others into those of
+            one of these numbers of merges, so that pieces of rare words are known when unseen words are made of them.
         shift: random shift in training, as a share of the side.
         scale: random zoom in training.
         batch_size: samples of a training step, over all processes.
@@ -97,8 +102,9 @@ class Glyphs(PairedDataModule):
         image_size: PositiveInt = 32,
         families: Sequence[str] = ("DejaVu", "STIX"),
         splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
-        vocab_size: PositiveInt = 2000,
+        vocab_size: PositiveInt = 4000,
         context_length: PositiveInt = 64,
+        merge_levels: Sequence[NonNegativeInt] = (1500, 700),
         shift: Fraction = 0.08,
         scale: Probability = 0.1,
         batch_size: PositiveInt = 512,
@@ -111,7 +117,7 @@ class Glyphs(PairedDataModule):
         if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
             raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
         self.cache_dir, self.image_size, self.families, self.splits = Path(cache_dir), image_size, families, splits
-        self.vocab_size, self.context_length = vocab_size, context_length
+        self.vocab_size, self.context_length, self.merge_levels = vocab_size, context_length, merge_levels
         self.shift, self.scale = shift, scale
         self.class_names = {"kind": KIND_NAMES}
 
@@ -132,11 +138,22 @@ class Glyphs(PairedDataModule):
             training_names = [name for name, part in zip(self.names, split, strict=True) if part == 0]
             self.tokenizer = Tokenizer.train(training_names, self.vocab_size, self.context_length)
         kind = np.array([kind_of(chr(code)) for code in characters.tolist()])
-        columns = (character, look_alikes(table, character), kind, self.tokenize(self.names))
+        columns = (character, look_alikes(table, character), kind)
+        whole = self.tokenize(self.names)[None]
         self.train_set, self.val_set, self.test_set = (
-            GlyphSet(table, self._limited(np.flatnonzero(split[character] == part)), *columns) for part in range(3)
+            GlyphSet(table, self._limited(np.flatnonzero(split[character] == part)), *columns, tokens)
+            for part, tokens in enumerate((self._ways(whole), whole, whole))
         )
         self.images = table.images
+
+    def _ways(self, whole: Tensor) -> Tensor:
+        """(1, C, T) ids of the names -> (V, C, T'), whole in half of the V ways and coarser in the others."""
+        if not self.merge_levels or self.tokenizer is None:
+            return whole
+        ways = [whole[0]] * len(self.merge_levels)
+        ways += [torch.from_numpy(self.tokenizer.coarser(level)(self.names)) for level in self.merge_levels]
+        longest = max(way.shape[1] for way in ways)
+        return torch.stack([F.pad(way, (0, longest - way.shape[1]), value=PAD) for way in ways])
 
     def _limited(self, rows: np.ndarray) -> np.ndarray:
         count = len(rows) if self.limit is None else min(self.limit, len(rows))

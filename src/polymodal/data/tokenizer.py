@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -53,6 +54,16 @@ class Tokenizer:
     def to_json(self) -> str:
         """The whole tokenizer as text: what a checkpoint keeps."""
         return self.backend.to_str()
+
+    def coarser(self, merges: int) -> Tokenizer:
+        """The same ids for smaller pieces: only the first `merges` merges, the most frequent ones, are made.
+
+        A rare word of the training captions is then cut up as an unseen word will be (after BPE dropout,
+        Provilkov et al. 2020, but the same in every run).
+        """
+        content = json.loads(self.to_json())
+        content["model"]["merges"] = content["model"]["merges"][:merges]
+        return Tokenizer.from_json(json.dumps(content), self.context_length)
 
     @property
     def vocab_size(self) -> int:

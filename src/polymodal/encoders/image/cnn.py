@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from polymodal.types import PositiveInt
@@ -41,10 +42,11 @@ class CNN(nn.Module):
         side = image_size // 2 ** len(widths)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.projection = nn.Linear(widths[-1] * side * side, dim)
+        self.to(memory_format=torch.channels_last)  # the layout that convolutions run fastest in
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, d)."""
-        features = self.norm(self.stages(images)).relu()
+        features = self.norm(self.stages(images.contiguous(memory_format=torch.channels_last))).relu()
         return self.projection(features.flatten(1))
 
 

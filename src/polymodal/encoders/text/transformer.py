@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polymodal.batch import PAD
 from polymodal.types import PositiveInt, Probability
@@ -70,6 +71,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, attend: Tensor) -> Tensor:
         """(B, T, w), (B, 1, 1, T) bool -> (B, T, w)."""
         qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=attend).transpose(1, 2).flatten(2)
+        mixed = attention(qkv[0], qkv[1], qkv[2], attend).transpose(1, 2).flatten(2)
         x = x + self.dropout(self.out(mixed))
         return x + self.dropout(self.mlp(self.norm2(x)))
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor) -> Tensor:
+    """(B, heads, T, c) three times, (B, 1, 1, T) bool -> (B, heads, T, c)."""
+    if q.device.type == "cpu":  # on captions of a dozen tokens the fused kernel takes longer than the plain products
+        with sdpa_kernel(SDPBackend.MATH):
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
