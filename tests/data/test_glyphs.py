@@ -11,6 +11,7 @@ import torch
 from polymodal.data.glyph_cache import font_files, load_glyphs
 from polymodal.data.glyph_kinds import KIND_NAMES, kind_of
 from polymodal.data.glyphs import Glyphs
+from polymodal.data.tokenizer import Tokenizer
 from polymodal.errors import ConfigError, DataError
 
 FAMILY = ["STIXGeneralBolIta"]
@@ -45,10 +46,10 @@ def test_no_character_is_in_two_splits(everything: Glyphs) -> None:
 
 
 def test_the_tokenizer_has_seen_training_names_only(everything: Glyphs) -> None:
-    # "tugrik" is the name of one test character alone: had it been seen, it would be one token
-    index = next(i for i, name in enumerate(everything.names) if "tugrik" in name)
-    words = len(everything.names[index].split())
-    assert (everything.tokenize([everything.names[index]]) != 0).sum() > words
+    places = everything.train_set.character[torch.from_numpy(everything.train_set.rows)]
+    seen = [everything.names[index] for index in places.unique().tolist()]
+    again = Tokenizer.train(seen, everything.vocab_size, everything.context_length)
+    assert again.to_json() == everything.tokenizer.to_json()
 
 
 def test_look_alikes_share_a_group_and_others_do_not(everything: Glyphs) -> None:
@@ -71,6 +72,15 @@ def test_a_batch_is_one_gather_with_all_that_a_sample_has(glyphs: Glyphs) -> Non
         assert glyphs.tokenizer.decode(tokens) == glyphs.names[character]
         assert batch.labels["kind"][position] == kind_of(unicodedata.lookup(glyphs.names[character]))
     assert (batch.inputs["text"] != 0).any(0).all()  # padded to the longest of this batch
+
+
+def test_names_are_cut_in_several_ways_in_training_only(glyphs: Glyphs) -> None:
+    torch.manual_seed(0)
+    sets = (glyphs.train_set, glyphs.val_set)
+    ways = [{tuple(data[[3]].inputs["text"][0].tolist()) for _ in range(40)} for data in sets]
+    assert len(ways[0]) > 1
+    assert len(ways[1]) == 1
+    assert len({glyphs.tokenizer.decode(list(way)) for way in ways[0]}) == 1  # the same name
 
 
 def test_pictures_are_normalised_on_the_device(everything: Glyphs) -> None:

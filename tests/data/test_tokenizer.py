@@ -49,6 +49,14 @@ def test_json_carries_all_of_it(tokenizer: Tokenizer) -> None:
     assert copy.decode(copy(["Black Chess"])[0]) == "black chess"
 
 
+def test_fewer_merges_give_more_and_known_pieces(tokenizer: Tokenizer) -> None:
+    coarser = tokenizer.coarser(5)
+    assert coarser(CAPTIONS[:1]).shape[1] > tokenizer(CAPTIONS[:1]).shape[1]
+    assert coarser.decode(coarser(CAPTIONS[:1])[0]) == CAPTIONS[0]
+    assert coarser.backend.get_vocab() == tokenizer.backend.get_vocab()  # the same ids
+    assert (tokenizer.coarser(10**6)(CAPTIONS) == tokenizer(CAPTIONS)).all()
+
+
 def test_an_empty_caption_is_an_error(tokenizer: Tokenizer) -> None:
     with pytest.raises(DataError, match="Caption 1 of 2 is empty"):
         tokenizer(["a", "  "])

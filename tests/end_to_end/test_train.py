@@ -191,6 +191,7 @@ def test_distributed_training_gives_the_weights_of_one_process(command, tmp_path
     chosen += [
         "data.shift=0",
         "data.scale=0",
+        "data.merge_levels=[]",
         "logger=none",
         "callbacks=[checkpoint]",
         "encoder/image=vit",
