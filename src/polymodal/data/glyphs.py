@@ -32,7 +32,7 @@ class GlyphSet:
         character: picture -> index of its character.
         group: character -> group; characters that look the same share one.
         kind: character -> class, or -1.
-        tokens: (V, characters, T) token ids of the names, cut up in V ways of which each sample takes one at random.
+        tokens: (V, characters, T) token ids of the names, cut up in V ways of which each batch takes one at random.
     """
 
     def __init__(
@@ -57,8 +57,7 @@ class GlyphSet:
         images = torch.from_numpy(self.images[rows])[:, None]
         id = torch.from_numpy(rows)
         character = self.character[id]
-        ways = len(self.tokens)
-        way = torch.randint(ways, (len(id),)) if ways > 1 else torch.zeros(len(id), dtype=torch.long)
+        way = int(torch.randint(len(self.tokens), ())) if len(self.tokens) > 1 else 0
         tokens = self.tokens[way, character, : int(self.lengths[way, character].max())]
         return PairedBatch(
             inputs={"image": images, "text": tokens},
@@ -82,8 +81,8 @@ class Glyphs(PairedDataModule):
         splits: shares of train, validation and test; a character falls by a fixed hash of its code point.
         vocab_size: tokens at most; the tokenizer learns from the training names alone.
         context_length: tokens a name at most.
-        merge_levels: half of the training names are cut into the tokenizer's largest pieces, the others into those of
-            one of these numbers of merges, so that pieces of rare words are known when unseen words are made of them.
+        merge_levels: a third of the training batches has names in the tokenizer's largest pieces, the others in those
+            of one of these numbers of merges: pieces of rare words are known when unseen words are made of them.
         shift: random shift in training, as a share of the side.
         scale: random zoom in training.
         batch_size: samples of a training step, over all processes.
@@ -104,9 +103,9 @@ class Glyphs(PairedDataModule):
         splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
         vocab_size: PositiveInt = 4000,
         context_length: PositiveInt = 64,
-        merge_levels: Sequence[NonNegativeInt] = (1500, 700),
-        shift: Fraction = 0.08,
-        scale: Probability = 0.1,
+        merge_levels: Sequence[NonNegativeInt] = (2000, 1000, 500, 250),
+        shift: Fraction = 0.04,
+        scale: Probability = 0.05,
         batch_size: PositiveInt = 512,
         num_workers: NonNegativeInt = 0,
         seed: NonNegativeInt = 0,
@@ -147,10 +146,10 @@ class Glyphs(PairedDataModule):
         self.images = table.images
 
     def _ways(self, whole: Tensor) -> Tensor:
-        """(1, C, T) ids of the names -> (V, C, T'), whole in half of the V ways and coarser in the others."""
+        """(1, C, T) ids of the names -> (V, C, T'), whole in a third of the V ways, in smaller pieces in the others."""
         if not self.merge_levels or self.tokenizer is None:
             return whole
-        ways = [whole[0]] * len(self.merge_levels)
+        ways = [whole[0]] * max(1, len(self.merge_levels) // 2)
         ways += [torch.from_numpy(self.tokenizer.coarser(level)(self.names)) for level in self.merge_levels]
         longest = max(way.shape[1] for way in ways)
         return torch.stack([F.pad(way, (0, longest - way.shape[1]), value=PAD) for way in ways])
