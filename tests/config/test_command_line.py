@@ -49,7 +49,6 @@ def test_any_argument_of_a_part_can_be_given_and_groups_stay_groups() -> None:
         "trainer.gradient_clip_val=1",
         "encoder/image=vit",
         "+new.key=1",
-        "~logger",
         "seed=1",
         "-m",
         "hydra.verbose=true",

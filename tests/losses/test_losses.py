@@ -29,7 +29,7 @@ def test_info_nce_is_its_definition(seed: int, queries: int, keys: int, groups: 
     q, k, positives = rows(seed, queries, keys, groups)
     losses = info_nce(q, k, positives, torch.tensor(9.0, dtype=torch.float64))
     for i in range(queries):
-        weights = [math.exp(9.0 * float(q[i] @ k[j])) for j in range(keys)]
+        weights = [math.exp(9.0 * (q[i] @ k[j]).item()) for j in range(keys)]
         mine = [j for j in range(keys) if positives[i, j]]
         expected = -sum(math.log(weights[j] / sum(weights)) for j in mine) / len(mine)
         assert losses[i].item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
@@ -50,7 +50,7 @@ def test_sigmoid_loss_is_its_definition(seed: int, queries: int, keys: int, grou
     q, k, positives = rows(seed, queries, keys, groups)
     losses = sigmoid_loss(q, k, positives, torch.tensor(7.0).double(), torch.tensor(-3.0).double())
     for i in range(queries):
-        logits = [7.0 * float(q[i] @ k[j]) - 3.0 for j in range(keys)]
+        logits = [7.0 * (q[i] @ k[j]).item() - 3.0 for j in range(keys)]
         expected = sum(math.log1p(math.exp(-x if positives[i, j] else x)) for j, x in enumerate(logits))
         assert losses[i].item() == pytest.approx(expected, rel=1e-9)
 
