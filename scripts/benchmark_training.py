@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import torch
 from lightning.pytorch import Callback
-from rich.progress import track
 
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
@@ -93,13 +92,14 @@ def main() -> None:
     steps, rounds = int(given.pop("steps", 60)), int(given.pop("rounds", 5))
     overrides = [f"{key}={value}" for key, value in given.items()]
     ratios, seconds = [], {"bare": [], "ours": []}
-    for turn in track(range(rounds), description="In turns", transient=True):
+    for turn in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             config = configured(overrides, steps, folder)
             pair = [("bare", lambda c: bare(c, steps)), ("ours", ours)]
             for name, run in pair if turn % 2 == 0 else pair[::-1]:
                 seconds[name].append(run(config))
         ratios.append(seconds["bare"][-1] / seconds["ours"][-1])
+        print(f"round {turn + 1} of {rounds}: ours / bare {ratios[-1]:.3f}", flush=True)
     batch = config["data"]["batch_size"]
     for name, times in seconds.items():
         print(f"{name}: {steps * batch / statistics.median(times):8.0f} samples a second (median of {rounds})")

@@ -18,11 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from polymodal.config.check import check_config
-from polymodal.config.compose import compose_config
 from polymodal.config.explain import CONFIGS, explain, is_group
-from polymodal.config.run_folder import claim
-from polymodal.config.sweep import record_failure
 from polymodal.errors import PolymodalError
 
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
@@ -84,6 +80,10 @@ def run_job(config: DictConfig) -> float | None:
     Returns:
         the figure that says how good the run was, for sweepers that ask.
     """
+    from polymodal.config.check import check_config  # here, so that help and completion do not wait for them
+    from polymodal.config.run_folder import claim
+    from polymodal.config.sweep import record_failure
+
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     try:
@@ -123,6 +123,9 @@ def arguments_for_followers(settings: Any, folder: Path) -> Iterator[None]:
 
 def follow(arguments: list[str]) -> None:
     """The part of a process that is not the first of its run: the same training, no folder, no files."""
+    from polymodal.config.check import check_config
+    from polymodal.config.compose import compose_config
+
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd")
     parser.add_argument("--config-name", "-cn", default="train")
@@ -133,7 +136,7 @@ def follow(arguments: list[str]) -> None:
     if not any(override.startswith("++run_dir=") for override in overrides):
         overrides.append(f"++run_dir={CONFIGS.parent / 'logs'}")  # under torchrun; only the first process writes
     plain = check_config(compose_config(overrides, options.config_name, options.config_dir))
-    from polymodal.run import train
+    from polymodal.run import train  # after the checks, as in run_job
 
     train(plain, plain)
 
