@@ -64,6 +64,13 @@ def test_choices_that_cannot_work_together_are_explained(command, arguments: lis
         assert part in done.stderr
 
 
+def test_a_secret_is_not_shown_in_a_message(command) -> None:
+    done = command("train.py", "optimizer.lr=s3cr3t-value", MY_API_KEY="s3cr3t-value")
+    assert done.returncode == 2
+    assert "s3cr3t" not in done.stderr + done.stdout
+    assert "${oc.env:MY_API_KEY}" in done.stderr
+
+
 def test_a_refused_run_leaves_no_folder(command, tmp_path) -> None:
     assert command("train.py", "optimizer.lrr=1", cwd=tmp_path).returncode == 2
     assert list(tmp_path.iterdir()) == []

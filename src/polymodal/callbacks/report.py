@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import csv
-import logging
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
+from polymodal.batch import PairedBatch
 from polymodal.callbacks.zero_shot import ZeroShot
+from polymodal.metrics.retrieval import Table
 from polymodal.module import MultimodalModule
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.report.confusion import draw_confusion
 from polymodal.report.curves import draw_curves
 from polymodal.report.embedding_map import draw_map
 from polymodal.report.gallery import draw_gallery
-
-log = logging.getLogger(__name__)
 
 
 class Report(Callback):
@@ -32,11 +32,32 @@ class Report(Callback):
     def __init__(self, run_dir: str, queries: int = 8) -> None:
         self.run_dir = Path(run_dir)
         self.queries = queries
+        self.table: Table | None = None
+        self.classes: dict[int, str] = {}
+
+    def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Forgets what an earlier test left."""
+        self.table = None
+        self.classes = {}
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: MultimodalModule,
+        outputs: Any,
+        batch: PairedBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Notes the class of each sample that this process sees, for the map's colours."""
+        for label, names in list(trainer.datamodule.class_names.items())[:1]:  # type: ignore[attr-defined]
+            pairs = zip(batch.id.tolist(), batch.labels[label].tolist(), strict=True)
+            self.classes |= {id: names[index] for id, index in pairs if index >= 0}
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Takes the embeddings of all processes before the objective forgets them."""
-        objective = pl_module.objective
-        self.table = objective.table.compute() if isinstance(objective, Contrastive) else None
+        if isinstance(pl_module.objective, Contrastive):
+            self.table = pl_module.objective.table.compute()
 
     def on_test_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Draws, on the first process."""
@@ -50,7 +71,7 @@ class Report(Callback):
             for source, target in [(0, 1), (1, 0)]:
                 file = folder / f"{modalities[source]}_to_{modalities[target]}.png"
                 draw_gallery(file, self.table, modalities, source, target, data.describe, self.queries)
-            draw_map(folder / "embedding_map.png", self.table, modalities, self._classes(trainer))
+            draw_map(folder / "embedding_map.png", self.table, modalities, self.classes)
         for zero_shot in self._zero_shot(trainer):
             if zero_shot.confusion is not None:
                 draw_confusion(folder / "zero_shot.png", zero_shot.confusion, zero_shot.class_names)
@@ -64,14 +85,3 @@ class Report(Callback):
     @staticmethod
     def _zero_shot(trainer: Trainer) -> list[ZeroShot]:
         return [callback for callback in trainer.callbacks if isinstance(callback, ZeroShot)]  # type: ignore[attr-defined]
-
-    def _classes(self, trainer: Trainer) -> dict[int, str]:
-        """Sample id -> class name, as far as the test data have classes."""
-        labels = trainer.datamodule.class_names  # type: ignore[attr-defined]
-        if not labels:
-            return {}
-        label, names = next(iter(labels.items()))
-        data = trainer.datamodule.test_set  # type: ignore[attr-defined]
-        batch = data[list(range(len(data)))]
-        pairs = zip(batch.id.tolist(), batch.labels[label].tolist(), strict=True)
-        return {id: names[index] for id, index in pairs if index >= 0}

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from polymodal.config.explain import CONFIGS, explain, is_group
+from polymodal.config.secrets import mask
 from polymodal.errors import PolymodalError
 
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
@@ -170,8 +171,8 @@ def readable_errors() -> Iterator[None]:
 def show(error: BaseException) -> None:
     """Prints an error: one message where it was foreseen, the stack trace where it was not."""
     if isinstance(error, PolymodalError):
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {mask(str(error))}", file=sys.stderr)
     elif isinstance(error, HydraException | OmegaConfBaseException):
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(f"error: {mask(explain(error))}", file=sys.stderr)
     else:
         traceback.print_exception(error)

@@ -41,6 +41,7 @@ def draw_map(
             axes.scatter(
                 points[:, 0], points[:, 1], s=9, color=colour.get(name or "", "#cccccc"), label=name or "other"
             )
+        axes.spines[:].set_visible(False)
         axes.set(xticks=[], yticks=[], title=f"{len(rows)} held-out {modalities[0]} embeddings (t-SNE)")
         if frequent:
             axes.legend(frameon=False, fontsize=8, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
