@@ -11,3 +11,7 @@ class ConfigError(PolymodalError):
 
 class DataError(PolymodalError):
     """The data cannot be used: a file is missing or damaged, a split is empty, a caption has no text."""
+
+
+class NumericError(PolymodalError, ValueError):
+    """NaN or infinity where a figure would be made of it."""

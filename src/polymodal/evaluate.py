@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments, is_first_process, readable_errors
+from polymodal.config.launch import as_hydra_arguments, is_first_process, quoted, readable_errors
 from polymodal.config.run_folder import HEADER, claim
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
@@ -51,8 +51,12 @@ def evaluate(path: Path, overrides: list[str]) -> dict[str, float]:
     checkpoint = load_checkpoint(file)
     own = [override for override in overrides if override.startswith("run_dir=")]
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
-    folder = Path(own[0].partition("=")[2] if own else f"logs/eval/{checkpoint['config']['name']}/{stamp}").absolute()
-    composed = compose_stored(checkpoint["config"], [*overrides, f"run_dir={folder}"])
+    folder = Path(
+        own[0].partition("=")[2].strip('"') if own else f"logs/eval/{checkpoint['config']['name']}/{stamp}"
+    ).absolute()
+    composed = compose_stored(
+        checkpoint["config"], [*(o for o in overrides if o not in own), f"run_dir={quoted(folder)}"]
+    )
     config = check_config(composed)
     check_machine(config)
     with own_processes():
@@ -103,9 +107,8 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
 
 
 def compose_stored(config: Settings, overrides: list[str]) -> Any:
-    """A checkpoint's config with changes; options of groups may be chosen anew."""
+    """A checkpoint's config with changes: values, `devices=` and `precision=`."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(config)))
-        arguments = as_hydra_arguments([f"repeat={folder}", *overrides])
-        return compose_config(arguments[4:], "config", folder)  # without --config-dir and --config-name
+        return compose_config(as_hydra_arguments(overrides, stored=True), "config", folder)

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polymodal.batch import PairedBatch
-from polymodal.errors import ConfigError, PolymodalError
+from polymodal.errors import ConfigError, NumericError
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
 
@@ -57,12 +57,12 @@ class MultimodalModule(LightningModule):
         """Stops a run whose loss is lost; looked at only when it is logged, since the look waits for the device.
 
         Raises:
-            PolymodalError: the loss is NaN or infinite.
+            NumericError: the loss is NaN or infinite.
         """
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             loss = outputs["loss"]
             if not torch.isfinite(loss):
-                raise PolymodalError(
+                raise NumericError(
                     f"The training loss is {float(loss)} at step {self.global_step} (epoch {self.current_epoch}); the "
                     "last checkpoint is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
                     "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
@@ -102,6 +102,8 @@ class MultimodalModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer over two groups (with and without weight decay), the schedule by step."""
+        for parameter in self.objective.parameters():  # a step of a temperature is smaller than bf16 can tell apart
+            parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
         optimizer = self.make_optimizer(parameter_groups(self))
         if self.make_scheduler is None:
             return optimizer

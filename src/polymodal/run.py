@@ -18,6 +18,7 @@ import torch.distributed
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.table import Table
 
@@ -59,7 +60,8 @@ def train(config: Settings, stored: Settings) -> float | None:
         figures = figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
         best = getattr(trainer.checkpoint_callback, "best_model_score", None)
         if config["test"]:
-            trainer.test(module, datamodule=data, ckpt_path=_best_checkpoint(trainer), weights_only=True, verbose=False)
+            load_best(trainer, module)
+            trainer.test(module, datamodule=data, verbose=False)
             figures |= figures_of(trainer)
         figures["time/total_seconds"] = time.perf_counter() - started
         if trainer.is_global_zero:
@@ -92,7 +94,10 @@ def build(
         callbacks = [callback for callback in callbacks if keep(callback)]
         options: Settings = {"logger": False, "enable_checkpointing": False}
     else:
-        options = {"logger": _make_all(config, "logger")}
+        saves = any(
+            isinstance(callback, ModelCheckpoint) for callback in callbacks
+        )  # Lightning would add one of its own
+        options = {"logger": _make_all(config, "logger"), "enable_checkpointing": saves}
     return data, module, make(config["trainer"], "trainer", callbacks=callbacks, **options)
 
 
@@ -116,7 +121,7 @@ def _make_all(config: Settings, group: str) -> list[Any]:
 
 def build_model(config: Settings) -> MultimodalModel:
     """Encoders, fusion and head of a config."""
-    encoders = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items() if node}
+    encoders = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
     fusion, head = (make(config[group], group) for group in ("fusion", "head"))
     return MultimodalModel(encoders, fusion, head)
 
@@ -129,6 +134,7 @@ def check_machine(config: Settings) -> None:
     """
     wanted = config["trainer"].get("accelerator", "auto")
     there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    wanted = "gpu" if wanted == "cuda" else wanted
     if wanted in there and not there[wanted]:
         available = f"cpu ({os.cpu_count()} cores)" + ", mps" * there["mps"] + ", gpu" * there["gpu"]
         raise ConfigError(f"devices: this machine has no {wanted} that torch can use. There is: {available}.")
@@ -177,8 +183,10 @@ def own_processes() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _best_checkpoint(trainer: Trainer) -> str | None:
-    return "best" if getattr(trainer.checkpoint_callback, "best_model_path", "") else None
+def load_best(trainer: Trainer, module: MultimodalModule) -> None:
+    """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks make of them."""
+    if best := getattr(trainer.checkpoint_callback, "best_model_path", ""):
+        module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)["state_dict"])
 
 
 def figures_of(trainer: Trainer) -> dict[str, float]:

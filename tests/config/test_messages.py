@@ -27,6 +27,13 @@ CASES = {
     "hydra.run.dirr=x": ["hydra.run.dirr"],
     "data.cache_dir=a=b": ["Quote"],
     "head=linear": ["head.outputs", "objective.classes"],
+    "optimizer.lr=-1": ["optimizer.lr=-1"],
+    "data.batch_size=64.0": ["data.batch_size=64.0", "integer"],
+    "data.num_workers=true": ["data.num_workers=True", "integer"],
+    "encoder.text.dim=64": ["encoder.text.dim=64", "dim=64"],
+    "callbacks.ema.decay=0.9": ["callbacks.ema is not chosen", "callbacks="],
+    "fusion.hidden=3": ["fusion is not chosen"],
+    "objective=null": ["objective=null", "clip, siglip"],
     "repeat=nowhere": ["repeat=nowhere", "config.yaml"],
 }
 

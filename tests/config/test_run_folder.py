@@ -69,7 +69,18 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         claimed(tmp_path / "file" / "run")
 
 
-@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "builtins.eval", "subprocess.Popen", "torch.load"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "torch.hub.load",
+        "builtins.eval",
+        "subprocess.Popen",
+        "torch.load",
+        "polymodal.config.run_folder._git",
+        "polymodal.run.train",
+    ],
+)
 def test_a_config_of_a_checkpoint_builds_known_classes_only(target: str) -> None:
     check_trust(
         {
@@ -79,3 +90,9 @@ def test_a_config_of_a_checkpoint_builds_known_classes_only(target: str) -> None
     )
     with pytest.raises(ConfigError, match="to be trusted|only classes|there is no|has no"):
         check_trust({"encoder": {"image": {"_target_": target}}})
+
+
+def test_a_config_of_a_checkpoint_holds_no_reference_that_could_become_a_part() -> None:
+    check_trust({"run_dir": "${hydra:runtime.output_dir}", "a": "${run_dir}/x", "b": "${oc.env:HOME,.cache}"})
+    with pytest.raises(ConfigError, match="no run of ours stores"):
+        check_trust({"encoder": {"image": "${oc.create:{_target_: os.system, command: x}}"}})

@@ -72,6 +72,26 @@ def test_judging_again_gives_the_same_figures(
         assert again[name] == pytest.approx(before[name], rel=tolerance, abs=0), name
 
 
+def test_an_average_of_the_weights_is_judged_by_itself(command, tmp_path: Path) -> None:
+    here = tmp_path / "a folder (1), with = signs"  # as people name them
+    here.mkdir()
+    chosen = [
+        *FAST,
+        "trainer.limit_train_batches=1.0",
+        "callbacks=[default,ema]",
+        "callbacks.report=null",
+        "optimizer.lr=0.01",
+    ]
+    done = command("train.py", *chosen, cwd=here)
+    assert done.returncode == 0, done.stderr
+    (run,) = (here / "logs" / "train" / "clip_small").iterdir()
+    done = command("eval.py", f"checkpoint={run}", cwd=here)
+    assert done.returncode == 0, done.stderr
+    (again,) = (here / "logs" / "eval" / "clip_small").iterdir()
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (run, again))
+    assert {k: v for k, v in first.items() if "test/" in k} == {k: v for k, v in second.items() if "test/" in k}
+
+
 def test_a_checkpoint_that_is_none_is_refused(command, tmp_path: Path, trained: Path) -> None:
     whole = (trained / "checkpoints" / "best.ckpt").read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])

@@ -30,6 +30,10 @@ class Throughput(Callback):
         """The clock starts anew: what happens between epochs is not training."""
         self._restart()
 
+    def on_validation_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """A validation within an epoch is no waiting for data."""
+        self.last_end = None
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: MultimodalModule, batch: PairedBatch, batch_idx: int
     ) -> None:

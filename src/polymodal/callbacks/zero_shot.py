@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassRecall
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
+from polymodal.metrics.recall import accuracy, macro_recall
 from polymodal.model import ModelOutput
 from polymodal.module import MultimodalModule
 
@@ -63,15 +63,7 @@ class ZeroShot(Callback):
             raise ConfigError(f"callbacks.zero_shot.prompts has no phrase for: {', '.join(sorted(missing))}.")
         self.class_names = names
         self.vectors = [self._embed(trainer, pl_module, name) for name in names]
-        count = len(names)
-        self.metrics = MetricCollection(
-            {
-                "accuracy": MulticlassAccuracy(count, average="micro"),
-                "recall": MulticlassRecall(count, average="macro"),
-                "confusion": MulticlassConfusionMatrix(count),
-            },
-            compute_groups=False,
-        ).to(pl_module.device)
+        self.matrix = MulticlassConfusionMatrix(len(names)).to(pl_module.device)
 
     @torch.no_grad()
     def _embed(self, trainer: Trainer, pl_module: MultimodalModule, name: str) -> Tensor:
@@ -104,10 +96,11 @@ class ZeroShot(Callback):
         counted = output.mask[:, row] & (target >= 0)
         if counted.any():
             x = F.normalize(output.x[counted, row].float(), dim=-1)
-            self.metrics.update(self._scores(x), target[counted])
+            self.matrix.update(self._scores(x), target[counted])
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Logs the figures and keeps the confusion matrix, rows = true class."""
-        figures = self.metrics.compute()
-        self.confusion = figures.pop("confusion").cpu()
-        pl_module.log_dict({f"test/zero_shot/{name}": value for name, value in figures.items()})
+        confusion = self.matrix.compute()
+        self.confusion = confusion.cpu()
+        pl_module.log("test/zero_shot/accuracy", accuracy(confusion))
+        pl_module.log("test/zero_shot/recall", macro_recall(confusion))

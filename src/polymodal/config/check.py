@@ -35,7 +35,7 @@ def check_config(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}.") from error
     assert isinstance(plain, dict)
     raw = OmegaConf.to_container(config, resolve=False)
-    problems = [*_root_problems(plain), *_node_problems(plain, raw, "")]
+    problems = [*_root_problems(plain), *_part_problems(plain), *_node_problems(plain, raw, "")]
     if problems:
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
         raise ConfigError("\n".join(problems[:SHOWN]) + more)
@@ -62,14 +62,34 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
                 yield _wrong(key, detail["input"], detail["msg"])
 
 
+def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
+    """Settings of a part that was not chosen, and encoders whose vectors do not fit into X."""
+    groups = {group: {group: config.get(group)} for group in ("data", "fusion", "head", "objective", "optimizer")}
+    groups["scheduler"] = {"scheduler": config.get("scheduler")}
+    for several in ("encoder", "callbacks", "logger"):
+        nodes = config.get(several)
+        groups[several] = {f"{several}.{name}": node for name, node in nodes.items()} if isinstance(nodes, dict) else {}
+    dim = config.get("dim")
+    for group, nodes in groups.items():
+        for path, node in nodes.items():
+            if not isinstance(node, dict) or not node:
+                continue
+            if "_target_" not in node:
+                yield f"{path} is not chosen, so it cannot have {', '.join(node)}: choose an option of {group}= first."
+            if group == "encoder" and node.get("dim", dim) != dim:
+                yield f"{path}.dim={node['dim']}: encoders give vectors of one width. Give dim={node['dim']} instead."
+
+
 def _node_problems(node: Any, raw: Any, path: str) -> Iterator[str]:
     """Problems of every `_target_` below a node; `raw` is the same node with its references."""
-    if isinstance(node, dict) and isinstance(raw, dict):
+    if isinstance(node, dict):
+        raw = raw if isinstance(raw, dict) else {}  # a reference to a whole node
         if "_target_" in node:
             yield from _target_problems(node, raw, path)
         for key, child in node.items():
             yield from _node_problems(child, raw.get(key), f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list) and isinstance(raw, list):
+    elif isinstance(node, list):
+        raw = raw if isinstance(raw, list) else [None] * len(node)
         for index, (child, raw_child) in enumerate(zip(node, raw, strict=True)):
             yield from _node_problems(child, raw_child, f"{path}[{index}]")
 
@@ -102,7 +122,8 @@ def _argument_problems(path: str, key: str, value: Any, signature: Signature, ta
     if expected is Any or isinstance(value, dict):  # a dict may be a node of its own: checked below it
         return
     try:
-        TypeAdapter(expected).validate_python(value)
+        # strict for plain values: 64.0 and true are no integers; a list may stand for a tuple
+        TypeAdapter(expected).validate_python(value, strict=not isinstance(value, list))
     except ValidationError as error:
         yield _wrong(path, value, error.errors(include_url=False)[0]["msg"])
 

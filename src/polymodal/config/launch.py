@@ -19,10 +19,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from polymodal.config.explain import CONFIGS, explain, is_group
+from polymodal.config.explain import groups as groups_of_configs
 from polymodal.config.secrets import mask
-from polymodal.errors import PolymodalError
+from polymodal.errors import ConfigError, PolymodalError
 
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
+FOR_ANY_RUN = ("devices", "precision")
+"""Groups that only set arguments of the trainer: they can be chosen anew for a run that is stored as plain values."""
+
 WITH_VALUE = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c"}
 WITH_VALUE |= {"--shell-completion", "-sc", "--info", "-i"}
 
@@ -42,11 +46,15 @@ def main() -> None:
             follow(arguments)
 
 
-def as_hydra_arguments(arguments: list[str]) -> list[str]:
+def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
     """What a person types -> what Hydra takes.
 
     `key=value` becomes `++key=value`: any argument of a `_target_` can be given, whether its YAML file lists it or not,
     and the check that follows knows which exist. `repeat=<run folder>` becomes the options that load its config.
+
+    Args:
+        arguments: of the command line.
+        stored: they change the stored config of a run, as they do with `repeat=`.
     """
     repeated = [a.removeprefix("repeat=") for a in arguments if a.startswith("repeat=")]
     result = [option for folder in repeated for option in ("--config-dir", folder, "--config-name", "config")]
@@ -60,10 +68,24 @@ def as_hydra_arguments(arguments: list[str]) -> list[str]:
         if not equals or before in WITH_VALUE or key[:1] in {"-", "+", "~"} or key.startswith("hydra"):
             result.append(argument)
         elif "/" in key or is_group(key):
-            result.append(f"+{argument}" if repeated else argument)  # a resolved config has no groups to override
+            result.append(_group(argument, stored or bool(repeated)))
         else:
             result.append(f"++{argument}")
     return result
+
+
+def _group(argument: str, stored: bool) -> str:
+    """`group=option`; nothing at all (`null`, `[]`) is the option `none`, where a group has it."""
+    key, _, option = argument.partition("=")
+    if stored and key not in FOR_ANY_RUN:
+        groups = " and ".join(f"{group}=" for group in FOR_ANY_RUN)
+        raise ConfigError(f"{argument}: a stored run takes key=value, {groups}. For other parts start a new run.")
+    if option in {"null", "[]"}:
+        options = groups_of_configs().get(key, [])
+        if "none" not in options:
+            raise ConfigError(f"{argument}: one of these is needed: {', '.join(options)}.")
+        option = "none"
+    return f"{'+' if stored else ''}{key}={option}"
 
 
 def is_first_process() -> bool:
@@ -115,11 +137,17 @@ def arguments_for_followers(settings: Any, folder: Path) -> Iterator[None]:
     given = list(sys.argv)
     source = next((item.path for item in settings.runtime.config_sources if item.provider == "command-line"), None)
     repeating = ["--config-dir", source, "--config-name", settings.job.config_name] if source else []
-    sys.argv[1:] = [*repeating, *settings.overrides.task, f"++run_dir={folder}"]
+    sys.argv[1:] = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}"]
     try:
         yield
     finally:
         sys.argv[:] = given
+
+
+def quoted(value: object) -> str:
+    """A value for Hydra's grammar, whatever signs it holds."""
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 def follow(arguments: list[str]) -> None:
@@ -135,7 +163,9 @@ def follow(arguments: list[str]) -> None:
     if options.multirun:
         raise PolymodalError("A sweep is started by plain `python src/train.py -m ...`; each job starts its processes.")
     if not any(override.startswith("++run_dir=") for override in overrides):
-        overrides.append(f"++run_dir={CONFIGS.parent / 'logs'}")  # under torchrun; only the first process writes
+        overrides.append(
+            f"++run_dir={quoted(CONFIGS.parent / 'logs')}"
+        )  # under torchrun; only the first process writes
     plain = check_config(compose_config(overrides, options.config_name, options.config_dir))
     from polymodal.run import train  # after the checks, as in run_job
 
@@ -143,8 +173,9 @@ def follow(arguments: list[str]) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """A run that never began leaves no folder."""
-    for path in [folder, *folder.parents[:3]]:
+    """A run that never began leaves no folder: neither its own nor those above it, up to `logs`."""
+    above = [path for path in folder.parents[:3] if "logs" in path.parts]
+    for path in [folder, *above]:
         try:
             path.rmdir()
         except OSError:
@@ -161,7 +192,7 @@ def readable_errors() -> Iterator[None]:
     except FORESEEN as error:
         if wanted == "1":
             raise
-        if is_first_process():
+        if is_first_process() or not isinstance(error, ConfigError):  # all processes check the same config
             show(error)
         sys.exit(2)
     finally:
@@ -175,4 +206,4 @@ def show(error: BaseException) -> None:
     elif isinstance(error, HydraException | OmegaConfBaseException):
         print(f"error: {mask(explain(error))}", file=sys.stderr)
     else:
-        traceback.print_exception(error)
+        print(mask("".join(traceback.format_exception(error))), file=sys.stderr)

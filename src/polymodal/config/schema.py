@@ -33,6 +33,15 @@ class TrainerConfig(BaseModel):
     num_sanity_val_steps: int | None = None
 
 
+class OptimizerConfig(BaseModel):
+    """Ranges that torch's optimizers check only when they are built."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    lr: NonNegativeFloat | None = None
+    weight_decay: NonNegativeFloat | None = None
+
+
 class Config(BaseModel):
     """The root. `encoder` is modality -> node; every other group is one node, `callbacks` and `logger` several."""
 
@@ -52,7 +61,7 @@ class Config(BaseModel):
     fusion: Node | None
     head: Node | None
     objective: Node
-    optimizer: Node
+    optimizer: OptimizerConfig
     scheduler: Node | None
     trainer: TrainerConfig
     callbacks: dict[str, Node | None] | None

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|AUTH|CREDENTIAL", re.IGNORECASE)
 SHORTEST = 6
 """Values shorter than this are no secrets: to replace them would garble the text."""
 

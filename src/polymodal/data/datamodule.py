@@ -36,6 +36,7 @@ class PairedDataModule(LightningDataModule):
         batch_size: samples of a training step over all processes together, and of an evaluation step of each.
         num_workers: processes that load; 0 loads in the training process.
         seed: of the order of the training samples.
+        context_length: tokens a caption at most.
     """
 
     train_set: BatchDataset
@@ -44,8 +45,9 @@ class PairedDataModule(LightningDataModule):
     tokenizer: Tokenizer | None = None
     class_names: dict[str, list[str]]
 
-    def __init__(self, batch_size: int, num_workers: int, seed: int) -> None:
+    def __init__(self, batch_size: int, num_workers: int, seed: int, context_length: int = 64) -> None:
         super().__init__()
+        self.context_length = context_length
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.class_names = {}
 
@@ -78,7 +80,7 @@ class PairedDataModule(LightningDataModule):
         world_size = self.trainer.world_size if self.trainer else 1
         if shuffle and world_size > self.batch_size:
             raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {world_size} processes.")
-        sampler = BatchSampler(len(dataset), self.batch_size, shuffle, False, self.seed, rank, world_size)
+        sampler = BatchSampler(len(dataset), self.batch_size, shuffle, self.seed, rank, world_size)
         return DataLoader(
             dataset,  # type: ignore[arg-type]  # it is indexed by lists: one gather a batch
             sampler=sampler,
@@ -96,5 +98,4 @@ class PairedDataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the tokenizer of a checkpoint, so that ids mean what they meant in training."""
         if "tokenizer" in state_dict:
-            length = self.tokenizer.context_length if self.tokenizer else 64
-            self.tokenizer = Tokenizer.from_json(state_dict["tokenizer"], length)
+            self.tokenizer = Tokenizer.from_json(state_dict["tokenizer"], self.context_length)

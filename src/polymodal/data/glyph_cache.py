@@ -69,8 +69,9 @@ def load_glyphs(root: Path, families: Sequence[str], image_size: int) -> GlyphTa
     """The cached table under `root`, built first where it is missing or damaged."""
     files = font_files(families)
     folder = root / f"glyphs_{_fingerprint(files, image_size)}"
+    was_there = folder.exists()  # asked first: another process may finish it while we look
     if not _is_whole(folder):
-        if folder.exists():
+        if was_there:
             log.warning("The glyph cache %s is damaged: it is built again.", folder)
             shutil.rmtree(folder, ignore_errors=True)
         _build(folder, files, image_size)
@@ -120,6 +121,7 @@ def _build(folder: Path, files: Sequence[Path], image_size: int) -> None:
         np.save(building / "fonts.npy", np.array(fonts, dtype=np.int16))
         checksums = {file.name: _checksum(file) for file in sorted(building.glob("*.npy"))}
         (building / "checksums.json").write_text(json.dumps(checksums))
+        building.chmod(0o755)  # a cache may be shared; temporary folders are private
         building.rename(folder)
     except OSError as error:
         if not _is_whole(folder):  # another process was first: its cache is as good as ours

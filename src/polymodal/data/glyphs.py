@@ -81,8 +81,9 @@ class Glyphs(PairedDataModule):
         splits: shares of train, validation and test; a character falls by a fixed hash of its code point.
         vocab_size: tokens at most; the tokenizer learns from the training names alone.
         context_length: tokens a name at most.
-        merge_levels: a third of the training batches has names in the tokenizer's largest pieces, the others in those
-            of one of these numbers of merges: pieces of rare words are known when unseen words are made of them.
+        merge_levels: each training batch has its names in the tokenizer's largest pieces (a third of the batches, with
+            four levels) or in those of one of these numbers of merges: pieces of rare words are known when unseen words
+            are made of them.
         shift: random shift in training, as a share of the side.
         scale: random zoom in training.
         batch_size: samples of a training step, over all processes.
@@ -111,12 +112,12 @@ class Glyphs(PairedDataModule):
         seed: NonNegativeInt = 0,
         limit: PositiveInt | None = None,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed)
+        super().__init__(batch_size, num_workers, seed, context_length)
         self.limit = limit
         if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
             raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
         self.cache_dir, self.image_size, self.families, self.splits = Path(cache_dir), image_size, families, splits
-        self.vocab_size, self.context_length, self.merge_levels = vocab_size, context_length, merge_levels
+        self.vocab_size, self.merge_levels = vocab_size, merge_levels
         self.shift, self.scale = shift, scale
         self.class_names = {"kind": KIND_NAMES}
 
@@ -146,7 +147,7 @@ class Glyphs(PairedDataModule):
         self.images = table.images
 
     def _ways(self, whole: Tensor) -> Tensor:
-        """(1, C, T) ids of the names -> (V, C, T'), whole in a third of the V ways, in smaller pieces in the others."""
+        """(1, C, T) ids of the names -> (V, C, T'), whole in some of the V ways, in smaller pieces in others."""
         if not self.merge_levels or self.tokenizer is None:
             return whole
         ways = [whole[0]] * max(1, len(self.merge_levels) // 2)

@@ -13,13 +13,13 @@ class BatchSampler(Sampler[list[int]]):
 
     In training (`shuffle`) the batch size is global: each batch is a slice of one permutation of the epoch, and
     each process takes its part of every slice, so that W processes see together what one process would see.
-    In evaluation each process takes every W-th sample; none is repeated or left out.
+    In evaluation each process takes every W-th sample, in as many batches as the others (so that a batch may be larger
+    by one); none is repeated or left out.
 
     Args:
         size: number of samples.
         batch_size: samples a batch: of all processes together in training, of each in evaluation.
         shuffle: a new permutation each epoch.
-        drop_last: leave out the last batch of an epoch where it is not full.
         seed: of the permutations.
         rank: number of this process, of `world_size`.
     """
@@ -29,12 +29,11 @@ class BatchSampler(Sampler[list[int]]):
         size: int,
         batch_size: int,
         shuffle: bool = False,
-        drop_last: bool = False,
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.size, self.batch_size, self.shuffle, self.drop_last = size, batch_size, shuffle, drop_last
+        self.size, self.batch_size, self.shuffle = size, batch_size, shuffle
         self.seed, self.rank, self.world_size = seed, rank, world_size
         self.epoch = 0
 
@@ -46,14 +45,17 @@ class BatchSampler(Sampler[list[int]]):
         if self.shuffle:
             full, rest = divmod(self.size, self.batch_size)
             # a last batch with fewer samples than processes would leave one of them without a step
-            return full + int(not self.drop_last and rest >= self.world_size)
-        own = len(range(self.rank, self.size, self.world_size))
-        return -(-own // self.batch_size)
+            return full + int(rest >= self.world_size)
+        if self.rank >= self.size:
+            return 0
+        smallest_share, largest_share = self.size // self.world_size, -(-self.size // self.world_size)
+        return min(-(-largest_share // self.batch_size), max(1, smallest_share))
 
     def __iter__(self) -> Iterator[list[int]]:
         if not self.shuffle:
             own = list(range(self.rank, self.size, self.world_size))
-            yield from (own[start : start + self.batch_size] for start in range(0, len(own), self.batch_size))
+            count = len(self)
+            yield from (own[len(own) * i // count : len(own) * (i + 1) // count] for i in range(count))
             return
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator)

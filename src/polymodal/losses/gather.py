@@ -14,6 +14,14 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def mean_count(rows: Tensor) -> Tensor:
+    """Mean number of rows of a process: a sum divided by it, then averaged over processes, is a global mean."""
+    count = torch.tensor(len(rows), dtype=torch.float32, device=rows.device)
+    if world_size() > 1:
+        dist.all_reduce(count)
+    return count / world_size()
+
+
 def gather_rows(rows: Tensor) -> Tensor:
     """(B_r, ...) on each process -> (sum of all B_r, ...), the same on all, in the order of the ranks.
 
@@ -39,6 +47,6 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        total = grad.contiguous()
+        total = grad.clone(memory_format=torch.contiguous_format)  # autograd may use the original elsewhere
         dist.all_reduce(total)
         return total[ctx.own]

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from polymodal.errors import NumericError
 from polymodal.metrics.ranking import positive_ranks
 
 Table = dict[str, Tensor]
@@ -36,11 +37,11 @@ class EmbeddingTable(Metric):
         """Adds B samples: x (B, m, d), items (B, m), mask (B, m) bool, group (B,), id (B,).
 
         Raises:
-            ValueError: an embedding of a present modality is NaN or infinite.
+            NumericError: an embedding of a present modality is NaN or infinite.
         """
         if not x[mask].isfinite().all():
             bad = id[(~x.isfinite().all(-1) & mask).any(-1)]
-            raise ValueError(f"NaN or infinite embeddings in {len(bad)} samples, the first with id {int(bad[0])}.")
+            raise NumericError(f"NaN or infinite embeddings in {len(bad)} samples, the first with id {int(bad[0])}.")
         for name, value in {"x": x.float(), "items": items, "mask": mask, "group": group, "id": id}.items():
             getattr(self, name).append(value)
 
@@ -90,7 +91,7 @@ def _figures(table: Table, source: int, target: int, ks: Sequence[int]) -> Itera
         return  # no pair of these two modalities: there is nothing to say
     for k in ks:
         yield f"recall@{k}", (ranks <= k).float().mean()
-    yield "median_rank", ranks.median()
+    yield "median_rank", ranks.quantile(0.5)
     yield "mean_rank", ranks.mean()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from polymodal.metrics.recall import accuracy, macro_recall
 from polymodal.report.style import picture
 
 
@@ -28,6 +29,4 @@ def draw_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None:
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
         axes.set_yticks(range(len(labels)), labels, fontsize=8)
         axes.set(xlabel="predicted", ylabel="true (samples)")
-        recall = confusion.diag()[occurring] / confusion.sum(1)[occurring]
-        accuracy = confusion.diag().sum() / confusion.sum()
-        axes.set_title(f"Zero-shot: accuracy {accuracy:.3f}, macro recall {recall.mean():.3f}")
+        axes.set_title(f"Zero-shot: accuracy {accuracy(confusion):.3f}, macro recall {macro_recall(confusion):.3f}")
