@@ -17,6 +17,7 @@ import torch
 import torch.distributed
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
@@ -56,7 +57,10 @@ def train(config: Settings, stored: Settings) -> float | None:
         data, module, trainer = build(config, stored)
         for logger in trainer.loggers:
             logger.log_hyperparams(stored)
-        trainer.fit(module, datamodule=data)
+        try:
+            trainer.fit(module, datamodule=data)
+        except MisconfigurationException as error:  # Lightning's own word for settings that cannot work
+            raise ConfigError(str(error)) from error
         figures = figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
         best = getattr(trainer.checkpoint_callback, "best_model_score", None)
         if config["test"]:
