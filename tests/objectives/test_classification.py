@@ -31,8 +31,8 @@ def test_figures_equal_scikit_learn_s_over_uneven_batches() -> None:
     figures = objective.compute()
     assert figures["accuracy"].item() == pytest.approx(accuracy_score(target, logits.argmax(1)))
     assert figures["recall"].item() == pytest.approx(balanced_accuracy_score(target, logits.argmax(1)))
-    assert figures["loss"].item() == pytest.approx(log_loss(target, logits.softmax(1).double()), rel=1e-6)
-    assert objective(output, batch).item() == pytest.approx(log_loss(target, logits.softmax(1).double()), rel=1e-6)
+    assert figures["loss"].item() == pytest.approx(log_loss(target, logits.double().softmax(1)), rel=1e-6)
+    assert objective(output, batch).item() == pytest.approx(log_loss(target, logits.double().softmax(1)), rel=1e-6)
 
 
 def test_a_class_that_does_not_occur_does_not_count() -> None:
