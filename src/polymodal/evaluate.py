@@ -49,14 +49,16 @@ def evaluate(path: Path, overrides: list[str]) -> dict[str, float]:
     started = time.perf_counter()
     file = find_checkpoint(path)
     checkpoint = load_checkpoint(file)
-    own = [override for override in overrides if override.startswith("run_dir=")]
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
-    folder = Path(
-        own[0].partition("=")[2].strip('"') if own else f"logs/eval/{checkpoint['config']['name']}/{stamp}"
-    ).absolute()
-    composed = compose_stored(
-        checkpoint["config"], [*(o for o in overrides if o not in own), f"run_dir={quoted(folder)}"]
-    )
+    folder = Path("logs/eval", checkpoint["config"]["name"], stamp)
+    changes = []
+    for override in overrides:
+        if override.startswith("run_dir="):
+            folder = Path(override.removeprefix("run_dir=").strip('"'))
+        else:
+            changes.append(override)
+    folder = folder.absolute()
+    composed = compose_stored(checkpoint["config"], [*changes, f"run_dir={quoted(folder)}"])
     config = check_config(composed)
     check_machine(config)
     with own_processes():

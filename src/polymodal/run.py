@@ -98,9 +98,8 @@ def build(
         callbacks = [callback for callback in callbacks if keep(callback)]
         options: Settings = {"logger": False, "enable_checkpointing": False}
     else:
-        saves = any(
-            isinstance(callback, ModelCheckpoint) for callback in callbacks
-        )  # Lightning would add one of its own
+        # said outright, since Lightning would add a checkpoint callback of its own
+        saves = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
         options = {"logger": _make_all(config, "logger"), "enable_checkpointing": saves}
     return data, module, make(config["trainer"], "trainer", callbacks=callbacks, **options)
 

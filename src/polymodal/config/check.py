@@ -15,6 +15,10 @@ from polymodal.config.signature import Signature, find_signature, nearest
 from polymodal.errors import ConfigError
 
 SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+ONE_PART = ("data", "fusion", "head", "objective", "optimizer", "scheduler")
+SEVERAL_PARTS = ("encoder", "callbacks", "logger")
+"""Keys of the root that hold one node with a `_target_`, and those that hold one by name."""
+
 SHOWN = 3
 """Problems told at a time: a message should fit into one look."""
 
@@ -64,20 +68,18 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
 
 def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
     """Settings of a part that was not chosen, and encoders whose vectors do not fit into X."""
-    groups = {group: {group: config.get(group)} for group in ("data", "fusion", "head", "objective", "optimizer")}
-    groups["scheduler"] = {"scheduler": config.get("scheduler")}
-    for several in ("encoder", "callbacks", "logger"):
-        nodes = config.get(several)
-        groups[several] = {f"{several}.{name}": node for name, node in nodes.items()} if isinstance(nodes, dict) else {}
+    parts = [(group, group, config.get(group)) for group in ONE_PART]
+    for group in SEVERAL_PARTS:
+        nodes = config.get(group)
+        parts += [(group, f"{group}.{name}", node) for name, node in nodes.items()] if isinstance(nodes, dict) else []
     dim = config.get("dim")
-    for group, nodes in groups.items():
-        for path, node in nodes.items():
-            if not isinstance(node, dict) or not node:
-                continue
-            if "_target_" not in node:
-                yield f"{path} is not chosen, so it cannot have {', '.join(node)}: choose an option of {group}= first."
-            if group == "encoder" and node.get("dim", dim) != dim:
-                yield f"{path}.dim={node['dim']}: encoders give vectors of one width. Give dim={node['dim']} instead."
+    for group, path, node in parts:
+        if not isinstance(node, dict) or not node:
+            continue
+        if "_target_" not in node:
+            yield f"{path} is not chosen, so it cannot have {', '.join(node)}: choose an option of {group}= first."
+        if group == "encoder" and node.get("dim", dim) != dim:
+            yield f"{path}.dim={node['dim']}: encoders give vectors of one width. Give dim={node['dim']} instead."
 
 
 def _node_problems(node: Any, raw: Any, path: str) -> Iterator[str]:

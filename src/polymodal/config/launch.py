@@ -163,9 +163,8 @@ def follow(arguments: list[str]) -> None:
     if options.multirun:
         raise PolymodalError("A sweep is started by plain `python src/train.py -m ...`; each job starts its processes.")
     if not any(override.startswith("++run_dir=") for override in overrides):
-        overrides.append(
-            f"++run_dir={quoted(CONFIGS.parent / 'logs')}"
-        )  # under torchrun; only the first process writes
+        # torchrun starts all processes alike, and only the first of them writes
+        overrides.append(f"++run_dir={quoted(CONFIGS.parent / 'logs')}")
     plain = check_config(compose_config(overrides, options.config_name, options.config_dir))
     from polymodal.run import train  # after the checks, as in run_job
 

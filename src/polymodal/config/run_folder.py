@@ -45,7 +45,7 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "config.yaml").open("x") as stream:  # "x": of two runs that start at once, one gets it
             stream.write(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
-        (folder / "environment.json").write_text(json.dumps(mask(environment(overrides)), indent=2))
+        write_environment(folder, overrides)
     except FileExistsError:
         raise ConfigError(f"The folder {folder} holds a run already. Choose another hydra.run.dir.") from None
     except OSError as error:
@@ -63,9 +63,9 @@ def storable(raw: Any, resolved: Any) -> Any:
     return raw if own else resolved
 
 
-def environment(overrides: Sequence[str]) -> dict[str, Any]:
-    """Versions, commit, command, and what the command changed."""
-    return {
+def write_environment(folder: Path, overrides: Sequence[str]) -> None:
+    """environment.json: versions, commit, command, and what the command changed."""
+    environment = {
         "overrides": list(overrides),
         "command": [Path(sys.executable).name, *sys.argv],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,6 +77,7 @@ def environment(overrides: Sequence[str]) -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted": _git("status", "--porcelain"),
     }
+    (folder / "environment.json").write_text(json.dumps(mask(environment), indent=2))
 
 
 def _version(package: str) -> str | None:

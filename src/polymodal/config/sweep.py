@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,10 +15,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from polymodal.config.run_folder import environment
+from polymodal.config.run_folder import write_environment
 from polymodal.config.secrets import mask
 
-FIGURE = re.compile(r"(test|val|train|time|lr-\w+)/")
 SHOWN = ("recall@1", "accuracy", "recall")
 """Last parts of the test figures that the terminal's table has; sweep.csv has all."""
 
@@ -29,7 +27,7 @@ def record_failure(folder: Path, error: Exception, overrides: Sequence[str]) -> 
     details = "".join(traceback.format_exception(error))
     (folder / "error.txt").write_text(mask(f"{error or type(error).__name__}\n\n{details}"))
     if not (folder / "environment.json").exists():
-        (folder / "environment.json").write_text(json.dumps(mask(environment(overrides)), indent=2))
+        write_environment(folder, overrides)
 
 
 class SweepTable(Callback):
@@ -62,11 +60,16 @@ def _mask_file(file: Path) -> None:
 def _read(folder: Path) -> dict[str, str]:
     """One row: the overrides, how the job ended, its figures."""
     metrics, error, about = folder / "metrics.json", folder / "error.txt", folder / "environment.json"
-    overrides = json.loads(about.read_text())["overrides"] if about.exists() else []
     row = {"job": folder.name, "status": "done" if metrics.exists() else "failed" if error.exists() else "unfinished"}
-    row |= {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
+    row |= _overrides(about)
     row["error"] = error.read_text().splitlines()[0] if error.exists() else ""
     return row | (json.loads(metrics.read_text()) if metrics.exists() else {})
+
+
+def _overrides(about: Path) -> dict[str, str]:
+    """Key -> value of what a job changed, from its environment.json."""
+    overrides = json.loads(about.read_text())["overrides"] if about.exists() else []
+    return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
 
 
 def _write(file: Path, jobs: list[dict[str, str]]) -> None:
@@ -78,20 +81,16 @@ def _write(file: Path, jobs: list[dict[str, str]]) -> None:
 
 
 def _print(folder: Path, jobs: list[dict[str, str]]) -> None:
+    """What tells the jobs apart, and the main figures."""
     table = Table(title=f"{len(jobs)} jobs in {folder}", title_justify="left")
-    columns = list(dict.fromkeys(key for job in jobs for key in job if _is_shown(key, jobs)))
+    changed = {key for job in jobs for key in _overrides(folder / job["job"] / "environment.json")}
+    varied = {key for key in changed if len({job.get(key) for job in jobs}) > 1}
+    figures = {key for job in jobs for key in job if key.startswith("test/") and key.rpartition("/")[2] in SHOWN}
+    shown = {"job", "status"} | varied | figures
+    columns = list(dict.fromkeys(key for job in jobs for key in job if key in shown))
     for column in columns:
         table.add_column(column.removeprefix("test/"), overflow="fold")
     for job in jobs:
         cells = [job.get(column, "") for column in columns]
         table.add_row(*[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in cells])
     Console().print(table)
-
-
-def _is_shown(key: str, jobs: list[dict[str, str]]) -> bool:
-    """What tells the jobs apart, and the main figures."""
-    if key.startswith("test/"):
-        return key.rpartition("/")[2] in SHOWN
-    return key in {"job", "status"} or (
-        not FIGURE.match(key) and key != "error" and len({job.get(key) for job in jobs}) > 1
-    )
