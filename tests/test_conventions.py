@@ -12,8 +12,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
     {"errors", "types"},
-    {"batch"},
-    {"encoders", "fusion", "heads", "config"},
+    {"batch", "tokens"},
+    {"encoders", "fusion", "heads", "missing", "config"},
     {"model"},
     {"losses", "metrics"},
     {"objectives"},

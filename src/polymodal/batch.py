@@ -23,7 +23,9 @@ class PairedBatch:
         group: (B,) int64. Equal group = a positive pair, in the loss and in retrieval.
         id: (B,) int64, the number of the sample in its data set.
         present: modality -> (B,) bool. A modality that is not a key is there in every sample.
-        labels: name -> (B,) int64 class indices, -1 where a sample has no class.
+        labels: name -> what a sample is to be told from. (B,) int64 class indices, -1 without a class; (B, C) int64 of
+            0 and 1 for several classes at once, -1 where that is not known; (B,) or (B, p) float values, NaN where
+            they are not known.
     """
 
     inputs: dict[str, Tensor]

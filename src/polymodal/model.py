@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
+from polymodal.tokens import Tokens, masked_mean
+
+Encode = Callable[[Tensor], Tensor | Tokens]
+
+
+class Encoded(NamedTuple):
+    """What the encoders say of B samples.
+
+    Attributes:
+        x: (B, m, d), one vector a modality; zeros where it is absent.
+        mask: (B, m) bool, which are present.
+        tokens: the m sequences that the vectors are means of, for a fusion that reads them; else None.
+    """
+
+    x: Tensor
+    mask: Tensor
+    tokens: list[Tokens] | None = None
+
+    def without(self, absent: Tensor) -> Encoded:
+        """The same samples without the modalities of `absent`, (B, m) or (m,) bool."""
+        mask = self.mask & ~absent
+        tokens = self.tokens
+        if tokens is not None:
+            tokens = [Tokens(t.values, t.mask & mask[:, i, None]) for i, t in enumerate(tokens)]
+        return Encoded(self.x.masked_fill(~mask[:, :, None], 0), mask, tokens)
 
 
 class ModelOutput(NamedTuple):
@@ -17,28 +42,35 @@ class ModelOutput(NamedTuple):
     Attributes:
         x: (B, m, d), one vector a modality; zeros where it is absent.
         mask: (B, m) bool, which are present.
-        y: (B, p), or None for a model without fusion and head.
+        y: (B, p), or None for a model without fusion.
+        fused: the fused vectors that the head reads, or None for a model without fusion.
         weights: (B, m) from the fusion, or None.
         aux_loss: a scalar from the fusion, or None.
+        encoded: all that the encoders gave.
     """
 
     x: Tensor
     mask: Tensor
     y: Tensor | None = None
+    fused: Tensor | None = None
     weights: Tensor | None = None
     aux_loss: Tensor | None = None
+    encoded: Encoded | None = None
 
 
 class MultimodalModel(nn.Module):
-    """Encoders by modality and, for supervised objectives, a fusion and a head.
+    """Encoders by modality and, for objectives that read Y, a fusion and a head.
 
     The order of `encoders` is the order of the rows of X. The names mean nothing here: two, three or
     seven modalities are configuration.
 
     Args:
-        encoders: modality -> module, (B, ...) -> (B, d).
-        fusion: (B, m, d), (B, m) -> FusionOutput, or None.
+        encoders: modality -> module, (B, ...) -> (B, d). One with a method `tokens`, (B, ...) -> `Tokens`, serves
+            fusions that read sequences; of the others such a fusion gets one token.
+        fusion: (B, m, d), (B, m) -> FusionOutput, or None. With `reads_tokens = True` it is given the m `Tokens` too.
         head: (B, d) -> (B, p), or None: then Y is the fused vector.
+        missing: (B, m, d), (B, m) -> the same with absent rows filled, before the fusion; or None: the fusion sees
+            the mask and leaves them out.
     """
 
     def __init__(
@@ -46,48 +78,101 @@ class MultimodalModel(nn.Module):
         encoders: Mapping[str, nn.Module],
         fusion: nn.Module | None = None,
         head: nn.Module | None = None,
+        missing: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = fusion
         self.head = head
+        self.missing = missing
 
     @property
     def modalities(self) -> list[str]:
         """Names of the modalities, in the order of X's rows."""
         return list(self.encoders)
 
-    def encode(self, batch: PairedBatch) -> tuple[Tensor, Tensor]:
+    def encode(self, batch: PairedBatch) -> Encoded:
         """A batch of B -> X (B, m, d) and its mask (B, m). An encoder sees only the samples that have its modality."""
         mask = batch.mask(self.modalities)
-        rows = []
+        reads_tokens = getattr(self.fusion, "reads_tokens", False)
+        parts: list[Tensor | Tokens | None] = []
         for index, (name, encoder) in enumerate(self.encoders.items()):
             inputs = _as_weights(batch.inputs[name], encoder)
+            encode: Encode = encoder
+            if reads_tokens and hasattr(encoder, "tokens"):
+                encode = encoder.tokens  # type: ignore[assignment]
             if name not in batch.present:  # there in every sample
-                rows.append(encoder(inputs))
+                parts.append(encode(inputs))
             else:
-                rows.append(_scatter(encoder, inputs, mask[:, index]))
-        width = next((row for row in rows if row.ndim == 2), None)
-        if width is None:
+                parts.append(_of_present(encode, inputs, mask[:, index]))
+        known = next((part[0] if isinstance(part, Tokens) else part for part in parts if part is not None), None)
+        if known is None:
             raise ValueError("A batch in which no sample has any modality cannot be encoded.")
-        return torch.stack([row if row.ndim == 2 else torch.zeros_like(width) for row in rows], dim=1), mask
+        vectors = [
+            _nothing(encoder, known) if part is None else part
+            for part, encoder in zip(parts, self.encoders.values(), strict=True)
+        ]
+        if not reads_tokens:
+            return Encoded(torch.stack([part for part in vectors if isinstance(part, Tensor)], dim=1), mask)
+        tokens = [_as_tokens(part, mask[:, index]) for index, part in enumerate(vectors)]
+        return Encoded(torch.stack([masked_mean(*part) for part in tokens], dim=1), mask, tokens)
+
+    def fuse(self, encoded: Encoded) -> ModelOutput:
+        """X, its mask and, with a fusion, Y (B, p)."""
+        x, mask, tokens = encoded
+        if self.fusion is None:
+            return ModelOutput(x, mask, encoded=encoded)
+        filled, there = (x, mask) if self.missing is None else self.missing(x, mask)
+        if tokens is not None:
+            output = self.fusion(filled, there, _filled_tokens(tokens, filled, there & ~mask))
+        else:
+            output = self.fusion(filled, there)
+        y = output.y if self.head is None else self.head(output.y)
+        return ModelOutput(x, mask, y, output.y, output.weights, output.aux_loss, encoded)
 
     def forward(self, batch: PairedBatch) -> ModelOutput:
         """A batch of B samples -> X, its mask and, with a fusion, Y (B, p)."""
-        x, mask = self.encode(batch)
-        if self.fusion is None:
-            return ModelOutput(x, mask)
-        fused = self.fusion(x, mask)
-        y = fused.y if self.head is None else self.head(fused.y)
-        return ModelOutput(x, mask, y, fused.weights, fused.aux_loss)
+        return self.fuse(self.encode(batch))
 
 
-def _scatter(encoder: nn.Module, inputs: Tensor, present: Tensor) -> Tensor:
-    """(B, d): the encoder's vectors where `present`, zeros elsewhere; (0,) where nothing is present at all."""
+def _of_present(encode: Encode, inputs: Tensor, present: Tensor) -> Tensor | Tokens | None:
+    """The encoder's vectors or tokens where `present`, zeros and padding elsewhere; None where nothing is present."""
     if not present.any():
-        return inputs.new_zeros(0)
-    encoded = encoder(inputs[present])
-    return encoded.new_zeros(len(inputs), encoded.shape[1]).index_copy(0, present.nonzero().squeeze(1), encoded)
+        return None
+    part = encode(inputs[present])
+    rows = present.nonzero().squeeze(1)
+    if isinstance(part, Tokens):
+        return Tokens(*(_scattered(field, rows, len(inputs)) for field in part))
+    return _scattered(part, rows, len(inputs))
+
+
+def _nothing(encoder: nn.Module, known: Tensor) -> Tensor:
+    """(B, d) zeros for an encoder without any sample, like those of another modality, (B, ..., d).
+
+    They hang on the encoder's parameters: on a process that happens to have no sample of a modality these get a
+    gradient, of zero, which the averaging over processes waits for.
+    """
+    zeros = known.new_zeros(len(known), known.shape[-1])
+    link = [parameter.sum() for parameter in encoder.parameters() if parameter.requires_grad]
+    return zeros + 0 * torch.stack(link).sum() if link else zeros
+
+
+def _scattered(part: Tensor, rows: Tensor, count: int) -> Tensor:
+    return part.new_zeros(count, *part.shape[1:]).index_copy(0, rows, part)
+
+
+def _as_tokens(part: Tensor | Tokens, present: Tensor) -> Tokens:
+    return part if isinstance(part, Tokens) else Tokens(part[:, None], present[:, None])
+
+
+def _filled_tokens(tokens: Sequence[Tokens], x: Tensor, filled: Tensor) -> list[Tokens]:
+    """Where a whole modality was filled in, its first token is the vector that it was filled with."""
+    result = []
+    for index, (values, mask) in enumerate(tokens):
+        first = torch.where(filled[:, index, None], x[:, index], values[:, 0])
+        mask = torch.cat([mask[:, :1] | filled[:, index, None], mask[:, 1:]], dim=1)
+        result.append(Tokens(torch.cat([first[:, None], values[:, 1:]], dim=1), mask))
+    return result
 
 
 def _as_weights(inputs: Tensor, encoder: nn.Module) -> Tensor:

@@ -123,10 +123,10 @@ def _make_all(config: Settings, group: str) -> list[Any]:
 
 
 def build_model(config: Settings) -> MultimodalModel:
-    """Encoders, fusion and head of a config."""
+    """Encoders, fusion, head and what stands for missing modalities."""
     encoders = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
-    fusion, head = (make(config[group], group) for group in ("fusion", "head"))
-    return MultimodalModel(encoders, fusion, head)
+    fusion, head, missing = (make(config[group], group) for group in ("fusion", "head", "missing"))
+    return MultimodalModel(encoders, fusion, head, missing)
 
 
 def check_machine(config: Settings) -> None:

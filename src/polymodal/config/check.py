@@ -15,7 +15,7 @@ from polymodal.config.signature import Signature, find_signature, nearest
 from polymodal.errors import ConfigError
 
 SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
-ONE_PART = ("data", "fusion", "head", "objective", "optimizer", "scheduler")
+ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler")
 SEVERAL_PARTS = ("encoder", "callbacks", "logger")
 """Keys of the root that hold one node with a `_target_`, and those that hold one by name."""
 

@@ -60,6 +60,7 @@ class Config(BaseModel):
     encoder: dict[str, Node]
     fusion: Node | None
     head: Node | None
+    missing: Node | None
     objective: Node
     optimizer: OptimizerConfig
     scheduler: Node | None

@@ -11,7 +11,7 @@ from polymodal.config.signature import find_definition
 from polymodal.errors import ConfigError
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "lightning", "torchmetrics")
-OWN_CLASSES = ("data", "encoders", "fusion", "heads", "objectives", "callbacks", "schedulers", "loggers")
+OWN_CLASSES = ("data", "encoders", "fusion", "heads", "missing", "objectives", "callbacks", "schedulers", "loggers")
 OWN_FUNCTIONS = ("schedulers", "loggers")
 """Sub-packages of polymodal whose classes, and whose functions, a stored config may name."""
 
