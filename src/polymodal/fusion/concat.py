@@ -14,12 +14,12 @@ from polymodal.types import PositiveInt
 class Concat(nn.Module):
     """The m vectors side by side through an MLP; an absent modality is a learned vector.
 
-    Parameters: md + (md + 1)h + (h + 1)d.
+    Parameters: m*d + (m*d + 1)*hidden + (hidden + 1)*d
 
     Args:
         dim: d, of every modality and of the result.
         modalities: the m names.
-        hidden: h, the width of the MLP.
+        hidden: the width of the MLP.
     """
 
     def __init__(self, dim: PositiveInt, modalities: Sequence[str], hidden: PositiveInt = 256) -> None:

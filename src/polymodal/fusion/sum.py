@@ -11,7 +11,10 @@ from polymodal.types import PositiveInt
 
 
 class Sum(nn.Module):
-    """Sum over the modalities that are present; no parameters (DeepSets, Zaheer et al. 2017).
+    """Sum over the modalities that are present (DeepSets, Zaheer et al. 2017).
+
+    Parameters: 0
+    Symmetric: True
 
     Args:
         dim: d.

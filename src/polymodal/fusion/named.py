@@ -1,0 +1,21 @@
+"""The modality that an argument names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+
+def index_of(name: str | None, modalities: Sequence[str], argument: str) -> int:
+    """The row of X that `name` stands for; None stands for the first.
+
+    Raises:
+        ValueError: there is no such modality; says the nearest, or all.
+    """
+    if name is None:
+        return 0
+    if name not in modalities:
+        close = get_close_matches(name, modalities, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(modalities)}."
+        raise ValueError(f"{argument}={name} is not a modality of this model. {hint}")
+    return list(modalities).index(name)
