@@ -160,4 +160,8 @@ def test_shares_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
 def test_a_limit_keeps_that_many_of_each_split(cache: Path) -> None:
     data = Glyphs(str(cache), families=FAMILY, limit=20)
     data.setup()
-    assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [20, 20, 20]
+    loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    ids = [torch.cat([batch.id for batch in loader]).tolist() for loader in loaders]
+    assert [len(set(each)) for each in ids] == [20, 20, 20]
+    whole = [data.val_set[[row]].id.item() for row in (0, len(data.val_set) - 1)]
+    assert [ids[1][0], ids[1][-1]] == whole  # spread over all of it

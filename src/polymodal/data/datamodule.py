@@ -25,6 +25,25 @@ class BatchDataset(Protocol):
     def __getitem__(self, indices: list[int]) -> PairedBatch: ...
 
 
+class Limited:
+    """A few samples of a data set, spread evenly over it.
+
+    Args:
+        dataset: the whole.
+        count: how many to keep.
+    """
+
+    def __init__(self, dataset: BatchDataset, count: int) -> None:
+        self.dataset, self.count = dataset, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, indices: list[int]) -> PairedBatch:
+        last = max(1, self.count - 1)
+        return self.dataset[[index * (len(self.dataset) - 1) // last for index in indices]]
+
+
 def _unchanged(batch: Any) -> Any:
     return batch
 
@@ -32,11 +51,15 @@ def _unchanged(batch: Any) -> Any:
 class PairedDataModule(LightningDataModule):
     """Base of the data sources. A source fills `train_set`, `val_set` and `test_set` in `setup`.
 
+    `modalities` names what a batch may hold, and is known before the data are read; `varying` names
+    those whose inputs are changed at random in training; `class_names` gives the classes of each label that has some.
+
     Args:
         batch_size: samples of a training step over all processes together, and of an evaluation step of each.
         num_workers: processes that load; 0 loads in the training process.
         seed: of the order of the training samples.
         context_length: tokens a caption at most.
+        limit: keep only so many samples of each split, spread evenly over it: to debug, or to overfit.
     """
 
     train_set: BatchDataset
@@ -44,9 +67,19 @@ class PairedDataModule(LightningDataModule):
     test_set: BatchDataset
     tokenizer: Tokenizer | None = None
     class_names: dict[str, list[str]]
+    modalities: Sequence[str] = ()
+    varying: Sequence[str] = ()
 
-    def __init__(self, batch_size: int, num_workers: int, seed: int, context_length: int = 64) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        context_length: int = 64,
+        limit: int | None = None,
+    ) -> None:
         super().__init__()
+        self.limit = limit
         self.context_length = context_length
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.class_names = {}
@@ -76,6 +109,8 @@ class PairedDataModule(LightningDataModule):
     def _loader(self, split: str, dataset: BatchDataset, shuffle: bool = False) -> DataLoader[PairedBatch]:
         if len(dataset) == 0:
             raise DataError(f"The {split} split of {type(self).__name__} is empty.")
+        if self.limit is not None and self.limit < len(dataset):
+            dataset = Limited(dataset, self.limit)
         rank = self.trainer.global_rank if self.trainer else 0
         world_size = self.trainer.world_size if self.trainer else 1
         if shuffle and world_size > self.batch_size:

@@ -37,6 +37,12 @@ OPERATOR = "mathematical operator"
 
 KIND_NAMES: list[str] = [*KINDS, OPERATOR]
 
+SCRIPT_NAMES: list[str] = [
+    "canadian syllabics",
+    *(kind.removesuffix(" letter") for kind in KINDS if kind.endswith(" letter") and kind != "modifier letter"),
+]
+"""The kinds that are scripts."""
+
 
 def kind_of(character: str) -> int:
     """Index into `KIND_NAMES`, or -1 for a character of no listed kind.
@@ -49,3 +55,9 @@ def kind_of(character: str) -> int:
         if re.match(pattern, name):
             return index
     return len(KINDS) if unicodedata.category(character) == "Sm" else -1
+
+
+def script_of(kind: int) -> int:
+    """Index of a kind -> index into `SCRIPT_NAMES`, or -1 for what is no script."""
+    name = KIND_NAMES[kind].removesuffix(" letter") if kind >= 0 else ""
+    return SCRIPT_NAMES.index(name) if name in SCRIPT_NAMES else -1

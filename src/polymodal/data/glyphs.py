@@ -17,8 +17,9 @@ from polymodal.batch import PAD, PairedBatch
 from polymodal.data.augment import shift_and_scale
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.glyph_cache import GlyphTable, load_glyphs
-from polymodal.data.glyph_kinds import KIND_NAMES, kind_of
+from polymodal.data.glyph_kinds import KIND_NAMES, SCRIPT_NAMES, kind_of, script_of
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.words import drop_words, word_numbers
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeInt, PositiveInt, Probability
 
@@ -33,6 +34,9 @@ class GlyphSet:
         group: character -> group; characters that look the same share one.
         kind: character -> class, or -1.
         tokens: (V, characters, T) token ids of the names, cut up in V ways of which each batch takes one at random.
+        words: (V, characters, T) the word that each token belongs to.
+        word_dropout: share of the words that are lost.
+        training: lose other words in each batch; else the same ones in every evaluation.
     """
 
     def __init__(
@@ -43,10 +47,15 @@ class GlyphSet:
         group: np.ndarray,
         kind: np.ndarray,
         tokens: Tensor,
+        words: Tensor,
+        word_dropout: float = 0.0,
+        training: bool = False,
     ) -> None:
-        self.images, self.rows, self.tokens = table.images, rows, tokens
+        self.images, self.rows, self.tokens, self.words = table.images, rows, tokens, words
         self.character, self.group, self.kind = (torch.from_numpy(a) for a in (character, group, kind))
+        self.script = torch.tensor([script_of(k) for k in kind.tolist()])
         self.lengths = (tokens != PAD).sum(2)
+        self.word_dropout, self.training = word_dropout, training
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,13 +67,20 @@ class GlyphSet:
         id = torch.from_numpy(rows)
         character = self.character[id]
         way = int(torch.randint(len(self.tokens), ())) if len(self.tokens) > 1 else 0
-        tokens = self.tokens[way, character, : int(self.lengths[way, character].max())]
+        longest = int(self.lengths[way, character].max())
+        tokens = self.tokens[way, character, :longest]
+        present = {}
+        if self.word_dropout:
+            salt = int(torch.randint(2**31, ())) if self.training else 0
+            words = self.words[way, character, :longest]
+            tokens, present["text"] = drop_words(tokens, words, id, self.word_dropout, salt)
         return PairedBatch(
             inputs={"image": images, "text": tokens},
             items={"image": id, "text": character},
             group=self.group[character],
             id=id,
-            labels={"kind": self.kind[character]},
+            present=present,
+            labels={"kind": self.kind[character], "script": self.script[character]},
         )
 
 
@@ -84,6 +100,9 @@ class Glyphs(PairedDataModule):
         merge_levels: each training batch has its names in the tokenizer's largest pieces (a third of the batches, with
             four levels) or in those of one of these numbers of merges: pieces of rare words are known when unseen words
             are made of them.
+        word_dropout: share of the words of a name that are lost, in training at random, else always the same ones; a
+            name of which nothing is left is absent.
+        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn one.
         shift: random shift in training, as a share of the side.
         scale: random zoom in training.
         batch_size: samples of a training step, over all processes.
@@ -96,6 +115,8 @@ class Glyphs(PairedDataModule):
         DataError: no font of a family exists, or the cache cannot be written.
     """
 
+    modalities = ("image", "text")
+
     def __init__(
         self,
         cache_dir: str,
@@ -105,6 +126,8 @@ class Glyphs(PairedDataModule):
         vocab_size: PositiveInt = 4000,
         context_length: PositiveInt = 64,
         merge_levels: Sequence[NonNegativeInt] = (2000, 1000, 500, 250),
+        word_dropout: Probability = 0.0,
+        tokenizer: str | None = None,
         shift: Fraction = 0.04,
         scale: Probability = 0.05,
         batch_size: PositiveInt = 512,
@@ -112,14 +135,16 @@ class Glyphs(PairedDataModule):
         seed: NonNegativeInt = 0,
         limit: PositiveInt | None = None,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed, context_length)
-        self.limit = limit
+        super().__init__(batch_size, num_workers, seed, context_length, limit)
         if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
             raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
         self.cache_dir, self.image_size, self.families, self.splits = Path(cache_dir), image_size, families, splits
-        self.vocab_size, self.merge_levels = vocab_size, merge_levels
+        self.vocab_size, self.merge_levels = vocab_size, [] if tokenizer else merge_levels
+        self.word_dropout, self.pretrained_tokenizer = word_dropout, tokenizer
         self.shift, self.scale = shift, scale
-        self.class_names = {"kind": KIND_NAMES}
+        changed = {"image": shift or scale, "text": self.merge_levels or word_dropout}
+        self.varying = [name for name, value in changed.items() if value]
+        self.class_names = {"kind": KIND_NAMES, "script": SCRIPT_NAMES}
 
     def prepare_data(self) -> None:
         """Renders the pictures where they are not cached yet; once on each machine."""
@@ -134,30 +159,29 @@ class Glyphs(PairedDataModule):
         self.names = [unicodedata.name(chr(code)).lower() for code in characters]
         place = np.array([_unit_hash(code) for code in characters.tolist()])
         split = np.digitize(place, np.cumsum(self.splits)[:2])  # 0 train, 1 val, 2 test
-        if self.tokenizer is None:
+        if self.tokenizer is None and self.pretrained_tokenizer:
+            self.tokenizer = Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
+        elif self.tokenizer is None:
             training_names = [name for name, part in zip(self.names, split, strict=True) if part == 0]
             self.tokenizer = Tokenizer.train(training_names, self.vocab_size, self.context_length)
         kind = np.array([kind_of(chr(code)) for code in characters.tolist()])
         columns = (character, look_alikes(table, character), kind)
-        whole = self.tokenize(self.names)[None]
+        whole = [self.tokenizer]
+        ways = whole * max(1, len(self.merge_levels) // 2)
+        ways += [self.tokenizer.coarser(level) for level in self.merge_levels]
         self.train_set, self.val_set, self.test_set = (
-            GlyphSet(table, self._limited(np.flatnonzero(split[character] == part)), *columns, tokens)
-            for part, tokens in enumerate((self._ways(whole), whole, whole))
+            GlyphSet(
+                table,
+                np.flatnonzero(split[character] == part),
+                *columns,
+                _stacked([torch.from_numpy(tokenizer(self.names)) for tokenizer in tokenizers], PAD),
+                _stacked([word_numbers(tokenizer, self.names) for tokenizer in tokenizers], -1),
+                self.word_dropout,
+                training=part == 0,
+            )
+            for part, tokenizers in enumerate((ways, whole, whole))
         )
         self.images = table.images
-
-    def _ways(self, whole: Tensor) -> Tensor:
-        """(1, C, T) ids of the names -> (V, C, T'), whole in some of the V ways, in smaller pieces in others."""
-        if not self.merge_levels or self.tokenizer is None:
-            return whole
-        ways = [whole[0]] * max(1, len(self.merge_levels) // 2)
-        ways += [torch.from_numpy(self.tokenizer.coarser(level)(self.names)) for level in self.merge_levels]
-        longest = max(way.shape[1] for way in ways)
-        return torch.stack([F.pad(way, (0, longest - way.shape[1]), value=PAD) for way in ways])
-
-    def _limited(self, rows: np.ndarray) -> np.ndarray:
-        count = len(rows) if self.limit is None else min(self.limit, len(rows))
-        return rows[np.linspace(0, len(rows) - 1, count).astype(int)]
 
     def describe(self, modality: str, item: int) -> Any:
         """The (S, S) picture with black ink on white, or the name."""
@@ -174,6 +198,12 @@ class Glyphs(PairedDataModule):
 
 INK_MEAN, INK_STD = 0.108, 0.288
 """Mean and standard deviation of the pictures, measured over the training split at 32 pixels."""
+
+
+def _stacked(ways: Sequence[Tensor], padding: int) -> Tensor:
+    """V tensors (C, T) -> (V, C, longest T)."""
+    longest = max(way.shape[1] for way in ways)
+    return torch.stack([F.pad(way, (0, longest - way.shape[1]), value=padding) for way in ways])
 
 
 def _unit_hash(code: int) -> float:

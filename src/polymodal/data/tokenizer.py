@@ -1,4 +1,4 @@
-"""A byte-pair tokenizer trained on the training captions alone, held as plain JSON text."""
+"""A tokenizer that is trained on the training captions or comes with a model, held as plain JSON text."""
 
 from __future__ import annotations
 
@@ -16,17 +16,29 @@ from polymodal.errors import DataError
 class Tokenizer:
     """Captions -> (N, T) token ids, padded with `PAD` to the longest of the N and cut at `context_length`.
 
-    Text is lower-cased; every digit and every punctuation mark is a token of its own, so that
-    "dots-126" is made of parts that were seen in training. Algorithm: Sennrich et al. 2016.
+    A tokenizer that came with a model may pad with another id than `PAD`: then the two ids change places here, and the
+    encoder that is such a model changes them back.
+
+    Args:
+        backend: the tokenizer itself; it carries its padding id, which its JSON keeps.
+        context_length: tokens a caption at most, special ones such as [CLS] included.
     """
 
     def __init__(self, backend: Backend, context_length: int = 64) -> None:
+        backend.enable_truncation(context_length)
+        self.pad_id = PAD if backend.padding is None else int(backend.padding["pad_id"])
+        backend.enable_padding(pad_id=self.pad_id)
+        backend.encode_special_tokens = True  # a caption that holds "[PAD]" is text like any other
         self.backend = backend
         self.context_length = context_length
 
     @classmethod
     def train(cls, captions: Iterable[str], vocab_size: int, context_length: int = 64) -> Tokenizer:
-        """Learns at most `vocab_size` tokens; bytes are the alphabet, so no caption is out of vocabulary."""
+        """Learns at most `vocab_size` tokens (byte-pair encoding, Sennrich et al. 2016).
+
+        Bytes are the alphabet, so no caption is out of vocabulary. Text is lower-cased; every digit and every
+        punctuation mark is a token of its own, so that "dots-126" is made of parts that were seen in training.
+        """
         backend = Backend(models.BPE())
         backend.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
         backend.pre_tokenizer = pre_tokenizers.Sequence(
@@ -44,6 +56,29 @@ class Tokenizer:
             show_progress=False,
         )
         backend.train_from_iterator(captions, trainer)
+        return cls(backend, context_length)
+
+    @classmethod
+    def pretrained(cls, name: str, context_length: int = 64) -> Tokenizer:
+        """The tokenizer of a model, with its special tokens.
+
+        Args:
+            name: a folder, or a name on the Hugging Face hub (downloaded once).
+            context_length: tokens a caption at most.
+
+        Raises:
+            DataError: there is none, or it cannot pad.
+        """
+        from transformers import AutoTokenizer  # here, since it takes seconds
+
+        try:
+            loaded = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"No tokenizer {name!r}: {str(error).splitlines()[0]}") from error
+        backend = getattr(loaded, "backend_tokenizer", None)
+        if backend is None or loaded.pad_token_id is None:
+            raise DataError(f"The tokenizer {name!r} has no padding token, or cannot be kept as JSON.")
+        backend.enable_padding(pad_id=loaded.pad_token_id)
         return cls(backend, context_length)
 
     @classmethod
@@ -79,12 +114,14 @@ class Tokenizer:
         for index, caption in enumerate(captions):
             if not caption.strip():
                 raise DataError(f"Caption {index} of {len(captions)} is empty.")
-        sequences = [encoding.ids[: self.context_length] for encoding in self.backend.encode_batch(list(captions))]
-        ids = np.full((len(sequences), max(map(len, sequences), default=0)), PAD, dtype=np.int64)
-        for row, sequence in zip(ids, sequences, strict=True):
-            row[: len(sequence)] = sequence
-        return ids
+        ids = np.array([encoding.ids for encoding in self.backend.encode_batch(list(captions))], dtype=np.int64)
+        return self._swapped(ids).reshape(len(captions), -1 if len(captions) else 0)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The caption that a row of ids stands for."""
-        return self.backend.decode([int(i) for i in ids if i != PAD]).strip()
+        """The caption that a row of ids stands for, without special tokens."""
+        row = np.asarray([int(i) for i in ids if i != PAD], dtype=np.int64)
+        return self.backend.decode(self._swapped(row).tolist()).strip()
+
+    def _swapped(self, ids: np.ndarray) -> np.ndarray:
+        """The backend's ids -> ours, and back: `PAD` and its padding id change places."""
+        return np.where(ids == self.pad_id, PAD, np.where(ids == PAD, self.pad_id, ids))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from polymodal.tokens import Tokens
 from polymodal.types import PositiveInt
 
 
@@ -46,8 +47,21 @@ class CNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, d)."""
-        features = self.norm(self.stages(images.contiguous(memory_format=torch.channels_last))).relu()
-        return self.projection(features.flatten(1))
+        return self.projection(self._features(images).flatten(1))
+
+    def tokens(self, images: Tensor) -> Tokens:
+        """(B, C, H, W) -> (B, places, d): each place of the last feature map through its own part of the linear map.
+
+        The map adds up over the places; times their number, so that the mean is `forward`.
+        """
+        features = self._features(images).flatten(2)
+        places = features.shape[2]
+        weight = self.projection.weight.unflatten(1, (-1, places))
+        values = places * torch.einsum("bcp,dcp->bpd", features, weight) + self.projection.bias
+        return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))
+
+    def _features(self, images: Tensor) -> Tensor:
+        return self.norm(self.stages(images.contiguous(memory_format=torch.channels_last))).relu()
 
 
 class ResidualBlock(nn.Module):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import timm
+import torch
 from torch import Tensor, nn
 
+from polymodal.tokens import Tokens
 from polymodal.types import PositiveInt
 
 
@@ -30,8 +32,14 @@ class ResNet(nn.Module):
         pretrained: bool = False,
     ) -> None:
         super().__init__()
-        self.resnet = timm.create_model(name, pretrained=pretrained, in_chans=in_channels, num_classes=dim)
+        self.resnet: Any = timm.create_model(name, pretrained=pretrained, in_chans=in_channels, num_classes=dim)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, d)."""
         return self.resnet(images)
+
+    def tokens(self, images: Tensor) -> Tokens:
+        """(B, C, H, W) -> a vector (B, h * w, d) of each place of the last feature map; their mean is `forward`."""
+        features = self.resnet.forward_features(images).flatten(2).transpose(1, 2)
+        values = self.resnet.fc(features)
+        return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import timm
+import torch
 from torch import Tensor, nn
 
+from polymodal.tokens import Tokens
 from polymodal.types import PositiveInt, Probability
 
 
@@ -52,3 +54,8 @@ class ViT(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, d)."""
         return self.vit(images)
+
+    def tokens(self, images: Tensor) -> Tokens:
+        """(B, C, H, W) -> a vector (B, 1 + patches, d) of the class token, which is `forward`, and of each patch."""
+        values = self.vit.head(self.vit.forward_features(images))
+        return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))

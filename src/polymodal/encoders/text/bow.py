@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polymodal.batch import PAD
+from polymodal.tokens import Tokens
 from polymodal.types import PositiveInt
 
 
@@ -19,10 +21,14 @@ class BagOfWords(nn.Module):
 
     def __init__(self, dim: PositiveInt, vocab_size: PositiveInt, width: PositiveInt = 256) -> None:
         super().__init__()
-        self.tokens = nn.EmbeddingBag(vocab_size, width, mode="mean", padding_idx=PAD)
-        nn.init.normal_(self.tokens.weight, std=0.02)
+        self.embedding = nn.EmbeddingBag(vocab_size, width, mode="mean", padding_idx=PAD)
+        nn.init.normal_(self.embedding.weight, std=0.02)
         self.projection = nn.Linear(width, dim)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, d)."""
-        return self.projection(self.tokens(ids))
+        return self.projection(self.embedding(ids))
+
+    def tokens(self, ids: Tensor) -> Tokens:
+        """(B, T) -> a vector (B, T, d) of each token, by itself; their mean is `forward`."""
+        return Tokens(self.projection(F.embedding(ids, self.embedding.weight, PAD)), ids != PAD)

@@ -1,0 +1,1 @@
+"""Encoders of tables: (B, columns) float -> (B, d)."""

@@ -1,0 +1,55 @@
+"""Missing numbers and unknown codes."""
+
+import pytest
+import torch
+
+from polymodal.encoders.tabular.features import Features
+from polymodal.encoders.tabular.mlp import MLP
+
+
+def encoder() -> MLP:
+    torch.manual_seed(0)
+    return MLP(8, numeric=2, cardinalities=[3, 2]).eval()
+
+
+def test_a_missing_number_is_finite_and_not_the_same_as_zero() -> None:
+    missing, zero = encoder()(torch.tensor([[torch.nan, 1, 0, 0], [0, 1, 0, 0]]))
+    assert missing.isfinite().all()
+    assert not torch.allclose(missing, zero)
+
+
+def test_a_missing_number_spoils_no_gradient() -> None:
+    mlp = encoder()
+    mlp(torch.tensor([[torch.nan, 1, torch.nan, 0]])).sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in mlp.parameters())
+
+
+def test_every_unknown_code_is_the_same_and_no_known_one() -> None:
+    codes = [-1, 3, 99, torch.nan, -torch.inf, 0, 1, 2]
+    output = encoder()(torch.tensor([[0, 0, code, 0] for code in codes]))
+    assert torch.unique(output.detach(), dim=0).shape[0] == 4  # unknown and three known
+    for unknown in output[1:5]:
+        torch.testing.assert_close(unknown, output[0])
+
+
+def test_columns_do_not_share_their_codes_vectors() -> None:
+    mlp = encoder()
+    rows = mlp._rows(torch.tensor([[-1.0, -1.0], [0, 0], [2, 1]]))
+    assert rows.tolist() == [[0, 4], [1, 5], [3, 6]]
+    assert mlp.embedding.num_embeddings == 7
+
+
+def test_a_table_of_another_width_and_codes_beyond_a_dtype_are_explained() -> None:
+    with pytest.raises(ValueError, match="has 5 columns; numeric=2 .* make 4"):
+        encoder()(torch.zeros(1, 5))
+    wide = MLP(8, numeric=0, cardinalities=[300]).bfloat16()
+    with pytest.raises(ValueError, match="bfloat16 cannot tell so many codes apart"):
+        wide(torch.zeros(1, 1, dtype=torch.bfloat16))
+
+
+def test_features_without_hidden_layers_are_one_linear_map() -> None:
+    torch.manual_seed(0)
+    features, x = Features(4, 3), torch.randn(5, 3)
+    torch.testing.assert_close(features(2 * x) - features(0 * x), 2 * (features(x) - features(0 * x)))
+    assert sum(p.numel() for p in features.parameters()) == 4 * 3 + 4
+    assert sum(p.numel() for p in Features(4, 3, hidden=[5, 6]).parameters()) == 5 * 3 + 5 + 6 * 5 + 6 + 4 * 6 + 4
