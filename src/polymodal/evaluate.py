@@ -9,17 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
+from polymodal.checkpoint import find_checkpoint, load_checkpoint
+from polymodal.choices import check_machine
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.launch import as_hydra_arguments, is_first_process, quoted, readable_errors
 from polymodal.config.run_folder import HEADER, claim
-from polymodal.config.trust import check_trust
-from polymodal.errors import ConfigError
-from polymodal.run import Settings, build, check_machine, figures_of, finish, own_processes, prepare_process
+from polymodal.run import Settings, build, figures_of, finish, own_processes, prepare_process
 
 TEST_HOOKS = [name for name in dir(Callback) if "_test_" in name]
 
@@ -77,35 +76,6 @@ def evaluate(path: Path, overrides: list[str]) -> dict[str, float]:
 def takes_part_in_testing(callback: Callback) -> bool:
     """Whether a callback does anything in `trainer.test`; the others (checkpoints, averages) belong to training."""
     return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in TEST_HOOKS)
-
-
-def find_checkpoint(path: Path) -> Path:
-    """The file itself, or the best checkpoint of a run folder, or else its last.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    candidates = [path, *(path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise ConfigError(f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt.")
-
-
-def load_checkpoint(file: Path) -> dict[str, Any]:
-    """A checkpoint as plain data; nothing of it is run.
-
-    Raises:
-        ConfigError: the file is damaged, holds more than data, or its config builds what is not to be trusted.
-    """
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        config = checkpoint["config"]
-    except Exception as error:  # damaged files fail in many ways; a pickle bomb is an UnpicklingError
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
-    check_trust(config)
-    return checkpoint  # type: ignore[no-any-return]
 
 
 def compose_stored(config: Settings, overrides: list[str]) -> Any:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
+from polymodal.frozen_cache import FrozenCache
 from polymodal.tokens import Tokens, masked_mean
-
-Encode = Callable[[Tensor], Tensor | Tokens]
 
 
 class Encoded(NamedTuple):
@@ -71,6 +70,8 @@ class MultimodalModel(nn.Module):
         head: (B, d) -> (B, p), or None: then Y is the fused vector.
         missing: (B, m, d), (B, m) -> the same with absent rows filled, before the fusion; or None: the fusion sees
             the mask and leaves them out.
+
+    `caches` may hold, for an encoder that is frozen, what it gave before.
     """
 
     def __init__(
@@ -85,6 +86,12 @@ class MultimodalModel(nn.Module):
         self.fusion = fusion
         self.head = head
         self.missing = missing
+        self.caches: dict[str, FrozenCache] = {}
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the fusion is given the encoders' sequences."""
+        return getattr(self.fusion, "reads_tokens", False)
 
     @property
     def modalities(self) -> list[str]:
@@ -94,17 +101,7 @@ class MultimodalModel(nn.Module):
     def encode(self, batch: PairedBatch) -> Encoded:
         """A batch of B -> X (B, m, d) and its mask (B, m). An encoder sees only the samples that have its modality."""
         mask = batch.mask(self.modalities)
-        reads_tokens = getattr(self.fusion, "reads_tokens", False)
-        parts: list[Tensor | Tokens | None] = []
-        for index, (name, encoder) in enumerate(self.encoders.items()):
-            inputs = _as_weights(batch.inputs[name], encoder)
-            encode: Encode = encoder
-            if reads_tokens and hasattr(encoder, "tokens"):
-                encode = encoder.tokens  # type: ignore[assignment]
-            if name not in batch.present:  # there in every sample
-                parts.append(encode(inputs))
-            else:
-                parts.append(_of_present(encode, inputs, mask[:, index]))
+        parts = [self._encode_one(name, batch, mask[:, index]) for index, name in enumerate(self.modalities)]
         known = next((part[0] if isinstance(part, Tokens) else part for part in parts if part is not None), None)
         if known is None:
             raise ValueError("A batch in which no sample has any modality cannot be encoded.")
@@ -112,10 +109,26 @@ class MultimodalModel(nn.Module):
             _nothing(encoder, known) if part is None else part
             for part, encoder in zip(parts, self.encoders.values(), strict=True)
         ]
-        if not reads_tokens:
+        if not self.reads_tokens:
             return Encoded(torch.stack([part for part in vectors if isinstance(part, Tensor)], dim=1), mask)
         tokens = [_as_tokens(part, mask[:, index]) for index, part in enumerate(vectors)]
         return Encoded(torch.stack([masked_mean(*part) for part in tokens], dim=1), mask, tokens)
+
+    def _encode_one(self, name: str, batch: PairedBatch, present: Tensor) -> Tensor | Tokens | None:
+        """Vectors (B, d) or tokens of one modality, zeros and padding where it is absent; None where it is so in all."""
+        encoder = self.encoders[name]
+        inputs, items = _as_weights(batch.inputs[name], encoder), batch.items[name]
+        everywhere = name not in batch.present
+        rows = None if everywhere else present.nonzero().squeeze(1)
+        if rows is not None:
+            if len(rows) == 0:
+                return None
+            inputs, items = inputs[rows], items[rows]
+        if self.reads_tokens and hasattr(encoder, "tokens"):
+            tokens: Tokens = encoder.tokens(inputs)  # type: ignore[operator]
+            return tokens if rows is None else Tokens(*(_scattered(field, rows, len(batch)) for field in tokens))
+        vectors = self.caches[name](encoder, inputs, items) if name in self.caches else encoder(inputs)
+        return vectors if rows is None else _scattered(vectors, rows, len(batch))
 
     def fuse(self, encoded: Encoded) -> ModelOutput:
         """X, its mask and, with a fusion, Y (B, p)."""
@@ -133,17 +146,6 @@ class MultimodalModel(nn.Module):
     def forward(self, batch: PairedBatch) -> ModelOutput:
         """A batch of B samples -> X, its mask and, with a fusion, Y (B, p)."""
         return self.fuse(self.encode(batch))
-
-
-def _of_present(encode: Encode, inputs: Tensor, present: Tensor) -> Tensor | Tokens | None:
-    """The encoder's vectors or tokens where `present`, zeros and padding elsewhere; None where nothing is present."""
-    if not present.any():
-        return None
-    part = encode(inputs[present])
-    rows = present.nonzero().squeeze(1)
-    if isinstance(part, Tokens):
-        return Tokens(*(_scattered(field, rows, len(inputs)) for field in part))
-    return _scattered(part, rows, len(inputs))
 
 
 def _nothing(encoder: nn.Module, known: Tensor) -> Tensor:

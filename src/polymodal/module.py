@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -15,6 +15,7 @@ from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError, NumericError
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
+from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
 
 class MultimodalModule(LightningModule):
@@ -27,6 +28,7 @@ class MultimodalModule(LightningModule):
         scheduler: (optimizer, total_steps=) -> schedule, counted in optimizer steps; None for a constant rate.
         config: the resolved config as plain containers, which every checkpoint carries.
         shown: the validation figure that the progress bar shows.
+        tuning: encoder -> how it is trained, where that differs from the rest.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class MultimodalModule(LightningModule):
         scheduler: Callable[..., LRScheduler] | None = None,
         config: dict[str, Any] | None = None,
         shown: str = "val/loss",
+        tuning: Mapping[str, Tuning] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -45,6 +48,12 @@ class MultimodalModule(LightningModule):
         self.make_scheduler = scheduler
         self.config = config or {}
         self.shown = shown
+        self.tuning = tuning or {}
+        self.frozen = {name: set(frozen_parameters(model.encoders[name], t.freeze)) for name, t in self.tuning.items()}
+        for name, tuned in self.tuning.items():
+            if tuned.unfreeze_at is None:
+                for key, parameter in model.encoders[name].named_parameters():
+                    parameter.requires_grad_(key not in self.frozen[name])
 
     def training_step(self, batch: PairedBatch, batch_idx: int) -> Tensor:
         """Encode, fuse, loss, log."""
@@ -52,6 +61,35 @@ class MultimodalModule(LightningModule):
         loss = self.objective(output, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
         return loss
+
+    def train(self, mode: bool = True) -> MultimodalModule:
+        """Training mode, but for what is frozen: there batch norms keep their statistics and dropout does nothing."""
+        super().train(mode)
+        step = self.global_step if self._trainer is not None else 0
+        for name, tuned in self.tuning.items():
+            if mode and tuned.is_frozen(step):
+                hold_still(self.model.encoders[name], self.frozen[name])
+        return self
+
+    def on_train_start(self) -> None:
+        """Lightning leaves modules in the mode they are in, so it is set here."""
+        self.train()
+
+    def on_train_batch_start(self, batch: PairedBatch, batch_idx: int) -> None:
+        """Lets go of what was frozen until this step."""
+        if any(self.global_step == tuned.unfreeze_at for tuned in self.tuning.values()):
+            self.train()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """What is still frozen, and will not be for ever, has a gradient that the optimizer must not see.
+
+        It has one from the first step on because DDP settles at the start which gradients it averages.
+        """
+        for name, tuned in self.tuning.items():
+            if tuned.unfreeze_at is not None and tuned.is_frozen(self.global_step):
+                for key, parameter in self.model.encoders[name].named_parameters():
+                    if key in self.frozen[name]:
+                        parameter.grad = None
 
     def on_train_batch_end(self, outputs: Any, batch: PairedBatch, batch_idx: int) -> None:
         """Stops a run whose loss is lost; looked at only when it is logged, since the look waits for the device.
@@ -81,6 +119,14 @@ class MultimodalModule(LightningModule):
         self.objective.update(output, batch)
         return output
 
+    def on_train_epoch_end(self) -> None:
+        """Keeps what frozen encoders gave."""
+        self._save_caches()
+
+    def _save_caches(self) -> None:
+        for cache in self.model.caches.values():
+            cache.save()
+
     def on_validation_epoch_end(self) -> None:
         """Logs `val/...`."""
         self._log_figures("val")
@@ -94,6 +140,7 @@ class MultimodalModule(LightningModule):
             key = f"{split}/{name}"
             self.log(key, value, prog_bar=key == self.shown)
         self.objective.reset()
+        self._save_caches()
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step, after which the objective's parameters are back in their range."""
@@ -101,10 +148,10 @@ class MultimodalModule(LightningModule):
         self.objective.clamp()
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over two groups (with and without weight decay), the schedule by step."""
+        """The optimizer over its groups of parameters, the schedule by step."""
         for parameter in self.objective.parameters():  # a step of a temperature is smaller than bf16 can tell apart
             parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
-        optimizer = self.make_optimizer(parameter_groups(self))
+        optimizer = self.make_optimizer(parameter_groups(self, self.tuning))
         if self.make_scheduler is None:
             return optimizer
         total_steps = self.trainer.estimated_stepping_batches
@@ -118,12 +165,3 @@ class MultimodalModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the config into the checkpoint, as plain data."""
         checkpoint["config"] = self.config
-
-
-def parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: vectors and scalars (norms, biases, scales) are not decayed."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    return [
-        {"params": [parameter for parameter in trainable if parameter.ndim > 1]},
-        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]

@@ -8,7 +8,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,18 @@ from typing import Any
 import torch
 import torch.distributed
 from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.table import Table
 
+from polymodal.checkpoint import load_encoder
+from polymodal.choices import check_choices, check_machine, check_modalities, tunings
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
+from polymodal.frozen_cache import FrozenCache, cache_key
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 
@@ -84,14 +87,23 @@ def build(
         keep: where the run is only to be tested: which callbacks take part. Then there is no logger either.
     """
     check_choices(config)
+    objective = make(config["objective"], "objective")  # cheap, and says whether its modalities can be
     data = make(config["data"], "data")
+    check_modalities(config, data.modalities)
+    model = build_model(config)
+    if keep is None:
+        for name, settings in config["tuning"].items():
+            if settings.get("weights"):
+                load_encoder(model.encoders[name], name, Path(settings["weights"]))
+    add_caches(model, config, data.varying)
     module = MultimodalModule(
-        build_model(config),
-        make(config["objective"], "objective"),
+        model,
+        objective,
         make(config["optimizer"], "optimizer"),
         make(config["scheduler"], "scheduler"),
         stored,
         config["monitor"],
+        tunings(config),
     )
     callbacks = _make_all(config, "callbacks")
     if keep is not None:
@@ -129,37 +141,28 @@ def build_model(config: Settings) -> MultimodalModel:
     return MultimodalModel(encoders, fusion, head, missing)
 
 
-def check_machine(config: Settings) -> None:
-    """Refuses devices that are not there.
+def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str]) -> None:
+    """Gives frozen encoders the place where their vectors are kept.
 
     Raises:
-        ConfigError: names what there is.
+        ConfigError: the encoder is trained, its inputs vary, or the fusion reads sequences.
     """
-    wanted = config["trainer"].get("accelerator", "auto")
-    there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    wanted = "gpu" if wanted == "cuda" else wanted
-    if wanted in there and not there[wanted]:
-        available = f"cpu ({os.cpu_count()} cores)" + ", mps" * there["mps"] + ", gpu" * there["gpu"]
-        raise ConfigError(f"devices: this machine has no {wanted} that torch can use. There is: {available}.")
-
-
-def check_choices(config: Settings) -> None:
-    """Refuses pairs of choices that cannot work, before data and model are built.
-
-    Raises:
-        ConfigError: says which two, and what to choose instead.
-    """
-    objective = get_class(config["objective"]["_target_"])
-    if objective.needs_fusion and not config["fusion"]:  # type: ignore[attr-defined]
-        raise ConfigError(f"{objective.__name__} needs one vector a sample: add fusion=concat head=linear.")
-    if objective.couples_batch and config["trainer"].get("accumulate_grad_batches", 1) > 1:  # type: ignore[attr-defined]
-        raise ConfigError(
-            f"{objective.__name__} compares all samples of a batch with each other: accumulated small batches are not "
-            "one large batch.\nLeave trainer.accumulate_grad_batches at 1 and raise data.batch_size."
+    for name, settings in config["tuning"].items():
+        if not settings.get("cache"):
+            continue
+        problem = (
+            f"it is trained: add tuning.{name}.freeze=true"
+            if settings.get("freeze") is not True or settings.get("unfreeze_at")
+            else "in training the data change it at random, so there is no one vector to keep"
+            if name in varying
+            else "the fusion reads its sequence, and vectors are what is kept"
+            if model.reads_tokens and hasattr(model.encoders[name], "tokens")
+            else ""
         )
-    scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get("gradient_clip_val")
-    if scaled and config["optimizer"].get("fused"):
-        raise ConfigError("precision=fp16 with trainer.gradient_clip_val needs optimizer.fused=false.")
+        if problem:
+            raise ConfigError(f"tuning.{name}.cache: {problem}.")
+        folder = Path(settings["cache"], cache_key(model.encoders[name], config["data"]))
+        model.caches[name] = FrozenCache(folder, int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0))
 
 
 def prepare_process(config: Settings) -> None:
@@ -214,4 +217,6 @@ def finish(figures: dict[str, float], run_dir: Path) -> None:
         table.add_row(name, f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}")
     console = Console()
     console.print(table)
+    if "test/accuracy" in figures:
+        console.print(f"Accuracy of the model on the test data: {100 * figures['test/accuracy']:.0f} %")
     console.print(f"{figures['time/total_seconds']:.0f} s in all. Run folder: {run_dir}", soft_wrap=True)

@@ -1,103 +1,86 @@
-"""Exact on any number of processes, right about missing pairs, and judged independently of batches."""
+"""What every contrastive objective promises: masks are exact, precision is kept, judging does not depend on batches."""
 
 import math
-from itertools import product
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from polymodal.batch import PairedBatch
 from polymodal.model import MultimodalModel
-from polymodal.objectives.clip import CLIP
-from polymodal.objectives.siglip import SigLIP
-from tests.losses.processes import run_processes
+from tests.objectives.cases import CASES, IDS, MODALITIES, NAMES, batch_of, build, encoders, output, part, samples
 
-NAMES = ["a", "b"]
-OBJECTIVES = {"clip": CLIP, "siglip": SigLIP}
+each = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+Options = dict[str, Any]
 
 
-def samples(count: int, present: bool = False) -> PairedBatch:
-    """Random vectors of two modalities; some share a group, some lack the second."""
-    generator = torch.Generator().manual_seed(3)
-    inputs = {name: torch.randn(count, 5, generator=generator).double() for name in NAMES}
-    number = torch.arange(count)
-    masks = {"b": torch.rand(count, generator=generator) > 0.3} if present else {}
-    return PairedBatch(inputs, dict.fromkeys(NAMES, number), number // 2 % 5, number, masks)
+@each
+@given(data=st.data(), m=st.integers(2, 4), count=st.integers(1, 7), groups=st.integers(1, 7))
+@settings(max_examples=8, deadline=None)
+def test_samples_with_nothing_to_compare_are_as_if_not_there(
+    name: str, options: Options, data: st.DataObject, m: int, count: int, groups: int
+) -> None:
+    m = 3 if options.keys() & {"pairs", "anchor"} else m
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 10**6)))
+    x = torch.randn(count, m, 4, generator=generator, dtype=torch.float64)
+    mask = torch.rand(count, m, generator=generator) > 0.4
+    group = torch.randint(groups, (count,), generator=generator)
+    names = list("abcd")[:m]
+    loss_of = build(name, names, **options)
+
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        return loss_of(output(x[rows], mask[rows]), batch_of(group[rows], names))
+
+    # one modality alone is nothing to a pair, a tuple or a rest; to SupCon it is a row like any other
+    useful = mask.sum(1) >= (1 if name == "supcon" else 2)
+    torch.testing.assert_close(loss(useful), loss(torch.ones_like(useful)), rtol=1e-12, atol=1e-12)
+    assert loss(useful).isfinite()
 
 
-def part(batch: PairedBatch, rows: torch.Tensor) -> PairedBatch:
-    return PairedBatch(
-        {name: value[rows] for name, value in batch.inputs.items()},
-        {name: value[rows] for name, value in batch.items.items()},
-        batch.group[rows],
-        batch.id[rows],
-        {name: value[rows] for name, value in batch.present.items()},
-    )
-
-
-def parts() -> tuple[MultimodalModel, nn.Module]:
+@each
+def test_what_stands_where_nothing_is_does_not_matter(name: str, options: Options) -> None:
     torch.manual_seed(0)
-    return MultimodalModel({name: nn.Linear(5, 4) for name in NAMES}).double(), nn.Identity()
+    x, mask, batch = torch.randn(9, 3, 4).double(), torch.rand(9, 3) > 0.3, batch_of(torch.arange(9) // 2)
+    loss_of, plain = build(name, **options), output(x, mask)
+    other = plain._replace(x=torch.where(mask[:, :, None], x, 7.0))
+    torch.testing.assert_close(loss_of(other, batch), loss_of(plain, batch), rtol=1e-12, atol=0)
 
 
-def gradients(rank: int, world_size: int, objective: str, sizes: list[int], present: bool) -> dict[str, torch.Tensor]:
-    """Loss and gradients of one process' share, averaged as DDP does."""
-    batch = samples(sum(sizes), present)
-    start = sum(sizes[:rank])
-    own = part(batch, torch.arange(start, start + sizes[rank])) if world_size > 1 else batch
-    model, _ = parts()
-    loss_of = OBJECTIVES[objective](NAMES).double()
-    loss = loss_of(model(own), own)
+@each
+@pytest.mark.parametrize("kept", [[False, False, False], [True, False, False]], ids=["nothing", "one-modality"])
+def test_nothing_to_compare_is_zero_with_a_graph_to_everything(name: str, options: Options, kept: list[bool]) -> None:
+    x = torch.randn(6, 3, 4, dtype=torch.float64, requires_grad=True)
+    loss_of = build(name, **options)
+    loss = loss_of(output(x, torch.tensor([kept] * 6)), batch_of(torch.arange(6)))
     loss.backward()
-    result = {"loss": loss.detach()}
-    result |= {key: p.grad for key, p in [*model.named_parameters(), *loss_of.named_parameters()]}
-    if world_size > 1:
-        for value in result.values():
-            torch.distributed.all_reduce(value)
-            value /= world_size
-    return result
+    assert name == "supcon" or loss.item() == 0  # a class makes positives within one modality
+    assert x.grad.isfinite().all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in loss_of.parameters() if p.requires_grad)
 
 
-CASES = list(product(OBJECTIVES, [False, True]))
+@each
+def test_a_batch_of_one_and_a_batch_of_equals_have_finite_gradients(name: str, options: Options) -> None:
+    for count, group in ((1, torch.zeros(1)), (5, torch.zeros(5)), (5, torch.arange(5))):
+        x = torch.ones(count, 3, 4, dtype=torch.float64, requires_grad=True)
+        build(name, **options)(output(x), batch_of(group.long())).backward()
+        assert x.grad.isfinite().all()
 
 
-def all_gradients(rank: int, world_size: int, shapes: list[list[int]]) -> list[dict[str, torch.Tensor]]:
-    """Every case, one after the other: processes are slow to start."""
-    return [gradients(rank, world_size, name, sizes, present) for sizes in shapes for name, present in CASES]
+@each
+def test_one_step_moves_every_parameter_that_learns(name: str, options: Options) -> None:
+    batch, loss_of = samples(12, missing=True), build(name, **options)
+    loss_of(MultimodalModel(encoders())(batch), batch).backward()
+    still = [key for key, p in loss_of.named_parameters() if p.grad is None or not p.grad.abs().min() > 0]
+    learns = options.get("learn_scale", True)
+    assert [key for key in still if not key.startswith("fusion.")] == ([] if learns else ["logit_scale"])
+    assert all(p.grad.any() for key, p in loss_of.named_parameters() if key.startswith("fusion."))
 
 
-@pytest.mark.parametrize("shapes", [[[8, 8], [9, 4]], [[5, 6, 3]]], ids=["2-processes", "3-processes"])
-def test_processes_together_have_the_gradient_of_one(shapes: list[list[int]]) -> None:
-    alone = [gradients(0, 1, name, sizes, present) for sizes in shapes for name, present in CASES]
-    for together in run_processes(all_gradients, len(shapes[0]), shapes):
-        for expected, result in zip(alone, together, strict=True):
-            for key, value in expected.items():
-                torch.testing.assert_close(result[key], value, rtol=1e-6, atol=1e-12, msg=lambda m, k=key: f"{k}: {m}")
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_missing_pairs_are_as_if_they_were_not_in_the_batch(objective: str) -> None:
-    batch, (model, _) = samples(12, present=True), parts()
-    loss_of = OBJECTIVES[objective](NAMES).double()
-    kept = part(batch, batch.present["b"].nonzero().squeeze(1))
-    kept.present = {}
-    torch.testing.assert_close(loss_of(model(batch), batch), loss_of(model(kept), kept), rtol=1e-12, atol=0)
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_no_pair_at_all_is_zero_with_a_graph(objective: str) -> None:
-    batch, (model, _) = samples(6), parts()
-    batch.present = {"b": torch.zeros(6, dtype=torch.bool)}
-    loss = OBJECTIVES[objective](NAMES).double()(model(batch), batch)
-    assert loss.item() == 0
-    loss.backward()
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_figures_do_not_depend_on_how_the_split_is_cut(objective: str) -> None:
-    batch, (model, _) = samples(23), parts()
-    loss_of = OBJECTIVES[objective](NAMES, evaluation_batch_size=8)
+@each
+def test_figures_do_not_depend_on_how_the_split_is_cut(name: str, options: Options) -> None:
+    batch, model = samples(23, missing=True, groups=9), MultimodalModel(encoders())
+    loss_of = build(name, **options, evaluation_batch_size=8)
 
     def figures(size: int) -> dict[str, torch.Tensor]:
         loss_of.reset()
@@ -106,41 +89,63 @@ def test_figures_do_not_depend_on_how_the_split_is_cut(objective: str) -> None:
         return loss_of.compute()
 
     whole = figures(23)
+    assert {f"{a}_to_{b}/recall@1" for a in MODALITIES for b in MODALITIES if a != b} <= set(whole)
     for size in (1, 7, 22):
         for key, value in figures(size).items():
             torch.testing.assert_close(value, whole[key], rtol=1e-6, atol=0, msg=lambda m, k=key: f"{k}: {m}")
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_validation_loss_is_the_objective_s_own(objective: str) -> None:
-    batch, (model, _) = samples(16), parts()
-    loss_of = OBJECTIVES[objective](NAMES, evaluation_batch_size=16)
-    output = model(batch)
-    loss_of.update(output, batch)
-    torch.testing.assert_close(loss_of.compute()["loss"].double(), loss_of(output, batch).double(), rtol=1e-5, atol=0)
+@each
+def test_validation_loss_is_the_objective_s_own(name: str, options: Options) -> None:
+    batch, loss_of = samples(16, missing=name != "symile"), build(name, **options, evaluation_batch_size=16)
+    if options.get("negatives", "n") == "n":  # tuples are made by the order of the samples: here the same in both
+        batch = part(batch, torch.randperm(16, generator=torch.Generator().manual_seed(0)).argsort())
+        batch.id = torch.arange(16)
+    result = MultimodalModel(encoders())(batch)
+    loss_of.update(result, batch)
+    shuffled = torch.randperm(16, generator=torch.Generator().manual_seed(0))
+    expected = loss_of(result._replace(x=result.x[shuffled], mask=result.mask[shuffled]), part(batch, shuffled))
+    torch.testing.assert_close(loss_of.compute()["loss"].double(), expected.double(), rtol=1e-5, atol=0)
 
 
-def test_parameters_begin_and_stay_where_the_papers_have_them() -> None:
-    clip, siglip = CLIP(NAMES), SigLIP(NAMES)
-    assert clip.logit_scale.item() == pytest.approx(math.log(1 / 0.07))
-    assert siglip.logit_scale.item() == pytest.approx(math.log(10))
-    assert siglip.logit_bias.item() == -10
-    for value, expected in ((9.0, math.log(100)), (-1.0, 0.0), (2.0, 2.0)):
-        clip.logit_scale.data.fill_(value)
-        clip.clamp()
-        assert clip.logit_scale.item() == pytest.approx(expected)
-
-
-def test_the_loss_is_in_fp32_under_autocast() -> None:
-    batch, (model, _) = samples(8), parts()
-    output = model.float()(batch)
-    plain = CLIP(NAMES)(output, batch)
+@each
+def test_the_loss_is_in_fp32_under_autocast_and_in_bf16(name: str, options: Options) -> None:
+    torch.manual_seed(0)
+    loss_of, batch = build(name, **options).float(), batch_of(torch.arange(8) // 2)
+    x = torch.randn(8, 3, 4).bfloat16()
+    plain = loss_of(output(x.float()), batch)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = CLIP(NAMES)(output, batch)
-    assert mixed.dtype == torch.float32
-    assert torch.equal(mixed, plain)
+        torch.testing.assert_close(loss_of(output(x), batch), plain, rtol=1e-6, atol=0)
+    assert loss_of.bfloat16()(output(x), batch).isfinite()
 
 
-def test_one_modality_cannot_be_aligned() -> None:
-    with pytest.raises(ValueError, match="at least two"):
-        CLIP(["image"])
+@pytest.mark.parametrize("name", NAMES)
+def test_scales_begin_and_stay_where_the_papers_have_them(name: str) -> None:
+    loss_of = build(name)
+    if loss_of.logit_scale is None:
+        assert name == "vicreg"
+        loss_of.clamp()
+        return
+    first = 10 if name == "siglip" else 1 / 0.07
+    assert loss_of.logit_scale.tolist() == pytest.approx([math.log(first)] * len(loss_of.logit_scale))
+    for value, expected in ((9.0, math.log(100)), (-1.0, 0.0), (2.0, 2.0)):
+        loss_of.logit_scale.data.fill_(value)
+        loss_of.clamp()
+        assert loss_of.logit_scale.tolist() == pytest.approx([expected] * len(loss_of.logit_scale))
+
+
+def test_each_pair_has_a_scale_of_its_own() -> None:
+    assert build("clip", ["image", "text"]).logit_scale.shape == (1,)
+    assert build("clip").logit_scale.shape == (3,)
+    assert build("siglip", anchor="b").logit_bias.tolist() == [-10, -10]
+    loss_of, x, batch = build("clip"), torch.randn(6, 3, 4).double(), batch_of(torch.arange(6))
+    mask = torch.tensor([[True, True, False]] * 6)  # only the first pair is there
+    loss_of(output(x, mask), batch).backward()
+    assert loss_of.logit_scale.grad[0] != 0
+    assert loss_of.logit_scale.grad[1:].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_modality_is_refused(name: str) -> None:
+    with pytest.raises(Exception, match="at least two modalities"):
+        build(name, ["a"])

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from polymodal.config.explain import is_group
-from polymodal.config.schema import Config
+from polymodal.config.schema import Config, TuningConfig
 from polymodal.config.signature import Signature, find_signature, nearest
 from polymodal.errors import ConfigError
 
@@ -57,7 +57,8 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
                 continue
             told.add(key)
             if detail["type"] == "extra_forbidden":
-                yield f"Unknown key {key!r}.{nearest(key, Config.model_fields)}"
+                fields = Config.model_fields if "." not in key else TuningConfig.model_fields
+                yield f"Unknown key {key!r}.{nearest(key.rpartition('.')[2], fields)}"
             elif detail["type"] == "missing":
                 yield f"No value for {key}. Give one on the command line: {key}=..."
             elif detail["type"] == "dict_type" and is_group(group := key.replace(".", "/")):

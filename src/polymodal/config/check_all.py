@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.progress import track
 
@@ -23,9 +24,14 @@ def check_all() -> None:
     options = groups()
     combinations = list(product(options["experiment"], options["debug"]))
     problems = []
+    unfinished: dict[str, str] = {}
     for experiment, debug in track(combinations, description="Checking", transient=True):
         try:
-            check_config(compose_config([f"experiment={experiment}", f"debug={debug}", "++run_dir=."]))
+            config = compose_config([f"experiment={experiment}", f"debug={debug}", "++run_dir=."])
+            if missing := OmegaConf.missing_keys(config):  # what an experiment leaves to its user
+                unfinished[experiment] = ", ".join(sorted(missing))
+                continue
+            check_config(config)
         except PolymodalError as error:
             problems.append(f"experiment={experiment} debug={debug}: {error}")
         except (HydraException, OmegaConfBaseException) as error:
@@ -33,3 +39,5 @@ def check_all() -> None:
     if problems:
         raise ConfigError("\n".join(problems))
     print(f"{len(combinations)} combinations of experiment and debug are right.")
+    for experiment, keys in unfinished.items():
+        print(f"experiment={experiment} needs a value for {keys}.")

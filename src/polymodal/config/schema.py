@@ -42,6 +42,19 @@ class OptimizerConfig(BaseModel):
     weight_decay: NonNegativeFloat | None = None
 
 
+class TuningConfig(BaseModel):
+    """How one encoder is trained; see `polymodal.tuning`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    freeze: bool | PositiveInt | list[str] = False
+    unfreeze_at: PositiveInt | None = None
+    lr: NonNegativeFloat | None = None
+    weight_decay: NonNegativeFloat | None = None
+    weights: str | None = None
+    cache: str | None = None
+
+
 class Config(BaseModel):
     """The root. `encoder` is modality -> node; every other group is one node, `callbacks` and `logger` several."""
 
@@ -52,6 +65,8 @@ class Config(BaseModel):
     seed: NonNegativeInt
     run_dir: str
     dim: PositiveInt
+    label: str | None
+    outputs: PositiveInt | None
     test: bool
     monitor: str
     monitor_mode: Literal["min", "max"]
@@ -61,6 +76,7 @@ class Config(BaseModel):
     fusion: Node | None
     head: Node | None
     missing: Node | None
+    tuning: dict[str, TuningConfig]
     objective: Node
     optimizer: OptimizerConfig
     scheduler: Node | None

@@ -1,1 +1,1 @@
-"""Metrics: torchmetrics classes whose figures do not depend on batch size or on the number of processes."""
+"""Metrics: figures that depend neither on the batch size nor on the number of processes."""

@@ -15,7 +15,10 @@ from polymodal.errors import NumericError
 from polymodal.metrics.ranking import positive_ranks
 
 Table = dict[str, Tensor]
-"""N evaluated samples, sorted by id, each once: id (N,), group (N,), items (N, m), mask (N, m), x (N, m, d)."""
+"""N evaluated samples, sorted by id, each once: id (N,), group (N,), items (N, m), mask (N, m), x (N, m, d) with
+vectors of length 1, and length (N, m), what they were divided by."""
+
+COLUMNS = ("id", "group", "items", "mask", "x", "length")
 
 
 class EmbeddingTable(Metric):
@@ -25,12 +28,11 @@ class EmbeddingTable(Metric):
     """
 
     full_state_update = False
-    x: list[Tensor]
     id: list[Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name in ("x", "items", "mask", "group", "id"):
+        for name in COLUMNS:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, x: Tensor, items: Tensor, mask: Tensor, group: Tensor, id: Tensor) -> None:
@@ -42,7 +44,9 @@ class EmbeddingTable(Metric):
         if not x[mask].isfinite().all():
             bad = id[(~x.isfinite().all(-1) & mask).any(-1)]
             raise NumericError(f"NaN or infinite embeddings in {len(bad)} samples, the first with id {int(bad[0])}.")
-        for name, value in {"x": x.float(), "items": items, "mask": mask, "group": group, "id": id}.items():
+        length = x.float().norm(dim=-1)
+        unit = torch.nn.functional.normalize(x.float(), dim=-1, eps=1e-12)
+        for name, value in zip(COLUMNS, (id, group, items, mask, unit, length), strict=True):
             getattr(self, name).append(value)
 
     def compute(self) -> Table:
@@ -53,7 +57,7 @@ class EmbeddingTable(Metric):
         """
         if len(self.id) == 0:
             raise ValueError("No sample was evaluated: the split is empty.")
-        columns = {name: dim_zero_cat(getattr(self, name)) for name in ("id", "group", "items", "mask", "x")}
+        columns = {name: dim_zero_cat(getattr(self, name)) for name in COLUMNS}
         order = columns["id"].argsort(stable=True)
         ids = columns["id"][order]
         order = order[torch.cat([ids.new_ones(1, dtype=torch.bool), ids[1:] != ids[:-1]])]
@@ -79,11 +83,14 @@ def retrieval_figures(table: Table, modalities: Sequence[str], ks: Sequence[int]
     return {
         f"{source}_to_{target}/{name}": value
         for source, target in permutations(modalities, 2)
-        for name, value in _figures(table, modalities.index(source), modalities.index(target), ks)
+        for name, value in direction_figures(table, modalities.index(source), modalities.index(target), ks)
     }
 
 
-def _figures(table: Table, source: int, target: int, ks: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
+def direction_figures(
+    table: Table, source: int, target: int, ks: Sequence[int] = (1, 5, 10)
+) -> Iterator[tuple[str, Tensor]]:
+    """The figures of one direction, from one column of the table to another; none where no query has an answer."""
     queries, query_group = distinct_items(table, source)
     gallery, gallery_group = distinct_items(table, target)
     ranks = positive_ranks(queries, gallery, query_group, gallery_group).float()
@@ -113,6 +120,4 @@ class Retrieval(EmbeddingTable):
 
     def compute(self) -> dict[str, Tensor]:  # type: ignore[override]
         """`<source>_to_<target>/recall@K`, `.../median_rank` and `.../mean_rank`."""
-        table = super().compute()
-        table["x"] = torch.nn.functional.normalize(table["x"], dim=-1)
-        return retrieval_figures(table, self.modalities, self.ks)
+        return retrieval_figures(super().compute(), self.modalities, self.ks)

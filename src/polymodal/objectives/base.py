@@ -37,3 +37,7 @@ class Objective(nn.Module, ABC):
 
     def clamp(self) -> None:  # noqa: B027  (most objectives have nothing to clamp)
         """Called after each optimizer step: puts parameters back into their range."""
+
+    def parts(self) -> dict[str, Objective]:
+        """The objectives that this one is made of, by the start of their figures' names: itself, "", if by none."""
+        return {"": self}

@@ -2,74 +2,63 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassConfusionMatrix
 
-from polymodal.batch import PairedBatch
-from polymodal.errors import NumericError
-from polymodal.losses.gather import mean_count
-from polymodal.metrics.recall import accuracy, macro_recall
-from polymodal.model import ModelOutput
-from polymodal.objectives.base import Objective
+from polymodal.errors import DataError
+from polymodal.metrics.classification import classification_figures
+from polymodal.objectives.supervised import Supervised, checked_weights
 from polymodal.types import PositiveInt, Probability
 
 
-class Classification(Objective):
-    """Cross-entropy of Y (B, classes) with a label of the batch; samples without a label (-1) do not count.
+class Classification(Supervised):
+    """Cross-entropy of Y (B, p) with classes (B,); samples without a class (-1) do not count.
 
     Args:
         label: key of `PairedBatch.labels`.
-        classes: number of classes.
-        label_smoothing: mass taken from the true class and spread over all.
+        outputs: p, the number of classes.
+        class_weights: how much a sample of each class counts in the loss, such as n / (p n_k); None for all the same.
+        label_smoothing: mass taken from the true class and spread over all (Szegedy et al. 2016).
+
+    Raises:
+        ValueError: `class_weights` are not p numbers from 0 on.
     """
 
-    needs_fusion = True
-
-    def __init__(self, label: str, classes: PositiveInt, label_smoothing: Probability = 0.0) -> None:
-        super().__init__()
-        self.label = label
+    def __init__(
+        self,
+        label: str,
+        outputs: PositiveInt,
+        class_weights: Sequence[float] | None = None,
+        label_smoothing: Probability = 0.0,
+    ) -> None:
+        super().__init__(label, outputs)
+        self.class_weights = checked_weights("class_weights", class_weights, outputs)
         self.label_smoothing = label_smoothing
-        self.loss = MeanMetric()
-        self.matrix = MulticlassConfusionMatrix(classes)
 
-    def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
-        """Y (B, classes) -> the scalar mean over the labelled samples of all processes, plus the fusion's own loss."""
-        logits, target = self._labelled(output, batch)
-        loss = self._losses(logits, target).sum() / mean_count(target).clamp(min=1)
-        return loss if output.aux_loss is None else loss + output.aux_loss
-
-    def _losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing, reduction="none")
-
-    def _labelled(self, output: ModelOutput, batch: PairedBatch) -> tuple[Tensor, Tensor]:
-        if output.y is None:
-            raise ValueError("Classification needs a fusion and a head: choose them with fusion= and head=.")
-        target = batch.labels[self.label]
-        y = output.y if output.y.dtype == torch.float64 else output.y.float()
-        return y[target >= 0], target[target >= 0]
-
-    def update(self, output: ModelOutput, batch: PairedBatch) -> None:
-        """Adds a batch.
+    def targets(self, labels: Tensor) -> Tensor:
+        """(B,) int64.
 
         Raises:
-            NumericError: a logit is NaN.
+            ConfigError: the labels are values, or several a sample.
+            DataError: there are more classes than outputs.
         """
-        logits, target = self._labelled(output, batch)
-        if logits.isnan().any():
-            raise NumericError("NaN in the predictions: they are not scored.")
-        if len(target):
-            self.loss.update(self._losses(logits, target).mean(), len(target))
-            self.matrix.update(logits, target)
+        if labels.ndim != 1 or labels.is_floating_point():
+            raise self.wrong_labels(labels, "one class a sample, (B,) int64")
+        if len(labels) and (largest := int(labels.max())) >= self.outputs:
+            raise DataError(
+                f"The labels {self.label!r} have a class {largest}, but objective.outputs={self.outputs}: classes are "
+                f"counted from 0, so it must be {largest + 1} at least."
+            )
+        return labels
 
-    def compute(self) -> dict[str, Tensor]:
-        """`loss`, `accuracy`, and `recall`, the mean over the classes that occur."""
-        confusion = self.matrix.compute()
-        return {"loss": self.loss.compute(), "accuracy": accuracy(confusion), "recall": macro_recall(confusion)}
+    def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, p), (N,) -> the weighted sum of the losses, and the sum of the weights of the true classes."""
+        weights = y.new_ones(self.outputs) if self.class_weights is None else y.new_tensor(self.class_weights)
+        total = F.cross_entropy(y, target, weights, label_smoothing=self.label_smoothing, reduction="sum")
+        return total, weights[target].sum()
 
-    def reset(self) -> None:
-        """Forgets the evaluation."""
-        self.loss.reset()
-        self.matrix.reset()
+    def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `classification_figures`."""
+        return classification_figures(y, target)

@@ -1,36 +1,64 @@
-"""CLIP: symmetric InfoNCE."""
+"""CLIP: symmetric InfoNCE over pairs of modalities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor
 
 from polymodal.losses.info_nce import info_nce
-from polymodal.objectives.contrastive import Contrastive
-from polymodal.types import PositiveFloat, PositiveInt, Probability
+from polymodal.objectives.aligned import Aligned
+from polymodal.objectives.samples import Samples
+from polymodal.objectives.terms import pair_terms
+from polymodal.types import NonNegativeFloat, PositiveFloat, PositiveInt, Probability
 
 
-class CLIP(Contrastive):
-    """InfoNCE in both directions with a learned temperature (Radford et al. 2021).
+class CLIP(Aligned):
+    """InfoNCE in both directions, with a learned temperature a pair of modalities (Radford et al. 2021).
 
     Args:
-        modalities: names of the rows of X; all pairs are aligned.
-        logit_scale: first value of the inverse temperature.
+        modalities: names of the rows of X.
+        pairs: `all`, or a list of [first, second] or [first, second, weight]; the loss is their weighted mean.
+        anchor: instead of `pairs`, the modality that all others are aligned with (ImageBind, Girdhar et al. 2023).
+        logit_scale: first value of the inverse temperatures.
+        learn_scale: whether they are trained.
         label_smoothing: share of the target that is spread over the whole batch.
+        decoupled: the positives are left out of the denominator (DCL, Yeh et al. 2022).
+        hard_beta: how much more the harder negatives weigh (HN-NCE, Radenovic et al. 2023).
+        cyclip_cross: weight of (s_ij - s_ji)^2, s the cosines between the two modalities (CyCLIP, Goel et al. 2022).
+        cyclip_in: weight of (s_ij - t_ij)^2, s and t the cosines within one modality and within the other.
         evaluation_batch_size: samples in one loss when a whole split is judged.
     """
 
     def __init__(
         self,
         modalities: Sequence[str],
+        pairs: Literal["all"] | Sequence[Sequence[str | float]] = "all",
+        anchor: str | None = None,
         logit_scale: PositiveFloat = 1 / 0.07,
+        learn_scale: bool = True,
         label_smoothing: Probability = 0.0,
+        decoupled: bool = False,
+        hard_beta: NonNegativeFloat = 0.0,
+        cyclip_cross: NonNegativeFloat = 0.0,
+        cyclip_in: NonNegativeFloat = 0.0,
         evaluation_batch_size: PositiveInt = 512,
     ) -> None:
-        super().__init__(list(modalities), logit_scale, evaluation_batch_size)
-        self.label_smoothing = label_smoothing
+        terms = pair_terms(modalities, pairs, anchor)
+        super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
+        self.negatives = (label_smoothing, decoupled, hard_beta)
+        self.cyclip_cross, self.cyclip_in = cyclip_cross, cyclip_in
 
-    def rows(self, queries: Tensor, keys: Tensor, positives: Tensor) -> Tensor:
-        """(B, d), (N, d), (B, N) bool -> (B,) losses."""
-        return info_nce(queries, keys, positives, self.logit_scale.exp(), self.label_smoothing)
+    def losses(self, samples: Samples, term: int) -> Tensor:
+        """A pair, x (N, 2, d) -> (B,) losses of the own samples, the mean of both directions."""
+        a, b = samples.x[samples.own].unbind(1)
+        every_a, every_b = samples.x.unbind(1)
+        scale, positives = self.scale(term), samples.positives()
+        ab, ba = (scale * a) @ every_b.T, (scale * b) @ every_a.T
+        losses = (info_nce(ab, positives, *self.negatives) + info_nce(ba, positives, *self.negatives)) / 2
+        if self.cyclip_cross:
+            losses = losses + self.cyclip_cross * (a @ every_b.T - b @ every_a.T).square().sum(1)
+        if self.cyclip_in:
+            losses = losses + self.cyclip_in * (a @ every_a.T - b @ every_b.T).square().sum(1)
+        return losses

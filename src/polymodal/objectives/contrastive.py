@@ -1,89 +1,119 @@
-"""What all contrastive objectives share: pairs of modalities, positives by group, exact gradients, evaluation."""
+"""What all contrastive objectives share: positives by group, exact gradients, a temperature, evaluation."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from itertools import combinations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
-from polymodal.losses.gather import gather_rows, world_size
+from polymodal.losses.gather import world_size
+from polymodal.metrics.rest import rest_figures
 from polymodal.metrics.retrieval import EmbeddingTable, Table, retrieval_figures
 from polymodal.model import ModelOutput
 from polymodal.objectives.base import Objective
+from polymodal.objectives.samples import Samples
 
 MAX_LOG_SCALE = math.log(100)
 
 
 class Contrastive(Objective):
-    """Aligns the rows of X over all pairs of modalities; samples of one group are positives of each other.
+    """Compares the rows of X; samples of one group are positives of each other.
 
     The loss is that of the global batch: rows of all processes are gathered with their gradients, and each process
-    answers for its own rows, so that gradients averaged over processes equal those of one process.
+    answers for its own samples, so that gradients averaged over processes equal those of one process.
 
     Args:
         modalities: names of the rows of X.
-        logit_scale: first value of exp(logit_scale), the inverse temperature.
         evaluation_batch_size: samples in one loss when a whole split is judged. The validation loss is a mean over
             such batches of a fixed shuffle: it does not depend on how the loader cuts the split.
+        logit_scale: first value of exp(logit_scale), the inverse temperature; None: the loss has none.
+        learn_scale: whether it is trained.
+        scales: how many of them there are.
     """
 
     couples_batch = True
+    logit_scale: nn.Parameter | None
 
-    def __init__(self, modalities: list[str], logit_scale: float, evaluation_batch_size: int) -> None:
+    def __init__(
+        self,
+        modalities: list[str],
+        evaluation_batch_size: int,
+        logit_scale: float | None,
+        learn_scale: bool = True,
+        scales: int = 1,
+    ) -> None:
         super().__init__()
         if len(modalities) < 2:
             raise ValueError(f"A contrastive objective aligns at least two modalities, not {modalities}.")
-        self.modalities = list(modalities)
+        self.modalities = modalities
         self.evaluation_batch_size = evaluation_batch_size
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
+        self.logit_scale = None
+        if logit_scale is not None:
+            self.logit_scale = nn.Parameter(torch.full((scales,), math.log(logit_scale)), requires_grad=learn_scale)
         self.table = EmbeddingTable()
 
     @abstractmethod
-    def rows(self, queries: Tensor, keys: Tensor, positives: Tensor) -> Tensor:
-        """(B, d) rows of one modality against (N, d) of another, (B, N) bool positives -> (B,) losses."""
+    def share(self, samples: Samples) -> Tensor:
+        """What this process' own samples add to the loss of all samples; over all processes it sums up to the loss.
 
-    @property
-    def directions(self) -> list[tuple[int, int]]:
-        """Pairs (queries, keys) of rows of X that have a loss: each pair of modalities, both ways round."""
-        pairs = list(combinations(range(len(self.modalities)), 2))
-        return pairs + [(b, a) for a, b in pairs]
+        Its graph reaches x and all parameters even where nothing is present: the other processes wait for gradients.
+        """
+
+    def view(self, output: ModelOutput) -> ModelOutput:
+        """What the loss sees of X (B, m, d) and its mask: unit vectors, in fp32 at least."""
+        return ModelOutput(F.normalize(in_fp32(output.x), dim=-1, eps=1e-12), output.mask)
+
+    def groups(self, batch: PairedBatch) -> Tensor:
+        """(B,) int64, what makes two samples positives of each other, in the loss and in retrieval."""
+        return batch.group
+
+    def scale(self, index: int = 0) -> Tensor:
+        """One of the inverse temperatures, a scalar."""
+        assert self.logit_scale is not None
+        return self.logit_scale[index].exp()
 
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
         """X (B, m, d) of this process' samples -> the scalar loss of the global batch."""
         with torch.autocast(output.x.device.type, enabled=False):  # logits and loss in fp32, whatever the precision
-            x = normalised(output.x)
-            keys = gather_rows(x)
-            key_mask, key_group = gather_rows(output.mask), gather_rows(batch.group)
-            losses = self._losses(x, output.mask, batch.group, keys, key_mask, key_group)
-            return losses * world_size()  # DDP divides by the number of processes
-
-    def _losses(
-        self, x: Tensor, mask: Tensor, group: Tensor, keys: Tensor, key_mask: Tensor, key_group: Tensor
-    ) -> Tensor:
-        """This process' share of the global loss: a sum over its rows, divided by the global number of rows."""
-        total = x.new_zeros(()) + 0 * (x.sum() + self.logit_scale)  # a graph even where no pair is present
-        for a, b in self.directions:
-            query = mask[:, a] & mask[:, b]  # rows and columns of a pair: the samples that have both
-            key = key_mask[:, a] & key_mask[:, b]
-            positives = group[query][:, None] == key_group[key][None, :]
-            losses = self.rows(x[query, a], keys[key, b], positives)
-            total = total + losses.sum() / key.sum().clamp(min=1) / len(self.directions)
-        return total
+            view = self.view(output)
+            samples = Samples.gathered(view.x, view.mask, self.groups(batch))
+            loss = self.share(samples) * world_size()  # DDP divides by the number of processes
+            return loss if view.aux_loss is None else loss + view.aux_loss
 
     def update(self, output: ModelOutput, batch: PairedBatch) -> None:
         """Adds the embeddings of a batch."""
         items = torch.stack([batch.items[name] for name in self.modalities], dim=1)
-        self.table.update(normalised(output.x), items, output.mask, batch.group, batch.id)
+        self.table.update(output.x, items, output.mask, self.groups(batch), batch.id)
 
     def compute(self) -> dict[str, Tensor]:
-        """`loss`, and recall@1/5/10, median and mean rank of each direction."""
+        """`loss` and the figures of retrieval."""
         table = self.table.compute()
-        return {"loss": self._split_loss(table), **retrieval_figures(table, self.modalities)}
+        return {"loss": self._split_loss(table), **self.figures(table)}
+
+    def figures(self, table: Table) -> dict[str, Tensor]:
+        """recall@1/5/10, median and mean rank of each direction; `recall@K`, the means over these directions.
+
+        With three modalities or more also `rest_to_<k>/...`: all others together ask for modality k.
+        """
+        figures = retrieval_figures(table, self.modalities)
+        for name in ("recall@1", "recall@5", "recall@10"):
+            if found := [value for key, value in figures.items() if key.endswith(f"/{name}")]:
+                figures[name] = torch.stack(found).mean()
+        if len(self.modalities) > 2:
+            figures |= rest_figures(table, *self.rests(table), self.modalities)
+        return figures
+
+    def rests(self, table: Table) -> tuple[Tensor, Tensor]:
+        """What stands for all modalities but k, (N, m, d), scored by dot product, and where it can ask, (N, m) bool.
+
+        For losses that compare pairs it is the sum of the vectors that are there.
+        """
+        x, mask = table["x"].masked_fill(~table["mask"][:, :, None], 0), table["mask"]
+        return x.sum(1, keepdim=True) - x, mask.sum(1, keepdim=True) > mask.long()
 
     def reset(self) -> None:
         """Forgets the embeddings."""
@@ -93,19 +123,25 @@ class Contrastive(Objective):
         count = len(table["id"])
         shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0)).to(table["id"].device)
         batches = shuffled.tensor_split(max(1, round(count / self.evaluation_batch_size)))
-        losses = [
-            self._losses(*[table[name][rows] for name in ("x", "mask", "group", "x", "mask", "group")])
-            for rows in batches
-        ]
+        losses = []
+        for rows in batches:
+            view = self.view(embedded(table, rows))
+            losses.append(self.share(Samples.alone(view.x, view.mask, table["group"][rows])))
         weights = torch.tensor([len(rows) / count for rows in batches], device=losses[0].device)
         return (torch.stack(losses) * weights).sum()
 
     @torch.no_grad()
     def clamp(self) -> None:
         """Keeps the scale in [1, 100], as CLIP does."""
-        self.logit_scale.clamp_(0, MAX_LOG_SCALE)
+        if self.logit_scale is not None:
+            self.logit_scale.clamp_(0, MAX_LOG_SCALE)
 
 
-def normalised(x: Tensor) -> Tensor:
-    """Rows of length 1, in fp32 at least."""
-    return F.normalize(x if x.dtype == torch.float64 else x.float(), dim=-1, eps=1e-12)
+def in_fp32(x: Tensor) -> Tensor:
+    """The same in fp32 at least."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def embedded(table: Table, rows: Tensor) -> ModelOutput:
+    """X and its mask of some rows of a table, as the model gave them."""
+    return ModelOutput(table["x"][rows] * table["length"][rows][:, :, None], table["mask"][rows])

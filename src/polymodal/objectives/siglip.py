@@ -1,42 +1,49 @@
-"""SigLIP: a sigmoid for every pair."""
+"""SigLIP: a sigmoid for every pair of samples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from polymodal.losses.sigmoid import sigmoid_loss
-from polymodal.objectives.contrastive import Contrastive
+from polymodal.objectives.aligned import Aligned
+from polymodal.objectives.samples import Samples
+from polymodal.objectives.terms import pair_terms
 from polymodal.types import PositiveFloat, PositiveInt
 
 
-class SigLIP(Contrastive):
-    """Pairwise sigmoid loss with a learned temperature and bias (Zhai et al. 2023).
+class SigLIP(Aligned):
+    """Sigmoid loss with a learned temperature and bias a pair of modalities (Zhai et al. 2023).
 
     Args:
-        modalities: names of the rows of X; all pairs are aligned.
-        logit_scale: first value of the inverse temperature.
-        logit_bias: first value of the bias.
+        modalities: names of the rows of X.
+        pairs: `all`, or a list of [first, second] or [first, second, weight]; the loss is their weighted mean.
+        anchor: instead of `pairs`, the modality that all others are aligned with.
+        logit_scale: first value of the inverse temperatures.
+        logit_bias: first value of the biases.
+        learn_scale: whether the temperatures are trained.
         evaluation_batch_size: samples in one loss when a whole split is judged.
     """
 
     def __init__(
         self,
         modalities: Sequence[str],
+        pairs: Literal["all"] | Sequence[Sequence[str | float]] = "all",
+        anchor: str | None = None,
         logit_scale: PositiveFloat = 10.0,
         logit_bias: float = -10.0,
+        learn_scale: bool = True,
         evaluation_batch_size: PositiveInt = 512,
     ) -> None:
-        super().__init__(list(modalities), logit_scale, evaluation_batch_size)
-        self.logit_bias = nn.Parameter(torch.tensor(logit_bias))
+        terms = pair_terms(modalities, pairs, anchor)
+        super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
+        self.logit_bias = nn.Parameter(torch.full((len(terms),), float(logit_bias)))
 
-    @property
-    def directions(self) -> list[tuple[int, int]]:
-        """Each pair of modalities once: the loss is the same both ways round."""
-        return [(a, b) for a, b in super().directions if a < b]
-
-    def rows(self, queries: Tensor, keys: Tensor, positives: Tensor) -> Tensor:
-        """(B, d), (N, d), (B, N) bool -> (B,) losses."""
-        return sigmoid_loss(queries, keys, positives, self.logit_scale.exp(), self.logit_bias)
+    def losses(self, samples: Samples, term: int) -> Tensor:
+        """A pair, x (N, 2, d) -> (B,) losses of the own samples; they are the same both ways round."""
+        queries, keys = samples.x[samples.own, 0], samples.x[:, 1]
+        logits = (self.scale(term) * queries) @ keys.T + self.logit_bias[term]
+        return sigmoid_loss(logits, samples.positives())

@@ -8,25 +8,38 @@ from pathlib import Path
 from torch import Tensor
 
 from polymodal.metrics.recall import accuracy, macro_recall
-from polymodal.report.style import picture
+from polymodal.report.style import picture, short
+
+LEGIBLE = 60
+"""With more classes than this the names are left out: they would not be read, and the picture stays of one size."""
 
 
-def draw_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None:
+def draw_confusion(file: Path, confusion: Tensor, names: Sequence[str], what: str) -> None:
     """Rows are the true classes and add up to 1; classes that do not occur are left out as rows.
 
     Args:
         file: PNG to write.
         confusion: (K, K) counts, rows = true class.
         names: of the K classes.
+        what: was classified: the start of the title.
     """
-    occurring = confusion.sum(1) > 0
-    shares = confusion[occurring] / confusion[occurring].sum(1, keepdim=True)
-    labels = [f"{name} ({int(n)})" for name, n in zip(names, confusion.sum(1), strict=True) if n > 0]
-    side = 1.5 + 0.32 * len(names)
-    with picture(file, size=(side + 1.5, side)) as axes:
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    support = confusion.sum(1)
+    occurring = support > 0
+    shares = (confusion[occurring] / support[occurring, None]).numpy()
+    columns = [short(name) for name in names]
+    rows = [f"{name} ({int(n)})" for name, n in zip(columns, support, strict=True) if n > 0]
+    legible = len(names) <= LEGIBLE
+    width, height = (3.6 + 0.3 * len(labels) if legible else 9.0 for labels in (columns, rows))
+    with picture(file, size=(width + 1.5, height)) as axes:
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         axes.figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
-        axes.set_yticks(range(len(labels)), labels, fontsize=8)
-        axes.set(xlabel="predicted", ylabel="true (samples)")
-        axes.set_title(f"Zero-shot: accuracy {accuracy(confusion):.3f}, macro recall {macro_recall(confusion):.3f}")
+        axes.set(xticks=[], yticks=[], xlabel="predicted", ylabel="true (samples)")
+        if legible:
+            axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
+            axes.set_yticks(range(len(rows)), rows, fontsize=8)
+        if len(names) <= 12:  # with few classes there is room for the figures themselves
+            for row, column in zip(*shares.nonzero(), strict=True):
+                share = shares[row, column]
+                colour = "white" if share > 0.6 else "#333333"
+                axes.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=8, color=colour)
+        axes.set_title(f"{what}: accuracy {accuracy(confusion):.3f}, macro recall {macro_recall(confusion):.3f}")

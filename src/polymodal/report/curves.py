@@ -1,15 +1,15 @@
-"""Loss and recall over the steps."""
+"""Loss and validation figures over the steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from polymodal.report.style import picture
+from polymodal.report.style import COLOURS, picture
 
 
 def draw_curves(file: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """The losses on the left, the validation's shares (recall, accuracy: 0 to 1) on the right.
+    """The losses on the left, the validation's shares (recall, accuracy: 1 is perfect) on the right.
 
     Args:
         file: PNG to write.
@@ -17,18 +17,27 @@ def draw_curves(file: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """
     names = list(rows[0]) if rows else []
     losses = [name for name in ("train/loss", "val/loss") if name in names]
-    shares = [name for name in names if name.startswith("val/") and name.rpartition("/")[2] in SHARES]
-    with picture(file, size=(9.5, 3.6), ncols=2) as (left, right):
+    shares = shown_shares(names)
+    with picture(file, size=(12, 3.6), ncols=2) as (left, right):
         for axes, chosen, title in ((left, losses, "Loss"), (right, shares, "Validation")):
             for name in chosen:
                 points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
                 axes.plot(*zip(*points, strict=True), label=name, marker="." if name.startswith("val") else None)
             axes.set(title=title, xlabel="optimizer step")
             axes.grid(alpha=0.3)
-            if chosen:
-                axes.legend(frameon=False, fontsize=8)
-        right.set_ylim(0, 1)
+        right.set_ylim(min(0, right.dataLim.y0), 1)  # a correlation may be negative
+        if losses:
+            left.legend(frameon=False, fontsize=8)
+        if shares:
+            right.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-SHARES = {"recall@1", "recall@5", "recall@10", "accuracy", "recall"}
-"""Last parts of the keys that are shares of right answers."""
+SHARES = ["recall@1", "accuracy", "recall", "f1", "auroc", "mean_average_precision", "pearson", "spearman"]
+SHARES += ["recall@5", "recall@10", "accuracy@5"]
+"""Last parts of the keys that are shown, the most telling first: with many modalities there is no room for all."""
+
+
+def shown_shares(names: Sequence[str]) -> list[str]:
+    """The shares among the figures of the validation, the most telling first, as many as there are colours."""
+    ranks = {name: SHARES.index(last) for name in names if (last := name.rpartition("/")[2]) in SHARES}
+    return sorted((name for name in ranks if name.startswith("val/")), key=ranks.__getitem__)[: len(COLOURS)]

@@ -28,27 +28,33 @@ def draw_gallery(
 ) -> None:
     """Rows of a query, what is right, and the `top` nearest items with their cosine; green = equal group.
 
+    Nothing is drawn where no sample has both modalities, or where one of them cannot be shown.
+
     Args:
         file: PNG to write.
         table: embeddings of a split.
         modalities: names of the rows of X.
         source: row of X that asks.
         target: row of X that is searched.
-        describe: (modality, item) -> a sentence or a picture.
+        describe: (modality, item) -> a sentence or a picture; None if there is nothing to see, as of sound.
         queries: how many, spread evenly over the split.
         top: how many answers.
     """
-    asking, searched = (_first_rows(table, modality) for modality in (source, target))
+    both = table["mask"][:, source] & table["mask"][:, target]
+    asking = _first_rows(table, source, both)
+    searched = _first_rows(table, target, table["mask"][:, target])
+    ends = [(modalities[i], int(table["items"][asking[0], i])) for i in (source, target)] if len(asking) else []
+    if not ends or any(describe(*end) is None for end in ends):
+        return
     asking = asking[torch.linspace(0, len(asking) - 1, min(queries, len(asking))).long()]
     scores = table["x"][asking, source] @ table["x"][searched, target].T
     values, order = scores.topk(min(top, len(searched)))
     size = (2.1 * (top + 2), 1.5 * len(asking))
     with picture(file, size=size, nrows=len(asking), ncols=top + 2, squeeze=False) as axes:
-        for line, row in zip(axes, asking.tolist(), strict=True):
+        for index, (line, row) in enumerate(zip(axes, asking.tolist(), strict=True)):
             group = table["group"][row]
             _show(line[0], describe(modalities[source], int(table["items"][row, source])), "query")
             _show(line[1], describe(modalities[target], int(table["items"][row, target])), "true", RIGHT)
-            index = int((asking == row).nonzero()[0])
             for axis, value, found in zip(line[2:], values[index], searched[order[index]], strict=False):
                 colour = RIGHT if table["group"][found] == group else WRONG
                 _show(axis, describe(modalities[target], int(table["items"][found, target])), f"{value:.2f}", colour)
@@ -56,9 +62,9 @@ def draw_gallery(
                 axis.axis("off")
 
 
-def _first_rows(table: Table, modality: int) -> torch.Tensor:
-    """One row of the table for each item of a modality."""
-    rows = table["mask"][:, modality].nonzero().squeeze(1)
+def _first_rows(table: Table, modality: int, allowed: torch.Tensor) -> torch.Tensor:
+    """One of the `allowed` rows of the table for each item of a modality."""
+    rows = allowed.nonzero().squeeze(1)
     _, first = np.unique(table["items"][rows, modality].cpu().numpy(), return_index=True)
     return rows[torch.from_numpy(np.sort(first)).to(rows.device)]
 

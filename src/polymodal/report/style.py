@@ -34,3 +34,10 @@ def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[A
             figure.savefig(file, dpi=130)
         finally:
             plt.close(figure)
+
+
+def short(name: str, length: int = 30) -> str:
+    """A name that leaves room for the picture, without its middle; a sign that starts a formula stands for itself."""
+    if len(name) > length:
+        name = f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
+    return name.replace("$", r"\$")

@@ -1,0 +1,60 @@
+"""Finds and reads checkpoints as plain data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from polymodal.config.trust import check_trust
+from polymodal.errors import ConfigError
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The file itself, or the best checkpoint of a run folder, or else its last.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    candidates = [path, *(path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt.")
+
+
+def load_checkpoint(file: Path) -> dict[str, Any]:
+    """A checkpoint as plain data; nothing of it is run.
+
+    Raises:
+        ConfigError: the file is damaged, holds more than data, or its config builds what is not to be trusted.
+    """
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        config = checkpoint["config"]
+    except Exception as error:  # damaged files fail in many ways; a pickle bomb is an UnpicklingError
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
+    check_trust(config)
+    return checkpoint  # type: ignore[no-any-return]
+
+
+def load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
+    """Gives an encoder the weights that the encoder of the same modality has in a checkpoint.
+
+    Raises:
+        ConfigError: there is no such encoder in it, or it is built otherwise.
+    """
+    file = find_checkpoint(path)
+    state = load_checkpoint(file)["state_dict"]
+    prefix = f"model.encoders.{name}."
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if not weights:
+        raise ConfigError(f"tuning.{name}.weights={path}: the checkpoint has no encoder of the modality {name!r}.")
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise ConfigError(f"tuning.{name}.weights={path} is of another encoder: {first}") from error

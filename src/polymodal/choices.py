@@ -1,0 +1,106 @@
+"""Refuses choices that cannot work together, before data are loaded and a model is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from hydra.utils import get_class
+
+from polymodal.config.signature import nearest
+from polymodal.errors import ConfigError
+from polymodal.objectives.base import Objective
+from polymodal.tuning import Tuning
+
+Settings = dict[str, Any]
+
+
+def check_machine(config: Settings) -> None:
+    """Refuses devices that are not there.
+
+    Raises:
+        ConfigError: names what there is.
+    """
+    wanted = config["trainer"].get("accelerator", "auto")
+    there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    wanted = "gpu" if wanted == "cuda" else wanted
+    if wanted in there and not there[wanted]:
+        available = f"cpu ({os.cpu_count()} cores)" + ", mps" * there["mps"] + ", gpu" * there["gpu"]
+        raise ConfigError(f"devices: this machine has no {wanted} that torch can use. There is: {available}.")
+
+
+def check_choices(config: Settings) -> None:
+    """Refuses pairs of choices that cannot work.
+
+    Raises:
+        ConfigError: says which two, and what to choose instead.
+    """
+    if not config["encoder"]:
+        raise ConfigError("No modality is left: choose an encoder, such as encoder/image=cnn.")
+    objectives = list(_objectives(config["objective"]))
+    _check_fusion(config, objectives)
+    coupled = next((objective for objective in objectives if objective.couples_batch), None)
+    if coupled and config["trainer"].get("accumulate_grad_batches", 1) > 1:
+        raise ConfigError(
+            f"{coupled.__name__} compares all samples of a batch with each other: accumulated small batches are not "
+            "one large batch.\nLeave trainer.accumulate_grad_batches at 1 and raise data.batch_size."
+        )
+    scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get("gradient_clip_val")
+    if scaled and config["optimizer"].get("fused"):
+        raise ConfigError("precision=fp16 with trainer.gradient_clip_val needs optimizer.fused=false.")
+
+
+def _check_fusion(config: Settings, objectives: Sequence[type[Objective]]) -> None:
+    """An objective that reads Y has a fusion of the right width, and no other has one that would never be trained."""
+    names = " and ".join(objective.__name__ for objective in objectives)
+    fusion, head = config["fusion"], config["head"]
+    if not any(objective.needs_fusion for objective in objectives):
+        for group, node in (("fusion", fusion), ("head", head), ("missing", config["missing"])):
+            if node:
+                raise ConfigError(f"{names} reads X alone, so {group}= would do nothing. Leave it out.")
+        return
+    if not fusion:
+        raise ConfigError(f"{names} needs one vector a sample: add fusion=concat head=linear.")
+    outputs = config["objective"].get("outputs")
+    if "outputs" in fusion and head:
+        raise ConfigError("This fusion gives the answer itself: add head=none.")
+    if "outputs" not in fusion and not head and outputs not in (None, config["dim"]):
+        raise ConfigError(
+            f"{names} wants {outputs} values a sample, the fusion gives {config['dim']}: add head=linear."
+        )
+
+
+def _objectives(node: Any) -> Iterator[type[Objective]]:
+    """Classes of an objective and of those within it; one that joins others says nothing of itself."""
+    inner = [objective for child in node.get("objectives", {}).values() for objective in _objectives(child)]
+    yield from inner or [get_class(node["_target_"])]
+
+
+def check_modalities(config: Settings, offered: Sequence[str]) -> None:
+    """Refuses an encoder of a modality that the data do not have.
+
+    Raises:
+        ConfigError: names it, and those that there are.
+    """
+    for name in config["encoder"]:
+        if name not in offered:
+            raise ConfigError(f"encoder.{name}: these data have no such modality.{nearest(name, offered)}")
+
+
+def tunings(config: Settings) -> dict[str, Tuning]:
+    """Encoder -> how it is trained.
+
+    Raises:
+        ConfigError: settings of an encoder that the run does not have, or that contradict each other.
+    """
+    result = {}
+    for name, settings in config["tuning"].items():
+        if name not in config["encoder"]:
+            raise ConfigError(f"tuning.{name}: this run has no such encoder.{nearest(name, config['encoder'])}")
+        if settings.get("unfreeze_at") and not settings.get("freeze"):
+            raise ConfigError(f"tuning.{name}.unfreeze_at: nothing is frozen. Add tuning.{name}.freeze=true.")
+        known = {key: value for key, value in settings.items() if key not in {"weights", "cache"}}
+        result[name] = Tuning(**known)
+    return result

@@ -1,0 +1,53 @@
+"""What a contrastive loss compares: the samples of all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from polymodal.losses.gather import gather_rows, world_size
+
+
+class Samples(NamedTuple):
+    """The N samples of the global batch, the same in every process but for `own`.
+
+    Attributes:
+        x: (N, k, d), one vector a modality, or whatever else the loss compares.
+        mask: (N, k) bool, which are present.
+        group: (N,) int64. Equal group = positive.
+        own: (N,) bool, the B samples whose loss this process answers for.
+    """
+
+    x: Tensor
+    mask: Tensor
+    group: Tensor
+    own: Tensor
+
+    @classmethod
+    def gathered(cls, x: Tensor, mask: Tensor, group: Tensor) -> Samples:
+        """The samples of all processes from those of each, with the gradient of x."""
+        rank = dist.get_rank() if world_size() > 1 else 0
+        groups, ranks = gather_rows(torch.stack([group, torch.full_like(group, rank)], dim=1)).unbind(1)
+        return cls(gather_rows(x), gather_rows(mask), groups, ranks == rank)
+
+    @classmethod
+    def alone(cls, x: Tensor, mask: Tensor, group: Tensor) -> Samples:
+        """Samples that make up the whole batch."""
+        return cls(x, mask, group, torch.ones_like(group, dtype=torch.bool))
+
+    def having(self, rows: Sequence[int]) -> Samples:
+        """The samples that have all of these rows of x, and these rows alone: the others are as if not there."""
+        there = self.mask[:, rows].all(1)
+        return Samples(self.x[there][:, rows], self.mask[there][:, rows], self.group[there], self.own[there])
+
+    def positives(self) -> Tensor:
+        """(B, N) bool: for each own sample, which are of its group; itself is."""
+        return self.group[self.own][:, None] == self.group
+
+    def mean(self, losses: Tensor) -> Tensor:
+        """(B,) losses of the own samples -> this process' share of the mean over all N; 0 of none."""
+        return losses.sum() / max(1, len(self.group))

@@ -1,0 +1,140 @@
+"""What all objectives share that compare Y with labels: unknown labels, exact means, figures of the whole split."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from polymodal.batch import PairedBatch
+from polymodal.errors import ConfigError, NumericError
+from polymodal.losses.gather import world_size
+from polymodal.metrics.table import SampleTable
+from polymodal.model import ModelOutput
+from polymodal.objectives.base import Objective
+
+
+class Supervised(Objective):
+    """Compares Y (B, p) with a label of the batch; what is not known of it (-1, NaN) does not count.
+
+    The loss is the mean over what is known in the global batch, whatever each process has of it. Figures are those of
+    the whole split at once: they depend neither on batches nor on processes.
+
+    Args:
+        label: key of `PairedBatch.labels`.
+        outputs: p.
+    """
+
+    needs_fusion = True
+
+    def __init__(self, label: str, outputs: int) -> None:
+        super().__init__()
+        self.label, self.outputs = label, outputs
+        self.table = SampleTable("y", "target")
+
+    @abstractmethod
+    def targets(self, labels: Tensor) -> Tensor:
+        """The labels in the shape that `terms` and `figures` read: (B,) or (B, p), -1 or NaN if unknown.
+
+        Raises:
+            ConfigError: they are of another kind.
+        """
+
+    @abstractmethod
+    def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, p) and targets -> the sum of the losses of all that is known, and what to divide it by: two scalars."""
+
+    @abstractmethod
+    def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """(N, p) and targets of a split -> its figures, without `loss`."""
+
+    def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
+        """Y (B, p) of this process' samples -> the scalar loss of the global batch, plus the fusion's own loss."""
+        y, target, _ = self._labelled(output, batch)
+        total, count = self.terms(y, target)
+        loss = _ratio(total, _mean_over_processes(count))
+        return loss if output.aux_loss is None else loss + output.aux_loss
+
+    def update(self, output: ModelOutput, batch: PairedBatch) -> None:
+        """Adds the answers to a batch.
+
+        Raises:
+            NumericError: an answer to a labelled sample is NaN or infinite.
+        """
+        y, target, id = self._labelled(output, batch)
+        if not y.isfinite().all():
+            bad = id[~y.isfinite().all(1)]
+            raise NumericError(f"NaN or infinite predictions for {len(bad)} samples, the first with id {int(bad[0])}.")
+        self.table.update(id, y=y, target=target)
+
+    def compute(self) -> dict[str, Tensor]:
+        """`loss` and the figures of the task; nothing where no sample has a label."""
+        table = self.table.compute()
+        if len(table["id"]) == 0:
+            return {}
+        y, target = table["y"].double(), table["target"]
+        return {"loss": _ratio(*self.terms(y, target)), **self.figures(y, target)}
+
+    def reset(self) -> None:
+        """Forgets the evaluation."""
+        self.table.reset()
+
+    def _labelled(self, output: ModelOutput, batch: PairedBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Y in fp32 at least, targets and ids, of the samples of which anything is known."""
+        if output.y is None:
+            raise ConfigError(f"{type(self).__name__} needs one vector a sample: add fusion=concat head=linear.")
+        if output.y.shape[1] != self.outputs:
+            raise ConfigError(
+                f"objective.outputs={self.outputs}, but Y has {output.y.shape[1]} columns: add head=linear."
+            )
+        if self.label not in batch.labels:
+            there = ", ".join(batch.labels) or "none"
+            raise ConfigError(f"objective.label={self.label}: these data have no such labels. There are: {there}.")
+        target = self.targets(batch.labels[self.label])
+        counted = known(target) if target.ndim == 1 else known(target).any(1)
+        y = output.y if output.y.dtype == torch.float64 else output.y.float()
+        return y[counted], target[counted], batch.id[counted]
+
+    def wrong_labels(self, labels: Tensor, wanted: str) -> ConfigError:
+        """What to say of labels that are not what this objective reads."""
+        return ConfigError(
+            f"objective.label={self.label}: {type(self).__name__} reads {wanted}, these are {tuple(labels.shape)} "
+            f"{str(labels.dtype).removeprefix('torch.')} with objective.outputs={self.outputs}."
+        )
+
+
+def known(target: Tensor) -> Tensor:
+    """Bool of the same shape: where a label is known."""
+    return ~target.isnan() if target.is_floating_point() else target >= 0
+
+
+def checked_weights(name: str, weights: Sequence[float] | None, outputs: int) -> list[float] | None:
+    """One weight an output, as a list.
+
+    Raises:
+        ValueError: there are more or fewer, one is negative, or none is positive.
+    """
+    if weights is None:
+        return None
+    if len(weights) != outputs or min(weights) < 0 or max(weights) <= 0:
+        raise ValueError(
+            f"{name}={list(weights)}: give {outputs} weights, one for each of the outputs, none of them negative "
+            "and not all of them 0."
+        )
+    return [float(weight) for weight in weights]
+
+
+def _mean_over_processes(count: Tensor) -> Tensor:
+    """A sum divided by this, then averaged over processes as DDP does, is the global mean."""
+    if world_size() > 1:
+        count = count.clone()
+        dist.all_reduce(count)
+    return count / world_size()
+
+
+def _ratio(total: Tensor, count: Tensor) -> Tensor:
+    """Their quotient; where there is nothing to count, the total, which is 0 and has a graph."""
+    return total / torch.where(count > 0, count, 1)

@@ -1,0 +1,58 @@
+"""Pictures of what is left when modalities are missing or noisy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polymodal.report.style import COLOURS, picture, short
+
+
+def draw_robustness(file: Path, grid: Mapping[tuple[float, float], float], figure: str) -> None:
+    """A figure against the share of missing modalities, one line a noise level.
+
+    Args:
+        file: PNG to write.
+        grid: (missing rate, noise level) -> figure.
+        figure: its name.
+    """
+    with picture(file, size=(5.5, 3.6)) as axes:
+        for noise in sorted({noise for _, noise in grid}):
+            points = sorted((missing, value) for (missing, level), value in grid.items() if level == noise)
+            axes.plot(*zip(*points, strict=True), marker="o", label=f"noise {noise:g}" if noise else "no noise")
+        axes.set(xlabel="share of the modalities that is missing", ylabel=figure, title="Missing and noisy modalities")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+
+
+def draw_subsets(
+    file: Path, subsets: Mapping[frozenset[str], float], shapley: Mapping[str, float], figure: str, most: int = 24
+) -> None:
+    """A figure of each subset of the modalities beside the contribution of each modality.
+
+    Args:
+        file: PNG to write.
+        subsets: modalities that are kept -> figure.
+        shapley: modality -> its Shapley value.
+        figure: its name.
+        most: subsets shown; of more, every second or third one is.
+    """
+    ranked = sorted(subsets.items(), key=lambda item: item[1])
+    ranked = ranked[:: -(-len(ranked) // most)]
+    order = list(shapley)
+    names = [" + ".join(name for name in order if name in subset) or "none" for subset, _ in ranked]
+    height = 1.2 + 0.22 * max(len(ranked), len(shapley))
+    with picture(file, size=(9.5, height), ncols=2, width_ratios=[2, 1]) as (left, right):
+        _bars(left, names, [value for _, value in ranked], COLOURS[0])
+        left.set(xlabel=figure, title="With these modalities alone")
+        _bars(right, order[::-1], [shapley[name] for name in order[::-1]], COLOURS[1])
+        right.set(xlabel=f"part of {figure}", title="Contribution (Shapley)")
+
+
+def _bars(axes: Any, names: Sequence[str], values: Sequence[float], colour: str) -> None:
+    axes.barh(range(len(names)), values, color=colour)
+    axes.set_yticks(range(len(names)), [short(name, 40) for name in names])
+    for row, value in enumerate(values):
+        axes.text(max(value, 0), row, f" {value:.3f}", va="center", fontsize=7)
+    axes.margins(x=0.15)

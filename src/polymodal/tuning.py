@@ -1,0 +1,106 @@
+"""How each encoder is trained: frozen as a whole or in part, for some steps, with a rate of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Any
+
+from torch import nn
+
+from polymodal.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Settings of one encoder.
+
+    Attributes:
+        freeze: True for the whole encoder; n for everything up to and with its first n blocks; patterns of
+            parameter names, such as `["stages.0.*"]`.
+        unfreeze_at: the optimizer step at which the frozen part begins to train; None for never.
+        lr: learning rate of the encoder; None for the optimizer's.
+        weight_decay: of the encoder; None for the optimizer's.
+    """
+
+    freeze: bool | int | list[str] = False
+    unfreeze_at: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+
+    def is_frozen(self, step: int) -> bool:
+        """Whether the frozen part stands still at an optimizer step."""
+        return self.freeze is not False and (self.unfreeze_at is None or step < self.unfreeze_at)
+
+
+def frozen_parameters(encoder: nn.Module, freeze: bool | int | list[str]) -> list[str]:
+    """Names of the parameters that `freeze` means.
+
+    Raises:
+        ConfigError: there are not so many blocks, or a pattern fits no parameter.
+    """
+    names = [name for name, _ in encoder.named_parameters()]
+    if isinstance(freeze, bool):
+        return names if freeze else []
+    if isinstance(freeze, int):
+        return names[: _end_of_block(encoder, names, freeze)]
+    for pattern in freeze:
+        if not any(fnmatch(name, pattern) for name in names):
+            some = ", ".join(names[:: max(1, len(names) // 6)][:6])
+            raise ConfigError(f"freeze: no parameter of {type(encoder).__name__} fits {pattern!r}; it has {some}, ...")
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in freeze)]
+
+
+def _end_of_block(encoder: nn.Module, names: list[str], count: int) -> int:
+    """Index of the first parameter after block number `count` (from 1), in the order of registration.
+
+    The blocks are the longest list of modules that the encoder has; of two as long, the one with more parameters.
+    """
+    lists = [(name, m) for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential)]
+    path, blocks = max(lists, key=lambda item: _size(item[1]), default=("", nn.Sequential()))
+    if count > len(blocks):
+        raise ConfigError(f"freeze={count}: {type(encoder).__name__} has {len(blocks)} blocks ({path or 'none'}).")
+    prefixes = tuple(f"{path}.{index}." if path else f"{index}." for index in range(count))
+    return max((i + 1 for i, name in enumerate(names) if name.startswith(prefixes)), default=0)
+
+
+def _size(modules: nn.ModuleList | nn.Sequential) -> tuple[int, int]:
+    return len(modules), sum(parameter.numel() for parameter in modules.parameters())
+
+
+def hold_still(encoder: nn.Module, frozen: set[str]) -> None:
+    """Puts what is frozen into evaluation mode: batch norms keep their statistics, dropout does nothing."""
+    for path, module in encoder.named_modules():
+        prefix = f"{path}." if path else ""
+        own = [name for name, _ in module.named_parameters()]
+        if own and all(f"{prefix}{name}" in frozen for name in own):
+            module.eval()
+
+
+def parameter_groups(module: nn.Module, tuning: Mapping[str, Tuning]) -> list[dict[str, Any]]:
+    """Trainable parameters in groups: vectors and scalars (norms, biases, scales) are not decayed; an encoder with
+    settings of its own has groups of its own.
+
+    Args:
+        module: with the encoders at `model.encoders.<name>`.
+        tuning: encoder -> its settings.
+    """
+    special = {n: t for n, t in tuning.items() if t.lr is not None or t.weight_decay is not None}
+    owners: dict[str | None, list[nn.Parameter]] = {None: [], **{name: [] for name in special}}
+    for path, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            name = path.removeprefix("model.encoders.").split(".")[0] if path.startswith("model.encoders.") else None
+            owners[name if name in special else None].append(parameter)
+    return [group for name, owned in owners.items() for group in _groups(owned, special.get(name or ""))]
+
+
+def _groups(parameters: list[nn.Parameter], tuning: Tuning | None) -> Iterator[dict[str, Any]]:
+    rate = {} if tuning is None or tuning.lr is None else {"lr": tuning.lr}
+    decay = {} if tuning is None or tuning.weight_decay is None else {"weight_decay": tuning.weight_decay}
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    if matrices or tuning is None:
+        yield {"params": matrices, **rate, **decay}
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    if vectors or tuning is None:
+        yield {"params": vectors, **rate, "weight_decay": 0.0}
