@@ -115,7 +115,7 @@ class MultimodalModel(nn.Module):
         return Encoded(torch.stack([masked_mean(*part) for part in tokens], dim=1), mask, tokens)
 
     def _encode_one(self, name: str, batch: PairedBatch, present: Tensor) -> Tensor | Tokens | None:
-        """Vectors (B, d) or tokens of one modality, zeros and padding where it is absent; None where it is so in all."""
+        """Vectors (B, d) or tokens of one modality, zeros and padding where it is absent; None if it is so in all."""
         encoder = self.encoders[name]
         inputs, items = _as_weights(batch.inputs[name], encoder), batch.items[name]
         everywhere = name not in batch.present

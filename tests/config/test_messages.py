@@ -30,7 +30,7 @@ CASES = {
     "fusion=concat": ["CLIP", "fusion=", "Leave it out"],
     "encoder/audio=cnn": ["sample_rate"],
     "tuning.imag.freeze=true": ["tuning.imag", "image?"],
-    "tuning.image.freze=true": ["tuning.image.freze", "freeze?"],
+    "tuning.image.freze=true": ["tuning.image.freze", "mean freeze"],
     "tuning.image.unfreeze_at=5": ["tuning.image.freeze=true"],
     "tuning.image.freeze=99": ["blocks"],
     "objective.pairs=[[image,txt]]": ["txt", "text?"],

@@ -12,11 +12,12 @@ from polymodal.types import NonNegativeInt, PositiveInt, Probability
 
 
 class PID(TensorData):
-    """Generated data with known interactions (after Liang et al. 2023, "Quantifying & modeling multimodal interactions").
+    """Generated data with known interactions (after Liang et al. 2023, "Quantifying & Modeling ... Interactions").
 
     Three latent vectors, normal with variance 1.5: one private to each modality and a common one. A modality is its
     private and the common latent, each through a fixed random linear map. The label says whether a score is above its
-    median; before the score each latent value it reads is lost with probability `noise`, which bounds what can be reached.
+    median; before that each latent value is lost with probability `noise`, which bounds what can be reached: with five
+    values and a fifth lost, 0.878 of the answers for redundancy and uniqueness.
 
     Score: redundancy: the mean of the common latent; uniqueness0, uniqueness1: of one private latent; synergy: of both
     private ones (additive in spite of its name); xor: the product of the two private means, of which neither modality
