@@ -42,6 +42,7 @@ check: $(READY) ## compose and check every experiment with every debug mode
 bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_training.py
 	$(BIN)/python scripts/benchmark_start.py
+	$(BIN)/python scripts/benchmark_fusions.py
 
 clean: ## remove what can be made again, but no run and no environment
 	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -67,7 +67,7 @@ class Robustness(Callback):
             raise ConfigError("callbacks.robustness judges Y, and this run has no fusion. Leave it out.")
         if self.all_subsets and len(names) > MOST:
             raise ConfigError(
-                f"callbacks.robustness: {len(names)} modalities have {2 ** len(names)} subsets, more than can be judged.\n"
+                f"callbacks.robustness: {len(names)} modalities have {2 ** len(names)} subsets, too many to judge.\n"
                 "Add callbacks.robustness.subsets=false."
             )
         self.names = names

@@ -46,8 +46,8 @@ class ZeroShot(Callback):
         self.class_names = list(prompts)
         self.confusion: Tensor | None = None
 
-    def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """Embeds the classes.
+    def setup(self, trainer: Trainer, pl_module: MultimodalModule, stage: str) -> None:
+        """Checks, before anything is trained.
 
         Raises:
             ConfigError: the classes of the data have no prompts, or the data or the model cannot do it.
@@ -57,13 +57,16 @@ class ZeroShot(Callback):
         if names is None or not {self.image, self.text} <= set(modalities):
             raise ConfigError(
                 f"callbacks.zero_shot needs labels {self.label!r} and the modalities {self.image!r} and {self.text!r}; "
-                f"this run has {modalities}. Leave it out with '~callbacks.zero_shot'."
+                f"this run has {', '.join(modalities)}.\nLeave it out: callbacks=[default]"
             )
         if missing := set(names) - set(self.prompts):
             raise ConfigError(f"callbacks.zero_shot.prompts has no phrase for: {', '.join(sorted(missing))}.")
         self.class_names = names
-        self.vectors = [self._embed(trainer, pl_module, name) for name in names]
-        self.matrix = MulticlassConfusionMatrix(len(names)).to(pl_module.device)
+
+    def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Embeds the classes."""
+        self.vectors = [self._embed(trainer, pl_module, name) for name in self.class_names]
+        self.matrix = MulticlassConfusionMatrix(len(self.class_names)).to(pl_module.device)
 
     @torch.no_grad()
     def _embed(self, trainer: Trainer, pl_module: MultimodalModule, name: str) -> Tensor:
