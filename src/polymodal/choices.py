@@ -56,19 +56,20 @@ def _check_fusion(config: Settings, objectives: Sequence[type[Objective]]) -> No
     """An objective that reads Y has a fusion of the right width, and no other has one that would never be trained."""
     names = " and ".join(objective.__name__ for objective in objectives)
     fusion, head = config["fusion"], config["head"]
-    if not any(objective.needs_fusion for objective in objectives):
+    readers = [objective.__name__ for objective in objectives if objective.needs_fusion]
+    if not readers:
         for group, node in (("fusion", fusion), ("head", head), ("missing", config["missing"])):
             if node:
                 raise ConfigError(f"{names} reads X alone, so {group}= would do nothing. Leave it out.")
         return
     if not fusion:
-        raise ConfigError(f"{names} needs one vector a sample: add fusion=concat head=linear.")
+        raise ConfigError(f"{readers[0]} needs one vector a sample: add fusion=concat head=linear.")
     outputs = config["objective"].get("outputs")
     if "outputs" in fusion and head:
         raise ConfigError("This fusion gives the answer itself: add head=none.")
     if "outputs" not in fusion and not head and outputs not in (None, config["dim"]):
         raise ConfigError(
-            f"{names} wants {outputs} values a sample, the fusion gives {config['dim']}: add head=linear."
+            f"{readers[0]} wants {outputs} values a sample, the fusion gives {config['dim']}: add head=linear."
         )
 
 

@@ -36,10 +36,12 @@ def draw_subsets(
         subsets: modalities that are kept -> figure.
         shapley: modality -> its Shapley value.
         figure: its name.
-        most: subsets shown; of more, every second or third one is.
+        most: subsets shown, or few more: all, none and each alone; of the others every second or third one.
     """
-    ranked = sorted(subsets.items(), key=lambda item: item[1])
-    ranked = ranked[:: -(-len(ranked) // most)]
+    telling = {subset for subset in subsets if len(subset) in (0, 1, len(shapley))}
+    others = sorted(subsets.keys() - telling, key=lambda subset: subsets[subset])
+    telling |= set(others[:: max(1, -(-len(others) // max(1, most - len(telling))))])
+    ranked = sorted(((subset, subsets[subset]) for subset in telling), key=lambda item: item[1])
     order = list(shapley)
     names = [" + ".join(name for name in order if name in subset) or "none" for subset, _ in ranked]
     height = 1.2 + 0.22 * max(len(ranked), len(shapley))

@@ -1,0 +1,78 @@
+"""Choices that cannot work together are refused before data are loaded, and others are not."""
+
+from typing import Any
+
+import pytest
+
+from polymodal.choices import check_choices, check_modalities, tunings
+from polymodal.config.check import check_config
+from polymodal.config.compose import compose_config
+from polymodal.errors import ConfigError
+from polymodal.run import build
+
+CLASSIFY = ["objective=classification", "fusion=concat", "head=linear"]
+
+
+def config(*overrides: str) -> dict[str, Any]:
+    return check_config(compose_config(["callbacks=[checkpoint]", "logger=none", *overrides, "++run_dir=."]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["encoder/image=none", "encoder/text=none"], "No modality is left"),
+        (["fusion=concat"], "CLIP reads X alone, so fusion= would do nothing"),
+        (["missing=zero"], "CLIP reads X alone, so missing= would do nothing"),
+        (["objective=classification"], "Classification needs one vector a sample: add fusion=concat head=linear"),
+        (
+            ["objective=classification", "fusion=concat"],
+            "wants 24 values a sample, the fusion gives 256: add head=linear",
+        ),
+        ([*CLASSIFY, "fusion=late"], "gives the answer itself: add head=none"),
+        (["objective=clip_and_classification"], "Classification needs one vector a sample"),
+        (["++trainer.accumulate_grad_batches=2"], "CLIP compares all samples of a batch"),
+        (["objective=clip_and_classification", *CLASSIFY[1:], "++trainer.accumulate_grad_batches=2"], "CLIP compares"),
+    ],
+)
+def test_choices_that_cannot_work_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_choices(config(*overrides))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        CLASSIFY,
+        ["objective=classification", "fusion=late"],
+        ["objective=classification", "fusion=concat", "++dim=24"],
+        [*CLASSIFY, "missing=mean", "++trainer.accumulate_grad_batches=2"],
+        ["objective=clip_and_classification", *CLASSIFY[1:]],
+        ["encoder/text=none", *CLASSIFY],
+    ],
+)
+def test_choices_that_work_are_not(overrides: list[str]) -> None:
+    check_choices(config(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["++tuning.imag.freeze=true"], "tuning.imag: this run has no such encoder. Did you mean image?"),
+        (["++tuning.image.unfreeze_at=3"], "nothing is frozen. Add tuning.image.freeze=true"),
+        (["++tuning.image.cache=x"], "tuning.image.cache: it is trained: add tuning.image.freeze=true"),
+        (["++tuning.image.cache=x", "++tuning.image.freeze=2"], "it is trained"),
+        (["++tuning.image.cache=x", "++tuning.image.freeze=true"], "the data change it at random"),
+        (["++tuning.image.weights=nowhere"], "checkpoint=nowhere: neither"),
+        (["encoder/text=none", "+encoder/text@encoder.txt=bow"], "no such modality. Did you mean text?"),
+        (["++objective.pairs=[[image,txt]]"], "objective: pairs: there is no modality 'txt'"),
+    ],
+)
+def test_what_building_refuses(overrides: list[str], message: str, cache) -> None:
+    with pytest.raises(ConfigError, match=message):
+        settings = config(*overrides)
+        tunings(settings)
+        build(settings, settings)
+
+
+def test_modalities_may_be_left_out() -> None:
+    check_modalities(config("encoder/text=none", *CLASSIFY), ["image", "text"])
