@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from polymodal.choices import check_choices, check_modalities, tunings
+from polymodal.choices import check_choices, check_modalities
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.errors import ConfigError
@@ -68,9 +68,8 @@ def test_choices_that_work_are_not(overrides: list[str]) -> None:
     ],
 )
 def test_what_building_refuses(overrides: list[str], message: str, cache) -> None:
+    settings = config(*overrides)
     with pytest.raises(ConfigError, match=message):
-        settings = config(*overrides)
-        tunings(settings)
         build(settings, settings)
 
 
