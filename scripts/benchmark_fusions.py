@@ -7,7 +7,6 @@ fusion alone.
 """
 
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +14,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from rich.progress import track
+
+from arguments import arguments
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "fusion"
 
@@ -39,8 +40,8 @@ def seconds(fusion: torch.nn.Module, x: torch.Tensor, mask: torch.Tensor, steps:
 
 
 def main() -> None:
-    settings = {"batch": 256, "m": 3, "dim": 128, "steps": 50, "rounds": 5}
-    settings |= {key: int(value) for key, _, value in (a.partition("=") for a in sys.argv[1:])}
+    defaults = {"batch": "256", "m": "3", "dim": "128", "steps": "50", "rounds": "5"}
+    settings = {key: int(value) for key, value in arguments(__doc__, defaults).items()}
     torch.set_num_threads(1)
     m, dim = settings["m"], settings["dim"]
     names = [file.stem for file in sorted(CONFIGS.glob("*.yaml")) if file.stem != "none"]

@@ -2,30 +2,38 @@
 
     python scripts/compare_fusions.py [data=mfeat,pid,xor] [seeds=10] [jobs=2] [only=concat,late] [folder=logs/compare]
 
+`only` names fusions, `controls`, or `none`. Default seeds: 10 for mfeat, 5 for pid, 3 for xor.
+
 mfeat: six real views of handwritten digits, a new stratified split a seed. pid: redundancy, uniqueness, synergy and xor
 of two generated modalities. xor: contrastive objectives on three-way XOR at several p. The checkpoint of each run is
 chosen on the validation split. Writes, for each, a CSV with every run and a Markdown table: mean and standard deviation
 over seeds, and the mean difference to concat on the same seeds with its standard error. What was computed before is not
-computed again.
+computed again with the same commit. The regression is fitted on training and validation samples, of which the runs use
+the second to choose.
 """
 
 import csv
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
 from rich.progress import Progress
 
+from arguments import arguments
+
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = ["callbacks=[checkpoint]", "logger=none", "++trainer.enable_progress_bar=false", "threads=1"]
 NO_HEAD = {"late"}
 SIX = {"tensor": ["++fusion.width=4"]}
 """What a fusion needs at six modalities: a tensor of 17 ** 6 numbers is refused."""
+FUSIONS = {file.stem for file in (ROOT / "configs" / "fusion").glob("*.yaml")} - {"none", "single", "random_modality"}
 VARIANTS = {
     "gated": ["modality", "feature"],
     "late": ["mean", "weighted", "product", "evidential"],
@@ -41,10 +49,7 @@ Job = tuple[str, str, int, tuple[str, ...]]
 def fusions() -> dict[str, list[str]]:
     """Method -> what chooses it: every option of the group, with its variants."""
     result = {}
-    for file in sorted((ROOT / "configs" / "fusion").glob("*.yaml")):
-        name = file.stem
-        if name in {"none", "single", "random_modality"}:
-            continue
+    for name in sorted(FUSIONS):
         chosen = [f"fusion={name}", *(["head=none"] if name in NO_HEAD else [])]
         for variant in VARIANTS.get(name, [""]):
             key = f"{name} ({variant})" if variant else name
@@ -83,9 +88,15 @@ def jobs_of(data: str, seeds: int, only: list[str]) -> list[Job]:
         (name, method, seed, tuple(overrides))
         for name, methods in sets.items()
         for method, overrides in methods.items()
-        if not only or method.split(" ")[0] in only
+        if not only or kind_of(method) in only
         for seed in range(seeds)
     ]
+
+
+def kind_of(method: str) -> str:
+    """The fusion of a method, or `controls`."""
+    fusion = method.split(" ")[0]
+    return fusion if fusion in FUSIONS and "logistic" not in method else "controls"
 
 
 def run(job: Job) -> dict[str, float]:
@@ -118,15 +129,17 @@ def run(job: Job) -> dict[str, float]:
 
 def linear(data, label: str) -> float:
     """Test accuracy of a logistic regression on all columns."""
+    import numpy as np
     import torch
     from sklearn.linear_model import LogisticRegression
 
     data.setup()
     parts = [
         (torch.cat(list(part.inputs.values()), 1).numpy(), part.labels[label].numpy())
-        for part in (data.train_set, data.test_set)
+        for part in (data.train_set, data.val_set, data.test_set)
     ]
-    return float(LogisticRegression(max_iter=1000).fit(*parts[0]).score(*parts[1]))
+    fitted = LogisticRegression(max_iter=1000).fit(*(np.concatenate(pair) for pair in zip(*parts[:2], strict=True)))
+    return float(fitted.score(*parts[2]))
 
 
 def run_all(jobs: list[Job], processes: int, store: Path) -> dict[Job, dict[str, float]]:
@@ -181,13 +194,12 @@ def table(name: str, figures: dict[Job, dict[str, float]], columns: dict[str, st
         return f"{statistics.mean(gains):+.3f} ± {statistics.stdev(gains) / len(gains) ** 0.5:.3f}"
 
     ranked = sorted(methods.items(), key=lambda item: -statistics.mean(v[first] for v in item[1].values()))
-    rows = [[method, *(cell(runs, key) for key in columns), against(runs)] for method, runs in ranked]
-    header = ["method", *columns.values(), "against concat"]
+    rows = [[method, str(len(runs)), *(cell(runs, key) for key in columns), against(runs)] for method, runs in ranked]
+    header = ["method", "seeds", *columns.values(), "against concat"]
     lines = [header, ["---"] * len(header), *rows]
     text = "\n".join("| " + " | ".join(row) + " |" for row in lines)
-    seeds = max((len(runs) for runs in methods.values()), default=0)
-    (folder / f"{name.replace(' ', '_')}.md").write_text(f"{name}, {seeds} seeds\n\n{text}\n")
-    print(f"\n{name}, {seeds} seeds\n\n{text}")
+    (folder / f"{name.replace(' ', '_')}.md").write_text(f"{name}\n\n{text}\n")
+    print(f"\n{name}\n\n{text}")
     with (folder / f"{name.replace(' ', '_')}.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["method", "seed", *columns])
@@ -213,23 +225,42 @@ def draw_xor(figures: dict[Job, dict[str, float]], file: Path) -> None:
         axes.legend(frameon=False)
 
 
+def commit() -> str:
+    """Of the code that runs; with changes that are not committed nothing is taken from earlier runs."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "src", "configs", "scripts")
+    return f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{f'-{time.time():.0f}' if changed else ''}"
+
+
 def main() -> None:
-    settings = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    settings = arguments(
+        __doc__, {"data": "mfeat,pid,xor", "seeds": "", "jobs": "2", "only": "", "folder": "logs/compare"}
+    )
     os.environ["OMP_NUM_THREADS"] = "1"
-    folder = Path(settings.get("folder", "logs/compare"))
+    folder = Path(settings["folder"])
     folder.mkdir(parents=True, exist_ok=True)
-    only = [name for name in settings.get("only", "").split(",") if name]
+    only = [name for name in settings["only"].split(",") if name]
+    if unknown := set(only) - FUSIONS - {"controls", "none"}:
+        sys.exit(f"error: only={','.join(sorted(unknown))}: there are {', '.join(sorted(FUSIONS))}, controls.")
+    seeds = {"mfeat": 10, "pid": 5, "xor": 3}
+    failed = False
     accuracy = {"test/accuracy": "accuracy"}
-    missing = {f"test/missing_{rate}/accuracy": f"{rate} missing" for rate in (0.1, 0.3, 0.5)}
-    for data in settings.get("data", "mfeat,pid,xor").split(","):
-        default = {"mfeat": 10, "pid": 5, "xor": 3}[data]
-        jobs = jobs_of(data, int(settings.get("seeds", default)), only)
-        figures = run_all(jobs, int(settings.get("jobs", 2)), folder / "runs.jsonl")
+    missing = {f"test/missing_{rate}/accuracy": f"{rate} missing" for rate in (0.1, 0.2, 0.3, 0.4, 0.5)}
+    for data in settings["data"].split(","):
+        if data not in seeds:
+            sys.exit(f"error: data={data}: there are {', '.join(seeds)}.")
+        jobs = jobs_of(data, int(settings["seeds"] or seeds[data]), [] if data == "xor" else only)
+        figures = run_all(jobs, int(settings["jobs"]), folder / f"runs-{commit()}.jsonl")
+        failed = failed or len(figures) < len(jobs)
         for name in dict.fromkeys(job[0] for job in jobs):
             columns = {"test/rest_to_b/recall@1": "accuracy"} if data == "xor" else accuracy
             table(name, figures, columns | missing if data == "mfeat" else columns, folder)
         if data == "xor":
             draw_xor(figures, folder / "xor.png")
+    sys.exit(int(failed))
 
 
 if __name__ == "__main__":

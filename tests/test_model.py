@@ -69,3 +69,25 @@ def test_fusion_and_head_give_y() -> None:
 def test_inputs_follow_the_dtype_of_the_weights() -> None:
     model, batch = make(None)
     assert model.double()(batch).x.dtype == torch.float64
+
+
+def test_a_single_sample_of_a_modality_passes_batch_norms_in_training() -> None:
+    present = torch.tensor([True, False, False, False, False])
+    model, batch = make(present)
+    model.encoders["b"] = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    norm = model.encoders["b"][1]
+    before = norm.running_mean.clone()
+    output = model.train()(batch)
+    assert output.x[0, 1].isfinite().all()
+    assert torch.equal(norm.running_mean, before)
+    assert norm.training
+    batch.present["b"] = ~present
+    model(batch)
+    assert not torch.equal(norm.running_mean, before)
+
+
+def test_vectors_that_are_known_are_those_of_the_data_alone() -> None:
+    model, batch = make(None)
+    model.caches = {"a": lambda encoder, inputs, items: torch.full((len(inputs), 3), 7.0)}
+    assert (model.encode(batch).x[:, 0] == 7).all()
+    assert torch.equal(model.encode(batch, known=False).x[:, 0], model.encoders["a"].linear(batch.inputs["a"]))

@@ -52,3 +52,25 @@ def test_unknown_values_stay_unknown_and_touch_nothing_else() -> None:
     after = noisy(holes, 0.5).inputs["x"]
     assert after.isnan().sum() == 1
     assert after[0, 0, 0].isnan()
+
+
+def test_padding_stays_and_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sounds = torch.randn(50, 40, generator=generator).masked_fill(torch.arange(40) >= 30, 0)
+    number = torch.arange(50)
+    short, long = (PairedBatch({"a": s}, {"a": number}, number, number) for s in (sounds[:, :30], sounds))
+    after = noisy(long, 0.5).inputs["a"]
+    assert (after[:, 30:] == 0).all()
+    torch.testing.assert_close(after[:, :30], noisy(short, 0.5).inputs["a"])
+
+
+def test_codes_are_lost_and_not_blurred() -> None:
+    generator = torch.Generator().manual_seed(0)
+    numbers, codes = torch.randn(400, 3, generator=generator), torch.randint(0, 1000, (400, 2), generator=generator)
+    number = torch.arange(400)
+    before = PairedBatch({"t": torch.cat([numbers, codes.float()], 1)}, {"t": number}, number, number)
+    after = noisy(before, 0.3, codes={"t": 2}).inputs["t"]
+    lost = after[:, 3:] == -1
+    assert torch.equal(after[:, 3:][~lost], codes.float()[~lost])
+    assert abs(lost.double().mean().item() - 0.3) < 0.05
+    assert 0.2 < (after[:, :3] - numbers).std() < 0.4  # the codes, as large as they are, do not count

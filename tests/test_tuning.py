@@ -8,12 +8,14 @@ from lightning.pytorch import Trainer
 from torch import nn
 
 from polymodal.encoders.image.cnn import CNN
+from polymodal.encoders.image.resnet import ResNet
+from polymodal.encoders.image.vit import ViT
 from polymodal.encoders.text.transformer import Transformer
 from polymodal.errors import ConfigError
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.clip import CLIP
-from polymodal.tuning import Tuning, frozen_parameters, parameter_groups
+from polymodal.tuning import Tuning, blocks_of, frozen_parameters, parameter_groups
 
 
 def encoders() -> dict[str, nn.Module]:
@@ -88,3 +90,25 @@ def test_an_encoder_has_groups_with_its_own_rate_and_decay() -> None:
     assert [group["weight_decay"] for group in special] == [0.3, 0.0]
     rest = {id(p) for group in groups if "lr" not in group for p in group["params"]}
     assert rest == {id(tuned.objective.logit_scale)}  # the image encoder is not trained at all
+
+
+@pytest.mark.parametrize(
+    ("encoder", "blocks"),
+    [
+        (Transformer(8, 40, width=8, heads=2), ["blocks.0", "blocks.1"]),
+        (CNN(8, widths=(4, 8)), [f"stages.{index}" for index in range(4)]),
+        (ResNet(8), [f"resnet.layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]),
+        (ViT(8, width=8, heads=2, layers=3), [f"vit.blocks.{index}" for index in range(3)]),
+    ],
+    ids=["transformer", "cnn", "resnet", "vit"],
+)
+def test_blocks_are_what_a_reader_would_call_so(encoder: nn.Module, blocks: list[str]) -> None:
+    assert blocks_of(encoder) == blocks
+    names = [name for name, _ in encoder.named_parameters()]
+    for count in (1, len(blocks)):
+        frozen = frozen_parameters(encoder, count)
+        assert frozen == names[: len(frozen)]
+        inside = tuple(f"{block}." for block in blocks[:count])
+        assert {name for name in names if name.startswith(inside)} <= set(frozen)
+        assert not [name for name in frozen if name.startswith(tuple(f"{block}." for block in blocks[count:]) or "-")]
+    assert frozen_parameters(encoder, f"{blocks[0]}.*") == [n for n in names if n.startswith(f"{blocks[0]}.")]

@@ -41,14 +41,15 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
     return checkpoint  # type: ignore[no-any-return]
 
 
-def load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
-    """Gives an encoder the weights that the encoder of the same modality has in a checkpoint.
+def load_encoder(encoder: nn.Module, name: str, path: Path) -> dict[str, Any]:
+    """Gives an encoder the weights that the encoder of the same modality has in a checkpoint, which is returned.
 
     Raises:
         ConfigError: there is no such encoder in it, or it is built otherwise.
     """
     file = find_checkpoint(path)
-    state = load_checkpoint(file)["state_dict"]
+    checkpoint = load_checkpoint(file)
+    state = checkpoint["state_dict"]
     prefix = f"model.encoders.{name}."
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not weights:
@@ -58,3 +59,4 @@ def load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
         raise ConfigError(f"tuning.{name}.weights={path} is of another encoder: {first}") from error
+    return checkpoint

@@ -19,24 +19,38 @@ CHECKED = 8
 class FrozenCache:
     """Item -> vector of an encoder that is not trained and whose inputs do not change.
 
+    The files are looked for when the first vector is asked for: by then the encoder has its final weights.
+
     Args:
-        folder: of this encoder and these data; each process writes a file of its own and reads all of them.
-        rank: number of this process.
+        folder: for the vectors of all encoders and data.
+        data: the settings of the data.
+        rank: number of this process; each writes a file of its own and reads all of them.
     """
 
-    def __init__(self, folder: Path, rank: int = 0) -> None:
-        self.file = folder / f"rank{rank}.safetensors"
+    def __init__(self, folder: Path, data: dict[str, Any], rank: int = 0) -> None:
+        self.folder, self.data, self.rank = folder, data, rank
+        self.file: Path | None = None
         self.items = torch.zeros(0, dtype=torch.long)
         self.vectors = torch.zeros(0, 0)
         self.new: list[tuple[Tensor, Tensor]] = []
         self.checked = False
+
+    def _open(self, encoder: nn.Module) -> None:
+        folder = self.folder / cache_key(encoder, self.data)
+        self.file = folder / f"rank{self.rank}.safetensors"
         for file in sorted(folder.glob("rank*.safetensors")):
             table = load_file(file)
             self._merge([(table["items"], table["vectors"])])
 
     @torch.no_grad()
     def __call__(self, encoder: nn.Module, inputs: Tensor, items: Tensor) -> Tensor:
-        """(B, ...) inputs, (B,) items -> (B, d) float32; the encoder runs on what is not known yet."""
+        """(B, ...) inputs, (B,) items -> (B, d) in the dtype of the weights; what is known is not encoded again."""
+        if self.file is None:
+            self._open(encoder)
+        dtype = next((parameter.dtype for parameter in encoder.parameters()), torch.float32)
+        return self._vectors(encoder, inputs, items).to(dtype)
+
+    def _vectors(self, encoder: nn.Module, inputs: Tensor, items: Tensor) -> Tensor:
         wanted = items.cpu()
         place = torch.searchsorted(self.items, wanted)
         known = place < len(self.items)
@@ -44,9 +58,9 @@ class FrozenCache:
         if known.any() and not self.checked:
             self._check(encoder, inputs, known, place)
             if not self.checked:  # the file was of other inputs, and is forgotten
-                return self(encoder, inputs, items)
+                return self._vectors(encoder, inputs, items)
         unknown = ~known
-        fresh = encoder(inputs[unknown.to(inputs.device)]).float() if unknown.any() else None
+        fresh = encoder(inputs[unknown.to(inputs.device)]) if unknown.any() else None
         if fresh is None:
             return self.vectors[place].to(inputs.device)
         self.new.append((wanted[unknown], fresh.cpu()))
@@ -58,7 +72,7 @@ class FrozenCache:
 
     def _check(self, encoder: nn.Module, inputs: Tensor, known: Tensor, place: Tensor) -> None:
         rows = known.nonzero().squeeze(1)[:CHECKED]
-        again = encoder(inputs[rows.to(inputs.device)]).float().cpu()
+        again = encoder(inputs[rows.to(inputs.device)]).cpu()
         stored = self.vectors[place[rows]]
         # half precision, and kernels that differ with the size of a batch, are no other inputs
         self.checked = again.shape == stored.shape and bool(((again - stored).norm() <= 0.05 * again.norm()).all())
@@ -67,7 +81,7 @@ class FrozenCache:
 
     def save(self) -> None:
         """Keeps what is new: in memory from now on, and on disk, whole or not at all."""
-        if not self.new:
+        if not self.new or self.file is None:
             return
         self._merge(self.new)
         self.new, self.checked = [], True
@@ -95,8 +109,10 @@ def cache_key(encoder: nn.Module, data: dict[str, Any]) -> str:
         data: the settings of the data; those that do not change an item are left out.
     """
     digest = hashlib.sha256()
-    settings = {key: value for key, value in data.items() if key not in {"batch_size", "num_workers", "seed", "limit"}}
-    digest.update(json.dumps([repr(encoder), settings], sort_keys=True, default=str).encode())
+    settings = {key: value for key, value in data.items() if key not in {"batch_size", "num_workers", "limit"}}
+    device = next((parameter.device.type for parameter in encoder.parameters()), "cpu")
+    half = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else ""
+    digest.update(json.dumps([repr(encoder), half, settings], sort_keys=True, default=str).encode())
     for name, value in encoder.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:24]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from polymodal.batch import PairedBatch
 from polymodal.frozen_cache import FrozenCache
@@ -98,15 +100,20 @@ class MultimodalModel(nn.Module):
         """Names of the modalities, in the order of X's rows."""
         return list(self.encoders)
 
-    def encode(self, batch: PairedBatch) -> Encoded:
-        """A batch of B -> X (B, m, d) and its mask (B, m). An encoder sees only the samples that have its modality."""
+    def encode(self, batch: PairedBatch, known: bool = True) -> Encoded:
+        """A batch of B -> X (B, m, d) and its mask (B, m). An encoder sees only the samples that have its modality.
+
+        Args:
+            batch: the samples.
+            known: whether its inputs are those of the data, for which a frozen encoder's vectors may be known already.
+        """
         mask = batch.mask(self.modalities)
-        parts = [self._encode_one(name, batch, mask[:, index]) for index, name in enumerate(self.modalities)]
-        known = next((part[0] if isinstance(part, Tokens) else part for part in parts if part is not None), None)
-        if known is None:
+        parts = [self._encode_one(name, batch, mask[:, index], known) for index, name in enumerate(self.modalities)]
+        like = next((part[0] if isinstance(part, Tokens) else part for part in parts if part is not None), None)
+        if like is None:
             raise ValueError("A batch in which no sample has any modality cannot be encoded.")
         vectors = [
-            _nothing(encoder, known) if part is None else part
+            _nothing(encoder, like) if part is None else part
             for part, encoder in zip(parts, self.encoders.values(), strict=True)
         ]
         if not self.reads_tokens:
@@ -114,7 +121,7 @@ class MultimodalModel(nn.Module):
         tokens = [_as_tokens(part, mask[:, index]) for index, part in enumerate(vectors)]
         return Encoded(torch.stack([masked_mean(*part) for part in tokens], dim=1), mask, tokens)
 
-    def _encode_one(self, name: str, batch: PairedBatch, present: Tensor) -> Tensor | Tokens | None:
+    def _encode_one(self, name: str, batch: PairedBatch, present: Tensor, known: bool) -> Tensor | Tokens | None:
         """Vectors (B, d) or tokens of one modality, zeros and padding where it is absent; None if it is so in all."""
         encoder = self.encoders[name]
         inputs, items = _as_weights(batch.inputs[name], encoder), batch.items[name]
@@ -124,10 +131,12 @@ class MultimodalModel(nn.Module):
             if len(rows) == 0:
                 return None
             inputs, items = inputs[rows], items[rows]
-        if self.reads_tokens and hasattr(encoder, "tokens"):
-            tokens: Tokens = encoder.tokens(inputs)  # type: ignore[operator]
-            return tokens if rows is None else Tokens(*(_scattered(field, rows, len(batch)) for field in tokens))
-        vectors = self.caches[name](encoder, inputs, items) if name in self.caches else encoder(inputs)
+        with _norms_of_one(encoder, len(inputs)):
+            if self.reads_tokens and hasattr(encoder, "tokens"):
+                tokens: Tokens = encoder.tokens(inputs)  # type: ignore[operator]
+                return tokens if rows is None else Tokens(*(_scattered(field, rows, len(batch)) for field in tokens))
+            cache = self.caches.get(name) if known else None
+            vectors = encoder(inputs) if cache is None else cache(encoder, inputs, items)
         return vectors if rows is None else _scattered(vectors, rows, len(batch))
 
     def fuse(self, encoded: Encoded) -> ModelOutput:
@@ -146,6 +155,19 @@ class MultimodalModel(nn.Module):
     def forward(self, batch: PairedBatch) -> ModelOutput:
         """A batch of B samples -> X, its mask and, with a fusion, Y (B, p)."""
         return self.fuse(self.encode(batch))
+
+
+@contextmanager
+def _norms_of_one(encoder: nn.Module, count: int) -> Iterator[None]:
+    """A single sample has no statistics of its own: batch norms then use their running ones, as in evaluation."""
+    norms = [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.training] if count == 1 else []
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
 
 
 def _nothing(encoder: nn.Module, known: Tensor) -> Tensor:

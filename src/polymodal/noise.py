@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -11,34 +12,50 @@ from polymodal.batch import PAD, PairedBatch
 from polymodal.hashing import hashed_normal, hashed_uniform
 
 
-def noisy(batch: PairedBatch, level: float, salt: int = 0) -> PairedBatch:
+def noisy(batch: PairedBatch, level: float, salt: int = 0, codes: Mapping[str, int] | None = None) -> PairedBatch:
     """The batch with all inputs disturbed.
 
     Args:
         batch: as it goes into the encoders.
         level: floating-point inputs get normal noise with this many times their own standard deviation, sample by
-            sample; of token ids this share is lost (at most 1).
+            sample; of token ids, and of codes, this share is lost (at most 1).
         salt: another number, another noise.
+        codes: modality -> how many of its last columns are codes of categories; a lost one is -1, unknown.
     """
     if level == 0:
         return batch
-    inputs = {
-        name: _noisy_values(values, batch.id, level, (salt, index))
-        if values.is_floating_point()
-        else _thinned(values, batch.id, min(level, 1.0), (salt, index))
-        for index, (name, values) in enumerate(batch.inputs.items())
-    }
+    inputs = {}
+    for index, (name, values) in enumerate(batch.inputs.items()):
+        salts = (salt, index)
+        if not values.is_floating_point():
+            inputs[name] = _thinned(values, batch.id, min(level, 1.0), salts)
+            continue
+        count = (codes or {}).get(name, 0)
+        numbers, categories = values[:, : values.shape[1] - count], values[:, values.shape[1] - count :]
+        parts = [_noisy_values(numbers, batch.id, level, salts)]
+        if count:
+            parts.append(_lost_codes(categories, batch.id, level, salts))
+        inputs[name] = torch.cat(parts, dim=1)
     return replace(batch, inputs=inputs)
 
 
 def _noisy_values(values: Tensor, id: Tensor, level: float, salts: tuple[int, ...]) -> Tensor:
+    """(B, ...) with noise; zeros at the end of a row of numbers are padding, and stay."""
     flat = values.flatten(1)
-    known = flat.isfinite()
-    mean = flat.nanmean(1, keepdim=True)
-    spread = ((flat - mean) ** 2).nanmean(1, keepdim=True).sqrt()
     place = torch.arange(flat.shape[1], device=flat.device)
+    known = flat.isfinite()
+    if values.ndim == 2:
+        known = known & (place <= (flat != 0).long().mul(place).amax(1, keepdim=True))
+    count = known.sum(1, keepdim=True).clamp(min=1)
+    mean = flat.where(known, 0).sum(1, keepdim=True) / count
+    spread = ((flat - mean) ** 2).where(known, 0).sum(1, keepdim=True).div(count).sqrt()
     noise = hashed_normal(id[:, None], *salts, place).to(flat.dtype)
     return torch.where(known, flat + level * spread * noise, flat).view_as(values)
+
+
+def _lost_codes(codes: Tensor, id: Tensor, level: float, salts: tuple[int, ...]) -> Tensor:
+    place = torch.arange(codes.shape[1], device=codes.device)
+    return codes.masked_fill(hashed_uniform(id[:, None], *salts, place) < level, -1)
 
 
 def _thinned(tokens: Tensor, id: Tensor, rate: float, salts: tuple[int, ...]) -> Tensor:

@@ -22,12 +22,13 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from polymodal.checkpoint import load_encoder
 from polymodal.choices import check_choices, check_machine, check_modalities, tunings
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
-from polymodal.frozen_cache import FrozenCache, cache_key
+from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 
@@ -94,7 +95,9 @@ def build(
     if keep is None:
         for name, settings in config["tuning"].items():
             if settings.get("weights"):
-                load_encoder(model.encoders[name], name, Path(settings["weights"]))
+                checkpoint = load_encoder(model.encoders[name], name, Path(settings["weights"]))
+                if any(isinstance(m, nn.Embedding | nn.EmbeddingBag) for m in model.encoders[name].modules()):
+                    data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))  # ids mean what they meant
     add_caches(model, config, data.varying)
     module = MultimodalModule(
         model,
@@ -161,8 +164,8 @@ def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str])
         )
         if problem:
             raise ConfigError(f"tuning.{name}.cache: {problem}.")
-        folder = Path(settings["cache"], cache_key(model.encoders[name], config["data"]))
-        model.caches[name] = FrozenCache(folder, int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0))
+        rank = int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+        model.caches[name] = FrozenCache(Path(settings["cache"]), config["data"], rank)
 
 
 def prepare_process(config: Settings) -> None:

@@ -17,14 +17,14 @@ class Tuning:
     """Settings of one encoder.
 
     Attributes:
-        freeze: True for the whole encoder; n for everything up to and with its first n blocks; patterns of
-            parameter names, such as `["stages.0.*"]`.
+        freeze: True for the whole encoder; n for everything up to and with its first n blocks; one or
+            several patterns of parameter names, such as `stages.0.*`.
         unfreeze_at: the optimizer step at which the frozen part begins to train; None for never.
         lr: learning rate of the encoder; None for the optimizer's.
         weight_decay: of the encoder; None for the optimizer's.
     """
 
-    freeze: bool | int | list[str] = False
+    freeze: bool | int | str | list[str] = False
     unfreeze_at: int | None = None
     lr: float | None = None
     weight_decay: float | None = None
@@ -34,7 +34,7 @@ class Tuning:
         return self.freeze is not False and (self.unfreeze_at is None or step < self.unfreeze_at)
 
 
-def frozen_parameters(encoder: nn.Module, freeze: bool | int | list[str]) -> list[str]:
+def frozen_parameters(encoder: nn.Module, freeze: bool | int | str | list[str]) -> list[str]:
     """Names of the parameters that `freeze` means.
 
     Raises:
@@ -45,6 +45,7 @@ def frozen_parameters(encoder: nn.Module, freeze: bool | int | list[str]) -> lis
         return names if freeze else []
     if isinstance(freeze, int):
         return names[: _end_of_block(encoder, names, freeze)]
+    freeze = [freeze] if isinstance(freeze, str) else freeze
     for pattern in freeze:
         if not any(fnmatch(name, pattern) for name in names):
             some = ", ".join(names[:: max(1, len(names) // 6)][:6])
@@ -53,20 +54,28 @@ def frozen_parameters(encoder: nn.Module, freeze: bool | int | list[str]) -> lis
 
 
 def _end_of_block(encoder: nn.Module, names: list[str], count: int) -> int:
-    """Index of the first parameter after block number `count` (from 1), in the order of registration.
-
-    The blocks are the longest list of modules that the encoder has; of two as long, the one with more parameters.
-    """
-    lists = [(name, m) for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential)]
-    path, blocks = max(lists, key=lambda item: _size(item[1]), default=("", nn.Sequential()))
+    """Index of the first parameter after block number `count` (from 1), in the order of registration."""
+    blocks = blocks_of(encoder)
     if count > len(blocks):
-        raise ConfigError(f"freeze={count}: {type(encoder).__name__} has {len(blocks)} blocks ({path or 'none'}).")
-    prefixes = tuple(f"{path}.{index}." if path else f"{index}." for index in range(count))
-    return max((i + 1 for i, name in enumerate(names) if name.startswith(prefixes)), default=0)
+        raise ConfigError(f"freeze={count}: {type(encoder).__name__} has {len(blocks)} blocks.")
+    prefixes = tuple(f"{block}." for block in blocks[:count])
+    return max(index + 1 for index, name in enumerate(names) if name.startswith(prefixes))
 
 
-def _size(modules: nn.ModuleList | nn.Sequential) -> tuple[int, int]:
-    return len(modules), sum(parameter.numel() for parameter in modules.parameters())
+def blocks_of(encoder: nn.Module) -> list[str]:
+    """Paths of the blocks of an encoder: the members of its outermost lists of modules, as far as they have parameters.
+
+    A transformer's layers, a residual network's blocks in all its stages, the stages of a CNN.
+    """
+    lists = [name for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential)]
+    outermost = min((name.count(".") for name in lists), default=0)
+    members = [
+        (f"{name}.{key}" if name else key, member)
+        for name in lists
+        if name.count(".") == outermost
+        for key, member in encoder.get_submodule(name).named_children()
+    ]
+    return [path for path, member in members if any(True for _ in member.parameters())]
 
 
 def hold_still(encoder: nn.Module, frozen: set[str]) -> None:

@@ -18,6 +18,7 @@ from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
+from polymodal.objectives.weighted import Weighted
 
 NAMES = ["a", "b", "c"]
 
@@ -89,7 +90,20 @@ def test_batches_do_not_matter(tmp_path) -> None:
         assert many[name] == pytest.approx(value, abs=1e-5), name
 
 
-def test_an_objective_without_y_is_refused(tmp_path) -> None:
+def test_an_objective_without_y_is_refused_before_training(tmp_path) -> None:
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[Robustness(str(tmp_path))])
     with pytest.raises(ConfigError, match="no fusion"):
-        trainer.test(module(None, CLIP(NAMES)), datamodule=XOR(sizes=(10, 10, 10)), verbose=False)
+        trainer.fit(module(None, CLIP(NAMES)), datamodule=XOR(sizes=(10, 10, 10)))
+
+
+def test_a_figure_that_nothing_has_none_of_is_not_the_one_that_is_compared(tmp_path) -> None:
+    both = {"clip": CLIP(NAMES), "classification": Classification("b", 32)}
+    judged = module(Concat(8, NAMES), Weighted(both, {"clip": 1.0, "classification": 1.0}))
+    judged.shown = "val/clip/recall@1"
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", callbacks=[Robustness(str(tmp_path), missing=[0.5], noise=[])], **quiet)
+    trainer.test(judged, datamodule=XOR(sizes=(10, 10, 100)), verbose=False)
+    assert "test/missing_0.5/loss" in trainer.callback_metrics
+    absent = [row["absent"] for row in rows(tmp_path / "report" / "robustness.csv")]
+    assert absent[0] == 0
+    assert 0.3 < absent[1] < 0.5  # less than the rate: one modality of each sample stays

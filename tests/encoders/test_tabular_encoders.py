@@ -5,6 +5,7 @@ import torch
 
 from polymodal.encoders.tabular.features import Features
 from polymodal.encoders.tabular.mlp import MLP
+from polymodal.errors import ConfigError
 
 
 def encoder() -> MLP:
@@ -53,3 +54,8 @@ def test_features_without_hidden_layers_are_one_linear_map() -> None:
     torch.testing.assert_close(features(2 * x) - features(0 * x), 2 * (features(x) - features(0 * x)))
     assert sum(p.numel() for p in features.parameters()) == 4 * 3 + 4
     assert sum(p.numel() for p in Features(4, 3, hidden=[5, 6]).parameters()) == 5 * 3 + 5 + 6 * 5 + 6 + 4 * 6 + 4
+
+
+def test_vectors_of_another_length_are_told() -> None:
+    with pytest.raises(ConfigError, match="have 5 numbers: give this encoder in_features=5 instead of 4"):
+        Features(8, in_features=4)(torch.randn(3, 5))

@@ -60,3 +60,21 @@ def test_the_adjugate_is_right_for_singular_matrices(k: int) -> None:
         ]
     )
     torch.testing.assert_close(adjugate[0], minors, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("m", [3, 6, 8])
+@pytest.mark.parametrize("spread", [0.3, 0.1])
+def test_nearly_aligned_ones_are_right_in_fp32(m: int, spread: float) -> None:
+    torch.manual_seed(0)
+    base = torch.randn(4, 1, 64)
+    x = torch.nn.functional.normalize(base + spread * torch.randn(4, m, 64), dim=-1)
+    single, double = x.clone().requires_grad_(), x.double().requires_grad_()
+    for tensor in (single, double):
+        volumes(tensor[:, 0], tensor[:, 1:]).sum().backward()
+    found, expected = volumes(x[:, 0], x[:, 1:]), np.zeros((4, 4))
+    for i in range(4):
+        for j in range(4):
+            rows = torch.cat([x[i, :1], x[j, 1:]]).double().numpy()
+            expected[i, j] = np.sqrt(np.linalg.det(rows @ rows.T) + EPS)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(single.grad.double(), double.grad, rtol=1e-3, atol=1e-5)

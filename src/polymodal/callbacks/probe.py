@@ -56,12 +56,7 @@ class Probe(Callback):
             raise ConfigError(
                 f"callbacks.probe.label={self.label}: these data have classes for {', '.join(there) or 'no label'}."
             )
-
-    def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: MultimodalModule, batch: PairedBatch, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Looks at the labels as early as there are any."""
-        self._classes(batch)
+        self._classes(trainer.datamodule.train_set[[0]])  # type: ignore[attr-defined]
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Forgets an earlier test."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from torchmetrics import MeanMetric
 
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.modality_dropout import dropped
@@ -60,8 +61,8 @@ class Robustness(Callback):
         self.run_dir, self.all_subsets, self.seed = Path(run_dir), subsets, seed
         self.missing, self.noise = sorted({0.0, *missing}), sorted({0.0, *noise})
 
-    def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """An objective of its own for every condition."""
+    def setup(self, trainer: Trainer, pl_module: MultimodalModule, stage: str) -> None:
+        """Refuses what cannot be judged, before anything is trained."""
         names = pl_module.model.modalities
         if pl_module.model.fusion is None:
             raise ConfigError("callbacks.robustness judges Y, and this run has no fusion. Leave it out.")
@@ -72,15 +73,19 @@ class Robustness(Callback):
             )
         self.names = names
 
+    def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """An objective of its own for every condition."""
+
         def judge() -> Objective:
             objective = copy.deepcopy(pl_module.objective)
             objective.reset()
             return objective
 
-        sizes = range(len(names) + 1) if self.all_subsets else []
-        kept = [frozenset(subset) for size in sizes for subset in combinations(names, size)]
+        sizes = range(len(self.names) + 1) if self.all_subsets else []
+        kept = [frozenset(subset) for size in sizes for subset in combinations(self.names, size)]
         self.subsets = {subset: judge() for subset in kept}
         self.grid = {condition: judge() for condition in product(self.missing, self.noise)}
+        self.absent = {rate: MeanMetric().to(pl_module.device) for rate in self.missing}
 
     def on_test_batch_end(
         self,
@@ -93,24 +98,28 @@ class Robustness(Callback):
     ) -> None:
         """Adds a batch to the figures of every condition."""
         encoded: Encoded = outputs.encoded
-        model, device = pl_module.model, batch.id.device
+        model, device, codes = pl_module.model, batch.id.device, trainer.datamodule.codes  # type: ignore[attr-defined]
         with trainer.precision_plugin.forward_context():
             for subset, objective in self.subsets.items():
                 absent = torch.tensor([name not in subset for name in self.names], device=device)
                 objective.update(model.fuse(encoded.without(absent)), batch)
             for level in self.noise:
-                disturbed = encoded if level == 0 else model.encode(noisy(batch, level, self.seed))
+                disturbed = encoded if level == 0 else model.encode(noisy(batch, level, self.seed, codes), known=False)
                 for rate in self.missing:
                     rates = torch.full((len(self.names),), rate, device=device, dtype=torch.float64)
                     absent = dropped(batch.id, encoded.mask, rates, self.seed)
+                    if level == 0:
+                        self.absent[rate].update((~encoded.without(absent).mask).double())
                     self.grid[rate, level].update(model.fuse(disturbed.without(absent)), batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Computes, logs and, on the first process, writes all figures."""
         subsets = {subset: _figures(objective) for subset, objective in self.subsets.items()}
         grid = {condition: _figures(objective) for condition, objective in self.grid.items()}
+        everywhere = set.intersection(*(set(figures) for figures in [*subsets.values(), *grid.values()]))
         figure = pl_module.shown.partition("/")[2]
-        figure = figure if figure in grid[0.0, 0.0] else "loss"
+        if figure not in everywhere:  # such as retrieval, of which there is none where nothing is present
+            figure = "loss" if "loss" in everywhere else sorted(everywhere)[0]
         worth = {subset: figures[figure] for subset, figures in subsets.items()}
         shapley = shapley_values(self.names, worth) if worth else {}
         logged = {f"test/shapley/{name}": value for name, value in shapley.items()}
@@ -118,20 +127,25 @@ class Robustness(Callback):
         logged |= {f"test/missing_{rate:g}/{figure}": grid[rate, 0.0][figure] for rate in self.missing if rate}
         logged |= {f"test/noise_{level:g}/{figure}": grid[0.0, level][figure] for level in self.noise if level}
         pl_module.log_dict(logged)
+        absent = {rate: float(share.compute()) for rate, share in self.absent.items()}  # one of each sample stays
         if trainer.is_global_zero:
-            self._write(subsets, grid, shapley, figure)
+            self._write(subsets, grid, absent, shapley, figure)
         self.subsets, self.grid = {}, {}  # their states are as large as the split
 
     def _write(
         self,
         subsets: dict[frozenset[str], dict[str, float]],
         grid: dict[Condition, dict[str, float]],
+        absent: dict[float, float],
         shapley: dict[str, float],
         figure: str,
     ) -> None:
         folder = self.run_dir / "report"
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [{"missing": rate, "noise": level} | figures for (rate, level), figures in grid.items()]
+        rows = [
+            {"missing": rate, "absent": absent[rate], "noise": level} | figures
+            for (rate, level), figures in grid.items()
+        ]
         _write_table(folder / "robustness.csv", rows)
         draw_robustness(folder / "robustness.png", {c: figures[figure] for c, figures in grid.items()}, figure)
         if subsets:

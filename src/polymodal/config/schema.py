@@ -47,7 +47,7 @@ class TuningConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    freeze: bool | PositiveInt | list[str] = False
+    freeze: bool | PositiveInt | str | list[str] = False
     unfreeze_at: PositiveInt | None = None
     lr: NonNegativeFloat | None = None
     weight_decay: NonNegativeFloat | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -51,8 +51,9 @@ def _unchanged(batch: Any) -> Any:
 class PairedDataModule(LightningDataModule):
     """Base of the data sources. A source fills `train_set`, `val_set` and `test_set` in `setup`.
 
-    `modalities` names what a batch may hold, and is known before the data are read; `varying` names
-    those whose inputs are changed at random in training; `class_names` gives the classes of each label that has some.
+    `modalities` names what a batch may hold, and is known before the data are read; `varying` names those whose inputs
+    are changed at random in training; `class_names` gives the classes of each label that has some; `codes` how many of
+    the last columns of a table are codes of categories.
 
     Args:
         batch_size: samples of a training step over all processes together, and of an evaluation step of each.
@@ -69,6 +70,7 @@ class PairedDataModule(LightningDataModule):
     class_names: dict[str, list[str]]
     modalities: Sequence[str] = ()
     varying: Sequence[str] = ()
+    codes: Mapping[str, int]
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class PairedDataModule(LightningDataModule):
         self.context_length = context_length
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.class_names = {}
+        self.codes = {}
 
     @abstractmethod
     def describe(self, modality: str, item: int) -> Any:

@@ -76,7 +76,7 @@ class GlyphSet:
             tokens, present["text"] = drop_words(tokens, words, id, self.word_dropout, salt)
         return PairedBatch(
             inputs={"image": images, "text": tokens},
-            items={"image": id, "text": character},
+            items={"image": id, "text": id if self.word_dropout else character},
             group=self.group[character],
             id=id,
             present=present,

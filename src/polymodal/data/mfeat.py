@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from polymodal.data.tensors import TensorData, TensorSet
 from polymodal.errors import DataError
-from polymodal.types import NonNegativeInt, PositiveInt, Probability
+from polymodal.types import NonNegativeInt, OpenFraction, PositiveInt
 
 VIEWS = {"pix": 240, "fou": 76, "fac": 216, "zer": 47, "kar": 64, "mor": 6}
 """View -> its number of columns: pixel averages, Fourier coefficients, profile correlations, Zernike moments,
@@ -39,7 +39,7 @@ class MFeat(TensorData):
     def __init__(
         self,
         path: str,
-        val: Probability = 0.1,
+        val: OpenFraction = 0.1,
         seed: NonNegativeInt = 0,
         batch_size: PositiveInt = 100,
         limit: PositiveInt | None = None,

@@ -139,6 +139,7 @@ class Synthetic(PairedDataModule):
         self.numeric, self.cardinalities = numeric, cardinalities
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.class_names = {"class": [spelled(index) for index in range(classes)], "tags": list(TAGS)}
+        self.codes = {name: len(cardinalities) for name, kind in self.kinds.items() if kind == "tabular"}
         self.contents: dict[str, Any] = {}
 
     def setup(self, stage: str | None = None) -> None:

@@ -13,7 +13,8 @@ def volumes(anchors: Tensor, others: Tensor) -> Tensor:
     """Volume spanned by each anchor together with each tuple of other vectors (GRAM, Cicchetti et al. 2025).
 
     The squared volume is the determinant of the Gram matrix, a polynomial: it is expanded along the anchor, so that
-    B N (m - 1) and N (m - 1)^2 numbers are held, not B N m^2, and nothing is ever inverted.
+    B N (m - 1) and N (m - 1)^2 numbers are held, not B N m^2, and nothing is ever inverted. In fp64 where the device
+    has it: of vectors that are nearly aligned the determinant is a small difference of large numbers.
 
     Args:
         anchors: (B, d).
@@ -22,11 +23,14 @@ def volumes(anchors: Tensor, others: Tensor) -> Tensor:
     Returns:
         (B, N), in [0, 1] for unit vectors but for `EPS`.
     """
+    given = anchors.dtype
+    if anchors.device.type != "mps":
+        anchors, others = anchors.double(), others.double()
     determinant, adjugate = determinant_and_adjugate(others @ others.mT)
     products = torch.einsum("bd,nkd->bnk", anchors, others)
     shared = (torch.einsum("bnk,nkl->bnl", products, adjugate) * products).sum(2)
     squared = anchors.square().sum(1, keepdim=True) * determinant - shared
-    return (squared.clamp(min=0) + EPS).sqrt()
+    return (squared.clamp(min=0) + EPS).sqrt().to(given)
 
 
 def determinant_and_adjugate(matrices: Tensor) -> tuple[Tensor, Tensor]:

@@ -47,6 +47,8 @@ class Fused(Aligned):
         learn_scale: bool = True,
         evaluation_batch_size: PositiveInt = 512,
     ) -> None:
+        if not isinstance(fusion, nn.Module):
+            raise ValueError(f"fusion={fusion} is no fusion. Choose one by fusion@objective.fusion=gated")
         if getattr(fusion, "reads_tokens", False):
             name = type(fusion).__name__
             raise ValueError(

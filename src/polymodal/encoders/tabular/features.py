@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from polymodal.errors import ConfigError
 from polymodal.types import PositiveInt, Probability
 
 
@@ -20,6 +21,7 @@ class Features(nn.Module):
 
     Raises:
         ValueError: a dropout without a hidden layer.
+        ConfigError: at the first batch, vectors of another length.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Features(nn.Module):
         super().__init__()
         if dropout and not hidden:
             raise ValueError(f"dropout={dropout} follows hidden layers, and there are none: give hidden or dropout=0")
+        self.in_features = in_features
         layers: list[nn.Module] = []
         for width_in, width in zip([in_features, *hidden], hidden, strict=False):
             layers += [nn.Linear(width_in, width), nn.GELU(), nn.Dropout(dropout)]
@@ -39,4 +42,9 @@ class Features(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_features) -> (B, d)."""
+        if features.shape[-1] != self.in_features:
+            raise ConfigError(
+                f"The vectors of the data have {features.shape[-1]} numbers: give this encoder "
+                f"in_features={features.shape[-1]} instead of {self.in_features}."
+            )
         return self.layers(features)
