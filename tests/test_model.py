@@ -88,6 +88,6 @@ def test_a_single_sample_of_a_modality_passes_batch_norms_in_training() -> None:
 
 def test_vectors_that_are_known_are_those_of_the_data_alone() -> None:
     model, batch = make(None)
-    model.caches = {"a": lambda encoder, inputs, items: torch.full((len(inputs), 3), 7.0)}
+    model.caches = {"a": lambda *given: torch.full((len(given[1]), 3), 7.0)}
     assert (model.encode(batch).x[:, 0] == 7).all()
     assert torch.equal(model.encode(batch, known=False).x[:, 0], model.encoders["a"].linear(batch.inputs["a"]))

@@ -80,6 +80,18 @@ def test_an_experiment_trains_and_is_judged(experiment: str, tmp_path: Path, cac
     assert not drawn or list((tmp_path / "report").iterdir())
 
 
+def test_a_frozen_encoder_s_vectors_are_kept_and_give_the_same_figures(tmp_path: Path, cache, trained: Path) -> None:
+    chosen = ["experiment=lit", f"++tuning.image.weights={trained}", f"++tuning.image.cache={tmp_path / 'kept'}"]
+    chosen += ["++data.batch_size=64", "++data.shift=0", "++data.scale=0", "++callbacks.report=null", *SMALL, *SHORT]
+    first = run(tmp_path / "first", *chosen)
+    (file,) = (tmp_path / "kept").rglob("*.safetensors")
+    written = file.stat().st_mtime_ns
+    second = run(tmp_path / "second", *chosen)
+    assert file.stat().st_mtime_ns == written  # everything was known
+    for name in (name for name in first if "loss" in name or "recall" in name):
+        assert second[name] == pytest.approx(first[name], rel=1e-5), name
+
+
 @pytest.mark.parametrize(("kind", "name"), ENCODERS)
 def test_an_encoder_classifies_alone(kind: str, name: str, tmp_path: Path) -> None:
     others = [f"encoder/{other}=none" for other in KINDS if other != kind]
