@@ -61,9 +61,12 @@ def seconds(loss: Callable[[], Tensor], leaves: list[Tensor]) -> float:
 
 def saved_mebibytes(loss: Callable[[], Tensor], features: list[Tensor]) -> float:
     kept: dict[int, Tensor] = {}  # the tensors themselves: an address is not given away while they live
-    with torch.autograd.graph.saved_tensors_hooks(
-        lambda tensor: kept.setdefault(tensor.untyped_storage().data_ptr(), tensor), lambda tensor: tensor
-    ):
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         value = loss()
     for feature in features:
         kept.pop(feature.untyped_storage().data_ptr(), None)

@@ -32,6 +32,9 @@ def gradients(
         keys: (N, d).
         scale: scalar.
         slopes: rows and their logits (r, N), which it may overwrite -> derivatives of the loss by them, (r, N).
+
+    Returns:
+        (B, d), (N, d) and ().
     """
     by_scaled, by_keys = torch.empty_like(queries), torch.zeros_like(keys)
     for rows, logits in tiles(queries, keys, scale):
