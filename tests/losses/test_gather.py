@@ -26,7 +26,14 @@ def gathered(rank: int, world_size: int) -> dict[str, Any]:
     dist.all_gather = send
     ((rank + 1) * result[0]).sum().backward()
     values = [tensor.detach() for tensor in result]
-    return {"rows": rows[0].detach(), "result": values, "messages": len(sent), "gradient": rows[0].grad}
+    single = gather_rows(*(tensor.detach()[: rank == 1] for tensor in rows))  # one row in all
+    return {
+        "single": single,
+        "rows": rows[0].detach(),
+        "result": values,
+        "messages": len(sent),
+        "gradient": rows[0].grad,
+    }
 
 
 def test_rows_of_several_types_come_in_the_order_of_the_ranks_in_one_message() -> None:
@@ -34,6 +41,7 @@ def test_rows_of_several_types_come_in_the_order_of_the_ranks_in_one_message() -
     everything = [torch.cat(parts) for parts in zip(*(own_rows(rank) for rank in range(3)), strict=True)]
     everything[0] = torch.cat([process["rows"] for process in processes])
     for process in processes:
+        assert all(found.equal(expected[:1]) for found, expected in zip(process["single"], everything, strict=True))
         assert process["messages"] == 1
         assert process["gradient"].unique().tolist() in ([], [6.0])  # 1 + 2 + 3
         for found, expected in zip(process["result"], everything, strict=True):

@@ -72,7 +72,7 @@ def _as_bytes(rows: Tensor) -> Tensor:
 
 def _from_bytes(rows: Tensor, like: Tensor) -> Tensor:
     """(N, bytes of a row) uint8 -> (N, ...) with the type and the shape of the rows of `like`."""
-    aligned = rows.clone(memory_format=torch.contiguous_format)
+    aligned = rows.clone(memory_format=torch.contiguous_format)  # wider types want their bytes aligned
     return aligned.view(like.dtype).view(len(rows), *like.shape[1:])
 
 
