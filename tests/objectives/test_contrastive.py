@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polymodal.model import MultimodalModel
+from polymodal.objectives.samples import Samples
 from tests.objectives.cases import CASES, IDS, MODALITIES, NAMES, batch_of, build, encoders, output, part, samples
 
 each = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
@@ -149,3 +150,46 @@ def test_each_pair_has_a_scale_of_its_own() -> None:
 def test_one_modality_is_refused(name: str) -> None:
     with pytest.raises(Exception, match="at least two modalities"):
         build(name, ["a"])
+
+
+@each
+def test_large_batches_in_tiles_have_the_same_loss_and_gradient(
+    name: str, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, model, loss_of = samples(14, missing=True), MultimodalModel(encoders()), build(name, **options)
+    parameters = [p for p in [*model.parameters(), *loss_of.parameters()] if p.requires_grad]
+
+    def gradients() -> tuple[torch.Tensor, ...]:
+        loss = loss_of(model(batch), batch)
+        return loss.detach(), *torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+
+    plain = gradients()
+    monkeypatch.setattr("polymodal.objectives.samples.MANY", 1)
+    monkeypatch.setattr("polymodal.losses.tiles.BLOCK", 1)
+    monkeypatch.setattr("polymodal.losses.tiles.FEWEST_ROWS", 3)
+    for mine, expected in zip(gradients(), plain, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "tiled"),
+    [
+        ("clip", {}, True),
+        ("clip", {"label_smoothing": 0.1}, True),
+        ("clip", {"decoupled": True}, False),
+        ("clip", {"hard_beta": 0.5}, False),
+        ("clip", {"cyclip_in": 0.5}, False),
+        ("siglip", {}, True),
+        ("fused", {}, True),
+    ],
+)
+def test_a_large_batch_is_compared_in_tiles_by_itself(
+    name: str, options: Options, tiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = []
+    positives = Samples.positives
+    monkeypatch.setattr(Samples, "positives", lambda self: whole.append(len(self.own)) or positives(self))
+    loss_of = build(name, ["a", "b"], **options)
+    for count in (1023, 1024):
+        loss_of(output(torch.randn(count, 2, 4).double()), batch_of(torch.arange(count)))
+    assert set(whole) == ({1023} if tiled else {1023, 1024})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -22,31 +23,60 @@ def mean_count(rows: Tensor) -> Tensor:
     return count / world_size()
 
 
-def gather_rows(rows: Tensor) -> Tensor:
-    """(B_r, ...) on each process -> (sum of all B_r, ...), the same on all, in the order of the ranks.
+def gather_rows(*rows: Tensor) -> tuple[Tensor, ...]:
+    """Each (B_r, ...) on each process -> (sum of all B_r, ...), the same on all, in the order of the ranks.
 
-    The numbers of rows may differ. The gradient of a process' rows is the sum over what all processes did
-    with them.
+    All tensors travel as bytes of one message. The numbers of rows may differ among processes, but not among the
+    tensors of one. The gradient of a process' rows is the sum over what all processes did with them.
     """
-    return rows if world_size() == 1 else _GatherRows.apply(rows)
+    return rows if world_size() == 1 else _GatherRows.apply(*rows)
 
 
 class _GatherRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        sizes = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(dist.get_world_size())]
-        dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
-        lengths = [int(size) for size in sizes]
-        padded = rows.new_zeros(max(lengths), *rows.shape[1:])  # collectives want equal shapes
-        padded[: len(rows)] = rows
+    def forward(ctx: Any, *rows: Tensor) -> tuple[Tensor, ...]:
+        columns = [_as_bytes(tensor) for tensor in rows]
+        message = torch.cat(columns, dim=1)
+        lengths = _lengths(message)
+        padded = message.new_zeros(max(lengths), message.shape[1])  # collectives want equal shapes
+        padded[: len(message)] = message
         parts = [torch.empty_like(padded) for _ in lengths]
         dist.all_gather(parts, padded)
+        together = torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
         rank = dist.get_rank()
         ctx.own = slice(sum(lengths[:rank]), sum(lengths[: rank + 1]))
-        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+        widths = [column.shape[1] for column in columns]
+        gathered = [_from_bytes(part, like) for part, like in zip(together.split(widths, 1), rows, strict=True)]
+        ctx.mark_non_differentiable(*(tensor for tensor in gathered if not tensor.is_floating_point()))
+        return tuple(gathered)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        total = grad.clone(memory_format=torch.contiguous_format)  # autograd may use the original elsewhere
-        dist.all_reduce(total)
-        return total[ctx.own]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return tuple(
+            _own_sum(grad, ctx.own) if wanted else None
+            for grad, wanted in zip(grads, ctx.needs_input_grad, strict=True)
+        )
+
+
+def _lengths(rows: Tensor) -> list[int]:
+    """The number of rows of each process."""
+    lengths = torch.empty(dist.get_world_size(), dtype=torch.long, device=rows.device)
+    dist.all_gather_into_tensor(lengths, torch.tensor([len(rows)], device=rows.device))
+    return lengths.tolist()
+
+
+def _as_bytes(rows: Tensor) -> Tensor:
+    """(B, ...) of any type -> (B, bytes of a row) uint8."""
+    return rows.detach().reshape(len(rows), math.prod(rows.shape[1:])).contiguous().view(torch.uint8)
+
+
+def _from_bytes(rows: Tensor, like: Tensor) -> Tensor:
+    """(N, bytes of a row) uint8 -> (N, ...) with the type and the shape of the rows of `like`."""
+    aligned = rows.clone(memory_format=torch.contiguous_format)  # wider types want their bytes aligned
+    return aligned.view(like.dtype).view(len(rows), *like.shape[1:])
+
+
+def _own_sum(grad: Tensor, own: slice) -> Tensor:
+    total = grad.clone(memory_format=torch.contiguous_format)  # autograd may use the original elsewhere
+    dist.all_reduce(total)
+    return total[own]

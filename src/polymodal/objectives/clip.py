@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from polymodal.losses.info_nce import info_nce
+from polymodal.losses.tiled_info_nce import tiled_info_nce
 from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.samples import Samples
 from polymodal.objectives.terms import pair_terms
@@ -16,6 +17,9 @@ from polymodal.types import NonNegativeFloat, PositiveFloat, PositiveInt, Probab
 
 class CLIP(Aligned):
     """InfoNCE in both directions, with a learned temperature a pair of modalities (Radford et al. 2021).
+
+    Large batches are compared tile by tile, and no matrix of logits is kept for backward (see `Samples.are_many`);
+    `decoupled`, `hard_beta` and `cyclip_*` need the whole matrix.
 
     Args:
         modalities: names of the rows of X.
@@ -47,16 +51,20 @@ class CLIP(Aligned):
     ) -> None:
         terms = pair_terms(modalities, pairs, anchor)
         super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
-        self.negatives = (label_smoothing, decoupled, hard_beta)
+        self.label_smoothing, self.decoupled, self.hard_beta = label_smoothing, decoupled, hard_beta
         self.cyclip_cross, self.cyclip_in = cyclip_cross, cyclip_in
+        self.needs_matrix = any((decoupled, hard_beta, cyclip_cross, cyclip_in))
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples, the mean of both directions."""
-        a, b = samples.x[samples.own].unbind(1)
         every_a, every_b = samples.x.unbind(1)
-        scale, positives = self.scale(term), samples.positives()
+        scale = self.scale(term)
+        if samples.are_many() and not self.needs_matrix:
+            return tiled_info_nce(every_a, every_b, samples.group, samples.own, scale, self.label_smoothing)
+        a, b = samples.queries().unbind(1)
         ab, ba = (scale * a) @ every_b.T, (scale * b) @ every_a.T
-        losses = (info_nce(ab, positives, *self.negatives) + info_nce(ba, positives, *self.negatives)) / 2
+        positives, options = samples.positives(), (self.label_smoothing, self.decoupled, self.hard_beta)
+        losses = (info_nce(ab, positives, *options) + info_nce(ba, positives, *options)) / 2
         if self.cyclip_cross:
             losses = losses + self.cyclip_cross * (a @ every_b.T - b @ every_a.T).square().sum(1)
         if self.cyclip_in:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polymodal.losses.info_nce import info_nce
+from polymodal.losses.tiled_info_nce import tiled_info_nce
 from polymodal.metrics.retrieval import Table
 from polymodal.model import ModelOutput
 from polymodal.objectives.aligned import Aligned
@@ -75,7 +76,10 @@ class Fused(Aligned):
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples, the mean of both directions."""
-        own, positives = self.scale(term) * samples.x[samples.own], samples.positives()
+        if samples.are_many():
+            asking, asked = samples.x.unbind(1)
+            return tiled_info_nce(asking, asked, samples.group, samples.own, self.scale(term))
+        own, positives = self.scale(term) * samples.queries(), samples.positives()
         there, back = own[:, 0] @ samples.x[:, 1].T, own[:, 1] @ samples.x[:, 0].T
         return (info_nce(there, positives) + info_nce(back, positives)) / 2
 

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from polymodal.losses.gather import gather_rows, world_size
 
+MANY = 2**20
+"""Numbers of a (B, N) matrix, 4 MiB in fp32, from which losses are computed in tiles."""
+
 
 class Samples(NamedTuple):
     """The N samples of the global batch, the same in every process but for `own`.
@@ -31,8 +34,8 @@ class Samples(NamedTuple):
     def gathered(cls, x: Tensor, mask: Tensor, group: Tensor) -> Samples:
         """The samples of all processes from those of each, with the gradient of x."""
         rank = dist.get_rank() if world_size() > 1 else 0
-        groups, ranks = gather_rows(torch.stack([group, torch.full_like(group, rank)], dim=1)).unbind(1)
-        return cls(gather_rows(x), gather_rows(mask), groups, ranks == rank)
+        x, mask, group, ranks = gather_rows(x, mask, group, torch.full_like(group, rank))
+        return cls(x, mask, group, ranks == rank)
 
     @classmethod
     def alone(cls, x: Tensor, mask: Tensor, group: Tensor) -> Samples:
@@ -44,9 +47,17 @@ class Samples(NamedTuple):
         there = self.mask[:, rows].all(1)
         return Samples(self.x[there][:, rows], self.mask[there][:, rows], self.group[there], self.own[there])
 
+    def queries(self) -> Tensor:
+        """(B, k, d): x of the own samples; x itself, not a copy, where all are."""
+        return self.x if self.own.all() else self.x[self.own]
+
     def positives(self) -> Tensor:
         """(B, N) bool: for each own sample, which are of its group; itself is."""
         return self.group[self.own][:, None] == self.group
+
+    def are_many(self) -> bool:
+        """Whether a (B, N) matrix is too large to hold: a loss that can do without it then does."""
+        return int(self.own.sum()) * len(self.own) >= MANY
 
     def mean(self, losses: Tensor) -> Tensor:
         """(B,) losses of the own samples -> this process' share of the mean over all N; 0 of none."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.losses.sigmoid import sigmoid_loss
+from polymodal.losses.tiled_sigmoid import tiled_sigmoid_loss
 from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.samples import Samples
 from polymodal.objectives.terms import pair_terms
@@ -17,6 +18,8 @@ from polymodal.types import PositiveFloat, PositiveInt
 
 class SigLIP(Aligned):
     """Sigmoid loss with a learned temperature and bias a pair of modalities (Zhai et al. 2023).
+
+    Large batches are compared tile by tile, and no matrix of logits is kept for backward (see `Samples.are_many`).
 
     Args:
         modalities: names of the rows of X.
@@ -44,6 +47,9 @@ class SigLIP(Aligned):
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples; they are the same both ways round."""
-        queries, keys = samples.x[samples.own, 0], samples.x[:, 1]
-        logits = (self.scale(term) * queries) @ keys.T + self.logit_bias[term]
+        queries, keys = samples.queries()[:, 0], samples.x[:, 1]
+        scale, bias = self.scale(term), self.logit_bias[term]
+        if samples.are_many():
+            return tiled_sigmoid_loss(queries, keys, samples.group[samples.own], samples.group, scale, bias)
+        logits = (scale * queries) @ keys.T + bias
         return sigmoid_loss(logits, samples.positives())
