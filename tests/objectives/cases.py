@@ -19,7 +19,13 @@ DIM = 4
 
 
 def _config(name: str) -> DictConfig:
-    return OmegaConf.load(CONFIGS / f"{name}.yaml")
+    """A config file with what its defaults bring, such as `/fusion@objective.fusion: concat`."""
+    config = OmegaConf.load(CONFIGS / f"{name}.yaml")
+    for default in config.get("defaults", []):
+        for key, option in default.items():
+            group, _, package = key.strip("/").partition("@")
+            OmegaConf.update(config, package, OmegaConf.load(CONFIGS.parent / group / f"{option}.yaml"))
+    return config
 
 
 def _is_contrastive(name: str) -> bool:
