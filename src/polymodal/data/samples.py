@@ -60,9 +60,18 @@ class SampleSet:
     def __getitem__(self, indices: list[int]) -> PairedBatch:
         """A list of B indices -> a batch; smaller where a sample is left out.
 
+        Where all of them are, it is the next sample alone: a step needs one, and evaluations count a sample once.
+
         Raises:
-            DataError: a sample cannot be read, or none can.
+            DataError: a sample cannot be read and is not to be skipped, or none of the split can.
         """
+        last = indices[-1]
+        for following in range(last, last + len(self)):
+            if batch := self._batch(indices if following == last else [following % len(self)]):
+                return batch
+        raise DataError(f"No sample of a split can be read. {self.samples.skips.summary()}")
+
+    def _batch(self, indices: list[int]) -> PairedBatch | None:
         samples, sample = self.samples, self.chosen[indices]
         if self.turn is None:
             turn = torch.randint(2**31, (len(sample),)).numpy() % samples.turns[sample]
@@ -80,7 +89,7 @@ class SampleSet:
             else:
                 kept.append(position)
         if not kept:
-            raise DataError(f"No sample of a batch of {len(sample)} can be read. {samples.skips.summary()}")
+            return None
         sample, turn = sample[kept], turn[kept]
         items = {
             name: [content.item(*pair) for pair in zip(sample.tolist(), turn.tolist(), strict=True)]
