@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from polymodal.batch import PAD
+from polymodal.data.table import taken
 from polymodal.data.tokenizer import Tokenizer
 
 CHUNK = 20_000
@@ -129,12 +130,12 @@ def grouped_captions(texts: pa.Array, sample: np.ndarray, samples: int) -> Capti
 
     Args:
         texts: (K,).
-        sample: (K,) int64.
+        sample: (K,) int64, -1 where it was left out.
         samples: N.
     """
-    there = texts.is_valid().to_numpy(zero_copy_only=False)
+    there = texts.is_valid().to_numpy(zero_copy_only=False) & (sample >= 0)
     order = np.flatnonzero(there)[np.argsort(sample[there], kind="stable")]
-    return Captions(texts.take(pa.array(order)), np.bincount(sample[there], minlength=samples))
+    return Captions(taken(texts, order), np.bincount(sample[there], minlength=samples))
 
 
 def bad_captions(texts: pa.Array, longest: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from polymodal.batch import PairedBatch
 from polymodal.data.augment import flip, shift_and_scale
@@ -143,19 +142,20 @@ class Manifest(PairedDataModule):
         if "label" in self.learned:
             self.class_names = {"label": self.learned["label"]}
         if reader.captions and self.tokenizer is None:
-            training = [captions.of_samples(split == 0) for captions in reader.captions]
-            self.tokenizer = self._fitted(pa.concat_arrays(training))
+            self.tokenizer = self._fitted([captions.of_samples(split == 0) for captions in reader.captions])
         for captions in reader.captions:
             assert self.tokenizer is not None
             captions.tokenize(self.tokenizer)
         self.train_set, self.val_set, self.test_set = (
             SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
         )
+        del reader
+        pa.default_memory_pool().release_unused()  # what was needed to read goes back before loading processes start
 
-    def _fitted(self, texts: pa.Array) -> Tokenizer:
+    def _fitted(self, training: Sequence[pa.Array]) -> Tokenizer:
         if self.pretrained_tokenizer:
             return Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
-        sentences = (text.as_py() for text in pc.unique(texts))
+        sentences = (text.as_py() for texts in training for text in texts)
         return Tokenizer.train(sentences, self.vocab_size, self.context_length)
 
     def describe(self, modality: str, item: int) -> Any:

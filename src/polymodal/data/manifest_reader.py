@@ -19,7 +19,7 @@ from polymodal.data.rows import Rows
 from polymodal.data.samples import Samples
 from polymodal.data.skips import Skips
 from polymodal.data.splits import SPLITS, check_apart, check_filled, hashed_splits, named_splits
-from polymodal.data.table import codes_of, read_tables
+from polymodal.data.table import codes_of, read_tables, taken
 from polymodal.errors import ConfigError, DataError
 
 Learned = dict[str, Any]
@@ -78,14 +78,15 @@ class ManifestReader:
         self.format, self.columns = format, format.columns
         files = [Path(path)] if isinstance(path, str) else [Path(path[name]) for name in SPLITS]
         self.table = read_tables(files, self.columns.wanted())
-        self.skips = Skips(len(self.table), self.table.place, format.on_error, format.max_bad_fraction)
+        self.places = self.table.places
+        self.skips = Skips(len(self.table), self.places, format.on_error, format.max_bad_fraction)
         self.rows = Rows(self.table, self.skips)
         cells = {name: self._cells(name) for name in self.columns.kinds}
         label = self._label_cells() if "label" in self.columns else None
         roles = {key: self.rows.text(self.columns[key][0]) for key in ("group", "split", "id") if key in self.columns}
         split = self._given_split(roles)
         self.first, self.sample = self.rows.samples(roles.get("id"), self._constant(cells, label, roles))
-        group, names = codes_of(self._group_names(cells, roles).take(pa.array(self.first)))
+        group, names = codes_of(taken(self._group_names(cells, roles), self.first))
         if split is None:
             self.split = hashed_splits(names, format.splits)[group]
         else:
@@ -122,7 +123,7 @@ class ManifestReader:
             named = f"{self.columns['split'][0]}={{!r}} is no split: write {', '.join(SPLITS)}."
             self.rows.reject(bad, "bad value", lambda row: named.format(roles["split"][row].as_py()))
             return split
-        return self.table.file_of(np.arange(len(self.table))) if len(self.table.files) > 1 else None
+        return self.places.file_of(np.arange(len(self.table))) if len(self.places.files) > 1 else None
 
     def _constant(self, cells: Mapping[str, Any], label: Any, roles: Mapping[str, pa.Array]) -> dict[str, Any]:
         """Columns that must say the same in all rows of an id."""
@@ -140,19 +141,17 @@ class ManifestReader:
     def _group_names(self, cells: Mapping[str, Any], roles: Mapping[str, pa.Array]) -> pa.Array:
         """(rows,) text: the group, else the id, else the first file, else something of the row's own."""
         text = pa.large_string()
-        own = pc.binary_join_element_wise(
-            pa.scalar("row", text), pa.array(np.arange(len(self.table))).cast(text), pa.scalar(" ", text)
-        )
         files = self.columns.of_kind(*FILE_KINDS)
-        names = roles.get("group", roles.get("id", cells[files[0]] if files else None))
-        if names is None:
-            return own
-        folders = [str(file.parent) for file in self.table.files]
-        if not roles.keys() & {"group", "id"} and len(set(folders)) > 1:
+        names = roles.get("group", roles.get("id", cells[files[0]] if files else pa.nulls(len(self.table), text)))
+        folders = [str(file.parent) for file in self.places.files]
+        if files and not roles.keys() & {"group", "id"} and len(set(folders)) > 1:
             # equal relative paths in two folders are two files
-            folder = pa.array(folders, text).take(pa.array(self.table.file_of(np.arange(len(self.table)))))
+            folder = pa.array(folders, text).take(pa.array(self.places.file_of(np.arange(len(self.table)))))
             names = pc.binary_join_element_wise(folder, names, pa.scalar("/", text))
-        return pc.coalesce(names, own)
+        if not names.null_count:
+            return names
+        number = pa.array(np.arange(len(names))).cast(text)
+        return pc.coalesce(names, pc.binary_join_element_wise(pa.scalar("row", text), number, pa.scalar(" ", text)))
 
     @property
     def captions(self) -> list[Captions]:
@@ -164,17 +163,16 @@ class ManifestReader:
         kind = self.columns.kinds[name]
         if kind == "text":
             texts, row = cells
-            sample = self.sample[row]
-            return grouped_captions(texts.filter(pa.array(sample >= 0)), sample[sample >= 0], len(self.first))
+            return grouped_captions(texts, self.sample[row], len(self.first))
         if kind == "tabular":
             return Columns(self._standardised(name, *cells), self.format.numeric)
-        folders, folder = [file.parent for file in self.table.files], self.table.file_of(self.first)
-        return self.format.media.files(kind, cells.take(pa.array(self.first)), folder, folders)
+        folders, folder = [file.parent for file in self.places.files], self.places.file_of(self.first)
+        return self.format.media.files(kind, taken(cells, self.first), folder, folders)
 
     def _standardised(self, name: str, numbers: np.ndarray, categories: Sequence[pa.Array]) -> np.ndarray:
         """(N, columns) float32: numbers with mean 0 and deviation 1 over the training split, then codes."""
         numbers, training = numbers[self.first], self.split == 0
-        texts = [text.take(pa.array(self.first)) for text in categories]
+        texts = [taken(text, self.first) for text in categories]
         if name not in self.learned:
             known = np.ma.masked_invalid(numbers[training])
             self.learned[name] = {
@@ -198,7 +196,7 @@ class ManifestReader:
             values = cells[self.first].astype(np.float32)
             return values[:, 0] if values.shape[1] == 1 else values
         if self.format.label_kind == "class":
-            text = cells.take(pa.array(self.first))
+            text = taken(cells, self.first)
             names = self.learned.setdefault("label", class_names(text))
             result, unknown = class_codes(text, names)
         else:

@@ -61,7 +61,9 @@ class Rows:
     def captions(self, names: Sequence[str], longest: int) -> tuple[pa.Array, np.ndarray]:
         """The sentences (K,) of one or several columns, each a cell or a list, and the row of each."""
         parts = [self.items(name) for name in names]
-        texts, row = pa.concat_arrays([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        texts, row = parts[0]
+        if len(parts) > 1:
+            texts, row = pa.concat_arrays([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
         blank, long = bad_captions(texts, longest)
         self.reject(row[blank], "bad caption", lambda _: f"a caption in {', '.join(names)} holds nothing but blanks.")
         self.reject(
@@ -101,7 +103,7 @@ class Rows:
         return _numbered(code, self.skips.kept())
 
     def _duplicate(self, name: str, ids: pa.Array, first: np.ndarray, row: int) -> str:
-        other = self.table.place(int(first[row]))
+        other = self.table.places(int(first[row]))
         return f"id {ids[row].as_py()!r} has another {name} than in {other}. Rows of one id may differ in text alone."
 
     def _as_text(self, name: str, column: pa.Array) -> tuple[pa.Array, np.ndarray]:

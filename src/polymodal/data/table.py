@@ -23,30 +23,41 @@ JSON_LINES, PARQUET = {".jsonl", ".ndjson", ".json"}, {".parquet", ".pq"}
 
 
 @dataclass(frozen=True)
-class ManifestTable:
-    """The rows of one or several files, one after the other.
+class Places:
+    """Where rows come from, for messages and relative paths.
 
     Attributes:
-        table: the wanted columns.
-        files: where the rows come from.
-        starts: (files,) the first row of each file.
+        files: whose rows stand one after the other.
+        starts: (files,) the first row of each.
     """
 
-    table: pa.Table
     files: Sequence[Path]
     starts: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def file_of(self, row: np.ndarray) -> np.ndarray:
         """Which of the files each row is from."""
         return np.searchsorted(self.starts, row, "right") - 1
 
-    def place(self, row: int) -> str:
+    def __call__(self, row: int) -> str:
         """`pairs.csv, row 3`: rows are counted from 1 in each file, without the header."""
         file = int(self.file_of(np.array(row)))
         return f"{self.files[file]}, row {row - int(self.starts[file]) + 1}"
+
+
+@dataclass(frozen=True)
+class ManifestTable:
+    """The rows of one or several files.
+
+    Attributes:
+        table: the wanted columns.
+        places: where each row is from.
+    """
+
+    table: pa.Table
+    places: Places
+
+    def __len__(self) -> int:
+        return len(self.table)
 
     def column(self, name: str) -> pa.Array:
         """A column in one piece."""
@@ -73,7 +84,7 @@ def read_tables(files: Sequence[Path], wanted: Mapping[str, str]) -> ManifestTab
     tables = [_read(file, wanted) for file in files]
     starts = np.cumsum([0, *(len(table) for table in tables)])[:-1]
     try:
-        return ManifestTable(pa.concat_tables(tables, promote_options="permissive"), files, starts)
+        return ManifestTable(pa.concat_tables(tables, promote_options="permissive"), Places(files, starts))
     except pa.ArrowException as error:
         names = ", ".join(map(str, files))
         raise DataError(f"{names} do not have columns of the same types: {_first_line(error)}") from error
@@ -154,7 +165,8 @@ def as_text(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
             text = pc.if_else(pa.array(broken), pa.scalar(None, pa.large_binary()), column).cast(pa.large_string())
     else:
         text = column.cast(pa.large_string())
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.large_string()), text), bad
+    empty = pc.equal(text, "").fill_null(False)
+    return (pc.if_else(empty, pa.scalar(None, pa.large_string()), text) if empty.true_count else text), bad
 
 
 def _is_utf8(cell: bytes | None) -> bool:
@@ -184,6 +196,13 @@ def as_list_items(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         return column.flatten(), pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
     return column, np.arange(len(column))
+
+
+def taken(column: pa.Array, rows: np.ndarray) -> pa.Array:
+    """Some rows of a column; the column itself, without a copy, where that is all of them in their order."""
+    if len(rows) == len(column) and np.array_equal(rows, np.arange(len(rows))):
+        return column
+    return column.take(pa.array(rows))
 
 
 def codes_of(text: pa.Array) -> tuple[np.ndarray, pa.Array]:
