@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip import image_transform
-from PIL import Image
+from PIL import Image, ImageOps
 from tests.data.manifests import bomb
 
+from polymodal.data import images
 from polymodal.data.images import read_image
 from polymodal.data.skips import BadSampleError
 
@@ -59,13 +61,14 @@ def test_formats_agree(name: str, options: dict, expected: np.ndarray, tmp_path:
     assert close(read_image(saved(tmp_path, Image.fromarray(SMOOTH), name, **options), 16, 3), expected, 6)
 
 
-def test_a_large_jpeg_is_decoded_small_to_nearly_the_same(tmp_path: Path) -> None:
+def test_a_large_jpeg_is_decoded_small_to_nearly_the_same(tmp_path: Path, monkeypatch) -> None:
     image = Image.fromarray(SMOOTH).resize((800, 600), Image.Resampling.BICUBIC)
     file = saved(tmp_path, image, "a.jpg", quality=95)
-    with Image.open(file) as opened:
-        opened.draft("RGB", (16, 16))
-        assert opened.size == (100, 75)  # an eighth
     assert close(read_image(file, 16, 3), read_image(saved(tmp_path, image, "a.png"), 16, 3), 6)
+    sizes = []
+    monkeypatch.setattr(images, "_upright", lambda image: sizes.append(image.size) or image)
+    read_image(file, 16, 3)
+    assert sizes == [(100, 75)]  # an eighth
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -86,11 +89,12 @@ def test_exif_turns_the_picture(orientation: int, expected: np.ndarray, tmp_path
     assert close(read_image(file, 16, 3), expected)
 
 
-def test_damaged_exif_is_no_reason_to_lose_a_picture(expected: np.ndarray, tmp_path: Path) -> None:
-    file = saved(
-        tmp_path, Image.fromarray(SMOOTH), "a.jpg", quality=98, exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xffjunk"
-    )
-    assert close(read_image(file, 16, 3), expected, 6)
+def test_damaged_exif_is_no_reason_to_lose_a_picture(expected: np.ndarray, tmp_path: Path, monkeypatch) -> None:
+    def fails(image: Image.Image) -> None:
+        raise struct.error("as Pillow does where it writes odd tags back")
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", fails)
+    assert close(read_image(saved(tmp_path, Image.fromarray(SMOOTH), "a.jpg", quality=98), 16, 3), expected, 6)
 
 
 def test_alpha_shows_white(tmp_path: Path) -> None:
