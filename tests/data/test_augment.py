@@ -2,7 +2,7 @@
 
 import torch
 
-from polymodal.data.augment import shift_and_scale
+from polymodal.data.augment import flip, shift_and_scale
 
 
 def test_nothing_asked_nothing_done() -> None:
@@ -31,3 +31,14 @@ def test_zoom_changes_the_area_within_its_bounds() -> None:
     assert areas.min() > 1 / 1.1**2 - 0.02
     assert areas.max() < 1 / 0.9**2 + 0.02
     assert areas.std() > 0.05
+
+
+def test_each_image_is_mirrored_by_its_own_chance() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(400, 1, 2, 4)
+    mirrored = flip(images, 0.3)
+    changed = (mirrored != images).any(3).any(2).any(1)
+    assert torch.equal(mirrored[changed], images[changed].flip(-1))
+    assert 0.2 < changed.double().mean() < 0.4
+    assert flip(images, 0) is images
+    assert torch.equal(flip(images, 1), images.flip(-1))

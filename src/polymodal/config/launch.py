@@ -201,7 +201,9 @@ def readable_errors() -> Iterator[None]:
 def show(error: BaseException) -> None:
     """Prints an error: one message where it was foreseen, the stack trace where it was not."""
     if isinstance(error, PolymodalError):
-        print(f"error: {mask(str(error))}", file=sys.stderr)
+        # an error in a loading process comes with its stack trace as text, and its message at the end
+        message = str(error).rpartition(f"polymodal.errors.{type(error).__name__}: ")[2].strip()
+        print(f"error: {mask(message)}", file=sys.stderr)
     elif isinstance(error, HydraException | OmegaConfBaseException):
         print(f"error: {mask(explain(error))}", file=sys.stderr)
     else:

@@ -24,3 +24,11 @@ def shift_and_scale(images: Tensor, shift: float, scale: float) -> Tensor:
     theta[:, :, 2] = 2 * shift * (2 * torch.rand(count, 2, device=images.device) - 1)  # a grid is 2 wide
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False)
+
+
+def flip(images: Tensor, probability: float) -> Tensor:
+    """Mirrors each image, left for right, with this probability. (B, C, H, W) -> the same."""
+    if probability == 0:
+        return images
+    mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
+    return torch.where(mirrored, images.flip(-1), images)

@@ -1,0 +1,58 @@
+"""Which columns of a manifest are what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from polymodal.errors import ConfigError
+
+FILE_KINDS = ("image", "audio", "vector")
+KINDS = (*FILE_KINDS, "text", "tabular")
+ROLES = ("label", "group", "split", "id")
+
+
+class ColumnChoice:
+    """The columns of each modality, and those that are none: label, group, split and id.
+
+    Attributes:
+        kinds: modality -> its kind, one of `KINDS`.
+
+    Args:
+        columns: modality or role -> column, or several of them; None is as if it were not there.
+        kinds: modality -> kind, where that is not its name.
+
+    Raises:
+        ConfigError: there is no modality, one is of no kind, or has several columns that can have only one.
+    """
+
+    def __init__(self, columns: Mapping[str, str | Sequence[str] | None], kinds: Mapping[str, str]) -> None:
+        self.columns = {
+            key: [value] if isinstance(value, str) else list(value) for key, value in columns.items() if value
+        }
+        self.kinds = {name: kinds.get(name, name) for name in self.columns if name not in ROLES}
+        if not self.kinds:
+            raise ConfigError("data.columns names no modality. Such as: data.columns.image=filepath")
+        for name, kind in self.kinds.items():
+            if kind not in KINDS:
+                raise ConfigError(
+                    f"data.columns.{name}: say what it is, one of {', '.join(KINDS)}: data.kinds.{name}=image"
+                )
+        if stray := set(kinds) - set(self.kinds):
+            raise ConfigError(f"data.kinds.{min(stray)}: there is no data.columns.{min(stray)}.")
+        for key, names in self.columns.items():
+            if len(names) > 1 and (key in ROLES[1:] or self.kinds.get(key) in FILE_KINDS):
+                raise ConfigError(f"data.columns.{key}={names}: give one column.")
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.columns
+
+    def __getitem__(self, key: str) -> list[str]:
+        return self.columns[key]
+
+    def of_kind(self, *kinds: str) -> list[str]:
+        """The modalities of these kinds."""
+        return [name for name, kind in self.kinds.items() if kind in kinds]
+
+    def wanted(self) -> dict[str, str]:
+        """Column -> the setting that names it."""
+        return {column: f"data.columns.{key}" for key, names in self.columns.items() for column in names}

@@ -1,0 +1,146 @@
+"""What a modality holds of N samples, asked for one item at a time: captions, or columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from polymodal.batch import PAD
+from polymodal.data.table import taken
+from polymodal.data.tokenizer import Tokenizer
+
+CHUNK = 20_000
+"""Captions that are tokenised at a time."""
+
+
+class Content(Protocol):
+    """One modality of N samples.
+
+    Attributes:
+        count: (N,) how many items of it each sample has; 0 = absent.
+        blank: what stands in a batch where it is absent.
+    """
+
+    count: np.ndarray
+    blank: np.ndarray
+
+    def item(self, sample: int, turn: int) -> int:
+        """The number of one of a sample's items; any `turn` from 0 on is allowed."""
+
+    def read(self, item: int) -> np.ndarray:
+        """The item itself.
+
+        Raises:
+            BadSampleError: it cannot be used.
+        """
+
+    def show(self, item: int) -> Any:
+        """Something for a person to see: a sentence or a picture."""
+
+
+class Captions:
+    """Token ids of sentences, one or several a sample, in one flat array; ids are made once.
+
+    Args:
+        texts: (K,) sentences, those of a sample side by side.
+        count: (N,) how many each sample has.
+    """
+
+    blank = np.full(1, PAD, dtype=np.int64)
+
+    def __init__(self, texts: pa.Array, count: np.ndarray) -> None:
+        self.texts, self.count = texts, count
+        self.first = np.cumsum(count) - count
+
+    def tokenize(self, tokenizer: Tokenizer) -> None:
+        """Makes the ids of all sentences."""
+        ids, lengths = [np.zeros(0, dtype=np.int32)], [np.zeros(1, dtype=np.int64)]
+        for start in range(0, len(self.texts), CHUNK):
+            rows = tokenizer(self.texts.slice(start, CHUNK).to_pylist())
+            ids.append(rows[rows != PAD].astype(np.int32))
+            lengths.append((rows != PAD).sum(1))
+        self.ids, self.ends = np.concatenate(ids), np.cumsum(np.concatenate(lengths))
+
+    def of_samples(self, chosen: np.ndarray) -> pa.Array:
+        """The sentences of some samples; `chosen` is (N,) bool."""
+        return self.texts.filter(pa.array(np.repeat(chosen, self.count)))
+
+    def item(self, sample: int, turn: int) -> int:
+        """The number of a sentence."""
+        return int(self.first[sample]) + turn % max(1, int(self.count[sample]))
+
+    def read(self, item: int) -> np.ndarray:
+        """(T,) int64."""
+        return self.ids[self.ends[item] : self.ends[item + 1]].astype(np.int64)
+
+    def show(self, item: int) -> Any:
+        """The sentence."""
+        return self.texts[item].as_py()
+
+
+class Single:
+    """A modality with one item a sample at most: its number is that of the sample."""
+
+    def item(self, sample: int, turn: int) -> int:
+        """The number of the sample."""
+        return sample
+
+
+class Columns(Single):
+    """Numbers and codes from the manifest itself.
+
+    Args:
+        values: (N, columns) float32: NaN for a missing number, -1 for an unknown code.
+        numeric: how many of the columns are numbers; they stand first.
+    """
+
+    def __init__(self, values: np.ndarray, numeric: int) -> None:
+        self.values = values
+        self.blank = np.full(values.shape[1], -1, dtype=np.float32)
+        self.blank[:numeric] = np.nan
+        there = ~np.isnan(values[:, :numeric]).all(1) if numeric else np.zeros(len(values), dtype=bool)
+        self.count = (there | (values[:, numeric:] >= 0).any(1)).astype(np.int64)
+
+    def read(self, item: int) -> np.ndarray:
+        """(columns,) float32."""
+        return self.values[item]
+
+    def show(self, item: int) -> Any:
+        """The row in words."""
+        return ", ".join("missing" if np.isnan(value) else f"{value:.3g}" for value in self.values[item])
+
+
+def padded(arrays: Sequence[np.ndarray]) -> Tensor:
+    """B arrays of one dtype and number of dimensions -> (B, ...), with zeros up to the largest size of each."""
+    shape = np.max([array.shape for array in arrays], axis=0)
+    result = np.zeros((len(arrays), *shape), dtype=arrays[0].dtype)
+    for row, array in zip(result, arrays, strict=True):
+        row[tuple(slice(size) for size in array.shape)] = array
+    return torch.from_numpy(result)
+
+
+def grouped_captions(texts: pa.Array, sample: np.ndarray, samples: int) -> Captions:
+    """Sentences with the sample of each, in any order -> by sample; null is none.
+
+    Args:
+        texts: (K,).
+        sample: (K,) int64, -1 where it was left out.
+        samples: N.
+    """
+    there = texts.is_valid().to_numpy(zero_copy_only=False) & (sample >= 0)
+    order = np.flatnonzero(there)[np.argsort(sample[there], kind="stable")]
+    return Captions(taken(texts, order), np.bincount(sample[there], minlength=samples))
+
+
+def bad_captions(texts: pa.Array, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where a sentence is only blanks, and where it has more than `longest` characters."""
+    blank = pc.and_(texts.is_valid(), pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0))
+    long = pc.greater(pc.utf8_length(texts), longest)
+    blank_at, long_at = (np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False)) for mask in (blank, long))
+    return blank_at, long_at

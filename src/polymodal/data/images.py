@@ -1,0 +1,63 @@
+"""Pictures of any common format as uint8 squares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from polymodal.data.skips import BadSampleError
+
+MAX_PIXELS = 89_478_485
+"""A larger picture is refused before it is decoded (Pillow's own limit): a small file may unfold to gigabytes."""
+
+
+def read_image(file: Path, size: int, channels: int) -> np.ndarray:
+    """(channels, size, size) uint8: the middle square, resized with antialiasing (bicubic).
+
+    JPEG, PNG, WebP, the first frame of a GIF, and whatever else Pillow reads. A picture is turned as its EXIF says;
+    transparent parts show white; 16 bits are cut to 8.
+
+    Args:
+        file: path.
+        size: side of the result in pixels.
+        channels: 1 (grey) or 3 (RGB).
+
+    Raises:
+        BadSampleError: it is no picture, is damaged, or is too large.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadSampleError("too large", f"{file} has {image.width} x {image.height} pixels.")
+            image.draft(mode, (size, size))  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is large enough
+            image.load()
+            picture = _in_mode(_upright(image), mode)
+    except BadSampleError:
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise BadSampleError("too large", f"{file}: {error}") from error
+    except Exception as error:  # decoders raise whatever their formats suggest: SyntaxError, struct.error, IndexError
+        raise BadSampleError("damaged file", f"{file} is damaged or no picture: {error}") from error
+    square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+    return np.ascontiguousarray(np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data say nothing; the picture itself is whole
+        return image
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
+        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
+        image = Image.fromarray((deep // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == mode else image.convert(mode)

@@ -1,0 +1,47 @@
+"""Labels from text and numbers: one class, several at once, or values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polymodal.data.table import codes_of
+
+
+def sorted_names(names: Sequence[str]) -> list[str]:
+    """Names of classes in their order: by value if all are whole numbers, else by the alphabet."""
+    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
+
+
+def class_names(text: pa.Array) -> list[str]:
+    """The different values, in order; null is none."""
+    return sorted_names([name for name in pc.unique(text).to_pylist() if name is not None])
+
+
+def class_codes(text: pa.Array, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) text -> (N,) int64 index of each name, -1 for null and for others; and where it is another."""
+    code, values = codes_of(text)
+    index = {name: number for number, name in enumerate(names)} | {None: -1}
+    known = np.array([index.get(name, -2) for name in values.to_pylist()], dtype=np.int64)[code]
+    return known.clip(min=-1), np.flatnonzero(known == -2)
+
+
+def tag_codes(
+    tags: pa.Array, row: np.ndarray, there: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """All the tags of N samples -> (N, C) int8 of 0 and 1, -1 where nothing is known; and which tags have no name.
+
+    Args:
+        tags: (K,) text.
+        row: (K,) the sample of each.
+        there: (N,) bool, whether a sample's tags are known; it may have none.
+        names: (C,) of the tags.
+    """
+    code, unknown = class_codes(tags, names)
+    result = np.full((len(there), len(names)), -1, dtype=np.int8)
+    result[there] = 0
+    result[row[code >= 0], code[code >= 0]] = 1
+    return result, unknown

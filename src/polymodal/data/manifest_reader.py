@@ -1,0 +1,212 @@
+"""From the columns of a manifest to samples: what each modality holds, labels, groups and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polymodal.data.columns import FILE_KINDS, ColumnChoice
+from polymodal.data.contents import Captions, Columns, Content, grouped_captions
+from polymodal.data.labels import class_codes, class_names, tag_codes
+from polymodal.data.media import MediaFormat
+from polymodal.data.rows import Rows
+from polymodal.data.samples import Samples
+from polymodal.data.skips import Skips
+from polymodal.data.splits import SPLITS, check_apart, check_filled, hashed_splits, named_splits
+from polymodal.data.table import codes_of, read_tables, taken
+from polymodal.errors import ConfigError, DataError
+
+Learned = dict[str, Any]
+"""`label`: names of the classes or tags; a table's name: its `names` of categories, `mean` and `std` of its numbers."""
+
+
+@dataclass(frozen=True)
+class ManifestFormat:
+    """How a manifest and its files are read; see the arguments of `Manifest`.
+
+    Raises:
+        ConfigError: settings that cannot be.
+    """
+
+    columns: ColumnChoice
+    media: MediaFormat
+    label_kind: Literal["class", "value", "tags"]
+    splits: Sequence[float]
+    numeric: int
+    cardinalities: Sequence[int]
+    max_caption: int
+    on_error: Literal["raise", "skip"]
+    max_bad_fraction: float
+
+    def __post_init__(self) -> None:
+        shares, sizes = list(self.splits), list(self.cardinalities)
+        if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6:
+            raise ConfigError(f"data.splits={shares} must be three shares (train, val, test) that add up to 1.")
+        for name in self.columns.of_kind("tabular"):
+            if len(self.columns[name]) != self.numeric + len(sizes):
+                raise ConfigError(
+                    f"data.columns.{name} has {len(self.columns[name])} columns; data.numeric={self.numeric} and "
+                    f"data.cardinalities={sizes} make {self.numeric + len(sizes)}."
+                )
+
+
+class ManifestReader:
+    """Reads a manifest. What it finds stands in its attributes.
+
+    Attributes:
+        samples: of all splits; captions are not cut into tokens yet.
+        split: (N,) number of the split of each.
+        learned: see `Learned`.
+
+    Args:
+        path: of the manifest; or split -> path.
+        format: how it is read.
+        learned: of the checkpoint that is judged, or empty.
+
+    Raises:
+        ConfigError: a column is not there, or there are more categories than the settings say.
+        DataError: what cannot be used, and where.
+    """
+
+    def __init__(self, path: str | Mapping[str, str], format: ManifestFormat, learned: Learned) -> None:
+        self.format, self.columns = format, format.columns
+        files = [Path(path)] if isinstance(path, str) else [Path(path[name]) for name in SPLITS]
+        self.table = read_tables(files, self.columns.wanted())
+        self.places = self.table.places
+        self.skips = Skips(len(self.table), self.places, format.on_error, format.max_bad_fraction)
+        self.rows = Rows(self.table, self.skips)
+        cells = {name: self._cells(name) for name in self.columns.kinds}
+        label = self._label_cells() if "label" in self.columns else None
+        roles = {key: self.rows.text(self.columns[key][0]) for key in ("group", "split", "id") if key in self.columns}
+        split = self._given_split(roles)
+        self.first, self.sample = self.rows.samples(roles.get("id"), self._constant(cells, label, roles))
+        group, names = codes_of(taken(self._group_names(cells, roles), self.first))
+        if split is None:
+            self.split = hashed_splits(names, format.splits)[group]
+        else:
+            self.split = split[self.first]
+            check_apart(self.split, group, names)
+        check_filled(self.split)
+        self.learned = dict(learned)
+        contents = {name: self._content(name, cells[name]) for name in cells}
+        labels = {} if label is None else {"label": self._labels(label)}
+        self.samples = Samples(contents, labels, group, self.first, self.skips)
+
+    def _cells(self, name: str) -> Any:
+        """The checked rows of a modality: text and rows of captions, paths, or numbers with the text of categories."""
+        names, kind = self.columns[name], self.columns.kinds[name]
+        if kind == "text":
+            return self.rows.captions(names, self.format.max_caption)
+        if kind == "tabular":
+            numeric = self.format.numeric
+            return self.rows.numbers(names[:numeric]), [self.rows.text(column) for column in names[numeric:]]
+        return self.rows.text(names[0])
+
+    def _label_cells(self) -> Any:
+        names = self.columns["label"]
+        if self.format.label_kind == "value":
+            return self.rows.numbers(names)
+        if len(names) > 1:
+            raise ConfigError(f"data.columns.label={names}: give one column, or data.label_kind=value.")
+        return self.rows.text(names[0]) if self.format.label_kind == "class" else self.rows.items(names[0], "|")
+
+    def _given_split(self, roles: Mapping[str, pa.Array]) -> np.ndarray | None:
+        """(rows,) number of the split where a column or the file tells it."""
+        if "split" in roles:
+            split, bad = named_splits(roles["split"])
+            named = f"{self.columns['split'][0]}={{!r}} is no split: write {', '.join(SPLITS)}."
+            self.rows.reject(bad, "bad value", lambda row: named.format(roles["split"][row].as_py()))
+            return split
+        return self.places.file_of(np.arange(len(self.table))) if len(self.places.files) > 1 else None
+
+    def _constant(self, cells: Mapping[str, Any], label: Any, roles: Mapping[str, pa.Array]) -> dict[str, Any]:
+        """Columns that must say the same in all rows of an id."""
+        same = {self.columns[key][0]: roles[key] for key in ("group", "split") if key in roles}
+        same |= {self.columns[name][0]: cells[name] for name in self.columns.of_kind(*FILE_KINDS)}
+        for name in self.columns.of_kind("tabular"):
+            numbers, categories = cells[name]
+            parts = [*numbers.T, *categories]
+            same |= dict(zip(self.columns[name], parts, strict=True))
+        if label is not None and self.format.label_kind != "tags":
+            parts = [label] if self.format.label_kind == "class" else list(label.T)
+            same |= dict(zip(self.columns["label"], parts, strict=True))
+        return same
+
+    def _group_names(self, cells: Mapping[str, Any], roles: Mapping[str, pa.Array]) -> pa.Array:
+        """(rows,) text: the group, else the id, else the first file, else something of the row's own."""
+        text = pa.large_string()
+        files = self.columns.of_kind(*FILE_KINDS)
+        names = roles.get("group", roles.get("id", cells[files[0]] if files else pa.nulls(len(self.table), text)))
+        folders = [str(file.parent) for file in self.places.files]
+        if files and not roles.keys() & {"group", "id"} and len(set(folders)) > 1:
+            # equal relative paths in two folders are two files
+            folder = pa.array(folders, text).take(pa.array(self.places.file_of(np.arange(len(self.table)))))
+            names = pc.binary_join_element_wise(folder, names, pa.scalar("/", text))
+        if not names.null_count:
+            return names
+        number = pa.array(np.arange(len(names))).cast(text)
+        return pc.coalesce(names, pc.binary_join_element_wise(pa.scalar("row", text), number, pa.scalar(" ", text)))
+
+    @property
+    def captions(self) -> list[Captions]:
+        """The contents that are text."""
+        return [content for content in self.samples.contents.values() if isinstance(content, Captions)]
+
+    def _content(self, name: str, cells: Any) -> Content:
+        """A modality of all samples."""
+        kind = self.columns.kinds[name]
+        if kind == "text":
+            texts, row = cells
+            return grouped_captions(texts, self.sample[row], len(self.first))
+        if kind == "tabular":
+            return Columns(self._standardised(name, *cells), self.format.numeric)
+        folders, folder = [file.parent for file in self.places.files], self.places.file_of(self.first)
+        return self.format.media.files(kind, taken(cells, self.first), folder, folders)
+
+    def _standardised(self, name: str, numbers: np.ndarray, categories: Sequence[pa.Array]) -> np.ndarray:
+        """(N, columns) float32: numbers with mean 0 and deviation 1 over the training split, then codes."""
+        numbers, training = numbers[self.first], self.split == 0
+        texts = [taken(text, self.first) for text in categories]
+        if name not in self.learned:
+            known = np.ma.masked_invalid(numbers[training])
+            self.learned[name] = {
+                "mean": known.mean(0).filled(0).tolist(),
+                "std": np.where(known.std(0).filled(0) > 0, known.std(0).filled(1), 1).tolist(),
+                "names": [class_names(text.filter(pa.array(training))) for text in texts],
+            }
+        learned = self.learned[name]
+        sizes = [len(names) for names in learned["names"]]
+        if any(size > most for size, most in zip(sizes, self.format.cardinalities, strict=True)):
+            raise ConfigError(
+                f"data.cardinalities={self.format.cardinalities}: the columns of {name} have {sizes} categories."
+            )
+        numbers = (numbers - np.array(learned["mean"])) / np.array(learned["std"])
+        codes = [class_codes(text, names)[0] for text, names in zip(texts, learned["names"], strict=True)]
+        return np.column_stack([numbers, *codes]).astype(np.float32)
+
+    def _labels(self, cells: Any) -> np.ndarray:
+        """(N,) or (N, p) labels of all samples."""
+        if self.format.label_kind == "value":
+            values = cells[self.first].astype(np.float32)
+            return values[:, 0] if values.shape[1] == 1 else values
+        if self.format.label_kind == "class":
+            text = taken(cells, self.first)
+            names = self.learned.setdefault("label", class_names(text))
+            result, unknown = class_codes(text, names)
+        else:
+            text, row = cells
+            used = np.isin(row, self.first)  # of several rows of one id, the first
+            text, row = text.filter(pa.array(used)), self.sample[row[used]]
+            names = self.learned.setdefault("label", class_names(text))
+            known = self.table.column(self.columns["label"][0]).is_valid().to_numpy(zero_copy_only=False)[self.first]
+            result, unknown = tag_codes(text, row, known, names)
+        if not names or len(unknown):
+            wrong = f"{text[int(unknown[0])].as_py()!r} is no class of the trained model" if names else "no row has one"
+            raise DataError(f"data.columns.label={self.columns['label'][0]}: {wrong}.")
+        return result

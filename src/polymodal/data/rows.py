@@ -1,0 +1,130 @@
+"""The cells of a manifest, checked row by row; and which rows are of one sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.data.contents import bad_captions
+from polymodal.data.skips import BadSampleError, Reason, Skips
+from polymodal.data.table import ManifestTable, as_list_items, as_numbers, as_text, codes_of
+from polymodal.errors import DataError
+
+
+class Rows:
+    """Columns of a table as text, numbers or lists. A row with a cell that cannot be used is rejected.
+
+    Args:
+        table: of one or several files.
+        skips: where rejected rows are noted.
+    """
+
+    def __init__(self, table: ManifestTable, skips: Skips) -> None:
+        self.table, self.skips = table, skips
+
+    def text(self, name: str) -> pa.Array:
+        """(rows,) text, null where a cell is empty."""
+        text, bad = self._as_text(name, self.table.column(name))
+        self.reject(bad, "bad text", lambda _: f"{name} holds bytes that are not UTF-8.")
+        return text
+
+    def numbers(self, names: Sequence[str]) -> np.ndarray:
+        """(rows, columns) float64, NaN where a cell is empty."""
+        result = np.empty((len(self.table), len(names)))
+        for index, name in enumerate(names):
+            column = self.table.column(name)
+            try:
+                result[:, index], bad = as_numbers(column)
+            except DataError as error:
+                raise DataError(f"Column {name}: {error}.") from error
+            self.reject(bad, "bad number", partial(_no_number, name, column))
+        return result
+
+    def items(self, name: str, separator: str | None = None) -> tuple[pa.Array, np.ndarray]:
+        """A column of cells or of lists -> all its cells (K,) as text, and the row of each.
+
+        Args:
+            name: of the column.
+            separator: what stands between the items where the column holds no lists.
+        """
+        column = self.table.column(name)
+        if separator is not None and not pa.types.is_nested(column.type):
+            column = pa.compute.split_pattern(self.text(name), separator)
+        cells, row = as_list_items(column)
+        text, bad = self._as_text(name, cells)
+        self.reject(row[bad], "bad text", lambda _: f"{name} holds bytes that are not UTF-8.")
+        return text, row
+
+    def captions(self, names: Sequence[str], longest: int) -> tuple[pa.Array, np.ndarray]:
+        """The sentences (K,) of one or several columns, each a cell or a list, and the row of each."""
+        parts = [self.items(name) for name in names]
+        texts, row = parts[0]
+        if len(parts) > 1:
+            texts, row = pa.concat_arrays([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        blank, long = bad_captions(texts, longest)
+        self.reject(row[blank], "bad caption", lambda _: f"a caption in {', '.join(names)} holds nothing but blanks.")
+        self.reject(
+            row[long],
+            "bad caption",
+            lambda _: f"a caption in {', '.join(names)} is longer than data.max_caption={longest} characters.",
+        )
+        return texts, row
+
+    def reject(self, bad: np.ndarray, reason: Reason, problem: Callable[[int], str]) -> None:
+        """Rejects rows, each with what is wrong with it."""
+        for row in bad.tolist():
+            self.skips.reject(row, BadSampleError(reason, problem(row)))
+
+    def samples(self, ids: pa.Array | None, same: dict[str, pa.Array | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows are of one sample: those of one id, or else every row is one.
+
+        Args:
+            ids: (rows,) text, or None.
+            same: column -> cells that must be equal in all rows of an id.
+
+        Returns:
+            (N,) the first row of each sample, and (rows,) the sample of each row, -1 where it was left out.
+        """
+        if ids is None:
+            return _numbered(np.arange(len(self.table)), self.skips.kept())
+        code, names = codes_of(ids)
+        missing = ids.is_null().to_numpy(zero_copy_only=False)
+        self.reject(np.flatnonzero(missing), "bad value", lambda _: "there is no id.")
+        first, sample = _numbered(code, self.skips.kept())
+        for name, cells in same.items():
+            values = codes_of(cells)[0] if isinstance(cells, pa.Array) else np.nan_to_num(cells, nan=np.inf)
+            there = np.flatnonzero(sample >= 0)
+            differs = values[there] != values[first[sample[there]]]
+            bad = there[differs.reshape(len(there), -1).any(1)]
+            self.reject(bad, "bad value", partial(self._duplicate, name, ids, first[sample]))
+        return _numbered(code, self.skips.kept())
+
+    def _duplicate(self, name: str, ids: pa.Array, first: np.ndarray, row: int) -> str:
+        other = self.table.places(int(first[row]))
+        return f"id {ids[row].as_py()!r} has another {name} than in {other}. Rows of one id may differ in text alone."
+
+    def _as_text(self, name: str, column: pa.Array) -> tuple[pa.Array, np.ndarray]:
+        try:
+            return as_text(column)
+        except DataError as error:
+            raise DataError(f"Column {name}: {error}.") from error
+
+
+def _numbered(code: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.flatnonzero(kept)
+    _, first, inverse = np.unique(code[rows], return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")  # samples in the order of their first rows
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    sample = np.full(len(code), -1, dtype=np.int64)
+    sample[rows] = place[inverse]
+    return rows[first[order]], sample
+
+
+def _no_number(name: str, column: pa.Array, row: int) -> str:
+    value = column[row].as_py()
+    shown = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)[:60]
+    return f"{name}={shown} is no finite number."

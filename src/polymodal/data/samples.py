@@ -1,0 +1,114 @@
+"""Samples of a manifest: a batch is read item by item, and what cannot be read is rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from polymodal.batch import PairedBatch
+from polymodal.data.contents import Content, padded
+from polymodal.data.skips import BadSampleError, Skips
+from polymodal.errors import DataError
+
+
+@dataclass
+class Samples:
+    """All N samples, of all splits.
+
+    Attributes:
+        contents: modality -> its items.
+        labels: name -> (N, ...).
+        group: (N,) int64.
+        row: (N,) int64, the row of the manifest, for messages.
+        skips: where unreadable samples are noted.
+    """
+
+    contents: Mapping[str, Content]
+    labels: Mapping[str, np.ndarray]
+    group: np.ndarray
+    row: np.ndarray
+    skips: Skips
+
+    def __post_init__(self) -> None:
+        counts = [content.count for content in self.contents.values()]
+        self.turns = np.max([*counts, np.ones_like(self.row)], axis=0)
+        self.first_id = np.cumsum(self.turns) - self.turns
+        self.sometimes = {name for name, content in self.contents.items() if (content.count == 0).any()}
+
+
+class SampleSet:
+    """A split. In training a sample is in it once, with one of its captions at random; else once with each of them.
+
+    Args:
+        samples: of all splits.
+        chosen: (n,) the samples of this split.
+        training: whether it is for training.
+    """
+
+    def __init__(self, samples: Samples, chosen: np.ndarray, training: bool) -> None:
+        self.samples, self.training = samples, training
+        turns = samples.turns[chosen]
+        self.chosen = chosen if training else np.repeat(chosen, turns)
+        self.turn = np.arange(len(self.chosen)) - np.repeat(np.cumsum(turns) - turns, turns) if not training else None
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, indices: list[int]) -> PairedBatch:
+        """A list of B indices -> a batch; smaller where a sample is left out.
+
+        Where all of them are, it is the next sample alone: a step needs one, and evaluations count a sample once.
+
+        Raises:
+            DataError: a sample cannot be read and is not to be skipped, or none of the split can.
+        """
+        last = indices[-1]
+        for following in range(last, last + len(self)):
+            if batch := self._batch(indices if following == last else [following % len(self)]):
+                return batch
+        raise DataError(f"No sample of a split can be read. {self.samples.skips.summary()}")
+
+    def _batch(self, indices: list[int]) -> PairedBatch | None:
+        samples, sample = self.samples, self.chosen[indices]
+        if self.turn is None:
+            turn = torch.randint(2**31, (len(sample),)).numpy() % samples.turns[sample]
+        else:
+            turn = self.turn[indices]
+        kept: list[int] = []
+        arrays: list[list[np.ndarray]] = []
+        for position, (number, way) in enumerate(zip(sample.tolist(), turn.tolist(), strict=True)):
+            if samples.skips.reasons[samples.row[number]]:
+                continue
+            try:
+                arrays.append([self._read(content, number, way) for content in samples.contents.values()])
+            except BadSampleError as error:
+                samples.skips.reject(int(samples.row[number]), error)
+            else:
+                kept.append(position)
+        if not kept:
+            return None
+        sample, turn = sample[kept], turn[kept]
+        items = {
+            name: [content.item(*pair) for pair in zip(sample.tolist(), turn.tolist(), strict=True)]
+            for name, content in samples.contents.items()
+        }
+        return PairedBatch(
+            inputs={name: padded(parts) for name, parts in zip(items, zip(*arrays, strict=True), strict=True)},
+            items={name: torch.tensor(numbers) for name, numbers in items.items()},
+            group=torch.from_numpy(samples.group[sample]),
+            id=torch.from_numpy(samples.first_id[sample] + turn),
+            present={name: torch.from_numpy(samples.contents[name].count[sample] > 0) for name in samples.sometimes},
+            labels={name: _label(values[sample]) for name, values in samples.labels.items()},
+        )
+
+    @staticmethod
+    def _read(content: Content, sample: int, turn: int) -> np.ndarray:
+        return content.read(content.item(sample, turn)) if content.count[sample] else content.blank
+
+
+def _label(values: np.ndarray) -> torch.Tensor:
+    tensor = torch.from_numpy(values)
+    return tensor if tensor.is_floating_point() else tensor.long()

@@ -1,0 +1,78 @@
+"""Which sample is for training, validation or test; never is one group in two of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.data.table import codes_of
+from polymodal.errors import DataError
+
+SPLITS = ("train", "val", "test")
+OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
+
+
+def named_splits(names: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) text such as train, val, validation, test -> (N,) number of the split, and where it is none of these."""
+    code, values = codes_of(names)
+    known = [OTHER_NAMES.get(name, name) for name in (str(value).strip().lower() for value in values.to_pylist())]
+    split = np.array([SPLITS.index(name) if name in SPLITS else -1 for name in known], dtype=np.int64)[code]
+    return split, np.flatnonzero(split < 0)
+
+
+def hashed_splits(groups: pa.Array, shares: Sequence[float]) -> np.ndarray:
+    """(G,) names of groups -> (G,) number of the split: a pure function of the name, whatever other groups there are.
+
+    Args:
+        groups: text.
+        shares: of train, validation and test.
+    """
+    ends = np.cumsum(shares)[:-1]
+    places = np.fromiter((_place(name.as_py()) for name in groups), dtype=np.float64, count=len(groups))
+    return np.digitize(places, ends)
+
+
+def _place(name: str) -> float:
+    """A name's fixed place in [0, 1)."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()[:7], "big") / 2**56
+
+
+def check_apart(split: np.ndarray, group: np.ndarray, names: pa.Array) -> None:
+    """Refuses a group whose samples are in several splits.
+
+    Args:
+        split: (N,) number of the split.
+        group: (N,) number of the group.
+        names: (G,) of the groups.
+
+    Raises:
+        DataError: names one such group.
+    """
+    lowest, highest = np.full(len(names), len(SPLITS)), np.full(len(names), -1)
+    np.minimum.at(lowest, group, split)
+    np.maximum.at(highest, group, split)
+    torn = np.flatnonzero(lowest < highest)
+    if len(torn):
+        first = int(torn[0])
+        raise DataError(
+            f"{len(torn)} groups are in several splits; {names[first].as_py()!r} is in {SPLITS[lowest[first]]} and "
+            f"{SPLITS[highest[first]]}. Figures on such a split would be of what was seen in training."
+        )
+
+
+def check_filled(split: np.ndarray) -> None:
+    """Refuses a split without samples.
+
+    Raises:
+        DataError: names it.
+    """
+    counts = np.bincount(split, minlength=len(SPLITS)).tolist()
+    if 0 in counts:
+        found = ", ".join(f"{name} {count}" for name, count in zip(SPLITS, counts, strict=True))
+        raise DataError(
+            f"The {SPLITS[counts.index(0)]} split is empty. Samples: {found}. Choose other data.splits, or name a "
+            "column (data.columns.split) or files (data.path={train: ..., val: ..., test: ...})."
+        )

@@ -1,0 +1,60 @@
+"""A researcher's own table trains with one `data=` choice."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.data.manifests import make_pairs, write_csv
+from tests.end_to_end.test_experiments import QUIET, run
+
+from polymodal.config.launch import as_hydra_arguments
+from polymodal.errors import ConfigError, DataError
+from polymodal.evaluate import evaluate
+
+SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
+PAIR = ["data.columns.image=filepath", "data.columns.text=caption"]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    rows = make_pairs(folder, 120)
+    rows[3]["caption"] = rows[4]["filepath"] = ""
+    return write_csv(folder / "pairs.csv", rows)
+
+
+def chosen(pairs: Path, *more: str) -> list[str]:
+    plus = [f"++{word}" if word.startswith("data.") else word for word in (*SMALL, *PAIR, *more)]
+    return ["data=manifest", f"++data.path={pairs}", "callbacks=[checkpoint]", *plus, *QUIET]
+
+
+def test_pairs_of_a_table_are_aligned_and_judged_again(pairs: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    figures = run(tmp_path / "run", *chosen(pairs, "data.num_workers=1", f"data.image_cache={tmp_path}/cache"))
+    assert figures["train/loss"] > 0
+    assert 0 <= figures["test/image_to_text/recall@1"] <= 1
+    again = evaluate(tmp_path / "run", ["devices=cpu"])
+    # debug=fast tests some batches of the weights at the end, which are the best ones after one epoch
+    assert again["test/image_to_text/recall@1"] == pytest.approx(figures["test/image_to_text/recall@1"])
+
+
+def test_a_table_is_classified(pairs: Path, tmp_path: Path) -> None:
+    supervised = ["objective=classification", "fusion=concat", "head=linear", "outputs=4", "data.columns.label=class"]
+    table = ["data.columns.tabular=[value]", "data.numeric=1", "encoder/tabular=mlp"]
+    figures = run(tmp_path, *chosen(pairs, *supervised, *table, "data.flip=0.5", "data.shift=0.1"))
+    assert np.isfinite(figures["train/loss"])
+    assert 0 <= figures["test/accuracy"] <= 1
+
+
+def test_a_user_types_columns_as_they_are(pairs: Path, tmp_path: Path) -> None:
+    words = ["data=manifest", f"data.path={pairs}", *PAIR, *SMALL, "callbacks=[checkpoint,report]"]
+    run(tmp_path, *as_hydra_arguments(words), *QUIET)
+    assert (tmp_path / "report" / "image_to_text.png").exists()
+    stored = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert stored["Manifest"]["tokenizer"]
+    with pytest.raises(ConfigError, match="Did you mean 'caption'"):
+        run(tmp_path / "wrong", *as_hydra_arguments([*words, "data.columns.text=captoin"]), *QUIET)
+    supervised = ["objective=classification", "fusion=sum", "head=linear", "data.columns.label=class"]
+    with pytest.raises(DataError, match="outputs=1"):
+        run(tmp_path / "few", *as_hydra_arguments([*words, *supervised]), *QUIET)
