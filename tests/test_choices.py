@@ -31,6 +31,8 @@ def config(*overrides: str) -> dict[str, Any]:
         ([*CLASSIFY, "fusion=late"], "gives the answer itself: add head=none"),
         (["objective=clip_and_classification"], "Classification needs one vector a sample"),
         (["++trainer.accumulate_grad_batches=2"], "CLIP compares all samples of a batch"),
+        (["precision=fp16", "++trainer.gradient_clip_val=1"], "optimizer.fused=false"),
+        (["head=linear"], "CLIP reads X alone, so head= would do nothing"),
         (["objective=clip_and_classification", *CLASSIFY[1:], "++trainer.accumulate_grad_batches=2"], "CLIP compares"),
     ],
 )
@@ -62,6 +64,9 @@ def test_choices_that_work_are_not(overrides: list[str]) -> None:
         (["++tuning.image.cache=x"], "tuning.image.cache: it is trained: add tuning.image.freeze=true"),
         (["++tuning.image.cache=x", "++tuning.image.freeze=2"], "it is trained"),
         (["++tuning.image.cache=x", "++tuning.image.freeze=true"], "the data change it at random"),
+        (["++tuning.image.freeze=99"], "freeze=99: CNN has 6 blocks"),
+        (["++encoder.text.width=130"], "encoder.text: width=130 is not a multiple of heads=4"),
+        (["++objective.anchor=sound"], "objective: anchor: there is no modality 'sound'"),
         (["++tuning.image.weights=nowhere"], "checkpoint=nowhere: neither"),
         (["encoder/text=none", "+encoder/text@encoder.txt=bow"], "no such modality. Did you mean text?"),
         (["++objective.pairs=[[image,txt]]"], "objective: pairs: there is no modality 'txt'"),
