@@ -216,8 +216,8 @@ def draw_xor(figures: dict[Job, dict[str, float]], file: Path) -> None:
         method, _, p = job[1].rpartition(" p=")
         points.setdefault(method, {}).setdefault(float(p), []).append(values["test/rest_to_b/recall@1"])
     with picture(file, size=(5.5, 3.6)) as axes:
-        for method, line in points.items():
-            axes.plot(list(line), [statistics.mean(values) for values in line.values()], marker="o", label=method)
+        for style, (method, line) in zip(("o-", "s--", "^:"), points.items(), strict=True):  # two lie on each other
+            axes.plot(list(line), [statistics.mean(values) for values in line.values()], style, label=method)
         published = [0.03, 0.21, 0.41, 0.61, 0.80, 1.0]
         axes.plot(XOR_P, published, "k+", markersize=9, label="Symile, as published")
         axes.set(xlabel="p, how often c = a XOR b", ylabel="b found from a and c, of 32", title="Three-way XOR")
