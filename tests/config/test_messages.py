@@ -62,8 +62,11 @@ def test_a_wrong_override_is_explained(command, argument: str) -> None:
     ],
     ids=lambda value: " ".join(value) if "=" in value[0] else "",
 )
-def test_choices_that_cannot_work_together_are_explained(command, arguments: list[str], parts: list[str]) -> None:
-    done = command("train.py", "data.families=[STIXGeneralBolIta]", *arguments, CUDA_VISIBLE_DEVICES="")
+def test_choices_that_cannot_work_together_are_explained(
+    command, arguments: list[str], parts: list[str], tmp_path
+) -> None:
+    small = "data.families=[STIXGeneralBolIta]"
+    done = command("train.py", small, *arguments, cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) <= 5
     for part in parts:
