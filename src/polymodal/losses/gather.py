@@ -15,14 +15,6 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def mean_count(rows: Tensor) -> Tensor:
-    """Mean number of rows of a process: a sum divided by it, then averaged over processes, is a global mean."""
-    count = torch.tensor(len(rows), dtype=torch.float32, device=rows.device)
-    if world_size() > 1:
-        dist.all_reduce(count)
-    return count / world_size()
-
-
 def gather_rows(*rows: Tensor) -> tuple[Tensor, ...]:
     """Each (B_r, ...) on each process -> (sum of all B_r, ...), the same on all, in the order of the ranks.
 
