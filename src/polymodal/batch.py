@@ -12,6 +12,11 @@ PAD = 0
 """Token id of "nothing here": text tensors are padded with it, and encoders mask it out."""
 
 
+def closed_up(ids: Tensor) -> Tensor:
+    """(B, T) token ids with gaps of `PAD` -> the same with all padding at the end; the others keep their order."""
+    return ids.gather(1, (ids == PAD).long().argsort(dim=1, stable=True))
+
+
 @dataclass
 class PairedBatch:
     """B samples, each a tuple of modalities.

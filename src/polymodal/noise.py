@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from polymodal.batch import PAD, PairedBatch
+from polymodal.batch import PAD, PairedBatch, closed_up
 from polymodal.hashing import hashed_normal, hashed_uniform
 
 
@@ -62,5 +62,4 @@ def _thinned(tokens: Tensor, id: Tensor, rate: float, salts: tuple[int, ...]) ->
     """(B, T) ids without some of them; the others close ranks. The first token of a sample always stays."""
     place = torch.arange(tokens.shape[1], device=tokens.device)
     lost = (hashed_uniform(id[:, None], *salts, place) < rate) & (place > 0)
-    tokens = tokens.masked_fill(lost, PAD)
-    return tokens.gather(1, (tokens == PAD).long().argsort(dim=1, stable=True))
+    return closed_up(tokens.masked_fill(lost, PAD))

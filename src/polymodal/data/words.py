@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polymodal.batch import PAD
+from polymodal.batch import PAD, closed_up
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.hashing import hashed_uniform
 
@@ -37,7 +37,5 @@ def drop_words(tokens: Tensor, words: Tensor, id: Tensor, rate: float, salt: int
     """
     lost = (hashed_uniform(id[:, None], salt, words) < rate) & (words >= 0)
     left = ((words >= 0) & ~lost).any(1)
-    tokens = tokens.masked_fill(lost, PAD)
-    order = (tokens == PAD).long().argsort(dim=1, stable=True)
-    tokens = tokens.gather(1, order)
+    tokens = closed_up(tokens.masked_fill(lost, PAD))
     return tokens[:, : max(1, int((tokens != PAD).sum(1).max()))], left
