@@ -97,7 +97,7 @@ def test_an_encoder_has_groups_with_its_own_rate_and_decay() -> None:
     [
         (Transformer(8, 40, width=8, heads=2), ["blocks.0", "blocks.1"]),
         (CNN(8, widths=(4, 8)), [f"stages.{index}" for index in range(4)]),
-        (ResNet(8), [f"resnet.layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]),
+        (ResNet(8), [f"network.layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]),
         (ViT(8, width=8, heads=2, layers=3), [f"vit.blocks.{index}" for index in range(3)]),
     ],
     ids=["transformer", "cnn", "resnet", "vit"],

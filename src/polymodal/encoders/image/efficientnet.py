@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-import timm
-import torch
-from torch import Tensor, nn
-
-from polymodal.tokens import Tokens
+from polymodal.encoders.image.feature_map import FeatureMapEncoder
 from polymodal.types import PositiveInt
 
 
-class EfficientNet(nn.Module):
+class EfficientNet(FeatureMapEncoder):
     """An EfficientNet (Tan & Le 2019) of timm with its last layer of width d.
 
     Args:
@@ -32,15 +28,4 @@ class EfficientNet(nn.Module):
         ] = "efficientnet_b0",
         pretrained: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.efficientnet: Any = timm.create_model(name, pretrained=pretrained, in_chans=in_channels, num_classes=dim)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, d)."""
-        return self.efficientnet(images)
-
-    def tokens(self, images: Tensor) -> Tokens:
-        """(B, C, H, W) -> a vector (B, h * w, d) of each place of the last feature map; their mean is `forward`."""
-        features = self.efficientnet.forward_features(images).flatten(2).transpose(1, 2)
-        values = self.efficientnet.classifier(features)
-        return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))
+        super().__init__(dim, in_channels, name, pretrained)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-import timm
-import torch
-from torch import Tensor, nn
-
-from polymodal.tokens import Tokens
+from polymodal.encoders.image.feature_map import FeatureMapEncoder
 from polymodal.types import PositiveInt
 
 
-class ResNet(nn.Module):
+class ResNet(FeatureMapEncoder):
     """A residual network (He et al. 2016) of timm with its last layer of width d.
 
     Args:
@@ -31,15 +27,4 @@ class ResNet(nn.Module):
         ] = "resnet18",
         pretrained: bool = False,
     ) -> None:
-        super().__init__()
-        self.resnet: Any = timm.create_model(name, pretrained=pretrained, in_chans=in_channels, num_classes=dim)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, d)."""
-        return self.resnet(images)
-
-    def tokens(self, images: Tensor) -> Tokens:
-        """(B, C, H, W) -> a vector (B, h * w, d) of each place of the last feature map; their mean is `forward`."""
-        features = self.resnet.forward_features(images).flatten(2).transpose(1, 2)
-        values = self.resnet.fc(features)
-        return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))
+        super().__init__(dim, in_channels, name, pretrained)
