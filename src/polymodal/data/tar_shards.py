@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +19,9 @@ from webdataset.tariterators import base_plus_ext
 from polymodal.data.records import Entry, Record, number_of
 from polymodal.data.skips import BadSampleError
 from polymodal.errors import ConfigError
+
+BROKEN = (tarfile.TarError, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
+"""What reading raises where an archive, or the file that it is packed into, is damaged."""
 
 MAX_BYTES = 2**30
 """A larger field is refused: a few bytes may unpack to that many."""
@@ -51,34 +56,28 @@ class TarShards:
                 for position, (key, members) in enumerate(groupby(_files(tar), key=lambda file: file[0])):
                     name = f"{self.urls[shard]}, {key}"
                     load = partial(self._load, tar, members, number_of(shard, position), name, key)
-                    yield Entry(name, key, load)
+                    yield (entry := Entry(name, key, load))
+                    if isinstance(entry.loaded, BadSampleError) and entry.loaded.reason == "damaged shard":
+                        raise entry.loaded  # nothing can follow
         except FileNotFoundError as error:
             raise BadSampleError("missing file", "there is no such file.") from error
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        except BROKEN as error:
             raise BadSampleError("damaged shard", f"it cannot be read on: {error}") from error
 
     def _load(self, tar: tarfile.TarFile, members: Iterator[Any], number: int, name: str, key: str) -> Record:
         if PurePosixPath(key).is_absolute() or ".." in PurePosixPath(key).parts:
             raise BadSampleError("bad name", "it lies outside of the shard.")
         fields: dict[str, bytes | None] = {}
-        for _, field, member in members:
-            if field in fields:
-                raise BadSampleError("bad name", f"there are two members {field}.")
-            fields[field] = self._content(tar, member) if field in self.fields else None
-        return Record(number, name, key, fields)
-
-    @staticmethod
-    def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-        if member.size > MAX_BYTES:
-            raise BadSampleError("too large", f"{member.name} has {member.size} bytes.")
         try:
-            stream = tar.extractfile(member)
-            content = stream.read() if stream else b""
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-            raise BadSampleError("damaged shard", f"{member.name} cannot be read: {error}") from error
-        if len(content) < member.size:
-            raise BadSampleError("damaged shard", f"{member.name} is cut off.")
-        return content
+            for _, field, member in members:
+                if field in fields:
+                    raise BadSampleError("bad name", f"there are two members {field}.")
+                if field in self.fields and member.size > MAX_BYTES:
+                    raise BadSampleError("too large", f"{field} has {member.size} bytes.")
+                fields[field] = tar.extractfile(member).read() if field in self.fields else None  # type: ignore[union-attr]
+        except BROKEN as error:
+            raise BadSampleError("damaged shard", f"it cannot be read on: {error}") from error
+        return Record(number, name, key, fields)
 
 
 class _WholeTar(tarfile.TarInfo):
