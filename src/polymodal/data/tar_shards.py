@@ -35,10 +35,10 @@ class TarShards:
 
     Args:
         urls: paths, or URLs that fsspec opens.
-        fields: endings that are read, in small letters; the others of a sample are only named.
+        fields: endings that are read, in small letters; the others of a sample are only named. None for all of them.
     """
 
-    def __init__(self, urls: Sequence[str], fields: set[str]) -> None:
+    def __init__(self, urls: Sequence[str], fields: set[str] | None = None) -> None:
         self.urls, self.fields = urls, fields
 
     def name(self, shard: int) -> str:
@@ -72,9 +72,10 @@ class TarShards:
             for _, field, member in members:
                 if field in fields:
                     raise BadSampleError("bad name", f"there are two members {field}.")
-                if field in self.fields and member.size > MAX_BYTES:
+                is_read = self.fields is None or field in self.fields
+                if is_read and member.size > MAX_BYTES:
                     raise BadSampleError("too large", f"{field} has {member.size} bytes.")
-                fields[field] = tar.extractfile(member).read() if field in self.fields else None  # type: ignore[union-attr]
+                fields[field] = tar.extractfile(member).read() if is_read else None  # type: ignore[union-attr]
         except BROKEN as error:
             raise BadSampleError("damaged shard", f"it cannot be read on: {error}") from error
         return Record(number, name, key, fields)
