@@ -48,6 +48,7 @@ class StreamData(PairedDataModule):
 
     Args:
         path: of the shards; or {train: ..., val: ..., test: ...}.
+        options: further arguments of what opens them, such as fsspec's for a kind of storage.
         columns: modality -> field, or several; further keys: `label`, and `group`, which is else the sample's key.
         kinds: modality -> image, text, audio or vector, where that is not its name.
         label_kind: the label is a class or a value.
@@ -86,6 +87,7 @@ class StreamData(PairedDataModule):
         self,
         path: str | Sequence[str] | Mapping[str, Any],
         columns: Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
         kinds: Mapping[str, str] | None = None,
         label_kind: Literal["class", "value"] = "class",
         class_names: Sequence[str] | None = None,
@@ -126,7 +128,7 @@ class StreamData(PairedDataModule):
         self.columns = ColumnChoice(columns, kinds or {})
         for key in (*self.columns.of_kind("tabular"), *(role for role in ("split", "id") if role in self.columns)):
             raise ConfigError(f"data.columns.{key}: a stream cannot have it. scripts/make_shards.py makes a manifest.")
-        self.path, self.shares = path, list(splits)
+        self.path, self.options, self.shares = path, dict(options or {}), list(splits)
         self.pictures = Pictures(self.columns.of_kind("image"), channels, mean, std, shift, scale, flip)
         self.modalities, self.varying = list(self.columns.kinds), self.pictures.varying
         self.image_shape = (channels, image_size, image_size)
@@ -141,7 +143,7 @@ class StreamData(PairedDataModule):
 
     @abstractmethod
     def shards(self) -> tuple[Source, Sequence[Sequence[int]]]:
-        """The source, and the shards of each split: the same for all where a hash decides.
+        """The source, and the shards of each split; or all shards as one, where a hash decides.
 
         Raises:
             DataError: they are not there.
@@ -152,10 +154,12 @@ class StreamData(PairedDataModule):
         if hasattr(self, "test_set"):
             return
         self.source, shards = self.shards()
-        self.reader, by_path = self._reader(), isinstance(self.path, Mapping)
+        self.reader, by_hash = self._reader(), len(shards) == 1
         chosen = [
-            Split(name, self.source, own, None if by_path else HashedPart(self.reader, self.shares, part), self.limit)
-            for part, (name, own) in enumerate(zip(SPLITS, shards, strict=True))
+            Split(name, self.source, shards[0], HashedPart(self.reader, self.shares, part), self.limit)
+            if by_hash
+            else Split(name, self.source, shards[part], None, self.limit)
+            for part, name in enumerate(SPLITS)
         ]
         learns = bool(self.columns.of_kind("text")) and self.tokenizer is None
         learns_from = self.tokenizer_samples if learns and not self.pretrained_tokenizer else 0

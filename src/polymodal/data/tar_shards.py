@@ -5,7 +5,7 @@ from __future__ import annotations
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -36,10 +36,13 @@ class TarShards:
     Args:
         urls: paths, or URLs that fsspec opens.
         fields: endings that are read, in small letters; the others of a sample are only named. None for all of them.
+        options: of fsspec, for URLs.
     """
 
-    def __init__(self, urls: Sequence[str], fields: set[str] | None = None) -> None:
-        self.urls, self.fields = urls, fields
+    def __init__(
+        self, urls: Sequence[str], fields: set[str] | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.urls, self.fields, self.options = urls, fields, options or {}
 
     def name(self, shard: int) -> str:
         """Its path or URL."""
@@ -52,7 +55,7 @@ class TarShards:
             BadSampleError: it is missing, is no tar file, or ends before its end.
         """
         try:
-            with _opened(self.urls[shard]) as tar:
+            with _opened(self.urls[shard], self.options) as tar:
                 for position, (key, members) in enumerate(groupby(_files(tar), key=lambda file: file[0])):
                     name = f"{self.urls[shard]}, {key}"
                     load = partial(self._load, tar, members, number_of(shard, position), name, key)
@@ -95,11 +98,11 @@ class _WholeTar(tarfile.TarInfo):
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[tarfile.TarFile]:
+def _opened(url: str, options: Mapping[str, Any]) -> Iterator[tarfile.TarFile]:
     local = "://" not in url
     stream: IO[bytes]
     with (
-        Path(url).open("rb") if local else fsspec.open(url, "rb") as stream,
+        Path(url).open("rb") if local else fsspec.open(url, "rb", **options) as stream,
         tarfile.open(fileobj=stream, mode="r:*" if local else "r|*", tarinfo=_WholeTar) as tar,
     ):
         yield tar

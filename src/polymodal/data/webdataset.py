@@ -35,4 +35,4 @@ class WebDataset(StreamData):
         numbers = [range(end - len(part), end) for end, part in zip(ends, urls, strict=True)]
         names = (name for key in self.columns.columns for field in self.columns[key] for name in field.split(";"))
         fields = {part for name in names for part in (name, name.split(".")[0])}
-        return TarShards(flat, fields), numbers * (3 if len(numbers) == 1 else 1)
+        return TarShards(flat, fields, self.options), numbers
