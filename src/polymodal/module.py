@@ -155,9 +155,10 @@ class MultimodalModule(LightningModule):
         if self.make_scheduler is None:
             return optimizer
         total_steps = self.trainer.estimated_stepping_batches
-        if total_steps == float("inf"):
+        if total_steps == float("inf") or total_steps < 0:  # without an end, or epochs of data that are not counted
             raise ConfigError(
-                "A schedule needs an end: set trainer.max_epochs or trainer.max_steps, or scheduler=none."
+                "A schedule needs an end: set trainer.max_epochs or trainer.max_steps, or scheduler=none.\n"
+                "A stream needs data.epoch_samples too, for epochs to have a length."
             )
         schedule = self.make_scheduler(optimizer, total_steps=int(total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

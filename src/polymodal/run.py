@@ -40,6 +40,8 @@ IRRELEVANT = (
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
     "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
     ".*LeafSpec",  # of Lightning's own use of torch
+    "'set_vital' is deprecated",  # of torchdata's
+    "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
 )
 """Warnings that tell a user nothing that could be acted upon."""
 

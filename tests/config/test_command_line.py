@@ -52,9 +52,15 @@ def test_any_argument_of_a_part_can_be_given_and_groups_stay_groups() -> None:
         "seed=1",
         "-m",
         "hydra.verbose=true",
+        "data.path=shards/{000..127}.tar",
+        "data.columns.image=jpg;png",
+        "data.path={train: a.csv, val: 'b{0..1}.tar'}",
+        "data.folder=${seed}/x,y${seed}",
     ]
     assert as_hydra_arguments(given) == [
         "++trainer.gradient_clip_val=1", "encoder/image=vit", "+new.key=1", "++seed=1", "-m", "hydra.verbose=true",
+        '++data.path="shards/{000..127}.tar"', '++data.columns.image="jpg;png"',
+        "++data.path={train: a.csv, val: 'b{0..1}.tar'}", "++data.folder=${seed}/x,y${seed}",
     ]  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def test_every_format_gives_the_waveform_back(tmp_path: Path, ending: str, toler
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
 def test_a_tone_sounds_the_same_at_any_rate(tmp_path: Path, rate: int) -> None:
     soundfile.write(tmp_path / "tone.wav", tone(16_000), 16_000)
-    waveform = read(str(tmp_path / "tone.wav"), rate)
+    waveform = read(tmp_path / "tone.wav", rate)
     assert waveform.shape == (rate // 2,)
     inner = slice(rate // 10, -rate // 10)
     np.testing.assert_allclose(waveform[inner], tone(rate)[inner], atol=1e-3)

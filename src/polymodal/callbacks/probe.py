@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
@@ -56,7 +57,9 @@ class Probe(Callback):
             raise ConfigError(
                 f"callbacks.probe.label={self.label}: these data have classes for {', '.join(there) or 'no label'}."
             )
-        self._classes(trainer.datamodule.train_set[[0]])  # type: ignore[attr-defined]
+        train_set = trainer.datamodule.train_set  # type: ignore[attr-defined]
+        if not isinstance(train_set, IterableDataset):  # a stream has no first sample to look at
+            self._classes(train_set[[0]])
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Forgets an earlier test."""

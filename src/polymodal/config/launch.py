@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ from polymodal.errors import ConfigError, PolymodalError
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
 FOR_ANY_RUN = ("devices", "precision")
 """Groups that only set arguments of the trainer: they can be chosen anew for a run that is stored as plain values."""
+
+PATTERN = re.compile(r"[^\[{(\"'$,]*([^\[{(\"'$,]\{|;)")
+"""A value that is a pattern of names, such as `shards/{000..127}.tar` or `jpg;png`: Hydra would take it apart."""
 
 WITH_VALUE = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c"}
 WITH_VALUE |= {"--shell-completion", "-sc", "--info", "-i"}
@@ -50,7 +54,8 @@ def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
     """What a person types -> what Hydra takes.
 
     `key=value` becomes `++key=value`: any argument of a `_target_` can be given, whether its YAML file lists it or not,
-    and the check that follows knows which exist. `repeat=<run folder>` becomes the options that load its config.
+    and the check that follows knows which exist. Patterns of names are quoted. `repeat=<run folder>` becomes the
+    options that load its config.
 
     Args:
         arguments: of the command line.
@@ -62,7 +67,7 @@ def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
         if not (Path(folder) / "config.yaml").is_file():
             raise PolymodalError(f"repeat={folder}: there is no config.yaml in this folder. Give the folder of a run.")
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        key, equals, _ = argument.partition("=")
+        key, equals, value = argument.partition("=")
         if argument.startswith("repeat="):
             continue
         if not equals or before in WITH_VALUE or key[:1] in {"-", "+", "~"} or key.startswith("hydra"):
@@ -70,7 +75,7 @@ def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
         elif "/" in key or is_group(key):
             result.append(_group(argument, stored or bool(repeated)))
         else:
-            result.append(f"++{argument}")
+            result.append(f"++{key}={quoted(value) if PATTERN.match(value) else value}")
     return result
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.batch import PairedBatch
-from polymodal.data.augment import flip, shift_and_scale
 from polymodal.data.columns import ColumnChoice
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
 from polymodal.data.media import MediaFormat
+from polymodal.data.pictures import Pictures
 from polymodal.data.samples import SampleSet
 from polymodal.data.splits import SPLITS
 from polymodal.data.tokenizer import Tokenizer
@@ -115,9 +115,6 @@ class Manifest(PairedDataModule):
             raise ConfigError(
                 f"data.path has {', '.join(path)}: give one file, or one for each of {', '.join(SPLITS)}."
             )
-        for name, numbers in (("mean", mean), ("std", std)):
-            if len(numbers) not in (1, channels):
-                raise ConfigError(f"data.{name}={list(numbers)}: give 1 number, or {channels} as data.channels says.")
         self.columns = ColumnChoice(columns, kinds or {})
         if "split" in self.columns and not isinstance(path, str):
             raise ConfigError("data.columns.split and a file a split exclude each other: leave one out.")
@@ -126,10 +123,10 @@ class Manifest(PairedDataModule):
         dirt = (max_caption, on_error, max_bad_fraction)
         self.format = ManifestFormat(self.columns, media, label_kind, splits, numeric, cardinalities, *dirt)
         self.path = path
-        self.mean, self.std, self.shift, self.scale, self.flip = mean, std, shift, scale, flip
+        self.pictures = Pictures(self.columns.of_kind("image"), channels, mean, std, shift, scale, flip)
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.modalities = list(self.columns.kinds)
-        self.varying = self.columns.of_kind("image") if shift or scale or flip else []
+        self.varying = self.pictures.varying
         self.learned: Learned = {}
         self.told = 0
 
@@ -164,13 +161,7 @@ class Manifest(PairedDataModule):
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
-        for name in self.columns.of_kind("image"):
-            images = batch.inputs[name].float().div_(255)
-            if self.trainer is not None and self.trainer.training:
-                images = flip(shift_and_scale(images, self.shift, self.scale), self.flip)
-            mean, std = (images.new_tensor(list(numbers)).view(-1, 1, 1) for numbers in (self.mean, self.std))
-            batch.inputs[name] = (images - mean) / std
-        return batch
+        return self.pictures(batch, self.trainer is not None and self.trainer.training)
 
     def teardown(self, stage: str) -> None:
         """Tells which rows were left out, if there are new ones."""

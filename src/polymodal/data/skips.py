@@ -14,7 +14,17 @@ from polymodal.errors import DataError
 log = logging.getLogger(__name__)
 
 Reason = Literal[
-    "missing file", "empty file", "damaged file", "too large", "bad caption", "bad number", "bad text", "bad value"
+    "missing file",
+    "empty file",
+    "damaged file",
+    "too large",
+    "bad caption",
+    "bad number",
+    "bad text",
+    "bad value",
+    "bad name",
+    "damaged shard",
+    "missing field",
 ]
 REASONS: tuple[Reason, ...] = Reason.__args__  # type: ignore[attr-defined]
 

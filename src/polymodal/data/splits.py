@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +35,11 @@ def hashed_splits(groups: pa.Array, shares: Sequence[float]) -> np.ndarray:
     ends = np.cumsum(shares)[:-1]
     places = np.fromiter((_place(name.as_py()) for name in groups), dtype=np.float64, count=len(groups))
     return np.digitize(places, ends)
+
+
+def hashed_split(name: str, shares: Sequence[float]) -> int:
+    """The number of the split of one group; see `hashed_splits`."""
+    return bisect_right(list(accumulate(shares))[:-1], _place(name))
 
 
 def _place(name: str) -> float:

@@ -1,0 +1,242 @@
+"""A manifest -> tar shards for data=webdataset; or tar shards -> files and a manifest.
+
+    python scripts/make_shards.py path=pairs.csv columns.image=filepath columns.text=caption output=shards
+    python scripts/make_shards.py path='shards/train-{000000..000007}.tar' output=files
+
+Settings: `samples` a shard (1000), `workers` (2), `size` (none; 256 stores pictures as squares of that side), `splits`
+(0.8,0.1,0.1) and `columns.`, as in data=manifest: image, text (several with a comma), audio, vector, label, group,
+split and id. Every sample is read as training would read it; what cannot be read is left out and told in `report.json`.
+
+Started again, it goes on: a shard that is there is whole. The result is the same whether it was stopped or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from webdataset import TarWriter
+
+from arguments import arguments
+from polymodal.data.columns import ColumnChoice
+from polymodal.data.contents import Captions
+from polymodal.data.manifest_reader import ManifestFormat, ManifestReader
+from polymodal.data.media import Files, MediaFormat
+from polymodal.data.skips import REASONS, BadSampleError
+from polymodal.data.splits import SPLITS
+from polymodal.data.tar_shards import expanded
+from polymodal.errors import PolymodalError
+from unpack_shards import Unpacker
+
+COLUMNS = ("image", "text", "audio", "vector", "label", "group", "split", "id")
+DEFAULTS = {"path": "", "output": "", "samples": "1000", "workers": "2", "size": "", "splits": "0.8,0.1,0.1"}
+DEFAULTS |= {f"columns.{name}": "" for name in COLUMNS}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one file of the result is made of.
+
+    Attributes:
+        name: of the file.
+        samples: numbers of samples.
+    """
+
+    name: str
+    samples: list[int]
+
+
+class Packer:
+    """Writes samples of a manifest into shards."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self.size, self.output = int(settings["size"] or 0), Path(settings["output"])
+        names = {name: settings[f"columns.{name}"].split(",") for name in COLUMNS if settings[f"columns.{name}"]}
+        side = self.size or 64
+        format = ManifestFormat(
+            ColumnChoice(names, {}),
+            MediaFormat((3, side, side), None, 0.0, 16_000, 30.0),
+            "class",
+            [float(share) for share in settings["splits"].split(",")],
+            0,
+            (),
+            20_000,
+            "skip",
+            1.0,
+        )
+        reader = ManifestReader(settings["path"], format, {})
+        self.samples, self.names = reader.samples, reader.learned.get("label", [])
+        bad = np.flatnonzero(reader.skips.reasons.numpy())
+        self.bad_rows = [
+            (int(row) + 1, REASONS[int(reader.skips.reasons[row]) - 1], "a cell of the manifest") for row in bad
+        ]
+        self.shards = []
+        for part, split in enumerate(SPLITS):
+            chosen = np.flatnonzero(reader.split == part).tolist()
+            starts = range(0, len(chosen), int(settings["samples"]))
+            cut = [chosen[start : start + int(settings["samples"])] for start in starts]
+            self.shards += [Shard(f"{split}-{index:06}.tar", own) for index, own in enumerate(cut)]
+
+    def __call__(self, shard: Shard) -> dict[str, Any]:
+        """Writes a shard, whole or not at all; what became of its samples."""
+        file, notes = self.output / shard.name, self.output / "notes" / f"{shard.name}.json"
+        if file.exists():
+            return json.loads(notes.read_text())
+        part, dropped = self.output / f"{shard.name}.part", []
+        with TarWriter(str(part), encoder=False, mtime=0) as writer:
+            for sample in shard.samples:
+                row = int(self.samples.row[sample])
+                try:
+                    writer.write({"__key__": f"{row:09}", **self.fields(sample)})
+                except BadSampleError as error:
+                    dropped.append((row + 1, error.reason, str(error)))
+        result = {"name": shard.name, "kept": len(shard.samples) - len(dropped), "dropped": dropped}
+        write_whole(notes, json.dumps(result))
+        part.rename(file)
+        return result
+
+    def fields(self, sample: int) -> dict[str, bytes]:
+        """Ending -> content of a sample's members."""
+        fields: dict[str, bytes] = {}
+        inner: dict[str, Any] = {"group": int(self.samples.group[sample])}
+        for content in self.samples.contents.values():
+            count = int(content.count[sample])
+            if count and isinstance(content, Captions):
+                texts = [content.show(content.item(sample, turn)) for turn in range(count)]
+                fields["txt"] = texts[0].encode()
+                inner["text"] = texts
+            elif count and isinstance(content, Files):
+                ending, value = self.file(content, content.item(sample, 0))
+                fields[ending] = value
+        for name, values in self.samples.labels.items():
+            if values[sample] >= 0:
+                inner[name] = self.names[int(values[sample])]
+        return {**fields, "json": json.dumps(inner, sort_keys=True).encode()}
+
+    def file(self, content: Files, item: int) -> tuple[str, bytes]:
+        """The ending and the bytes of a file that can be read; of a picture perhaps those of a smaller one."""
+        array = content.read(item)
+        if self.size and array.dtype == np.uint8:
+            stream = io.BytesIO()
+            Image.fromarray(array.transpose(1, 2, 0)).save(stream, "JPEG", quality=95)
+            return "jpg", stream.getvalue()
+        path = content.folders[content.folder[item]] / content.paths[item].as_py()
+        return path.suffix[1:].lower() or "bin", path.read_bytes()
+
+
+def write_whole(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(text)
+    part.rename(file)
+
+
+def claim(output: Path, settings: dict[str, str]) -> None:
+    """The folder belongs to these settings and this content; what was left unfinished in it goes."""
+    content = hashlib.sha256()
+    for url in expanded(settings["path"]):
+        if Path(url).is_file() and not is_packed(url):
+            content.update(Path(url).read_bytes())
+    mine = json.dumps({**settings, "workers": "", "output": "", "content": content.hexdigest()}, indent=2)
+    file = output / "settings.json"
+    if file.exists() and file.read_text() != mine:
+        sys.exit(f"error: {output} was made with other settings, or of another manifest. Give another output=.")
+    write_whole(file, mine)
+    for part in output.glob("*.part"):
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def is_packed(path: str) -> bool:
+    return ".tar" in Path(path).suffixes or path.endswith((".tar", ".tgz"))
+
+
+work: Callable[[Any], dict[str, Any]]
+
+
+def begin(given: Callable[[Any], dict[str, Any]]) -> None:
+    """Gives a process its work once, and not with every shard."""
+    global work
+    work = given
+
+
+def run(shard: Any) -> dict[str, Any]:
+    return work(shard)
+
+
+def all_done(given: Callable[[Any], dict[str, Any]], shards: Sequence[Any], workers: int) -> list[dict[str, Any]]:
+    """What became of each shard, in order."""
+    with ProcessPoolExecutor(workers, initializer=begin, initargs=(given,)) as pool:
+        return list(track(pool.map(run, shards), "Shards", len(shards)))
+
+
+def report(output: Path, results: Sequence[dict[str, Any]], bad_rows: Sequence[Sequence[Any]]) -> None:
+    """`report.json`, and a table of what was kept and what not, and why."""
+    dropped = sorted(list(one) for part in (bad_rows, *(result["dropped"] for result in results)) for one in part)
+    kept = sum(result["kept"] for result in results)
+    reasons = Counter(reason for _, reason, _ in dropped)
+    rows = [{"row": row, "reason": reason, "problem": problem} for row, reason, problem in dropped]
+    shards = {result["name"]: result["kept"] for result in results}
+    whole = {"kept": kept, "dropped": dict(sorted(reasons.items())), "shards": shards, "rows": rows}
+    write_whole(output / "report.json", json.dumps(whole, indent=2))
+    table = Table(title=str(output), title_justify="left")
+    table.add_column("samples")
+    table.add_column("count", justify="right")
+    table.add_column("the first")
+    table.add_row("kept", str(kept), "")
+    for reason, count in sorted(reasons.items()):
+        first = next(row for row in rows if row["reason"] == reason)
+        table.add_row(reason, str(count), f"{first['row']}: {first['problem']}")
+    Console().print(table)
+
+
+def next_command(shards: Sequence[Shard], output: Path) -> str:
+    counts = Counter(shard.name.partition("-")[0] for shard in shards)
+    parts = [f'{split}: "{output}/{split}-{{000000..{count - 1:06}}}.tar"' for split, count in counts.items()]
+    return f"Next: python src/train.py data=webdataset 'data.path={{{', '.join(parts)}}}' callbacks=[default]"
+
+
+def main() -> None:
+    settings = arguments(__doc__, DEFAULTS)
+    if not settings["path"] or not settings["output"]:
+        sys.exit("error: give path=<manifest or shards> and output=<folder>.")
+    output, workers = Path(settings["output"]), int(settings["workers"])
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        claim(output, settings)
+        if is_packed(settings["path"]):
+            unpacker = Unpacker(expanded(settings["path"]), output)
+            results = all_done(unpacker, range(len(unpacker.urls)), workers)
+            report(output, results, [])
+            unpacker.join()
+            print(f"Next: python src/train.py data=manifest data.path={output}/manifest.jsonl data.columns.image=image")
+        else:
+            packer = Packer(settings)
+            results = all_done(packer, packer.shards, workers)
+            report(output, results, packer.bad_rows)
+            print(next_command(packer.shards, output), f"data.epoch_samples={sum(map(train_kept, results))}")
+    except PolymodalError as error:
+        sys.exit(f"error: {error}")
+
+
+def train_kept(result: dict[str, Any]) -> int:
+    return result["kept"] if result["name"].startswith("train") else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Tar shards -> files and a manifest of them; part of scripts/make_shards.py."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from polymodal.data.images import read_image
+from polymodal.data.media import read_sound, read_vector
+from polymodal.data.records import Record
+from polymodal.data.skips import BadSampleError
+from polymodal.data.tar_shards import TarShards
+
+KINDS = {
+    "image": ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"),
+    "audio": ("wav", "flac", "ogg", "mp3"),
+    "vector": ("npy",),
+    "text": ("txt",),
+    "label": ("cls",),
+}
+KIND_OF = {ending: kind for kind, endings in KINDS.items() for ending in endings}
+CHECKS = {
+    "image": partial(read_image, size=64, channels=3),
+    "audio": partial(read_sound, sample_rate=16_000, max_seconds=30.0),
+    "vector": read_vector,
+}
+
+
+class Unpacker:
+    """A shard's files go into a folder of its name, with a line of the manifest a sample.
+
+    Args:
+        urls: of the shards.
+        output: folder of all.
+    """
+
+    def __init__(self, urls: Sequence[str], output: Path) -> None:
+        self.urls, self.output = urls, output
+        stems = [url.rsplit("/", 1)[-1].partition(".")[0] for url in urls]
+        self.folders = [f"{index:06}-{stem}" for index, stem in enumerate(stems)]
+
+    def __call__(self, shard: int) -> dict[str, Any]:
+        """Writes the files of a shard, all or none; what became of its samples."""
+        folder = self.output / self.folders[shard]
+        if folder.exists():
+            return json.loads((folder / "notes.json").read_text())
+        part, lines, dropped = folder.with_name(f"{folder.name}.part"), [], []
+        part.mkdir()
+        try:
+            for entry in TarShards(self.urls).entries(shard):
+                try:
+                    lines.append(json.dumps(self.row(entry.record, part, folder.name)))
+                except BadSampleError as error:
+                    if error.reason != "damaged shard":  # that is noted once, below
+                        dropped.append((entry.name, error.reason, str(error)))
+        except BadSampleError as error:
+            dropped.append((self.urls[shard], error.reason, str(error)))
+        result = {"name": folder.name, "kept": len(lines), "dropped": dropped}
+        (part / "rows.jsonl").write_text("".join(f"{line}\n" for line in lines))
+        (part / "notes.json").write_text(json.dumps(result))
+        part.rename(folder)
+        return result
+
+    @staticmethod
+    def row(record: Record, part: Path, folder: str) -> dict[str, Any]:
+        """A line of the manifest: texts and numbers as they are, of files the paths."""
+        values: dict[str, Any] = {"key": record.key}
+        files: dict[str, bytes] = {}
+        for field, content in record.fields.items():
+            kind = KIND_OF.get(field, field)
+            if kind in CHECKS:
+                CHECKS[kind](content, name=field)
+            if kind in ("text", "label"):
+                values[kind] = _decoded(field, content).strip()
+            elif field != "json":
+                files[f"{record.key}.{field}"] = content
+                values[kind] = f"{folder}/{record.key}.{field}"
+        if "json" in record.fields:
+            values |= {name.partition(".")[2]: record.find(name) for name in record.names() if name.startswith("json.")}
+            values = {name: value[1] if isinstance(value, tuple) else value for name, value in values.items()}
+        for name, content in files.items():
+            file = part / name  # within the folder: names that lead out of it are refused where they are read
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return values
+
+    def join(self) -> None:
+        """All lines in one manifest."""
+        part = self.output / "manifest.jsonl.part"
+        with part.open("wb") as whole:
+            for folder in self.folders:
+                with (self.output / folder / "rows.jsonl").open("rb") as lines:
+                    shutil.copyfileobj(lines, whole)
+        part.rename(self.output / "manifest.jsonl")
+
+
+def _decoded(field: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BadSampleError("bad text", f"{field} holds bytes that are not UTF-8.") from error

@@ -1,0 +1,53 @@
+"""uint8 pictures of a batch as a model takes them, made on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polymodal.batch import PairedBatch
+from polymodal.data.augment import flip, shift_and_scale
+from polymodal.errors import ConfigError
+
+
+class Pictures:
+    """Normalises the pictures of a batch; in training also moves, zooms and mirrors them at random.
+
+    Args:
+        modalities: those that are pictures.
+        channels: C of them.
+        mean: of the pixels in [0, 1], one or C numbers, which are taken off.
+        std: of the pixels, one or C numbers.
+        shift: random shift, as a share of the side.
+        scale: random zoom.
+        flip: how often a picture is mirrored.
+
+    Raises:
+        ConfigError: there are neither 1 nor C numbers.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        channels: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        shift: float,
+        scale: float,
+        flip: float,
+    ) -> None:
+        for name, numbers in (("mean", mean), ("std", std)):
+            if len(numbers) not in (1, channels):
+                raise ConfigError(f"data.{name}={list(numbers)}: give 1 number, or {channels} as data.channels says.")
+        self.modalities, self.mean, self.std = modalities, list(mean), list(std)
+        self.shift, self.scale, self.flip = shift, scale, flip
+        self.varying = modalities if shift or scale or flip else []
+
+    def __call__(self, batch: PairedBatch, training: bool) -> PairedBatch:
+        """(B, C, S, S) uint8 -> normalised floats."""
+        for name in self.modalities:
+            images = batch.inputs[name].float().div_(255)
+            if training:
+                images = flip(shift_and_scale(images, self.shift, self.scale), self.flip)
+            mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
+            batch.inputs[name] = (images - mean) / std
+        return batch

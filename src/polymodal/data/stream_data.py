@@ -1,0 +1,257 @@
+"""What sources share whose samples come one after the other and are not counted: shards, and streams from a hub."""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from polymodal.batch import PairedBatch
+from polymodal.data.columns import ColumnChoice
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.images import read_image
+from polymodal.data.media import read_sound, read_vector
+from polymodal.data.pictures import Pictures
+from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
+from polymodal.data.records import Record, Source, place_of
+from polymodal.data.splits import SPLITS
+from polymodal.data.stream import EvaluationStream, HashedPart, Split, Stream, TrainingStream
+from polymodal.data.stream_head import Head
+from polymodal.data.stream_loader import StreamLoader
+from polymodal.data.stream_skips import StreamSkips
+from polymodal.data.tokenizer import Tokenizer
+from polymodal.errors import ConfigError
+from polymodal.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Probability
+
+log = logging.getLogger(__name__)
+
+
+class StreamData(PairedDataModule):
+    """Base of streamed sources. A subclass says where the shards are (`shards`).
+
+    A field is named as it stands in the samples; `a;b` is the first of the two that is there, and `json.caption` a key
+    within a field. By kind of modality it holds:
+
+    - `image`, `audio`, `vector`: the bytes of a file, as those that a manifest names.
+    - `text`: a caption, or a list of them (several fields too).
+
+    A field that is not there, or an empty text, is a missing modality. In training each batch takes one of a sample's
+    captions, in evaluation all are used.
+
+    Args:
+        path: of the shards; or {train: ..., val: ..., test: ...}.
+        options: further arguments of what opens them, such as fsspec's for a kind of storage.
+        columns: modality -> field, or several; further keys: `label`, and `group`, which is else the sample's key.
+        kinds: modality -> image, text, audio or vector, where that is not its name.
+        label_kind: the label is a class or a value.
+        class_names: of the label; None where it is the number of the class.
+        splits: shares of train, validation and test where `path` does not tell; a group falls by a fixed hash.
+        image_size: S, side of the middle square of the pictures in pixels.
+        channels: C, 3 for RGB or 1 for grey.
+        mean: of the pixels in [0, 1], one or C numbers, which are taken off.
+        std: of the pixels, one or C numbers.
+        shift: random shift in training, as a share of the side.
+        scale: random zoom in training.
+        flip: how often a picture is mirrored in training.
+        sample_rate: of waveforms, in Hz.
+        max_seconds: longer sounds are cut.
+        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn one.
+        tokenizer_samples: training samples whose captions it is learned from, the first ones.
+        vocab_size: tokens at most of the one that learns.
+        context_length: tokens a caption at most.
+        max_caption: characters; a longer caption is an error.
+        on_error: `raise` at a sample that cannot be used, or `skip` it.
+        max_bad_fraction: the largest share of samples that may be skipped.
+        timeout: seconds in which the first samples must come and have what `columns` names.
+        shuffle_buffer: training samples that each loading process keeps and mixes.
+        epoch_samples: training samples of an epoch; None until the shards end, which one process alone may do.
+        batch_size: samples of a training step, over all processes.
+        num_workers: loading processes.
+        seed: of the order of the samples.
+        limit: keep only so many samples of each split, the first ones.
+
+    Raises:
+        ConfigError: settings that cannot be.
+        DataError: a shard or a sample that cannot be used, or a field that no sample has.
+    """
+
+    def __init__(
+        self,
+        path: str | Sequence[str] | Mapping[str, Any],
+        columns: Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
+        kinds: Mapping[str, str] | None = None,
+        label_kind: Literal["class", "value"] = "class",
+        class_names: Sequence[str] | None = None,
+        splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
+        image_size: PositiveInt = 224,
+        channels: Literal[1, 3] = 3,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[PositiveFloat] = (0.25,),
+        shift: Fraction = 0.0,
+        scale: Probability = 0.0,
+        flip: Fraction = 0.0,
+        sample_rate: PositiveInt = 16000,
+        max_seconds: PositiveFloat = 30.0,
+        tokenizer: str | None = None,
+        tokenizer_samples: PositiveInt = 10_000,
+        vocab_size: PositiveInt = 8000,
+        context_length: PositiveInt = 64,
+        max_caption: PositiveInt = 20_000,
+        on_error: Literal["raise", "skip"] = "raise",
+        max_bad_fraction: Fraction = 0.01,
+        timeout: PositiveFloat = 60.0,
+        shuffle_buffer: PositiveInt = 2000,
+        epoch_samples: PositiveInt | None = None,
+        batch_size: PositiveInt = 128,
+        num_workers: NonNegativeInt = 0,
+        seed: NonNegativeInt = 0,
+        limit: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed, context_length, limit)
+        if isinstance(path, Mapping) and set(path) != set(SPLITS):
+            raise ConfigError(
+                f"data.path has {', '.join(path)}: give one path, or one for each of {', '.join(SPLITS)}."
+            )
+        if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
+            raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
+        if epoch_samples is not None and epoch_samples < batch_size:
+            raise ConfigError(f"data.epoch_samples={epoch_samples} is less than data.batch_size={batch_size}.")
+        self.columns = ColumnChoice(columns, kinds or {})
+        for key in (*self.columns.of_kind("tabular"), *(role for role in ("split", "id") if role in self.columns)):
+            raise ConfigError(f"data.columns.{key}: a stream cannot have it. scripts/make_shards.py makes a manifest.")
+        self.path, self.options, self.shares = path, dict(options or {}), list(splits)
+        self.pictures = Pictures(self.columns.of_kind("image"), channels, mean, std, shift, scale, flip)
+        self.modalities, self.varying = list(self.columns.kinds), self.pictures.varying
+        self.image_shape = (channels, image_size, image_size)
+        self.read_sound = partial(read_sound, sample_rate=sample_rate, max_seconds=max_seconds)
+        self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
+        self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
+        self.shuffle_buffer, self.epoch_samples = shuffle_buffer, epoch_samples
+        self.skips = {name: StreamSkips(num_workers, on_error, max_bad_fraction) for name in SPLITS}
+        self.told = dict.fromkeys(SPLITS, 0)
+        if "label" in self.columns and class_names:
+            self.class_names = {"label": [str(name) for name in class_names]}
+
+    @abstractmethod
+    def shards(self) -> tuple[Source, Sequence[Sequence[int]]]:
+        """The source, and the shards of each split; or all shards as one, where a hash decides.
+
+        Raises:
+            DataError: they are not there.
+        """
+
+    def setup(self, stage: str | None = None) -> None:
+        """Looks at the first samples of each split, and learns the tokenizer; the same on every process."""
+        if hasattr(self, "test_set"):
+            return
+        self.source, shards = self.shards()
+        self.reader, by_hash = self._reader(), len(shards) == 1
+        chosen = [
+            Split(name, self.source, shards[0], HashedPart(self.reader, self.shares, part), self.limit)
+            if by_hash
+            else Split(name, self.source, shards[part], None, self.limit)
+            for part, name in enumerate(SPLITS)
+        ]
+        learns = bool(self.columns.of_kind("text")) and self.tokenizer is None
+        learns_from = self.tokenizer_samples if learns and not self.pretrained_tokenizer else 0
+        for part, split in enumerate(chosen):
+            head = Head(split, self.reader, 0 if part else learns_from, self.timeout)
+            if part == 0:
+                self._learn(head, learns)
+        rest = self.reader, self.skips["train"], self.batch_size, self.seed, self.shuffle_buffer, self.epoch_samples
+        self.train_set = TrainingStream(chosen[0], *rest)  # type: ignore[assignment]  # no length, no index
+        self.val_set, self.test_set = (  # type: ignore[assignment]
+            EvaluationStream(split, self.reader, self.skips[split.name], self.batch_size) for split in chosen[1:]
+        )
+
+    def _reader(self) -> RecordReader:
+        channels, size, _ = self.image_shape
+        kinds = {
+            "image": (partial(read_image, size=size, channels=channels), np.zeros(self.image_shape, dtype=np.uint8)),
+            "audio": (self.read_sound, np.zeros(1, dtype=np.float32)),
+            "vector": (read_vector, np.zeros(1, dtype=np.float32)),
+        }
+        files = {name: kinds[kind] for name, kind in self.columns.kinds.items() if kind in kinds}
+        readers, blanks = ({name: pair[index] for name, pair in files.items()} for index in (0, 1))
+        names = self.class_names.get("label", [])
+        as_label = partial(as_class, names=names) if self.label_kind == "class" else as_value
+        return RecordReader(
+            self.columns,
+            readers,  # type: ignore[arg-type]
+            blanks,  # type: ignore[arg-type]
+            as_label if "label" in self.columns else None,
+            self.max_caption,
+        )
+
+    def _learn(self, head: Head, learns: bool) -> None:
+        """Widths of vectors from the first of them, and the tokenizer."""
+        for name in self.columns.of_kind("vector"):
+            self.reader.readers[name] = partial(read_vector, width=head.widths[name])
+            self.reader.blanks[name] = np.zeros(head.widths[name], dtype=np.float32)
+        if learns and self.pretrained_tokenizer:
+            self.tokenizer = Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
+        elif learns:
+            self.tokenizer = Tokenizer.train(head.captions, self.vocab_size, self.context_length)
+        self.reader.tokenizer = self.tokenizer
+
+    def _loader(self, split: str, dataset: Any, shuffle: bool = False) -> DataLoader[PairedBatch]:
+        stream: Stream = dataset
+        trainer = self.trainer
+        stream.rank, stream.world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        if self.num_workers:  # tokenizers would say on each fork that their threads do not survive it
+            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        if not isinstance(stream, TrainingStream):
+            pin = torch.cuda.is_available()
+            return DataLoader(
+                stream, batch_size=None, collate_fn=_unchanged, num_workers=self.num_workers, pin_memory=pin
+            )
+        if stream.world_size > self.batch_size:
+            raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {stream.world_size} processes.")
+        if stream.world_size > 1 and self.epoch_samples is None:
+            raise ConfigError(
+                f"{stream.world_size} processes need equally many steps, and how many samples there are is not known: "
+                "give data.epoch_samples=<samples of an epoch>."
+            )
+        if trainer is not None:
+            stream.set_epoch(trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+        return StreamLoader(stream, self.num_workers)
+
+    def describe(self, modality: str, item: int) -> Any:
+        """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read again."""
+        number, turn = divmod(item, TURNS)
+        value = self.reader.read(self._found(number)).values[modality]
+        if self.columns.kinds[modality] == "text":
+            return value[turn]
+        if self.columns.kinds[modality] != "image":
+            return None
+        return value[0] if len(value) == 1 else value.transpose(1, 2, 0)
+
+    @lru_cache(maxsize=256)  # noqa: B019  (a gallery asks for the parts of a sample one by one; the data live as long)
+    def _found(self, number: int) -> Record:
+        shard, position = place_of(number)
+        entries = self.source.entries(shard)
+        return next(islice(entries, position, None)).record
+
+    def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
+        """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
+        return self.pictures(batch, self.trainer is not None and self.trainer.training)
+
+    def teardown(self, stage: str) -> None:
+        """Tells what was left out, if that is new."""
+        for name, skips in self.skips.items():
+            if (count := sum(skips.counts().values())) > self.told[name]:
+                log.warning("%s: %s", name, skips.summary())
+                self.told[name] = count
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch

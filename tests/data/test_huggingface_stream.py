@@ -1,0 +1,78 @@
+"""Streams in the formats of the Hugging Face hub, all from local folders."""
+
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from tests.data.shards import COLOURS, picture
+
+from polymodal.data.huggingface_stream import HuggingFaceStream
+from polymodal.errors import ConfigError, DataError
+
+COLUMNS = {"image": "image", "text": "caption", "label": "colour"}
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def table(count: int, first: int = 0) -> datasets.Dataset:
+    numbers = range(first, first + count)
+    columns = {
+        "image": [{"bytes": picture(list(COLOURS)[n % 3]), "path": None} for n in numbers],
+        "caption": [[f"picture {n}", f"number {n}"] for n in numbers],
+        "colour": [n % 3 for n in numbers],
+    }
+    features = datasets.Features(
+        image=datasets.Image(),
+        caption=datasets.List(datasets.Value("string")),
+        colour=datasets.ClassLabel(3, list(COLOURS)),
+    )
+    return datasets.Dataset.from_dict(columns, features)
+
+
+def ready(path: Path | str, columns=COLUMNS, **options) -> HuggingFaceStream:
+    data = HuggingFaceStream(str(path), columns, **({"image_size": 4, "vocab_size": 300, "batch_size": 4} | options))
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_its_own_splits_are_taken(workers: int, tmp_path: Path) -> None:
+    parts = {"train": table(10), "validation": table(5, 10), "test": table(3, 15)}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "set")
+    data = ready(tmp_path / "set", num_workers=workers)
+    batches = list(data.val_dataloader())
+    assert [len(batch) for batch in batches] == [8, 2]
+    assert batches[0].labels["label"].tolist() == [1, 1, 2, 2, 0, 0, 1, 1]
+    assert batches[0].inputs["image"][0, :, 0, 0].tolist() == list(COLOURS["green"])
+    said = [data.describe("text", item) for batch in batches for item in batch.items["text"].tolist()]
+    assert said[:4] == ["picture 10", "number 10", "picture 11", "number 11"]
+    assert data.class_names == {"label": list(COLOURS)}
+    assert sum(map(len, data.train_dataloader())) == 10
+
+
+def test_else_a_hash_splits_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    for number in range(3):
+        table(20, 20 * number).to_parquet(str(tmp_path / "files" / f"{number}.parquet"))
+    data = ready("parquet", options={"data_dir": str(tmp_path / "files")}, splits=(0.6, 0.2, 0.2))
+    loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    parts = [{item for batch in loader for item in batch.items["image"].tolist()} for loader in loaders]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == 60
+    assert len(data.source.shards) == 3
+    loader = ready("parquet", options={"data_dir": str(tmp_path / "files")}).train_dataloader()
+    assert torch.cat([batch.id for batch in loader]).unique().numel() > 40
+
+
+def test_what_cannot_be_is_told(tmp_path: Path) -> None:
+    table(30).save_to_disk(tmp_path / "set")
+    with pytest.raises(DataError, match=r"data\.columns\.text=captoin: .*Did you mean 'caption'"):
+        ready(tmp_path / "set", COLUMNS | {"text": "captoin"})
+    with pytest.raises(DataError, match=r"data\.path=.*/nothing"):
+        ready(tmp_path / "nothing")
+    with pytest.raises(ConfigError, match="no code of a data set is trusted"):
+        ready(tmp_path / "set", options={"trust_remote_code": True})

@@ -1,0 +1,99 @@
+"""A training stream goes on at exactly the batch at which it was stopped."""
+
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from tests.data.shards import by_split, ready, write_shards
+from torch import nn
+
+from polymodal.batch import PairedBatch
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> list[str]:
+    return write_shards(tmp_path_factory.mktemp("shards"), [7, 5, 9, 6])
+
+
+def ids(batches) -> list[list[int]]:
+    return [batch.id.tolist() for batch in batches]
+
+
+@pytest.mark.parametrize("epoch_samples", [None, 30])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_goes_on(files: list[str], workers: int, epoch_samples: int | None) -> None:
+    make = partial(ready, by_split(files), num_workers=workers, epoch_samples=epoch_samples, shuffle_buffer=5)
+    loader = make().train_dataloader()
+    epochs = []
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)
+        epochs.append(ids(loader))
+    assert epochs[0] != epochs[1]
+    for given in (1, 4, len(epochs[1])):
+        first = make().train_dataloader()
+        first.sampler.set_epoch(1)
+        batches = iter(first)
+        assert ids(islice(batches, given)) == epochs[1][:given]
+        if epoch_samples is None:
+            next(batches, None)  # as Lightning does where there is no length
+        state = first.state_dict()
+        second = make().train_dataloader()
+        second.load_state_dict(state)
+        rest = ids(second)
+        assert rest == (epochs[1][given:] or epochs[2])
+        del batches
+
+
+class Diary(LightningModule):
+    """Notes which samples each step has; leaves a checkpoint after some steps and at the end of each epoch."""
+
+    def __init__(self, folder: Path, steps: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.weight, self.folder, self.steps = nn.Parameter(torch.zeros(())), folder, steps
+        self.batches: list[list[int]] = []
+
+    def training_step(self, batch: PairedBatch, batch_idx: int) -> torch.Tensor:
+        self.batches.append(batch.id.tolist())
+        return self.weight * len(batch)
+
+    def validation_step(self, batch: PairedBatch, batch_idx: int) -> None:
+        assert len(batch)
+
+    def on_train_batch_end(self, outputs: object, batch: PairedBatch, batch_idx: int) -> None:
+        if self.global_step in self.steps:
+            self.trainer.save_checkpoint(self.folder / f"step_{self.global_step}.ckpt")
+
+    def on_train_epoch_end(self) -> None:
+        if self.steps:
+            self.trainer.save_checkpoint(self.folder / f"epoch_{self.global_step}.ckpt")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(diary: Diary, data: object, checkpoint: Path | None = None, **options: object) -> list[list[int]]:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "num_sanity_val_steps": 0}
+    trainer = Trainer(max_epochs=3, use_distributed_sampler=False, **quiet, **options)
+    trainer.fit(diary, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    return diary.batches
+
+
+@pytest.mark.parametrize("epoch_samples", [None, 20])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_goes_on(files: list[str], workers: int, epoch_samples: int | None, tmp_path: Path) -> None:
+    make = partial(ready, by_split(files, files[0]), num_workers=workers, epoch_samples=epoch_samples)
+    every = {} if epoch_samples is None else {"val_check_interval": 2}
+    steps = tuple(range(1, 16))
+    expected = fit(Diary(tmp_path, steps), make(), **every)
+    assert len({str(batch) for batch in expected}) == len(expected)
+    wanted = sorted(tmp_path.glob("*.ckpt"), key=lambda file: file.stat().st_mtime)
+    assert len(wanted) > 12
+    for file in wanted if workers == 0 else wanted[1::6]:
+        given = int(file.stem.split("_")[1])
+        assert fit(Diary(tmp_path), make(), file, **every) == expected[given:], file.stem
