@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from polymodal.data.skips import BadSampleError
+from polymodal.data.skips import BadSampleError, named
 
 MAX_PIXELS = 89_478_485
 """A larger picture is refused before it is decoded (Pillow's own limit): a small file may unfold to gigabytes."""
 
 
-def read_image(file: Path, size: int, channels: int) -> np.ndarray:
+def read_image(source: Path | bytes, size: int, channels: int, name: str | None = None) -> np.ndarray:
     """(channels, size, size) uint8: the middle square, resized with antialiasing (bicubic).
 
     JPEG, PNG, WebP, the first frame of a GIF, and whatever else Pillow reads. A picture is turned as its EXIF says;
     transparent parts show white; 16 bits are cut to 8.
 
     Args:
-        file: path.
+        source: a file, or what is in it.
         size: side of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
+        name: what messages call it; None for the file's path.
 
     Raises:
         BadSampleError: it is no picture, is damaged, or is too large.
     """
-    mode = "L" if channels == 1 else "RGB"
+    name, mode = name or named(source), "L" if channels == 1 else "RGB"
     try:
-        with Image.open(file) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise BadSampleError("too large", f"{file} has {image.width} x {image.height} pixels.")
+                raise BadSampleError("too large", f"{name} has {image.width} x {image.height} pixels.")
             image.draft(mode, (size, size))  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is large enough
             image.load()
             picture = _in_mode(_upright(image), mode)
     except BadSampleError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
-        raise BadSampleError("too large", f"{file}: {error}") from error
+        raise BadSampleError("too large", f"{name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise BadSampleError("damaged file", f"{name} is damaged or no picture: its format is unknown.") from error
     except Exception as error:  # decoders raise whatever their formats suggest: SyntaxError, struct.error, IndexError
-        raise BadSampleError("damaged file", f"{file} is damaged or no picture: {error}") from error
+        raise BadSampleError("damaged file", f"{name} is damaged or no picture: {error}") from error
     square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return np.ascontiguousarray(np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from polymodal.data import audio
 from polymodal.data.contents import Single
 from polymodal.data.image_cache import ImageCache
 from polymodal.data.images import read_image
-from polymodal.data.skips import BadSampleError
+from polymodal.data.skips import BadSampleError, named
 from polymodal.errors import DataError
 
 
@@ -112,34 +113,35 @@ class MediaFormat:
         return ImageCache(Path(self.image_cache or ""), key.hexdigest(), len(paths), self.image_shape, size)
 
 
-def read_sound(file: Path, sample_rate: int, max_seconds: float) -> np.ndarray:
+def read_sound(source: Path | bytes, sample_rate: int, max_seconds: float, name: str | None = None) -> np.ndarray:
     """(samples,) float32, no longer than `max_seconds`.
 
     Raises:
         BadSampleError: see `polymodal.data.audio.read`.
     """
     try:
-        return audio.read(file, sample_rate)[: round(max_seconds * sample_rate)]
+        return audio.read(source, sample_rate, name)[: round(max_seconds * sample_rate)]
     except DataError as error:
         raise BadSampleError("damaged file", str(error)) from error
 
 
-def read_vector(file: Path, width: int | None = None) -> np.ndarray:
+def read_vector(source: Path | bytes, width: int | None = None, name: str | None = None) -> np.ndarray:
     """(D,) float32 from an .npy file.
 
     Raises:
         BadSampleError: it holds anything else than D finite numbers.
     """
+    name = name or named(source)
     try:
-        vector = np.load(file, allow_pickle=False)
+        vector = np.load(io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False)
         values = np.asarray(vector, dtype=np.float32)
     except (OSError, ValueError, TypeError, EOFError) as error:
-        raise BadSampleError("damaged file", f"{file} is no .npy file of numbers: {error}") from error
+        raise BadSampleError("damaged file", f"{name} is no .npy file of numbers: {error}") from error
     if values.ndim != 1 or (width is not None and len(values) != width):
         wanted = "one dimension" if width is None else f"{width} numbers, as the first one"
-        raise BadSampleError("bad value", f"{file} holds an array of shape {values.shape} instead of {wanted}.")
+        raise BadSampleError("bad value", f"{name} holds an array of shape {values.shape} instead of {wanted}.")
     if not np.isfinite(values).all():
-        raise BadSampleError("bad number", f"{file}: a number is NaN or infinite.")
+        raise BadSampleError("bad number", f"{name}: a number is NaN or infinite.")
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,11 @@ class BadSampleError(DataError):
     def __init__(self, reason: Reason, problem: str) -> None:
         super().__init__(problem)
         self.reason = reason
+
+
+def named(source: Path | bytes) -> str:
+    """What messages call a file, or bytes that came without a name."""
+    return "the cell" if isinstance(source, bytes) else str(source)
 
 
 class Skips:
