@@ -171,7 +171,11 @@ def test_rows_of_one_id_that_contradict_each_other(rows: list[dict], tmp_path: P
         ("a.csv", b"filepath,caption\n", "no rows"),
         ("a.csv", b"filepath,caption\na,b,c\n", "cannot be read: .*2 columns, got 3"),
         ("a.jsonl", b'{"filepath": "a", "caption": "b"}\n{"filepath": ', "cannot be read"),
-        ("a.jsonl", b'{"filepath": {"x": 1}, "caption": "b"}\n', "Column filepath: a cell is one value"),
+        (
+            "a.jsonl",
+            b'{"filepath": {"x": 1}, "caption": "b"}\n',
+            "Column filepath: a cell is a path, bytes, or a record",
+        ),
         ("a.parquet", b"PAR1 no", "cannot be read"),
         ("a.txt", b"a", "ends in one of .csv"),
     ],

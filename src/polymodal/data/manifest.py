@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestRead
 from polymodal.data.media import MediaFormat
 from polymodal.data.samples import SampleSet
 from polymodal.data.splits import SPLITS
+from polymodal.data.table import read_tables
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Probability
@@ -137,7 +139,9 @@ class Manifest(PairedDataModule):
         """Reads and checks the manifest, and cuts captions into tokens; the same on every process."""
         if hasattr(self, "test_set"):
             return
-        reader = ManifestReader(self.path, self.format, self.learned)
+        files = [self.path] if isinstance(self.path, str) else [self.path[name] for name in SPLITS]
+        table = read_tables([Path(file) for file in files], self.columns.wanted())
+        reader = ManifestReader(table, self.format, self.learned)
         self.samples, self.learned, split = reader.samples, reader.learned, reader.split
         if "label" in self.learned:
             self.class_names = {"label": self.learned["label"]}

@@ -35,6 +35,30 @@ def hashed_splits(groups: pa.Array, shares: Sequence[float]) -> np.ndarray:
     return np.digitize(places, ends)
 
 
+def dealt_splits(given: np.ndarray, key: np.ndarray, names: pa.Array, shares: Sequence[float]) -> np.ndarray:
+    """(N,) number of the split: as given, or by a hash, and then never a split that some sample is given to by name.
+
+    Args:
+        given: (N,) number of the split, -1 where it is to be dealt out.
+        key: (N,) what falls into one split together, as a number.
+        names: (K,) of the keys.
+        shares: of train, validation and test.
+
+    Raises:
+        DataError: a key is in several splits.
+    """
+    open = given < 0
+    if open.all():
+        return hashed_splits(names, shares)[key]
+    split = given
+    if open.any():
+        free = np.array([part == 0 or not (given == part).any() for part in range(len(SPLITS))])
+        left = np.array(shares) * free
+        split = np.where(open, hashed_splits(names, left / left.sum())[key], given)
+    check_apart(split, key, names)
+    return split
+
+
 def _place(name: str) -> float:
     """A name's fixed place in [0, 1)."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()[:7], "big") / 2**56
