@@ -19,6 +19,7 @@ from polymodal.data.samples import Samples
 from polymodal.data.skips import Skips
 from polymodal.data.splits import SPLITS, check_filled, dealt_splits, named_splits
 from polymodal.data.table import ManifestTable, codes_of, taken
+from polymodal.data.templates import Templated
 from polymodal.errors import ConfigError, DataError
 
 Learned = dict[str, Any]
@@ -27,7 +28,7 @@ Learned = dict[str, Any]
 
 @dataclass(frozen=True)
 class ManifestFormat:
-    """How a manifest and its files are read; see the arguments of `Manifest`.
+    """How a table and its files are read; see the arguments of `TableData`.
 
     Raises:
         ConfigError: settings that cannot be.
@@ -37,6 +38,8 @@ class ManifestFormat:
     media: MediaFormat
     label_kind: Literal["class", "value", "tags"]
     splits: Sequence[float]
+    templates: Sequence[str]
+    eval_captions: int | None
     numeric: int
     cardinalities: Sequence[int]
     max_caption: int
@@ -47,6 +50,9 @@ class ManifestFormat:
         shares, sizes = list(self.splits), list(self.cardinalities)
         if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6:
             raise ConfigError(f"data.splits={shares} must be three shares (train, val, test) that add up to 1.")
+        for template in self.templates:
+            if template.count("{}") != 1:
+                raise ConfigError(f"data.templates: {template!r} needs one {{}}, where the caption goes.")
         for name in self.columns.of_kind("tabular"):
             if len(self.columns[name]) != self.numeric + len(sizes):
                 raise ConfigError(
@@ -90,7 +96,7 @@ class ManifestReader:
         self.learned = dict(learned)
         contents = {name: self._content(name, cells[name]) for name in cells}
         labels = {} if label is None else {"label": self._labels(label)}
-        self.samples = Samples(contents, labels, group, self.first, self.skips)
+        self.samples = Samples(contents, labels, group, self.first, self.skips, format.eval_captions)
 
     def _cells(self, name: str) -> Any:
         """The checked rows of a modality: text and rows of captions, paths, or numbers with the text of categories."""
@@ -157,7 +163,8 @@ class ManifestReader:
         kind = self.columns.kinds[name]
         if kind == "text":
             texts, row = cells
-            return grouped_captions(texts, self.sample[row], len(self.first))
+            captions = grouped_captions(texts, self.sample[row], len(self.first))
+            return Templated(captions, self.format.templates) if self.format.templates else captions
         if kind == "tabular":
             return Columns(self._standardised(name, *cells), self.format.numeric)
         folder = self.places.part_of(self.first)
