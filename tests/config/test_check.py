@@ -13,11 +13,13 @@ from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.schema import Config
 from polymodal.config.signature import find_signature
+from polymodal.data.folder import Folder
+from polymodal.data.huggingface import HuggingFace
 from polymodal.data.manifest import Manifest
 from polymodal.data.table_data import TableData
 from polymodal.errors import ConfigError
 
-TABLES = [Manifest]
+TABLES = [Folder, HuggingFace, Manifest]
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,22 @@ from polymodal.errors import DataError
 
 SPLITS = ("train", "val", "test")
 OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
+
+
+def split_parts(names: Sequence[str]) -> dict[int, str]:
+    """Number of the split -> which of these names, such as train, validation and test, is it; empty without a train.
+
+    Where val or test is not among them, it is made of train, whose number is then -1: to be dealt out.
+    """
+    known = {OTHER_NAMES.get(name.lower(), name.lower()): name for name in names}
+    parts = {number: known[split] for number, split in enumerate(SPLITS) if split in known}
+    return {} if 0 not in parts else completed(parts)
+
+
+def completed(parts: Mapping[int, str]) -> dict[int, str]:
+    """Number of the split -> anything; where val or test is not among them, train's number is -1."""
+    whole = len(parts) == len(SPLITS)
+    return {number if whole or number else -1: part for number, part in parts.items()}
 
 
 def named_splits(names: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -80,7 +80,7 @@ def in_one_piece(column: pa.ChunkedArray) -> pa.Array:
 
 
 def joined(
-    tables: Sequence[pa.Table], names: Sequence[str], folders: Sequence[Path], split: np.ndarray
+    tables: Sequence[pa.Table], names: Sequence[str], folders: Sequence[Path], split: Sequence[int]
 ) -> ManifestTable:
     """Parts one after the other, without a copy where their types are equal.
 
@@ -114,7 +114,7 @@ def read_tables(files: Sequence[Path], wanted: Mapping[str, str]) -> ManifestTab
         DataError: a file is missing, is damaged, has no row, or does not go with the others.
     """
     tables = [_read(file, wanted) for file in files]
-    split = np.arange(len(files)) if len(files) > 1 else np.array([-1])
+    split = list(range(len(files))) if len(files) > 1 else [-1]
     return joined(tables, [str(file) for file in files], [file.parent for file in files], split)
 
 
