@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from polymodal.data.skips import BadSampleError, named
+from polymodal.data.svg import is_svg, render_svg
+from polymodal.errors import PolymodalError
 
 MAX_PIXELS = 89_478_485
 """A larger picture is refused before it is decoded (Pillow's own limit): a small file may unfold to gigabytes."""
@@ -17,8 +19,8 @@ MAX_PIXELS = 89_478_485
 def read_image(source: Path | bytes, size: int, channels: int, name: str | None = None) -> np.ndarray:
     """(channels, size, size) uint8: the middle square, resized with antialiasing (bicubic).
 
-    JPEG, PNG, WebP, the first frame of a GIF, and whatever else Pillow reads. A picture is turned as its EXIF says;
-    transparent parts show white; 16 bits are cut to 8.
+    JPEG, PNG, WebP, the first frame of a GIF, SVG (see `polymodal.data.svg`), and whatever else Pillow reads. A picture
+    is turned as its EXIF says; transparent parts show white; 16 bits are cut to 8.
 
     Args:
         source: a file, or what is in it.
@@ -28,16 +30,17 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
 
     Raises:
         BadSampleError: it is no picture, is damaged, or is too large.
+        ConfigError: it is an SVG drawing, and nothing that renders them is installed.
     """
     name, mode = name or named(source), "L" if channels == 1 else "RGB"
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with _opened(source, size, name) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise BadSampleError("too large", f"{name} has {image.width} x {image.height} pixels.")
             image.draft(mode, (size, size))  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is large enough
             image.load()
             picture = _in_mode(_upright(image), mode)
-    except BadSampleError:
+    except PolymodalError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
         raise BadSampleError("too large", f"{name}: {error}") from error
@@ -47,6 +50,12 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
         raise BadSampleError("damaged file", f"{name} is damaged or no picture: {error}") from error
     square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return np.ascontiguousarray(np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1))
+
+
+def _opened(source: Path | bytes, size: int, name: str) -> Image.Image:
+    if is_svg(source):
+        return render_svg(source, size, name)
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 
 def _upright(image: Image.Image) -> Image.Image:
