@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from polymodal.errors import ConfigError
 
-FILE_KINDS = ("image", "audio", "vector")
+FILE_KINDS = ("image", "video", "audio", "vector")
 KINDS = (*FILE_KINDS, "text", "tabular")
 ROLES = ("label", "group", "split", "split_by", "id")
 

@@ -39,7 +39,7 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
                 raise BadSampleError("too large", f"{name} has {image.width} x {image.height} pixels.")
             image.draft(mode, (size, size))  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is large enough
             image.load()
-            picture = _in_mode(_upright(image), mode)
+            return middle_square(_upright(image), size, channels)
     except PolymodalError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
@@ -48,7 +48,11 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
         raise BadSampleError("damaged file", f"{name} is damaged or no picture: its format is unknown.") from error
     except Exception as error:  # decoders raise whatever their formats suggest: SyntaxError, struct.error, IndexError
         raise BadSampleError("damaged file", f"{name} is damaged or no picture: {error}") from error
-    square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+
+
+def middle_square(picture: Image.Image, size: int, channels: int) -> np.ndarray:
+    """(channels, size, size) uint8 of a picture of any mode."""
+    square = ImageOps.fit(_in_mode(picture, "L" if channels == 1 else "RGB"), (size, size), Image.Resampling.BICUBIC)
     return np.ascontiguousarray(np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1))
 
 

@@ -19,7 +19,11 @@ from polymodal.data.image_cache import ImageCache
 from polymodal.data.images import read_image
 from polymodal.data.skips import BadSampleError, named
 from polymodal.data.table import taken
+from polymodal.data.video import read_video
 from polymodal.errors import DataError
+
+VIDEO = 4
+"""Dimensions of a video: frames, channels, height, width."""
 
 
 class Files(Single):
@@ -61,7 +65,8 @@ class Files(Single):
         else:
             source, name = self.folders[self.folder[item]] / source, None
             try:
-                size = source.stat().st_size if source.is_file() else None
+                there = source.is_file() or (self.blank.ndim == VIDEO and source.is_dir())
+                size = source.stat().st_size if there else None
             except (OSError, ValueError):  # a name that no file can have, such as a whole caption
                 size = None
             if size is None:
@@ -81,10 +86,12 @@ class Files(Single):
         return load(source) if self.cache is None else self.cache.get(item, source, load)
 
     def show(self, item: int) -> Any:
-        """The path if there is one, or of a picture (S, S) or (S, S, 3) uint8."""
+        """The path if there is one; of a picture (S, S) or (S, S, 3) uint8, of a video its frames side by side."""
         if self.blank.dtype != np.uint8:
             return self.cells.paths[int(self.rows[item])].as_py()
         picture = self.read(item)
+        if picture.ndim == VIDEO:
+            picture = np.concatenate(picture, axis=2)
         return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
 
 
@@ -98,6 +105,7 @@ class MediaFormat:
         image_cache_gb: so much of them at most.
         sample_rate: of sounds, in Hz.
         max_seconds: of sounds.
+        frames: T of a video.
     """
 
     image_shape: tuple[int, int, int]
@@ -105,11 +113,12 @@ class MediaFormat:
     image_cache_gb: float
     sample_rate: int
     max_seconds: float
+    frames: int
 
     def files(
         self, kind: str, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]
     ) -> Files:
-        """A modality of kind image, audio or vector; the rest as for `Files`."""
+        """A modality of kind image, video, audio or vector; the rest as for `Files`."""
         if kind == "audio":
             load = partial(read_sound, sample_rate=self.sample_rate, max_seconds=self.max_seconds)
             return Files(cells, rows, folder, folders, load, np.zeros(1, dtype=np.float32))
@@ -119,6 +128,10 @@ class MediaFormat:
             files.load, files.blank = partial(read_vector, width=width), np.zeros(width, dtype=np.float32)
             return files
         channels, size, _ = self.image_shape
+        if kind == "video":
+            load = partial(read_video, frames=self.frames, size=size, channels=channels)
+            blank = np.zeros((self.frames, *self.image_shape), dtype=np.uint8)
+            return Files(cells, rows, folder, folders, load, blank)
         load = partial(read_image, size=size, channels=channels)
         cache = self._cache(cells, rows, folders) if self.image_cache else None
         return Files(cells, rows, folder, folders, load, np.zeros(self.image_shape, dtype=np.uint8), cache)

@@ -32,6 +32,7 @@ class TableData(PairedDataModule):
 
     - `image`: a picture -> uint8 (C, S, S) up to the device, there normalised and augmented.
     - `text`: a caption, or a list of them (several columns too) -> token ids (T,).
+    - `video`: a file, or a folder of frames in the order of their names -> uint8 (T, C, S, S), treated as pictures are.
     - `audio`: a WAV, FLAC, OGG or MP3 file -> a waveform (samples,).
     - `vector`: an .npy file -> (D,) float32.
     - `tabular`: first `numeric` columns of numbers, standardised over the training split, then one column a category.
@@ -45,12 +46,12 @@ class TableData(PairedDataModule):
     Args:
         columns: modality -> column, or several; further keys: `label`, `group`, `split` (train, val, test), `split_by`
             and `id`.
-        kinds: modality -> image, text, audio, vector or tabular, where that is not its name.
+        kinds: modality -> image, text, audio, video, vector or tabular, where that is not its name.
         label_kind: the label is a class, a value (or several columns of them), or tags, in a list or separated by "|".
         splits: shares of train, validation and test; a group falls by a fixed hash of its name.
         templates: such as "a picture of a {}.": each caption is put into each of them.
         eval_captions: so many captions of a sample at most are used in evaluation; None for all.
-        image_size: S, side of the middle square of the pictures in pixels.
+        image_size: S, side of the middle square of pictures and frames in pixels.
         channels: C, 3 for RGB or 1 for grey.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
         std: of the pixels, one or C numbers.
@@ -59,6 +60,7 @@ class TableData(PairedDataModule):
         flip: how often a picture is mirrored in training.
         image_cache: folder where decoded pictures are kept; None for nowhere.
         image_cache_gb: so much of them at most.
+        frames: T of a video, spread evenly over it.
         sample_rate: of waveforms, in Hz.
         max_seconds: longer sounds are cut.
         numeric: number of numeric columns of a table.
@@ -97,6 +99,7 @@ class TableData(PairedDataModule):
         flip: Fraction = 0.0,
         image_cache: str | None = None,
         image_cache_gb: NonNegativeFloat = 10.0,
+        frames: PositiveInt = 8,
         sample_rate: PositiveInt = 16000,
         max_seconds: PositiveFloat = 30.0,
         numeric: NonNegativeInt = 0,
@@ -118,13 +121,13 @@ class TableData(PairedDataModule):
                 raise ConfigError(f"data.{name}={list(numbers)}: give 1 number, or {channels} as data.channels says.")
         self.columns = ColumnChoice(columns, kinds or {})
         shape = (channels, image_size, image_size)
-        media = MediaFormat(shape, image_cache, image_cache_gb, sample_rate, max_seconds)
+        media = MediaFormat(shape, image_cache, image_cache_gb, sample_rate, max_seconds, frames)
         table = (numeric, cardinalities, max_caption, on_error, max_bad_fraction)
         self.format = ManifestFormat(self.columns, media, label_kind, splits, templates, eval_captions, *table)
         self.mean, self.std, self.shift, self.scale, self.flip = mean, std, shift, scale, flip
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.modalities = list(self.columns.kinds)
-        self.varying = self.columns.of_kind("image") if shift or scale or flip else []
+        self.varying = self.columns.of_kind("image", "video") if shift or scale or flip else []
         self.learned: Learned = {}
         self.told = 0
 
@@ -167,13 +170,17 @@ class TableData(PairedDataModule):
         return self.samples.contents[modality].show(item)
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
-        """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
-        for name in self.columns.of_kind("image"):
-            images = batch.inputs[name].float().div_(255)
+        """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored.
+
+        All frames of a video are changed alike.
+        """
+        for name in self.columns.of_kind("image", "video"):
+            shape = batch.inputs[name].shape
+            images = batch.inputs[name].float().div_(255).flatten(1, -3)
             if self.trainer is not None and self.trainer.training:
                 images = flip(shift_and_scale(images, self.shift, self.scale), self.flip)
             mean, std = (images.new_tensor(list(numbers)).view(-1, 1, 1) for numbers in (self.mean, self.std))
-            batch.inputs[name] = (images - mean) / std
+            batch.inputs[name] = (images.view(shape) - mean) / std
         return batch
 
     def teardown(self, stage: str) -> None:
