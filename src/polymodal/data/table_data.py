@@ -183,9 +183,20 @@ class TableData(PairedDataModule):
             batch.inputs[name] = (images.view(shape) - mean) / std
         return batch
 
+    def skipped(self) -> Mapping[str, int]:
+        """Reason -> number of rows; tells of new ones."""
+        self.samples.skips.share()
+        self._tell()
+        return self.samples.skips.counts()
+
     def teardown(self, stage: str) -> None:
         """Tells which rows were left out, if there are new ones."""
-        if hasattr(self, "samples") and (count := sum(self.samples.skips.counts().values())) > self.told:
+        if hasattr(self, "samples"):
+            self._tell()
+
+    def _tell(self) -> None:
+        count = sum(self.samples.skips.counts().values())
+        if count > self.told and (self.trainer is None or self.trainer.is_global_zero):
             log.warning(self.samples.skips.summary())
             self.told = count
 
