@@ -54,3 +54,12 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     ]:  # fmt: skip
         with pytest.raises(DataError, match=f"{name}: .*{message}"):
             read(tmp_path / name, 8000)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
+def test_bytes_are_read_as_their_file_is(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"tone.{ending}"
+    soundfile.write(file, tone(16_000), 16_000)
+    assert np.array_equal(read(file.read_bytes(), 16_000), read(file, 16_000))
+    with pytest.raises(DataError, match="^call 7: not a sound"):
+        read(b"no sound", 16_000, name="call 7")

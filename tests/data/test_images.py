@@ -169,3 +169,10 @@ def test_flipped_bytes_give_a_picture_or_a_bad_sample(tmp_path_factory, format: 
     file.write_bytes(content)
     with contextlib.suppress(BadSampleError):
         assert read_image(file, 8, 3).shape == (3, 8, 8)
+
+
+def test_bytes_are_read_as_their_file_is(tmp_path: Path) -> None:
+    file = saved(tmp_path, Image.fromarray(SMOOTH), "a.jpg")
+    assert np.array_equal(read_image(file.read_bytes(), 16, 3), read_image(file, 16, 3))
+    with pytest.raises(BadSampleError, match="^drawing 7 is damaged"):
+        read_image(b"no picture", 16, 3, name="drawing 7")

@@ -290,3 +290,43 @@ def test_what_was_learned_goes_with_the_checkpoint(folder: Path, rows: list[dict
     strange.load_state_dict(data.state_dict())
     with pytest.raises(DataError, match="'pink' is no class"):
         strange.setup()
+
+
+def test_captions_are_put_into_templates(folder: Path, rows: list[dict]) -> None:
+    templates = ("a picture of {}.", "{}, seen once")
+    several = [
+        row | {"class": [row["class"], "thing"]} if n % 2 else row | {"class": [row["class"]]}
+        for n, row in enumerate(rows)
+    ]
+    file = write_jsonl(folder / "templates.jsonl", several)
+    columns = {"image": "filepath", "text": "class"}
+    data = ready(file, columns, templates=templates)
+    content = data.samples.contents["text"]
+    assert content.count.tolist() == [4 if n % 2 else 2 for n in range(len(rows))]
+    assert len(content.texts) == 5 * 2  # four colours and "thing": equal captions are one item
+    for sample, row in enumerate(several):
+        items = [content.item(sample, turn) for turn in range(content.count[sample])]
+        assert [content.show(item) for item in items] == [t.format(word) for word in row["class"] for t in templates]
+        assert content.item(sample, 400) == items[0]
+        assert joined(data.tokenizer.decode(content.read(items[1]).tolist())) == joined(content.show(items[1]))
+    some = np.arange(len(rows)) == 1
+    assert sorted(content.of_samples(some).to_pylist()) == sorted(
+        t.format(word) for word in several[1]["class"] for t in templates
+    )
+    with pytest.raises(ConfigError, match="'a picture' needs one {}"):
+        ready(file, columns, templates=["a picture"])
+
+
+def test_evaluation_may_take_the_first_captions_alone(folder: Path, rows: list[dict]) -> None:
+    listed = [row | {"caption": [f"{row['class']} {k}" for k in range(1 + n % 3)]} for n, row in enumerate(rows)]
+    file = write_jsonl(folder / "first.jsonl", listed)
+    all, two = ready(file), ready(file, eval_captions=2)
+    assert len(two.train_set) == len(all.train_set)
+    samples = two.test_set.samples.turns
+    assert (
+        len(two.test_set)
+        == np.minimum(samples[all.test_set.chosen[all.test_set.turn == 0]], 2).sum()
+        < len(all.test_set)
+    )
+    assert set(whole(two.test_set).id.tolist()) < set(whole(all.test_set).id.tolist())
+    assert {caption for _ in range(30) for caption in captions_of(two, whole(two.train_set)) if caption[-1] == "2"}

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.data.manifests import PAIR, bomb, make_pairs, ready, whole, write_csv, write_jsonl
+from tests.losses.processes import run_processes
 from torch._utils import ExceptionWrapper
 
 from polymodal.config.launch import show
+from polymodal.data.skips import BadSampleError, Skips
 from polymodal.errors import ConfigError, DataError
 
 VALUES = PAIR | {"label": "value"}
@@ -171,7 +173,11 @@ def test_rows_of_one_id_that_contradict_each_other(rows: list[dict], tmp_path: P
         ("a.csv", b"filepath,caption\n", "no rows"),
         ("a.csv", b"filepath,caption\na,b,c\n", "cannot be read: .*2 columns, got 3"),
         ("a.jsonl", b'{"filepath": "a", "caption": "b"}\n{"filepath": ', "cannot be read"),
-        ("a.jsonl", b'{"filepath": {"x": 1}, "caption": "b"}\n', "Column filepath: a cell is one value"),
+        (
+            "a.jsonl",
+            b'{"filepath": {"x": 1}, "caption": "b"}\n',
+            "Column filepath: a cell is a path, bytes, or a record",
+        ),
         ("a.parquet", b"PAR1 no", "cannot be read"),
         ("a.txt", b"a", "ends in one of .csv"),
     ],
@@ -230,3 +236,16 @@ def test_broken_sounds_and_vectors(tmp_path: Path) -> None:
     sounds = ready(file, {"audio": "vector"}, on_error="skip", max_bad_fraction=0.5)
     with pytest.raises(DataError, match="damaged file 21"):
         read_all(sounds)
+
+
+def _noted(rank: int, world_size: int) -> dict[str, int]:
+    skips = Skips(10, str, "skip", 1.0)
+    skips.reject(0, BadSampleError("bad caption", "found by all while reading"))
+    skips.reject(1 + rank, BadSampleError("missing file", "found by one"))
+    skips.share()
+    return skips.counts()
+
+
+@pytest.mark.slow
+def test_processes_count_each_row_once() -> None:
+    assert run_processes(_noted, 2) == [{"missing file": 2, "bad caption": 1}] * 2

@@ -132,7 +132,10 @@ def test_everything_can_be_shown(data: Synthetic) -> None:
 
 def test_a_limit_keeps_that_many_of_each_split() -> None:
     data = made(limit=20, modalities=["tabular"])
-    assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [20, 20, 20]
+    loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    ids = [[number for batch in loader for number in batch.id.tolist()] for loader in loaders]
+    assert [len(set(each)) for each in ids] == [20, 20, 20]
+    assert [min(ids[0]), max(ids[0]), max(ids[2])] == [0, 159, 199]  # spread over all of it
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ class ZeroShot(Callback):
     Args:
         label: key of `PairedBatch.labels`; samples with -1 do not count.
         prompts: class name -> `templates` and `words`: each word is put into each template, at `{}`.
+        templates: for classes without prompts: their name is put into each.
         pool: `mean`: a class is the mean of its prompts' embeddings, as in CLIP. `max`: its nearest prompt counts,
             which suits classes of many faces.
         image: modality to be classified.
@@ -36,14 +37,15 @@ class ZeroShot(Callback):
     def __init__(
         self,
         label: str,
-        prompts: Mapping[str, Mapping[str, Sequence[str]]],
+        prompts: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+        templates: Sequence[str] = (),
         pool: Literal["mean", "max"] = "mean",
         image: str = "image",
         text: str = "text",
     ) -> None:
-        self.label, self.prompts, self.pool = label, dict(prompts), pool
+        self.label, self.prompts, self.templates, self.pool = label, dict(prompts or {}), templates, pool
         self.image, self.text = image, text
-        self.class_names = list(prompts)
+        self.class_names = list(self.prompts)
         self.confusion: Tensor | None = None
 
     def setup(self, trainer: Trainer, pl_module: MultimodalModule, stage: str) -> None:
@@ -59,7 +61,7 @@ class ZeroShot(Callback):
                 f"callbacks.zero_shot needs labels {self.label!r} and the modalities {self.image!r} and {self.text!r}; "
                 f"this run has {', '.join(modalities)}.\nLeave it out: callbacks=[default]"
             )
-        if missing := set(names) - set(self.prompts):
+        if not self.templates and (missing := set(names) - set(self.prompts)):
             raise ConfigError(f"callbacks.zero_shot.prompts has no phrase for: {', '.join(sorted(missing))}.")
         self.class_names = names
 
@@ -71,7 +73,7 @@ class ZeroShot(Callback):
     @torch.no_grad()
     def _embed(self, trainer: Trainer, pl_module: MultimodalModule, name: str) -> Tensor:
         """(P, d), the normalised embeddings of a class's P prompts, or (1, d), their mean."""
-        prompts = self.prompts[name]
+        prompts = self.prompts.get(name, {"templates": self.templates, "words": [name]})
         sentences = [template.format(word) for template in prompts["templates"] for word in prompts["words"]]
         tokens = trainer.datamodule.tokenize(sentences).to(pl_module.device)  # type: ignore[attr-defined]
         with trainer.precision_plugin.forward_context():

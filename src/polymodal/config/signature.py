@@ -122,8 +122,15 @@ def _signature(file: Path, definition: Definition, target: str) -> Signature:
         return _of_arguments(definition.args, skip_first=False)
     for member in reversed(definition.body):
         if isinstance(member, ast.FunctionDef) and member.name == "__init__":
-            return _of_arguments(member.args, skip_first=True)
-    for base in definition.bases:  # no constructor of its own: the first base's
+            own = _of_arguments(member.args, skip_first=True)
+            call = _handing_on(member)
+            return own if call is None else _joined(own, _of_base(file, definition, target), call)
+    return _of_base(file, definition, target)  # no constructor of its own
+
+
+def _of_base(file: Path, definition: ast.ClassDef, target: str) -> Signature:
+    """What the first base takes."""
+    for base in definition.bases:
         name = ast.unparse(base).split("[")[0]
         module = ".".join([_package_of(file), file.stem] if file.name != "__init__.py" else [_package_of(file)])
         try:
@@ -131,6 +138,23 @@ def _signature(file: Path, definition: Definition, target: str) -> Signature:
         except ConfigError:  # a base that cannot be read, such as one written in C: it may take anything
             return Signature({}, frozenset(), open=True)
     return Signature({}, frozenset(), open=False)
+
+
+def _handing_on(constructor: ast.FunctionDef) -> ast.Call | None:
+    """The call `super().__init__(..., **options)`, if that is where the constructor's own `**options` go."""
+    for node in ast.walk(constructor):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__" and constructor.args.kwarg:
+            rest = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg is None]
+            if rest == [constructor.args.kwarg.arg]:
+                return node
+    return None
+
+
+def _joined(own: Signature, base: Signature, call: ast.Call) -> Signature:
+    """A class's own arguments, and those of its base that the call leaves open."""
+    given = {*list(base.types)[: len(call.args)], *(keyword.arg for keyword in call.keywords)}
+    inherited = {name: kind for name, kind in base.types.items() if name not in given}
+    return Signature({**inherited, **own.types}, own.required | (base.required - given), base.open)
 
 
 def _package_of(file: Path) -> str:

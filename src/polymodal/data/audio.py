@@ -16,9 +16,9 @@ def read(source: Path | bytes, sample_rate: int, name: str | None = None) -> np.
     """The waveform of a WAV, FLAC, OGG or MP3 file: (samples,) float32 in [-1, 1], the mean of its channels.
 
     Args:
-        source: path, or what such a file holds.
+        source: a file, or what is in it.
         sample_rate: in Hz, to which the sound is resampled.
-        name: what messages call it; None for its path.
+        name: what messages call it; None for the file's path.
 
     Raises:
         DataError: there is no such file, it is damaged or no sound, or there is nothing in it.

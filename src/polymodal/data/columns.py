@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from polymodal.errors import ConfigError
 
-FILE_KINDS = ("image", "audio", "vector")
+FILE_KINDS = ("image", "video", "audio", "vector")
 KINDS = (*FILE_KINDS, "text", "tabular")
-ROLES = ("label", "group", "split", "id")
+ROLES = ("label", "group", "split", "split_by", "id")
 
 
 class ColumnChoice:
-    """The columns of each modality, and those that are none: label, group, split and id.
+    """The columns of each modality, and those that are none, `ROLES`.
 
     Attributes:
         kinds: modality -> its kind, one of `KINDS`.

@@ -91,6 +91,10 @@ class PairedDataModule(LightningDataModule):
     def describe(self, modality: str, item: int) -> Any:
         """Something to show of an item: a sentence, or an (H, W) or (H, W, C) uint8 picture."""
 
+    def skipped(self) -> Mapping[str, int]:
+        """Reason -> how many samples could not be used so far, on all processes; the same on each of them."""
+        return {}
+
     def tokenize(self, captions: Sequence[str]) -> Tensor:
         """(N,) captions -> (N, T) int64, as in the batches."""
         if self.tokenizer is None:

@@ -7,6 +7,7 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,9 @@ VERSION = 1
 class ImageCache:
     """The first pictures of a list as one memory-mapped array, filled as they are asked for.
 
-    A picture is valid while its file has the size and the time of change that are noted beside it, and its pixels the
-    checksum: whatever stopped a writer, what it left is decoded again. Two processes that fill a place write the same.
+    A picture is valid while its file has the size and the time of change that are noted beside it (bytes without a
+    file: the size and the checksum), and its pixels the checksum: whatever stopped a writer, what it left is decoded
+    again. Two processes that fill a place write the same.
 
     Args:
         folder: of all caches; one of these pictures and settings gets a folder of its own in it.
@@ -65,19 +67,26 @@ class ImageCache:
         self.__dict__.update(state)
         self._open()
 
-    def get(self, index: int, file: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
-        """Picture `index`, whose file this is: (C, S, S) uint8 from the cache, or read and kept."""
+    def get(self, index: int, source: Path | bytes, read: Callable[[Any], np.ndarray]) -> np.ndarray:
+        """Picture `index`, of this file or these bytes: (C, S, S) uint8 from the cache, or read and kept."""
         if index >= self.capacity:
-            return read(file)
-        status = file.stat()
+            return read(source)
         kept = self.pixels[index]
-        stamp = [status.st_size, status.st_mtime_ns, zlib.crc32(kept)]
+        stamp = [*_stamp(source), zlib.crc32(kept)]
         if self.stamps[index].tolist() == stamp:
             return np.array(kept)
-        picture = read(file)
+        picture = read(source)
         kept[:] = picture
         self.stamps[index] = [*stamp[:2], zlib.crc32(picture.data)]
         return picture
+
+
+def _stamp(source: Path | bytes) -> tuple[int, int]:
+    """Changes when the content does."""
+    if isinstance(source, bytes):
+        return len(source), zlib.crc32(source)
+    status = source.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _reserve(file: Path, size: int) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from polymodal.data.opened import called, opened
 from polymodal.data.skips import BadSampleError
+from polymodal.data.svg import is_svg, render_svg
+from polymodal.errors import PolymodalError
 
 MAX_PIXELS = 89_478_485
 """A larger picture is refused before it is decoded (Pillow's own limit): a small file may unfold to gigabytes."""
@@ -17,34 +19,47 @@ MAX_PIXELS = 89_478_485
 def read_image(source: Path | bytes, size: int, channels: int, name: str | None = None) -> np.ndarray:
     """(channels, size, size) uint8: the middle square, resized with antialiasing (bicubic).
 
-    JPEG, PNG, WebP, the first frame of a GIF, and whatever else Pillow reads. A picture is turned as its EXIF says;
-    transparent parts show white; 16 bits are cut to 8.
+    JPEG, PNG, WebP, the first frame of a GIF, SVG (see `polymodal.data.svg`), and whatever else Pillow reads. A picture
+    is turned as its EXIF says; transparent parts show white; 16 bits are cut to 8.
 
     Args:
-        source: path, or what such a file holds.
+        source: a file, or what is in it.
         size: side of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
-        name: what messages call it; None for its path.
+        name: what messages call it; None for the file's path.
 
     Raises:
         BadSampleError: it is no picture, is damaged, or is too large.
+        ConfigError: it is an SVG drawing, and nothing that renders them is installed.
     """
-    mode, name = "L" if channels == 1 else "RGB", called(source, name)
+    name, mode = called(source, name), "L" if channels == 1 else "RGB"
     try:
-        with Image.open(opened(source)) as image:
+        with _image(source, size, name) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise BadSampleError("too large", f"{name} has {image.width} x {image.height} pixels.")
             image.draft(mode, (size, size))  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is large enough
             image.load()
-            picture = _in_mode(_upright(image), mode)
-    except BadSampleError:
+            return middle_square(_upright(image), size, channels)
+    except PolymodalError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
         raise BadSampleError("too large", f"{name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise BadSampleError("damaged file", f"{name} is damaged or no picture: its format is unknown.") from error
     except Exception as error:  # decoders raise whatever their formats suggest: SyntaxError, struct.error, IndexError
         raise BadSampleError("damaged file", f"{name} is damaged or no picture: {error}") from error
-    square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+
+
+def middle_square(picture: Image.Image, size: int, channels: int) -> np.ndarray:
+    """(channels, size, size) uint8 of a picture of any mode."""
+    square = ImageOps.fit(_in_mode(picture, "L" if channels == 1 else "RGB"), (size, size), Image.Resampling.BICUBIC)
     return np.ascontiguousarray(np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1))
+
+
+def _image(source: Path | bytes, size: int, name: str) -> Image.Image:
+    if is_svg(source):
+        return render_svg(source, size, name)
+    return Image.open(opened(source))
 
 
 def _upright(image: Image.Image) -> Image.Image:

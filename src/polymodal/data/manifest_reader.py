@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polymodal.data.columns import FILE_KINDS, ColumnChoice
+from polymodal.data.columns import FILE_KINDS, ROLES, ColumnChoice
 from polymodal.data.contents import Captions, Columns, Content, grouped_captions
 from polymodal.data.labels import class_codes, class_names, tag_codes
 from polymodal.data.media import MediaFormat
 from polymodal.data.rows import Rows
 from polymodal.data.samples import Samples
 from polymodal.data.skips import Skips
-from polymodal.data.splits import SPLITS, check_apart, check_filled, hashed_splits, named_splits
-from polymodal.data.table import codes_of, read_tables, taken
+from polymodal.data.splits import SPLITS, check_filled, dealt_splits, named_splits
+from polymodal.data.table import ManifestTable, codes_of, taken
+from polymodal.data.templates import Templated
 from polymodal.errors import ConfigError, DataError
 
 Learned = dict[str, Any]
@@ -28,7 +28,7 @@ Learned = dict[str, Any]
 
 @dataclass(frozen=True)
 class ManifestFormat:
-    """How a manifest and its files are read; see the arguments of `Manifest`.
+    """How a table and its files are read; see the arguments of `TableData`.
 
     Raises:
         ConfigError: settings that cannot be.
@@ -38,6 +38,8 @@ class ManifestFormat:
     media: MediaFormat
     label_kind: Literal["class", "value", "tags"]
     splits: Sequence[float]
+    templates: Sequence[str]
+    eval_captions: int | None
     numeric: int
     cardinalities: Sequence[int]
     max_caption: int
@@ -48,6 +50,9 @@ class ManifestFormat:
         shares, sizes = list(self.splits), list(self.cardinalities)
         if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6:
             raise ConfigError(f"data.splits={shares} must be three shares (train, val, test) that add up to 1.")
+        for template in self.templates:
+            if template.count("{}") != 1:
+                raise ConfigError(f"data.templates: {template!r} needs one {{}}, where the caption goes.")
         for name in self.columns.of_kind("tabular"):
             if len(self.columns[name]) != self.numeric + len(sizes):
                 raise ConfigError(
@@ -65,7 +70,7 @@ class ManifestReader:
         learned: see `Learned`.
 
     Args:
-        path: of the manifest; or split -> path.
+        table: the wanted columns.
         format: how it is read.
         learned: of the checkpoint that is judged, or empty.
 
@@ -74,29 +79,24 @@ class ManifestReader:
         DataError: what cannot be used, and where.
     """
 
-    def __init__(self, path: str | Mapping[str, str], format: ManifestFormat, learned: Learned) -> None:
+    def __init__(self, table: ManifestTable, format: ManifestFormat, learned: Learned) -> None:
         self.format, self.columns = format, format.columns
-        files = [Path(path)] if isinstance(path, str) else [Path(path[name]) for name in SPLITS]
-        self.table = read_tables(files, self.columns.wanted())
-        self.places = self.table.places
+        self.table, self.places = table, table.places
         self.skips = Skips(len(self.table), self.places, format.on_error, format.max_bad_fraction)
         self.rows = Rows(self.table, self.skips)
         cells = {name: self._cells(name) for name in self.columns.kinds}
         label = self._label_cells() if "label" in self.columns else None
-        roles = {key: self.rows.text(self.columns[key][0]) for key in ("group", "split", "id") if key in self.columns}
+        roles = {key: self.rows.text(self.columns[key][0]) for key in ROLES[1:] if key in self.columns}
         split = self._given_split(roles)
         self.first, self.sample = self.rows.samples(roles.get("id"), self._constant(cells, label, roles))
         group, names = codes_of(taken(self._group_names(cells, roles), self.first))
-        if split is None:
-            self.split = hashed_splits(names, format.splits)[group]
-        else:
-            self.split = split[self.first]
-            check_apart(self.split, group, names)
+        key = codes_of(taken(_named(roles["split_by"]), self.first)) if "split_by" in roles else (group, names)
+        self.split = dealt_splits(split[self.first], *key, format.splits)
         check_filled(self.split)
         self.learned = dict(learned)
         contents = {name: self._content(name, cells[name]) for name in cells}
         labels = {} if label is None else {"label": self._labels(label)}
-        self.samples = Samples(contents, labels, group, self.first, self.skips)
+        self.samples = Samples(contents, labels, group, self.first, self.skips, format.eval_captions)
 
     def _cells(self, name: str) -> Any:
         """The checked rows of a modality: text and rows of captions, paths, or numbers with the text of categories."""
@@ -106,7 +106,7 @@ class ManifestReader:
         if kind == "tabular":
             numeric = self.format.numeric
             return self.rows.numbers(names[:numeric]), [self.rows.text(column) for column in names[numeric:]]
-        return self.rows.text(names[0])
+        return self.rows.files(names[0])
 
     def _label_cells(self) -> Any:
         names = self.columns["label"]
@@ -116,19 +116,21 @@ class ManifestReader:
             raise ConfigError(f"data.columns.label={names}: give one column, or data.label_kind=value.")
         return self.rows.text(names[0]) if self.format.label_kind == "class" else self.rows.items(names[0], "|")
 
-    def _given_split(self, roles: Mapping[str, pa.Array]) -> np.ndarray | None:
-        """(rows,) number of the split where a column or the file tells it."""
+    def _given_split(self, roles: Mapping[str, pa.Array]) -> np.ndarray:
+        """(rows,) number of the split where a column or the source tells it, else -1."""
         if "split" in roles:
             split, bad = named_splits(roles["split"])
             named = f"{self.columns['split'][0]}={{!r}} is no split: write {', '.join(SPLITS)}."
             self.rows.reject(bad, "bad value", lambda row: named.format(roles["split"][row].as_py()))
             return split
-        return self.places.file_of(np.arange(len(self.table))) if len(self.places.files) > 1 else None
+        return self.table.split
 
     def _constant(self, cells: Mapping[str, Any], label: Any, roles: Mapping[str, pa.Array]) -> dict[str, Any]:
         """Columns that must say the same in all rows of an id."""
-        same = {self.columns[key][0]: roles[key] for key in ("group", "split") if key in roles}
-        same |= {self.columns[name][0]: cells[name] for name in self.columns.of_kind(*FILE_KINDS)}
+        same = {self.columns[key][0]: roles[key] for key in ("group", "split", "split_by") if key in roles}
+        for name in self.columns.of_kind(*FILE_KINDS):
+            column = self.columns[name][0]
+            same |= {column: cells[name].paths, f"size of {column}": cells[name].sizes()}
         for name in self.columns.of_kind("tabular"):
             numbers, categories = cells[name]
             parts = [*numbers.T, *categories]
@@ -142,16 +144,14 @@ class ManifestReader:
         """(rows,) text: the group, else the id, else the first file, else something of the row's own."""
         text = pa.large_string()
         files = self.columns.of_kind(*FILE_KINDS)
-        names = roles.get("group", roles.get("id", cells[files[0]] if files else pa.nulls(len(self.table), text)))
-        folders = [str(file.parent) for file in self.places.files]
+        own = cells[files[0]].names() if files else pa.nulls(len(self.table), text)
+        names = roles.get("group", roles.get("id", own))
+        folders = [str(folder) for folder in self.places.folders]
         if files and not roles.keys() & {"group", "id"} and len(set(folders)) > 1:
             # equal relative paths in two folders are two files
-            folder = pa.array(folders, text).take(pa.array(self.places.file_of(np.arange(len(self.table)))))
+            folder = pa.array(folders, text).take(pa.array(self.places.part_of(np.arange(len(self.table)))))
             names = pc.binary_join_element_wise(folder, names, pa.scalar("/", text))
-        if not names.null_count:
-            return names
-        number = pa.array(np.arange(len(names))).cast(text)
-        return pc.coalesce(names, pc.binary_join_element_wise(pa.scalar("row", text), number, pa.scalar(" ", text)))
+        return _named(names)
 
     @property
     def captions(self) -> list[Captions]:
@@ -163,11 +163,12 @@ class ManifestReader:
         kind = self.columns.kinds[name]
         if kind == "text":
             texts, row = cells
-            return grouped_captions(texts, self.sample[row], len(self.first))
+            captions = grouped_captions(texts, self.sample[row], len(self.first))
+            return Templated(captions, self.format.templates) if self.format.templates else captions
         if kind == "tabular":
             return Columns(self._standardised(name, *cells), self.format.numeric)
-        folders, folder = [file.parent for file in self.places.files], self.places.file_of(self.first)
-        return self.format.media.files(kind, taken(cells, self.first), folder, folders)
+        folder = self.places.part_of(self.first)
+        return self.format.media.files(kind, cells, self.first, folder, self.places.folders)
 
     def _standardised(self, name: str, numbers: np.ndarray, categories: Sequence[pa.Array]) -> np.ndarray:
         """(N, columns) float32: numbers with mean 0 and deviation 1 over the training split, then codes."""
@@ -210,3 +211,12 @@ class ManifestReader:
             wrong = f"{text[int(unknown[0])].as_py()!r} is no class of the trained model" if names else "no row has one"
             raise DataError(f"data.columns.label={self.columns['label'][0]}: {wrong}.")
         return result
+
+
+def _named(names: pa.Array) -> pa.Array:
+    """(rows,) text -> the same; a row without a name gets one of its own."""
+    if not names.null_count:
+        return names
+    number = pa.array(np.arange(len(names))).cast(names.type)
+    before, between = (pa.scalar(word, names.type) for word in ("row", " "))
+    return pc.coalesce(names, pc.binary_join_element_wise(before, number, between))

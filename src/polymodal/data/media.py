@@ -10,41 +10,70 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from polymodal.data import audio
+from polymodal.data.cells import FileCells
 from polymodal.data.contents import Single
 from polymodal.data.image_cache import ImageCache
 from polymodal.data.images import read_image
 from polymodal.data.opened import called, opened
 from polymodal.data.skips import BadSampleError
+from polymodal.data.table import taken
+from polymodal.data.video import read_video
 from polymodal.errors import DataError
+
+VIDEO = 4
+"""Dimensions of a video: frames, channels, height, width."""
 
 
 class Files(Single):
-    """One file a sample.
+    """One file a sample, or the bytes of one.
 
     Args:
-        paths: (N,) text, null where there is none.
+        cells: of all rows.
+        rows: (N,) the row of each sample.
         folder: (N,) number of the folder that a relative path starts from.
         folders: paths.
-        load: path -> array.
+        load: path or bytes, and `name` -> array.
         blank: what `load` gives, filled with zeros; of another length where lengths vary.
         cache: where decoded pictures are kept.
     """
 
     def __init__(
         self,
-        paths: pa.Array,
+        cells: FileCells,
+        rows: np.ndarray,
         folder: np.ndarray,
         folders: Sequence[Path],
-        load: Callable[[Path], np.ndarray],
+        load: Callable[..., np.ndarray],
         blank: np.ndarray,
         cache: ImageCache | None = None,
     ) -> None:
-        self.paths, self.folder, self.folders, self.load = paths, folder, folders, load
-        self.blank, self.cache = blank, cache
-        self.count = paths.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+        self.cells, self.rows, self.folder, self.folders = cells, rows, folder, folders
+        self.load, self.blank, self.cache = load, blank, cache
+        self.count = cells.there()[rows].astype(np.int64)
+
+    def source(self, item: int) -> tuple[Path | bytes, str | None]:
+        """The file or the bytes, and the name in messages where that is not the file's path.
+
+        Raises:
+            BadSampleError: there is no such file, or nothing in it.
+        """
+        source, name = self.cells.source(int(self.rows[item]))
+        if isinstance(source, bytes):
+            size: int | None = len(source)
+        else:
+            source, name = self.folders[self.folder[item]] / source, None
+            try:
+                there = source.is_file() or (self.blank.ndim == VIDEO and source.is_dir())
+                size = source.stat().st_size if there else None
+            except (OSError, ValueError):  # a name that no file can have, such as a whole caption
+                size = None
+            if size is None:
+                raise BadSampleError("missing file", f"there is no file {str(source)[:300]}.")
+        if size == 0:
+            raise BadSampleError("empty file", f"{called(source, name)} has no bytes.")
+        return source, name
 
     def read(self, item: int) -> np.ndarray:
         """What the file holds.
@@ -52,22 +81,17 @@ class Files(Single):
         Raises:
             BadSampleError: it is missing, empty or damaged.
         """
-        file = self.folders[self.folder[item]] / self.paths[item].as_py()
-        try:
-            size = file.stat().st_size if file.is_file() else None
-        except (OSError, ValueError):  # a name that no file can have, such as a whole caption
-            size = None
-        if size is None:
-            raise BadSampleError("missing file", f"there is no file {str(file)[:300]}.")
-        if size == 0:
-            raise BadSampleError("empty file", f"{file} has no bytes.")
-        return self.load(file) if self.cache is None else self.cache.get(item, file, self.load)
+        source, name = self.source(item)
+        load = partial(self.load, name=name)
+        return load(source) if self.cache is None else self.cache.get(item, source, load)
 
     def show(self, item: int) -> Any:
-        """The path, or of a picture (S, S) or (S, S, 3) uint8."""
+        """The path if there is one; of a picture (S, S) or (S, S, 3) uint8, of a video its frames side by side."""
         if self.blank.dtype != np.uint8:
-            return self.paths[item].as_py()
+            return self.cells.paths[int(self.rows[item])].as_py()
         picture = self.read(item)
+        if picture.ndim == VIDEO:
+            picture = np.concatenate(picture, axis=2)
         return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
 
 
@@ -81,6 +105,7 @@ class MediaFormat:
         image_cache_gb: so much of them at most.
         sample_rate: of sounds, in Hz.
         max_seconds: of sounds.
+        frames: T of a video.
     """
 
     image_shape: tuple[int, int, int]
@@ -88,25 +113,34 @@ class MediaFormat:
     image_cache_gb: float
     sample_rate: int
     max_seconds: float
+    frames: int
 
-    def files(self, kind: str, paths: pa.Array, folder: np.ndarray, folders: Sequence[Path]) -> Files:
-        """A modality of kind image, audio or vector; the rest as for `Files`."""
+    def files(
+        self, kind: str, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]
+    ) -> Files:
+        """A modality of kind image, video, audio or vector; the rest as for `Files`."""
         if kind == "audio":
             load = partial(read_sound, sample_rate=self.sample_rate, max_seconds=self.max_seconds)
-            return Files(paths, folder, folders, load, np.zeros(1, dtype=np.float32))
+            return Files(cells, rows, folder, folders, load, np.zeros(1, dtype=np.float32))
         if kind == "vector":
-            files = Files(paths, folder, folders, read_vector, np.zeros(1, dtype=np.float32))
+            files = Files(cells, rows, folder, folders, read_vector, np.zeros(1, dtype=np.float32))
             width = _width(files)
             files.load, files.blank = partial(read_vector, width=width), np.zeros(width, dtype=np.float32)
             return files
         channels, size, _ = self.image_shape
+        if kind == "video":
+            load = partial(read_video, frames=self.frames, size=size, channels=channels)
+            blank = np.zeros((self.frames, *self.image_shape), dtype=np.uint8)
+            return Files(cells, rows, folder, folders, load, blank)
         load = partial(read_image, size=size, channels=channels)
-        cache = self._cache(paths, folders) if self.image_cache else None
-        return Files(paths, folder, folders, load, np.zeros(self.image_shape, dtype=np.uint8), cache)
+        cache = self._cache(cells, rows, folders) if self.image_cache else None
+        return Files(cells, rows, folder, folders, load, np.zeros(self.image_shape, dtype=np.uint8), cache)
 
-    def _cache(self, paths: pa.Array, folders: Sequence[Path]) -> ImageCache:
+    def _cache(self, cells: FileCells, rows: np.ndarray, folders: Sequence[Path]) -> ImageCache:
         """The cache of exactly these pictures in this order."""
         key = hashlib.sha256(str([folder.absolute() for folder in folders]).encode())
+        key.update(cells.sizes()[rows].tobytes())
+        paths = taken(cells.paths, rows)
         for start in range(0, len(paths), 10_000):
             key.update(repr(paths.slice(start, 10_000).to_pylist()).encode())
         size = int(self.image_cache_gb * 1e9)

@@ -43,11 +43,12 @@ class Pictures:
         self.varying = modalities if shift or scale or flip else []
 
     def __call__(self, batch: PairedBatch, training: bool) -> PairedBatch:
-        """(B, C, S, S) uint8 -> normalised floats."""
+        """(B, C, S, S) uint8, or (B, T, C, S, S), whose frames are changed alike, -> normalised floats."""
         for name in self.modalities:
-            images = batch.inputs[name].float().div_(255)
+            shape = batch.inputs[name].shape
+            images = batch.inputs[name].float().div_(255).flatten(1, -3)
             if training:
                 images = flip(shift_and_scale(images, self.shift, self.scale), self.flip)
             mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
-            batch.inputs[name] = (images - mean) / std
+            batch.inputs[name] = (images.view(shape) - mean) / std
         return batch

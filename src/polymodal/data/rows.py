@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from polymodal.data.cells import FileCells, bytes_and_paths
 from polymodal.data.contents import bad_captions
 from polymodal.data.skips import BadSampleError, Reason, Skips
-from polymodal.data.table import ManifestTable, as_list_items, as_numbers, as_text, codes_of
+from polymodal.data.table import ManifestTable, as_list_items, as_numbers, as_text, codes_of, in_one_piece
 from polymodal.errors import DataError
 
 
@@ -30,6 +31,18 @@ class Rows:
         text, bad = self._as_text(name, self.table.column(name))
         self.reject(bad, "bad text", lambda _: f"{name} holds bytes that are not UTF-8.")
         return text
+
+    def files(self, name: str) -> FileCells:
+        """(rows,) paths or bytes; empty where a cell is."""
+        try:
+            content, paths = bytes_and_paths(self.table.table[name])
+        except DataError as error:
+            raise DataError(f"Column {name}: {error}.") from error
+        if paths is None:
+            return FileCells(pa.nulls(len(self.table), pa.large_string()), content)
+        text, bad = self._as_text(name, in_one_piece(paths))
+        self.reject(bad, "bad text", lambda _: f"{name} holds bytes that are not UTF-8.")
+        return FileCells(text, content)
 
     def numbers(self, names: Sequence[str]) -> np.ndarray:
         """(rows, columns) float64, NaN where a cell is empty."""

@@ -24,6 +24,7 @@ class Samples:
         group: (N,) int64.
         row: (N,) int64, the row of the manifest, for messages.
         skips: where unreadable samples are noted.
+        eval_captions: so many captions of a sample are used in evaluation; None for all.
     """
 
     contents: Mapping[str, Content]
@@ -31,6 +32,7 @@ class Samples:
     group: np.ndarray
     row: np.ndarray
     skips: Skips
+    eval_captions: int | None = None
 
     def __post_init__(self) -> None:
         counts = [content.count for content in self.contents.values()]
@@ -50,7 +52,7 @@ class SampleSet:
 
     def __init__(self, samples: Samples, chosen: np.ndarray, training: bool) -> None:
         self.samples, self.training = samples, training
-        turns = samples.turns[chosen]
+        turns = np.minimum(samples.turns[chosen], samples.eval_captions or samples.turns.max())
         self.chosen = chosen if training else np.repeat(chosen, turns)
         self.turn = np.arange(len(self.chosen)) - np.repeat(np.cumsum(turns) - turns, turns) if not training else None
 

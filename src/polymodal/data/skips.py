@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 from polymodal.errors import DataError
 
@@ -73,6 +74,14 @@ class Skips:
                 f"{self.summary()}\nThat is more than data.max_bad_fraction={self.max_bad_fraction}. "
                 f"The last one: {self.place(row)}: {error}"
             ) from error
+
+    def share(self) -> None:
+        """Lets each process of a run know what the others have noted."""
+        if dist.is_available() and dist.is_initialized():
+            device = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+            noted = self.reasons.to(device)
+            dist.all_reduce(noted, dist.ReduceOp.MAX)
+            self.reasons.copy_(noted)
 
     def kept(self) -> np.ndarray:
         """(rows,) bool: which are not left out so far."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -15,6 +15,22 @@ from polymodal.errors import DataError
 
 SPLITS = ("train", "val", "test")
 OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
+
+
+def split_parts(names: Sequence[str]) -> dict[int, str]:
+    """Number of the split -> which of these names, such as train, validation and test, is it; empty without a train.
+
+    Where val or test is not among them, it is made of train, whose number is then -1: to be dealt out.
+    """
+    known = {OTHER_NAMES.get(name.lower(), name.lower()): name for name in names}
+    parts = {number: known[split] for number, split in enumerate(SPLITS) if split in known}
+    return {} if 0 not in parts else completed(parts)
+
+
+def completed(parts: Mapping[int, str]) -> dict[int, str]:
+    """Number of the split -> anything; where val or test is not among them, train's number is -1."""
+    whole = len(parts) == len(SPLITS)
+    return {number if whole or number else -1: part for number, part in parts.items()}
 
 
 def named_splits(names: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +56,30 @@ def hashed_splits(groups: pa.Array, shares: Sequence[float]) -> np.ndarray:
 def hashed_split(name: str, shares: Sequence[float]) -> int:
     """The number of the split of one group; see `hashed_splits`."""
     return bisect_right(list(accumulate(shares))[:-1], _place(name))
+
+
+def dealt_splits(given: np.ndarray, key: np.ndarray, names: pa.Array, shares: Sequence[float]) -> np.ndarray:
+    """(N,) number of the split: as given, or by a hash, and then never a split that some sample is given to by name.
+
+    Args:
+        given: (N,) number of the split, -1 where it is to be dealt out.
+        key: (N,) what falls into one split together, as a number.
+        names: (K,) of the keys.
+        shares: of train, validation and test.
+
+    Raises:
+        DataError: a key is in several splits.
+    """
+    open = given < 0
+    if open.all():
+        return hashed_splits(names, shares)[key]
+    split = given
+    if open.any():
+        free = np.array([part == 0 or not (given == part).any() for part in range(len(SPLITS))])
+        left = np.array(shares) * free
+        split = np.where(open, hashed_splits(names, left / left.sum())[key], given)
+    check_apart(split, key, names)
+    return split
 
 
 def _place(name: str) -> float:

@@ -98,7 +98,7 @@ class Synthetic(PairedDataModule):
         batch_size: samples of a training step, over all processes.
         num_workers: loading processes; none is needed, the data are in memory.
         seed: of the samples and of their order.
-        limit: keep only so many samples of each split.
+        limit: keep only so many samples of each split, spread evenly over it.
 
     Raises:
         ConfigError: an unknown kind, or shares that do not add up to 1.
@@ -125,7 +125,7 @@ class Synthetic(PairedDataModule):
         seed: NonNegativeInt = 0,
         limit: PositiveInt | None = None,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed, context_length)
+        super().__init__(batch_size, num_workers, seed, context_length, limit)
         modalities = KINDS if modalities is None else modalities
         self.kinds = dict(modalities) if isinstance(modalities, Mapping) else {name: name for name in modalities}
         self.modalities = list(self.kinds)
@@ -134,7 +134,7 @@ class Synthetic(PairedDataModule):
             raise ConfigError(f"data.modalities{wrong}. Give names of {', '.join(KINDS)}, or name -> one of these.")
         if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
             raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
-        self.samples, self.missing, self.splits, self.limit = samples, missing, splits, limit
+        self.samples, self.missing, self.splits = samples, missing, splits
         self.image_size, self.frames, self.sample_rate, self.seconds = image_size, frames, sample_rate, seconds
         self.numeric, self.cardinalities = numeric, cardinalities
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
@@ -162,8 +162,7 @@ class Synthetic(PairedDataModule):
         columns = (inputs, present, {k: torch.from_numpy(v) for k, v in labels.items()}, torch.from_numpy(group))
         padded = [name for name, kind in self.kinds.items() if kind in {"text", "audio"}]
         self.train_set, self.val_set, self.test_set = (
-            SyntheticSet(torch.arange(start, end)[: self.limit], *columns, padded)
-            for start, end in zip(ends, ends[1:], strict=False)
+            SyntheticSet(torch.arange(start, end), *columns, padded) for start, end in zip(ends, ends[1:], strict=False)
         )
 
     def _random(self, name: str) -> np.random.Generator:

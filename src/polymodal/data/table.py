@@ -27,54 +27,86 @@ class Places:
     """Where rows come from, for messages and relative paths.
 
     Attributes:
-        files: whose rows stand one after the other.
-        starts: (files,) the first row of each.
+        names: of the parts, such as files, whose rows stand one after the other.
+        folders: (parts,) where relative paths of each start from.
+        starts: (parts,) the first row of each.
     """
 
-    files: Sequence[Path]
+    names: Sequence[str]
+    folders: Sequence[Path]
     starts: np.ndarray
 
-    def file_of(self, row: np.ndarray) -> np.ndarray:
-        """Which of the files each row is from."""
+    def part_of(self, row: np.ndarray) -> np.ndarray:
+        """Which of the parts each row is from."""
         return np.searchsorted(self.starts, row, "right") - 1
 
     def __call__(self, row: int) -> str:
         """`pairs.csv, row 3`: rows are counted from 1 in each file, without the header."""
-        file = int(self.file_of(np.array(row)))
-        return f"{self.files[file]}, row {row - int(self.starts[file]) + 1}"
+        part = int(self.part_of(np.array(row)))
+        return f"{self.names[part]}, row {row - int(self.starts[part]) + 1}"
 
 
 @dataclass(frozen=True)
 class ManifestTable:
-    """The rows of one or several files.
+    """The rows of one or several parts, such as files.
 
     Attributes:
         table: the wanted columns.
         places: where each row is from.
+        split: (rows,) number of the split where the source itself tells it, else -1.
     """
 
     table: pa.Table
     places: Places
+    split: np.ndarray
 
     def __len__(self) -> int:
         return len(self.table)
 
     def column(self, name: str) -> pa.Array:
         """A column in one piece."""
-        column = self.table[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
-            column = column.cast(pa.large_binary())  # one piece of these may be larger than 2 GB
-        pieces = column.combine_chunks()
-        return pieces if isinstance(pieces, pa.Array) else pa.concat_arrays(pieces.chunks)
+        return in_one_piece(self.table[name])
+
+
+def in_one_piece(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; categories as their values."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        # one piece of these may be larger than 2 GB
+        column = column.cast(pa.large_string() if pa.types.is_string(column.type) else pa.large_binary())
+    pieces = column.combine_chunks()
+    return pieces if isinstance(pieces, pa.Array) else pa.concat_arrays(pieces.chunks)
+
+
+def joined(
+    tables: Sequence[pa.Table], names: Sequence[str], folders: Sequence[Path], split: Sequence[int]
+) -> ManifestTable:
+    """Parts one after the other, without a copy where their types are equal.
+
+    Args:
+        tables: at least one; of the same columns.
+        names: of the parts.
+        folders: where their relative paths start from.
+        split: (parts,) number of the split that each part is, or -1.
+
+    Raises:
+        DataError: a column has types that do not go together.
+    """
+    lengths = [len(table) for table in tables]
+    starts = np.cumsum([0, *lengths])[:-1]
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise DataError(f"{', '.join(names)} do not have columns of the same types: {_first_line(error)}") from error
+    return ManifestTable(table, Places(names, folders, starts), np.repeat(split, lengths))
 
 
 def read_tables(files: Sequence[Path], wanted: Mapping[str, str]) -> ManifestTable:
     """CSV, TSV, JSON lines or Parquet, told by the ending of the file name.
 
     Args:
-        files: at least one.
+        files: one, or one for each split.
         wanted: column -> the setting that names it, for messages.
 
     Raises:
@@ -82,12 +114,8 @@ def read_tables(files: Sequence[Path], wanted: Mapping[str, str]) -> ManifestTab
         DataError: a file is missing, is damaged, has no row, or does not go with the others.
     """
     tables = [_read(file, wanted) for file in files]
-    starts = np.cumsum([0, *(len(table) for table in tables)])[:-1]
-    try:
-        return ManifestTable(pa.concat_tables(tables, promote_options="permissive"), Places(files, starts))
-    except pa.ArrowException as error:
-        names = ", ".join(map(str, files))
-        raise DataError(f"{names} do not have columns of the same types: {_first_line(error)}") from error
+    split = list(range(len(files))) if len(files) > 1 else [-1]
+    return joined(tables, [str(file) for file in files], [file.parent for file in files], split)
 
 
 def _read(file: Path, wanted: Mapping[str, str]) -> pa.Table:
@@ -101,9 +129,9 @@ def _read(file: Path, wanted: Mapping[str, str]) -> pa.Table:
             table = _read_csv(file, wanted, DELIMITERS[ending])
         elif ending in JSON_LINES:
             table = json.read_json(file, json.ReadOptions(block_size=BLOCK))
-            _check_columns(file, table.column_names, wanted)
+            check_columns(str(file), table.column_names, wanted)
         elif ending in PARQUET:
-            _check_columns(file, parquet.read_schema(file).names, wanted)
+            check_columns(str(file), parquet.read_schema(file).names, wanted)
             table = parquet.read_table(file, columns=list(wanted), partitioning=None)
         else:
             known = ", ".join(sorted({*DELIMITERS, *JSON_LINES, *PARQUET}))
@@ -119,26 +147,33 @@ def _read_csv(file: Path, wanted: Mapping[str, str], delimiter: str) -> pa.Table
     reading = csv.ReadOptions(block_size=BLOCK)
     parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with csv.open_csv(file, reading, parsing) as reader:
-        _check_columns(file, reader.schema.names, wanted)
+        check_columns(str(file), reader.schema.names, wanted)
     converting = csv.ConvertOptions(
         include_columns=list(wanted),
         column_types=dict.fromkeys(
-            wanted, pa.large_binary()
+            wanted, pa.large_string()
         ),  # "007" stays what it is, and wrong bytes are found below
+        check_utf8=False,
         null_values=[""],
         strings_can_be_null=True,
     )
     return csv.read_csv(file, reading, parsing, converting)
 
 
-def _check_columns(file: Path, there: Sequence[str], wanted: Mapping[str, str]) -> None:
+def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) -> None:
+    """Refuses columns that a source does not have.
+
+    Raises:
+        ConfigError: names the setting, the nearest column, and all that there are.
+        DataError: the source has several columns of that name.
+    """
     for name, setting in wanted.items():
         if name not in there:
             near = get_close_matches(name, there, 1, 0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"{setting}={name}: {file} has no such column.{hint} It has: {', '.join(there)}.")
+            raise ConfigError(f"{setting}={name}: {source} has no such column.{hint} It has: {', '.join(there)}.")
         if list(there).count(name) > 1:
-            raise DataError(f"{setting}={name}: {file} has several columns of this name.")
+            raise DataError(f"{setting}={name}: {source} has several columns of this name.")
 
 
 def _first_line(error: BaseException) -> str:

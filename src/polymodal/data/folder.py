@@ -1,0 +1,94 @@
+"""Class folders: pictures sorted into a folder a class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.progress import track
+
+from polymodal.data.splits import split_parts
+from polymodal.data.table import ManifestTable, joined
+from polymodal.data.table_data import TableData
+from polymodal.errors import DataError
+from polymodal.types import PositiveInt
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".svg", ".svgz")
+COLUMNS = {"image": "file", "text": "class", "label": "class", "group": "class", "split_by": "file"}
+
+
+class Folder(TableData):
+    """Pictures as torchvision's ImageFolder reads them: `path/cat/1.jpg`, or `path/train/cat/1.jpg` and so on.
+
+        python src/train.py data=folder data.path=animals callbacks=[default,zero_shot_names]
+
+    The folder is the class: the label, with blanks for underscores; the caption, put into templates, one of them drawn
+    at random in training; and the group, so that pictures and captions of one class are positives of each other. There
+    are folders for train, val and test, or each picture falls into one of them by a fixed hash of its path below
+    `path`; where one of val and test is missing, it is made of training pictures in the same way. Folders within a
+    class folder belong to the class.
+
+    Args:
+        path: of the folder.
+        templates: sentences with a {} for the class.
+        eval_captions: so many of them, the first ones, are used in evaluation; None for all.
+        options: further arguments of `TableData`.
+
+    Raises:
+        DataError: there is no such folder, or it holds no pictures in class folders.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        templates: Sequence[str] = ("a picture of a {}.",),
+        eval_captions: PositiveInt | None = 1,
+        **options: Any,
+    ) -> None:
+        super().__init__(columns=COLUMNS, templates=templates, eval_captions=eval_captions, **options)
+        self.path = Path(path)
+
+    def read_table(self) -> ManifestTable:
+        """A row a picture, in the order of their names, with columns `file` and `class`."""
+        if not self.path.is_dir():
+            raise DataError(f"data.path={self.path}: there is no such folder.")
+        folders = _subfolders(self.path)
+        parts = split_parts([folder.name for folder in folders])
+        if len(parts) == 1 < len(folders):  # a class of the name "train"
+            parts = {}
+        found = [
+            (number, classes)
+            for number, name in (parts or {-1: ""}).items()
+            for classes in _subfolders(self.path / name)
+        ]
+        tables = [_class_table(self.path, folder) for _, folder in track(found, "Class folders", transient=True)]
+        filled = [index for index, table in enumerate(tables) if len(table)]
+        if not filled:
+            raise DataError(
+                f"data.path={self.path}: there are no pictures in class folders, such as {self.path}/cat/1.jpg"
+            )
+        tables, found = [tables[index] for index in filled], [found[index] for index in filled]
+        names = [str(folder) for _, folder in found]
+        return joined(tables, names, [self.path] * len(found), [number for number, _ in found])
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _class_table(root: Path, folder: Path) -> pa.Table:
+    """The pictures of a class, those of folders in its folder too."""
+    files = [
+        Path(place, name).relative_to(root).as_posix()
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(ENDINGS) and not name.startswith(".")
+    ]
+    column = pa.array(sorted(files), pa.large_string())
+    name = pa.array([folder.name.replace("_", " ")], pa.large_string())
+    classes = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(column), dtype=np.int32)), name)
+    return pa.table({"file": column, "class": classes})

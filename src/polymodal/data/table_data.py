@@ -1,0 +1,196 @@
+"""What all sources share whose samples are the rows of a table: of a manifest, of the hub, of class folders."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.batch import PairedBatch
+from polymodal.data.columns import ColumnChoice
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
+from polymodal.data.media import MediaFormat
+from polymodal.data.pictures import Pictures
+from polymodal.data.samples import SampleSet
+from polymodal.data.table import ManifestTable
+from polymodal.data.tokenizer import Tokenizer
+from polymodal.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Probability
+
+log = logging.getLogger(__name__)
+
+
+class TableData(PairedDataModule):
+    """The rows of a table. A source says where that comes from (`read_table`).
+
+    By kind of modality, a cell is:
+
+    - `image`: a picture -> uint8 (C, S, S) up to the device, there normalised and augmented.
+    - `text`: a caption, or a list of them (several columns too) -> token ids (T,).
+    - `video`: a file, or a folder of frames in the order of their names -> uint8 (T, C, S, S), treated as pictures are.
+    - `audio`: a WAV, FLAC, OGG or MP3 file -> a waveform (samples,).
+    - `vector`: an .npy file -> (D,) float32.
+    - `tabular`: first `numeric` columns of numbers, standardised over the training split, then one column a category.
+
+    A file is a path, its bytes (a binary cell), or a record of `bytes` and `path`. An empty cell means that the
+    modality is absent. Rows of one id are one sample with several captions: in training each batch takes one of them,
+    in evaluation all are used. Samples of one group are positives of each other; without a group column it is the id,
+    else the path of the first file, else every row is its own. A group is in one split, unless `split_by` names a
+    column: then rows whose cells in it are equal are.
+
+    Args:
+        columns: modality -> column, or several; further keys: `label`, `group`, `split` (train, val, test), `split_by`
+            and `id`.
+        kinds: modality -> image, text, audio, video, vector or tabular, where that is not its name.
+        label_kind: the label is a class, a value (or several columns of them), or tags, in a list or separated by "|".
+        splits: shares of train, validation and test; a group falls by a fixed hash of its name.
+        templates: such as "a picture of a {}.": each caption is put into each of them.
+        eval_captions: so many captions of a sample at most are used in evaluation; None for all.
+        image_size: S, side of the middle square of pictures and frames in pixels.
+        channels: C, 3 for RGB or 1 for grey.
+        mean: of the pixels in [0, 1], one or C numbers, which are taken off.
+        std: of the pixels, one or C numbers.
+        shift: random shift in training, as a share of the side.
+        scale: random zoom in training.
+        flip: how often a picture is mirrored in training.
+        image_cache: folder where decoded pictures are kept; None for nowhere.
+        image_cache_gb: so much of them at most.
+        frames: T of a video, spread evenly over it.
+        sample_rate: of waveforms, in Hz.
+        max_seconds: longer sounds are cut.
+        numeric: number of numeric columns of a table.
+        cardinalities: number of categories of each further column.
+        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn one from the training
+            captions.
+        vocab_size: tokens at most of the one that learns.
+        context_length: tokens a caption at most.
+        max_caption: characters; a longer caption is an error.
+        on_error: `raise` at a row that cannot be used, or `skip` it.
+        max_bad_fraction: the largest share of rows that may be skipped.
+        batch_size: samples of a training step, over all processes.
+        num_workers: loading processes.
+        seed: of the order of the samples.
+        limit: keep only so many samples of each split, spread evenly over it.
+
+    Raises:
+        ConfigError: settings that cannot be, or a column that is not there.
+        DataError: a file or a row that cannot be used, or an empty split.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, Any],
+        kinds: Mapping[str, str] | None = None,
+        label_kind: Literal["class", "value", "tags"] = "class",
+        splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
+        templates: Sequence[str] = (),
+        eval_captions: PositiveInt | None = None,
+        image_size: PositiveInt = 224,
+        channels: Literal[1, 3] = 3,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[PositiveFloat] = (0.25,),
+        shift: Fraction = 0.0,
+        scale: Probability = 0.0,
+        flip: Fraction = 0.0,
+        image_cache: str | None = None,
+        image_cache_gb: NonNegativeFloat = 10.0,
+        frames: PositiveInt = 8,
+        sample_rate: PositiveInt = 16000,
+        max_seconds: PositiveFloat = 30.0,
+        numeric: NonNegativeInt = 0,
+        cardinalities: Sequence[PositiveInt] = (),
+        tokenizer: str | None = None,
+        vocab_size: PositiveInt = 8000,
+        context_length: PositiveInt = 64,
+        max_caption: PositiveInt = 20_000,
+        on_error: Literal["raise", "skip"] = "raise",
+        max_bad_fraction: Fraction = 0.01,
+        batch_size: PositiveInt = 128,
+        num_workers: NonNegativeInt = 0,
+        seed: NonNegativeInt = 0,
+        limit: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed, context_length, limit)
+        self.columns = ColumnChoice(columns, kinds or {})
+        shape = (channels, image_size, image_size)
+        media = MediaFormat(shape, image_cache, image_cache_gb, sample_rate, max_seconds, frames)
+        table = (numeric, cardinalities, max_caption, on_error, max_bad_fraction)
+        self.format = ManifestFormat(self.columns, media, label_kind, splits, templates, eval_captions, *table)
+        self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
+        self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
+        self.modalities = list(self.columns.kinds)
+        self.varying = self.pictures.varying
+        self.learned: Learned = {}
+        self.told = 0
+
+    @abstractmethod
+    def read_table(self) -> ManifestTable:
+        """The columns `self.columns.wanted()`.
+
+        Raises:
+            ConfigError: a column is not there.
+            DataError: the source cannot be read.
+        """
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads and checks the table, and cuts captions into tokens; the same on every process."""
+        if hasattr(self, "test_set"):
+            return
+        reader = ManifestReader(self.read_table(), self.format, self.learned)
+        self.samples, self.learned, split = reader.samples, reader.learned, reader.split
+        if "label" in self.learned:
+            self.class_names = {"label": self.learned["label"]}
+        if reader.captions and self.tokenizer is None:
+            self.tokenizer = self._fitted([captions.of_samples(split == 0) for captions in reader.captions])
+        for captions in reader.captions:
+            assert self.tokenizer is not None
+            captions.tokenize(self.tokenizer)
+        self.train_set, self.val_set, self.test_set = (
+            SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
+        )
+        del reader
+        pa.default_memory_pool().release_unused()  # what was needed to read goes back before loading processes start
+
+    def _fitted(self, training: Sequence[pa.Array]) -> Tokenizer:
+        if self.pretrained_tokenizer:
+            return Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
+        sentences = (text.as_py() for texts in training for text in texts)
+        return Tokenizer.train(sentences, self.vocab_size, self.context_length)
+
+    def describe(self, modality: str, item: int) -> Any:
+        """A picture (S, S) or (S, S, 3), a caption, the numbers of a table, or the path of another file."""
+        return self.samples.contents[modality].show(item)
+
+    def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
+        """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
+        return self.pictures(batch, self.trainer is not None and self.trainer.training)
+
+    def skipped(self) -> Mapping[str, int]:
+        """Reason -> number of rows; tells of new ones."""
+        self.samples.skips.share()
+        self._tell()
+        return self.samples.skips.counts()
+
+    def teardown(self, stage: str) -> None:
+        """Tells which rows were left out, if there are new ones."""
+        if hasattr(self, "samples"):
+            self._tell()
+
+    def _tell(self) -> None:
+        count = sum(self.samples.skips.counts().values())
+        if count > self.told and (self.trainer is None or self.trainer.is_global_zero):
+            log.warning(self.samples.skips.summary())
+            self.told = count
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tokenizer, and what was learned from the training split: classes, categories, mean and deviation."""
+        return super().state_dict() | {"learned": self.learned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes them from a checkpoint, so that codes mean what they meant in training."""
+        super().load_state_dict(state_dict)
+        self.learned = state_dict.get("learned", {})
