@@ -163,5 +163,6 @@ class MultimodalModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the config into the checkpoint, as plain data."""
+        """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave up to it."""
         checkpoint["config"] = self.config
+        self._save_caches()
