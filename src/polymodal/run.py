@@ -43,6 +43,7 @@ IRRELEVANT = (
     "Checkpoint directory .* exists and is not empty",
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
     "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
+    "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
     ".*LeafSpec",  # of Lightning's own use of torch
 )
 """Warnings that tell a user nothing that could be acted upon."""
