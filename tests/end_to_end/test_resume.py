@@ -26,7 +26,11 @@ CASES = {
     "a part that is frozen at first": ["tuning.image.freeze=1", "tuning.image.unfreeze_at=11"],
     "modality dropout": [*FUSED, "callbacks=[checkpoint,modality_dropout,modality_weights]"],
     "validation within epochs": ["trainer.val_check_interval=0.5", "trainer.log_every_n_steps=1"],
-    "early stopping": ["callbacks=[checkpoint,early_stopping]", "callbacks.early_stopping.patience=1", "optimizer.lr=3.0"],
+    "early stopping": [
+        "callbacks=[checkpoint,early_stopping]",
+        "callbacks.early_stopping.patience=1",
+        "optimizer.lr=3.0",
+    ],
     "few validations, limits": ["trainer.check_val_every_n_epoch=2", "trainer.limit_train_batches=5", "data.limit=100"],
 }
 
@@ -38,7 +42,13 @@ def test_a_run_goes_on_exactly_from_any_of_its_checkpoints(case: str, tmp_path: 
 
 def test_glyphs_go_on_exactly(tmp_path: Path, cache: Path) -> None:
     small = ["data=glyphs", "data.families=[STIXGeneralBolIta]", "data.vocab_size=400", "data.batch_size=128"]
-    small += ["~data.modalities", "~data.samples", "data.image_size=32", "data.word_dropout=0.2", "trainer.max_epochs=2"]
+    small += [
+        "~data.modalities",
+        "~data.samples",
+        "data.image_size=32",
+        "data.word_dropout=0.2",
+        "trainer.max_epochs=2",
+    ]
     assert check_exact(tmp_path, *small, every=6) >= 2
 
 
@@ -94,9 +104,7 @@ def test_the_newest_whole_checkpoint_is_found(ended: Path, damage: str, caplog: 
         newest_checkpoint(ended)
 
 
-def test_a_full_disk_is_told_and_leaves_the_checkpoint_of_before(
-    ended: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_told_and_leaves_the_checkpoint_of_before(ended: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {file: file.read_bytes() for file in (ended / "checkpoints").iterdir()}
     config = configured(ended, "scheduler=none")
 
