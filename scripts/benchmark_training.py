@@ -58,11 +58,11 @@ def bare(config: dict[str, Any], steps: int) -> float:
     data, module, _ = build(config, config)
     data.prepare_data()
     data.setup()
-    data.trainer = Training()
     optimizer = module.make_optimizer(parameter_groups(module))
     schedule = module.make_scheduler(optimizer, total_steps=steps)
     bf16 = config["trainer"]["precision"] == "bf16-mixed"
     loader = data.train_dataloader()
+    data.trainer = Training()
     start = time.perf_counter()
     done = 0
     while done < steps:
@@ -84,7 +84,7 @@ def bare(config: dict[str, Any], steps: int) -> float:
 class Training:
     """What the data module asks its trainer."""
 
-    training, global_rank, world_size = True, 0, 1
+    training = True
 
 
 def main() -> None:

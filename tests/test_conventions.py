@@ -11,14 +11,14 @@ PACKAGE = ROOT / "src" / "polymodal"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"errors", "types"},
+    {"errors", "types", "signals"},
     {"batch", "tokens", "hashing"},
     {"encoders", "fusion", "heads", "missing", "config", "frozen_cache", "noise"},
     {"model"},
     {"losses", "metrics"},
     {"objectives"},
     {"schedulers", "loggers", "data"},
-    {"tuning", "checkpoint"},
+    {"tuning", "checkpoint", "checkpoint_io", "resume"},
     {"choices"},
     {"module"},
     {"report"},

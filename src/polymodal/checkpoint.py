@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from torch import nn
 
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -32,6 +36,7 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         ConfigError: the file is damaged, holds more than data, or its config builds what is not to be trusted.
     """
     try:
+        _check_sums(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
         config = checkpoint["config"]
     except Exception as error:  # damaged files fail in many ways; a pickle bomb is an UnpicklingError
@@ -39,6 +44,30 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
     check_trust(config)
     return checkpoint  # type: ignore[no-any-return]
+
+
+def _check_sums(file: Path) -> None:
+    """Raises ValueError where a part of the file is not what was written: torch does not look."""
+    with zipfile.ZipFile(file) as parts:
+        if damaged := parts.testzip():
+            raise ValueError(f"the sum of {damaged} is wrong")
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The newest checkpoint of a run that is whole and from which training can go on; says which ones are not.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    files = (folder / "checkpoints").glob("*.ckpt")
+    for file in sorted(files, key=lambda file: (file.name == "last.ckpt", file.stat().st_mtime), reverse=True):
+        try:
+            if missing := {"resume", "loops", "optimizer_states"} - load_checkpoint(file).keys():
+                raise ConfigError(f"{file} has no {', '.join(sorted(missing))}: training cannot go on from it.")
+            return file
+        except ConfigError as error:
+            log.warning("%s An earlier checkpoint is tried.", error)
+    raise ConfigError(f"resume={folder}: no checkpoint is whole. checkpoints/ is written by callbacks=[checkpoint].")
 
 
 def load_encoder(encoder: nn.Module, name: str, path: Path) -> dict[str, Any]:

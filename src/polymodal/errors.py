@@ -15,3 +15,7 @@ class DataError(PolymodalError):
 
 class NumericError(PolymodalError, ValueError):
     """NaN or infinity where a figure would be made of it."""
+
+
+class StorageError(PolymodalError):
+    """A file of the run cannot be written."""

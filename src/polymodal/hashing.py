@@ -1,7 +1,11 @@
-"""Chance that can be repeated: numbers in [0, 1) that depend on a sample and on nothing else."""
+"""Chance that can be repeated: numbers that depend on a sample or on a step, and on nothing that came before."""
 
 from __future__ import annotations
 
+import random
+from hashlib import blake2b
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +31,26 @@ def hashed_normal(ids: Tensor, *salts: int | Tensor) -> Tensor:
     """Like `hashed_uniform`, but standard normal (Box and Muller 1958)."""
     radius = (-2 * (1 - hashed_uniform(ids, *salts, 1)).log()).sqrt()
     return radius * (2 * torch.pi * hashed_uniform(ids, *salts, 2)).cos()
+
+
+def mixed(*numbers: int) -> int:
+    """Any integers -> one in [0, 2**63) that looks as if it were drawn."""
+    return int.from_bytes(blake2b(repr(numbers).encode(), digest_size=8).digest(), "little") >> 1
+
+
+def seed_generators(device: torch.device, *numbers: int) -> None:
+    """Puts the generators of Python, NumPy and torch into a state that depends on these numbers alone.
+
+    Args:
+        device: of the model; its generator is seeded beside that of the CPU.
+        numbers: such as a seed, a process and a step.
+    """
+    seed = mixed(*numbers)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed takes 200 us where CUDA is not in use
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def _mixed(value: Tensor) -> Tensor:

@@ -49,6 +49,7 @@ class MultimodalModule(LightningModule):
         self.config = config or {}
         self.shown = shown
         self.tuning = tuning or {}
+        self.restored: Mapping[str, Tensor] = {}
         self.frozen = {name: set(frozen_parameters(model.encoders[name], t.freeze)) for name, t in self.tuning.items()}
         for name, tuned in self.tuning.items():
             if tuned.unfreeze_at is None:
@@ -73,6 +74,7 @@ class MultimodalModule(LightningModule):
 
     def on_train_start(self) -> None:
         """Lightning leaves modules in the mode they are in, so it is set here."""
+        self.restored = {}
         self.train()
 
     def on_train_batch_start(self, batch: PairedBatch, batch_idx: int) -> None:
@@ -149,8 +151,10 @@ class MultimodalModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer over its groups of parameters, the schedule by step."""
-        for parameter in self.objective.parameters():  # a step of a temperature is smaller than bf16 can tell apart
-            parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
+        for name, parameter in self.objective.named_parameters():
+            # a step of a temperature is smaller than bf16 can tell apart, and so is what a checkpoint has of it
+            exact = self.restored.get(f"objective.{name}", parameter.data).to(parameter.device)
+            parameter.data = exact.to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
         optimizer = self.make_optimizer(parameter_groups(self, self.tuning))
         if self.make_scheduler is None:
             return optimizer
@@ -163,6 +167,11 @@ class MultimodalModule(LightningModule):
         schedule = self.make_scheduler(optimizer, total_steps=int(total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what Lightning is about to load: with bf16 weights it rounds it then."""
+        self.restored = checkpoint.get("current_model_state", checkpoint["state_dict"])
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the config into the checkpoint, as plain data."""
+        """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave up to it."""
         checkpoint["config"] = self.config
+        self._save_caches()

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -19,18 +20,21 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from polymodal.checkpoint import load_encoder
+from polymodal.checkpoint import load_checkpoint, load_encoder
+from polymodal.checkpoint_io import WholeFiles
 from polymodal.choices import check_choices, check_machine, check_modalities, tunings
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
+from polymodal.resume import take_up
+from polymodal.signals import Stopped, listener
 
 Settings = dict[str, Any]
 
@@ -39,6 +43,7 @@ IRRELEVANT = (
     "Checkpoint directory .* exists and is not empty",
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
     "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
+    "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
     ".*LeafSpec",  # of Lightning's own use of torch
     "'set_vital' is deprecated",  # of torchdata's
     "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
@@ -49,34 +54,45 @@ IRRELEVANT = (
 def train(config: Settings, stored: Settings) -> float | None:
     """Fits, tests the best checkpoint, writes metrics.json and shows the figures.
 
+    With `resume`, a checkpoint file, it goes on from there as if the run had never ended.
+
     Args:
         config: resolved and checked (`polymodal.config.check`).
         stored: the same as it is kept in checkpoints and shown to loggers, without secrets.
 
     Returns:
         the best validation figure, or None where nothing was validated.
+
+    Raises:
+        Stopped: by a signal; a run that was training has saved where it was.
     """
     started = time.perf_counter()
     check_machine(config)
-    with own_processes():
+    with own_processes(), listener.listening():
         prepare_process(config)
+        checkpoint = load_checkpoint(Path(config["resume"])) if config["resume"] else {}
         data, module, trainer = build(config, stored)
-        for logger in trainer.loggers:
-            logger.log_hyperparams(stored)
-        try:
-            trainer.fit(module, datamodule=data)
-        except MisconfigurationException as error:  # Lightning's own word for settings that cannot work
-            raise ConfigError(str(error)) from error
-        figures = figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
-        best = getattr(trainer.checkpoint_callback, "best_model_score", None)
-        if config["test"]:
-            load_best(trainer, module)
-            trainer.test(module, datamodule=data, verbose=False)
-            figures |= figures_of(trainer)
-        figures["time/total_seconds"] = time.perf_counter() - started
-        if trainer.is_global_zero:
-            finish(figures, Path(config["run_dir"]))
-    return None if best is None else float(best)
+        with ending_together(trainer):
+            if checkpoint:
+                take_up(checkpoint, data, trainer)
+            before = checkpoint.get("resume", {"figures": {}, "seconds": 0.0})
+            started -= before["seconds"]
+            for logger in trainer.loggers:
+                logger.log_hyperparams(stored)
+            try:
+                trainer.fit(module, datamodule=data, ckpt_path=config["resume"], weights_only=True)
+            except MisconfigurationException as error:  # Lightning's own word for settings that cannot work
+                raise ConfigError(str(error)) from error
+            figures = before["figures"] | figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
+            best = best_of(trainer)
+            if config["test"]:
+                load_best(trainer, module)
+                trainer.test(module, datamodule=data, verbose=False)
+                figures |= figures_of(trainer)
+            figures["time/total_seconds"] = time.perf_counter() - started
+            if trainer.is_global_zero:
+                finish(figures, Path(config["run_dir"]))
+    return None if best is None or best.best_model_score is None else float(best.best_model_score)
 
 
 def build(
@@ -94,7 +110,7 @@ def build(
     data = make(config["data"], "data")
     check_modalities(config, data.modalities)
     model = build_model(config)
-    if keep is None:
+    if keep is None and not config["resume"]:
         for name, settings in config["tuning"].items():
             if settings.get("weights"):
                 checkpoint = load_encoder(model.encoders[name], name, Path(settings["weights"]))
@@ -116,8 +132,10 @@ def build(
         options: Settings = {"logger": False, "enable_checkpointing": False}
     else:
         # said outright, since Lightning would add a checkpoint callback of its own
-        saves = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
+        saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
         options = {"logger": _make_all(config, "logger"), "enable_checkpointing": saves}
+        plugins = [make(node, "trainer.plugins") for node in config["trainer"].get("plugins") or []]
+        options["plugins"] = [*plugins, WholeFiles()]
     return data, module, make(config["trainer"], "trainer", callbacks=callbacks, **options)
 
 
@@ -194,10 +212,28 @@ def own_processes() -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextmanager
+def ending_together(trainer: Trainer) -> Iterator[None]:
+    """If this process fails, those that it started end too; they would wait for it."""
+    try:
+        yield
+    except BaseException as error:
+        launcher = trainer.strategy.launcher
+        if launcher is not None and not (isinstance(error, Stopped) and error.agreed):
+            launcher.kill(signal.SIGKILL)
+        raise
+
+
+def best_of(trainer: Trainer) -> ModelCheckpoint | None:
+    """The callback that keeps the best checkpoint."""
+    return next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
+
+
 def load_best(trainer: Trainer, module: MultimodalModule) -> None:
     """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks make of them."""
-    if best := getattr(trainer.checkpoint_callback, "best_model_path", ""):
-        module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)["state_dict"])
+    if (best := best_of(trainer)) and best.best_model_path:
+        stored = torch.load(best.best_model_path, map_location=module.device, weights_only=True)
+        module.load_state_dict(stored["state_dict"])
 
 
 def figures_of(trainer: Trainer) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pyarrow import parquet
 from tests.data.manifests import COLOURS, PAIR, make_pairs, ready, whole, write_csv, write_jsonl
 
 from polymodal.batch import PAD
+from polymodal.data.draws import Draw
 from polymodal.data.manifest import Manifest
 from polymodal.data.splits import hashed_splits
 from polymodal.errors import ConfigError, DataError
@@ -127,8 +128,8 @@ def test_several_captions_are_sampled_in_training_and_all_used_in_evaluation(
     for image, group in zip(test.items["image"], test.group, strict=True):
         assert (test.group[test.items["image"] == image] == group).all()
     seen = Counter()
-    for _ in range(30):
-        batch = whole(data.train_set)
+    for epoch in range(30):
+        batch = data.train_set[Draw(range(len(data.train_set)), epoch)]
         assert len(batch.items["image"].unique()) == len(data.train_set)
         seen.update(captions_of(data, batch))
     assert set(seen) == {joined(c) for sample in data.train_set.chosen for c in captions[sample]}

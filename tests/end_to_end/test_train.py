@@ -218,7 +218,7 @@ def test_distributed_training_gives_the_weights_of_one_process(command, tmp_path
         "callbacks=[checkpoint]",
         "encoder/image=vit",
     ]  # no batch norm
-    chosen += ["++callbacks.checkpoint.monitor=null", "++callbacks.checkpoint.save_last=false"]
+    chosen += ["++callbacks.checkpoint.monitor=null", "++callbacks.last=null"]
     states = []
     for devices in ("cpu", "ddp_cpu"):
         done = command("train.py", *chosen, f"devices={devices}", f"hydra.run.dir={tmp_path / devices}")

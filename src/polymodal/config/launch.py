@@ -21,8 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from polymodal.config.explain import CONFIGS, explain, is_group
 from polymodal.config.explain import groups as groups_of_configs
+from polymodal.config.resume import claim_again, find_run, how, locked
+from polymodal.config.run_folder import claim
 from polymodal.config.secrets import mask
 from polymodal.errors import ConfigError, PolymodalError
+from polymodal.signals import Stopped
 
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
 FOR_ANY_RUN = ("devices", "precision")
@@ -55,12 +58,15 @@ def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
 
     `key=value` becomes `++key=value`: any argument of a `_target_` can be given, whether its YAML file lists it or not,
     and the check that follows knows which exist. Patterns of names are quoted. `repeat=<run folder>` becomes the
-    options that load its config.
+    options that load its config; `resume=<run folder>` too, and the run's folder is that one.
 
     Args:
         arguments: of the command line.
         stored: they change the stored config of a run, as they do with `repeat=`.
     """
+    resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+    if resumed:
+        return _resumed(resumed[-1], [a for a in arguments if not a.startswith("resume=")])
     repeated = [a.removeprefix("repeat=") for a in arguments if a.startswith("repeat=")]
     result = [option for folder in repeated for option in ("--config-dir", folder, "--config-name", "config")]
     for folder in repeated:
@@ -77,6 +83,17 @@ def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
         else:
             result.append(f"++{key}={quoted(value) if PATTERN.match(value) else value}")
     return result
+
+
+def _resumed(which: str, arguments: list[str]) -> list[str]:
+    """The options that go on with a run."""
+    if {"-m", "--multirun"} & set(arguments) or any(a.startswith(("repeat=", "hydra.run.dir=")) for a in arguments):
+        raise ConfigError("resume= goes on with one run, in its own folder: leave -m, repeat= and hydra.run.dir= out.")
+    experiment = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), None)
+    folder = find_run(which, experiment)
+    changes = as_hydra_arguments([a for a in arguments if not a.startswith("experiment=")], stored=True)
+    own = [f"hydra.run.dir={quoted(folder)}", f"++resume={quoted(folder)}"]
+    return ["--config-dir", str(folder), "--config-name", "config", *changes, *own]
 
 
 def _group(argument: str, stored: bool) -> str:
@@ -109,18 +126,30 @@ def run_job(config: DictConfig) -> float | None:
         the figure that says how good the run was, for sweepers that ask.
     """
     from polymodal.config.check import check_config  # here, so that help and completion do not wait for them
-    from polymodal.config.run_folder import claim
-    from polymodal.config.sweep import record_failure
+    from polymodal.config.sweep import record_failure, write_table
 
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     try:
         plain = check_config(config)
-        stored = claim(folder, config, plain, list(settings.overrides.task))
-        with arguments_for_followers(settings, folder):
-            from polymodal.run import train  # torch is imported here, after all checks that can do without it
+        overrides = list(settings.overrides.task)
+        stored = claim(folder, config, plain, overrides) if plain["resume"] is None else None
+        with locked(folder):
+            stored = stored or claim_again(folder, config, plain, overrides)
+            if stored is None:
+                return None
+            with arguments_for_followers(settings, folder, plain["resume"]):
+                from polymodal.run import train  # torch is imported here, after all checks that can do without it
 
-            return train(plain, stored)
+                return train(plain, stored)
+    except Stopped as stop:
+        saved = any((folder / "checkpoints").glob("*.ckpt"))
+        message = f"{stop} " + (f"Go on with: {how(folder)}" if saved else "There was no checkpoint yet.")
+        if settings.mode == RunMode.MULTIRUN:
+            (folder / "error.txt").write_text(message)
+            write_table(folder.parent)
+        print(message, file=sys.stderr)
+        sys.exit(stop.code)
     except Exception as error:
         if settings.mode != RunMode.MULTIRUN:
             _remove_if_empty(folder)
@@ -134,7 +163,7 @@ def run_job(config: DictConfig) -> float | None:
 
 
 @contextmanager
-def arguments_for_followers(settings: Any, folder: Path) -> Iterator[None]:
+def arguments_for_followers(settings: Any, folder: Path, checkpoint: str | None) -> Iterator[None]:
     """Lightning starts the other processes of a run with our `sys.argv`: let it say this one job, in this folder.
 
     Without this, each of them would start the whole sweep again, or a run in a folder of its own.
@@ -142,7 +171,8 @@ def arguments_for_followers(settings: Any, folder: Path) -> Iterator[None]:
     given = list(sys.argv)
     source = next((item.path for item in settings.runtime.config_sources if item.provider == "command-line"), None)
     repeating = ["--config-dir", source, "--config-name", settings.job.config_name] if source else []
-    sys.argv[1:] = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}"]
+    resuming = [f"++resume={quoted(checkpoint)}"] if checkpoint else []
+    sys.argv[1:] = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}", *resuming]
     try:
         yield
     finally:
@@ -171,9 +201,15 @@ def follow(arguments: list[str]) -> None:
         # torchrun starts all processes alike, and only the first of them writes
         overrides.append(f"++run_dir={quoted(CONFIGS.parent / 'logs')}")
     plain = check_config(compose_config(overrides, options.config_name, options.config_dir))
-    from polymodal.run import train  # after the checks, as in run_job
+    from polymodal.checkpoint import newest_checkpoint  # after the checks, as in run_job
+    from polymodal.run import train
 
-    train(plain, plain)
+    if plain["resume"] and Path(plain["resume"]).is_dir():
+        plain["resume"] = str(newest_checkpoint(Path(plain["resume"])))
+    try:
+        train(plain, plain)
+    except Stopped as stop:  # the first process says so; Lightning takes another code for a failure, and kills it
+        sys.exit(0 if stop.agreed else stop.code)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -19,8 +19,9 @@ from polymodal.config.secrets import mask
 from polymodal.errors import ConfigError
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
+DEFAULTS = [{"hydra": "repeat"}, "_self_"]
 HEADER = """\
-# The whole config of one run. To repeat the run: python src/train.py repeat={folder}
+# The whole config of one run. To repeat it: python src/train.py repeat={folder}; to go on with it: resume={folder}
 defaults:
   - hydra: repeat
   - _self_
@@ -40,17 +41,30 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
     Raises:
         ConfigError: the folder belongs to another run, or cannot be written.
     """
-    stored = mask(storable(OmegaConf.to_container(config, resolve=False), plain))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "config.yaml").open("x") as stream:  # "x": of two runs that start at once, one gets it
-            stream.write(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
+        (folder / "config.yaml").open("x").close()  # "x": of two runs that start at once, one gets it
+        stored = store(folder, config, plain)
         write_environment(folder, overrides)
     except FileExistsError:
         raise ConfigError(f"The folder {folder} holds a run already. Choose another hydra.run.dir.") from None
     except OSError as error:
         raise ConfigError(f"The run folder {folder} cannot be written: {error}") from error
+    return stored
+
+
+def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
+    """Writes config.yaml; gives the config for checkpoints."""
+    stored = mask(storable(OmegaConf.to_container(config, resolve=False), plain)) | {"resume": None}
+    write_whole(folder / "config.yaml", HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
     return dict(stored)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """The file is the old one until it is the new one."""
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(text)
+    part.replace(file)
 
 
 def storable(raw: Any, resolved: Any) -> Any:
@@ -64,8 +78,13 @@ def storable(raw: Any, resolved: Any) -> Any:
 
 
 def write_environment(folder: Path, overrides: Sequence[str]) -> None:
-    """environment.json: versions, commit, command, and what the command changed."""
-    environment = {
+    """environment.json: what `environment_of` says."""
+    (folder / "environment.json").write_text(json.dumps(mask(environment_of(overrides)), indent=2))
+
+
+def environment_of(overrides: Sequence[str]) -> dict[str, Any]:
+    """Versions, commit, command, and what the command changed."""
+    return {
         "overrides": list(overrides),
         "command": [Path(sys.executable).name, *sys.argv],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,7 +96,6 @@ def write_environment(folder: Path, overrides: Sequence[str]) -> None:
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted": _git("status", "--porcelain"),
     }
-    (folder / "environment.json").write_text(json.dumps(mask(environment), indent=2))
 
 
 def _version(package: str) -> str | None:

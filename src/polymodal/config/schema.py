@@ -64,6 +64,7 @@ class Config(BaseModel):
     name: str
     seed: NonNegativeInt
     run_dir: str
+    resume: str | None = None
     dim: PositiveInt
     label: str | None
     outputs: PositiveInt | None

@@ -35,17 +35,22 @@ class SweepTable(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls this once, after the last job."""
-        folder = Path(config.hydra.sweep.dir)
-        jobs = [_read(job) for job in sorted(folder.iterdir(), key=_number) if job.name.isdigit()]
-        _mask_file(folder / "multirun.yaml")
-        _write(folder / "sweep.csv", jobs)
-        _print(folder, jobs)
+        jobs = write_table(Path(config.hydra.sweep.dir))
         failed = [job["job"] for job in jobs if job["status"] != "done"]
         if failed:
             print(
                 f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(failed)}; see error.txt there.", file=sys.stderr
             )
             sys.exit(1)
+
+
+def write_table(folder: Path) -> list[dict[str, str]]:
+    """Writes `sweep.csv`, prints the table, gives its rows."""
+    jobs = [_read(job) for job in sorted(folder.iterdir(), key=_number) if job.name.isdigit()]
+    _mask_file(folder / "multirun.yaml")
+    _write(folder / "sweep.csv", jobs)
+    _print(folder, jobs)
+    return jobs
 
 
 def _number(path: Path) -> int:

@@ -12,13 +12,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.batch import PairedBatch
+from polymodal.data.draws import Draw, Drawn
 from polymodal.data.sampler import BatchSampler
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.workers import outlive_signals
 from polymodal.errors import ConfigError, DataError
+from polymodal.hashing import seed_generators
 
 
 class BatchDataset(Protocol):
-    """A data set that is asked for whole batches: a list of indices -> one `PairedBatch`."""
+    """A data set that is asked for whole batches: a list of indices -> one `PairedBatch`.
+
+    In training the list is a `Draw`: what is random follows from it, or from the generators of Python, NumPy and torch.
+    """
 
     def __len__(self) -> int: ...
 
@@ -40,8 +46,9 @@ class Limited:
         return self.count
 
     def __getitem__(self, indices: list[int]) -> PairedBatch:
-        last = max(1, self.count - 1)
-        return self.dataset[[index * (len(self.dataset) - 1) // last for index in indices]]
+        last, draw = max(1, self.count - 1), Draw.of(indices)
+        spread = (index * (len(self.dataset) - 1) // last for index in indices)
+        return self.dataset[Draw(spread, draw.epoch, draw.batch)]
 
 
 def _unchanged(batch: Any) -> Any:
@@ -53,7 +60,8 @@ class PairedDataModule(LightningDataModule):
 
     `modalities` names what a batch may hold, and is known before the data are read; `varying` names those whose inputs
     are changed at random in training; `class_names` gives the classes of each label that has some; `codes` how many of
-    the last columns of a table are codes of categories.
+    the last columns of a table are codes of categories; `position` is the epoch and the number of its batches that were
+    done where a run goes on.
 
     Args:
         batch_size: samples of a training step over all processes together, and of an evaluation step of each.
@@ -71,6 +79,7 @@ class PairedDataModule(LightningDataModule):
     modalities: Sequence[str] = ()
     varying: Sequence[str] = ()
     codes: Mapping[str, int]
+    position: tuple[int, int] = (0, 0)
 
     def __init__(
         self,
@@ -122,16 +131,26 @@ class PairedDataModule(LightningDataModule):
         world_size = self.trainer.world_size if self.trainer else 1
         if shuffle and world_size > self.batch_size:
             raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {world_size} processes.")
-        sampler = BatchSampler(len(dataset), self.batch_size, shuffle, self.seed, rank, world_size)
+        trains = self.trainer is not None and self.trainer.training
+        place = self.position if trains else (0, 0)
+        sampler = BatchSampler(len(dataset), self.batch_size, shuffle, self.seed, rank, world_size, *place)
         return DataLoader(
-            dataset,  # type: ignore[arg-type]  # it is indexed by lists: one gather a batch
+            Drawn(dataset, rank) if shuffle else dataset,  # type: ignore[arg-type]  # indexed by lists: one gather a batch
             sampler=sampler,
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=outlive_signals,
         )
+
+    def on_before_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
+        """Seeds what follows in training (augmentation, dropout) by seed, process and number of the batch."""
+        if self.trainer is not None and self.trainer.training:
+            done = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+            seed_generators(self.trainer.strategy.root_device, self.seed, self.trainer.global_rank, done)
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
         """The tokenizer as text, for the checkpoint."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from polymodal.batch import PAD, PairedBatch
 from polymodal.data.augment import shift_and_scale
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.draws import Draw
 from polymodal.data.glyph_cache import GlyphTable, load_glyphs
 from polymodal.data.glyph_kinds import KIND_NAMES, SCRIPT_NAMES, kind_of, script_of
 from polymodal.data.tokenizer import Tokenizer
@@ -66,12 +67,12 @@ class GlyphSet:
         images = torch.from_numpy(self.images[rows])[:, None]
         id = torch.from_numpy(rows)
         character = self.character[id]
-        way = int(torch.randint(len(self.tokens), ())) if len(self.tokens) > 1 else 0
+        salt = Draw.of(indices).salt if self.training else 0
+        way = salt % len(self.tokens)
         longest = int(self.lengths[way, character].max())
         tokens = self.tokens[way, character, :longest]
         present = {}
         if self.word_dropout:
-            salt = int(torch.randint(2**31, ())) if self.training else 0
             words = self.words[way, character, :longest]
             tokens, present["text"] = drop_words(tokens, words, id, self.word_dropout, salt)
         return PairedBatch(

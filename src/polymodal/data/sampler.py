@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
+from polymodal.data.draws import Draw
+
 
 class BatchSampler(Sampler[list[int]]):
     """Index lists of the batches of one process.
@@ -22,6 +24,8 @@ class BatchSampler(Sampler[list[int]]):
         shuffle: a new permutation each epoch.
         seed: of the permutations.
         rank: number of this process, of `world_size`.
+        epoch: the first one.
+        start: so many batches of the first epoch are left out: they were seen before the run was resumed.
     """
 
     def __init__(
@@ -32,10 +36,12 @@ class BatchSampler(Sampler[list[int]]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        epoch: int = 0,
+        start: int = 0,
     ) -> None:
         self.size, self.batch_size, self.shuffle = size, batch_size, shuffle
         self.seed, self.rank, self.world_size = seed, rank, world_size
-        self.epoch = 0
+        self.epoch, self.resumed = epoch, (epoch, start)
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning says here which epoch begins."""
@@ -57,7 +63,8 @@ class BatchSampler(Sampler[list[int]]):
             count = len(self)
             yield from (own[len(own) * i // count : len(own) * (i + 1) // count] for i in range(count))
             return
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.size, generator=generator)
-        for batch in order.split(self.batch_size)[: len(self)]:
-            yield batch.tensor_split(self.world_size)[self.rank].tolist()
+        start = self.resumed[1] if self.epoch == self.resumed[0] else 0
+        epoch = self.seed * 1_000_003 + self.epoch
+        order = torch.randperm(self.size, generator=torch.Generator().manual_seed(epoch))
+        for number, batch in enumerate(order.split(self.batch_size)[start : len(self)], start):
+            yield Draw(batch.tensor_split(self.world_size)[self.rank].tolist(), epoch, number)

@@ -10,8 +10,10 @@ import torch
 
 from polymodal.batch import PairedBatch
 from polymodal.data.contents import Content, padded
+from polymodal.data.draws import Draw
 from polymodal.data.skips import BadSampleError, Skips
 from polymodal.errors import DataError
+from polymodal.hashing import hashed_uniform
 
 
 @dataclass
@@ -67,16 +69,17 @@ class SampleSet:
         Raises:
             DataError: a sample cannot be read and is not to be skipped, or none of the split can.
         """
-        last = indices[-1]
+        last, epoch = indices[-1], Draw.of(indices).epoch
         for following in range(last, last + len(self)):
-            if batch := self._batch(indices if following == last else [following % len(self)]):
+            if batch := self._batch(indices if following == last else [following % len(self)], epoch):
                 return batch
         raise DataError(f"No sample of a split can be read. {self.samples.skips.summary()}")
 
-    def _batch(self, indices: list[int]) -> PairedBatch | None:
+    def _batch(self, indices: list[int], epoch: int) -> PairedBatch | None:
         samples, sample = self.samples, self.chosen[indices]
         if self.turn is None:
-            turn = torch.randint(2**31, (len(sample),)).numpy() % samples.turns[sample]
+            share = hashed_uniform(torch.from_numpy(sample), epoch).numpy()  # a sample's own, in whichever batch it is
+            turn = (share * samples.turns[sample]).astype(np.int64)
         else:
             turn = self.turn[indices]
         kept: list[int] = []

@@ -1,0 +1,150 @@
+"""checkpoints/last.ckpt: where a run goes on that was stopped, killed or is to be longer."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+
+from polymodal.batch import PairedBatch
+from polymodal.errors import NumericError
+from polymodal.loggers.csv import CSVLogger
+from polymodal.module import MultimodalModule
+from polymodal.signals import Stopped, listener
+from polymodal.types import PositiveFloat, PositiveInt
+
+
+class LastCheckpoint(Checkpoint):
+    """Saves where training is: at the end of each epoch, every so often within it, and when the run is told to stop.
+
+    It saves between two optimizer steps only, and not where a validation is about to begin but after it: what Lightning
+    restores there goes on exactly. Beside what Lightning keeps, every checkpoint of the run gets `resume`: the number
+    of `rows` in metrics.csv and the one that is `pending`, the `seconds` of the run, the `figures` that were logged
+    last, and whether training is `stopped`.
+
+    Args:
+        dirpath: folder of the checkpoints.
+        every_minutes: of training; None to save by time no more.
+        every_steps: optimizer steps.
+
+    Raises:
+        NumericError: the weights are NaN or infinite; nothing is saved.
+        Stopped: by a signal; after the checkpoint is saved.
+    """
+
+    def __init__(
+        self, dirpath: str, every_minutes: PositiveFloat | None = 10.0, every_steps: PositiveInt | None = None
+    ) -> None:
+        self.file = Path(dirpath) / "last.ckpt"
+        self.every_minutes, self.every_steps = every_minutes, every_steps
+        self.restored: dict[str, Any] = {"seconds": 0.0, "figures": {}, "pending": {}}
+        self.started = self.saved_at = time.monotonic()
+        self.saved_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Takes the signals back from Lightning, whose handler waits for other processes within the signal."""
+        if pending := self.restored["pending"]:
+            for logger in trainer.loggers:
+                logger.log_metrics(pending, trainer.global_step - 1)
+        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+        listener.patient = True
+        listener.listen()
+
+    def on_train_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """From here on, nothing is lost by stopping at once."""
+        listener.patient = False
+        if stop := self._agreed(trainer)[0]:
+            raise Stopped(stop, agreed=True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: MultimodalModule, outputs: Any, batch: PairedBatch, batch_idx: int
+    ) -> None:
+        """Saves within an epoch, where it is time for it."""
+        loop = trainer.fit_loop.epoch_loop
+        late = time.monotonic() - self.saved_at >= 60 * (self.every_minutes or float("inf"))
+        stop, late = self._agreed(trainer, late)
+        due = late or self.every_steps is not None and trainer.global_step - self.saved_step >= self.every_steps
+        ends = loop._num_ready_batches_reached() or loop._is_training_done  # then the end of the epoch saves
+        fetcher = trainer.fit_loop._data_fetcher
+        validates = fetcher is not None and loop._should_check_val_fx(fetcher)  # then its end does
+        if (stop or due) and not (ends or validates or loop._should_accumulate()):
+            self._save(trainer, pl_module, stop)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Saves after a validation within an epoch."""
+        loop = trainer.fit_loop.epoch_loop
+        ends = loop._num_ready_batches_reached() or loop._is_training_done
+        if trainer.state.fn == TrainerFn.FITTING and not ends and not loop._should_accumulate():
+            self._save(trainer, pl_module, self._agreed(trainer)[0])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Saves at the end of an epoch."""
+        self._save(trainer, pl_module, self._agreed(trainer)[0])
+
+    def _agreed(self, trainer: Trainer, late: bool = False) -> tuple[int, bool]:
+        """The signal that any process has got, and whether the first one finds it late: the same on all."""
+        if trainer.world_size == 1:
+            return listener.signum, late
+        own = [listener.signum, int(late and trainer.is_global_zero)]
+        signum, late = trainer.strategy.reduce(torch.tensor(own, device=trainer.strategy.root_device), reduce_op="max")
+        return int(signum), bool(late)
+
+    def _save(self, trainer: Trainer, module: MultimodalModule, stop: int) -> None:
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters()):
+            raise NumericError(
+                f"The weights are not finite at step {trainer.global_step} (epoch {trainer.current_epoch}); the last "
+                "checkpoint is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
+                "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
+            )
+        trainer.save_checkpoint(self.file)
+        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+        if stop:
+            raise Stopped(stop, agreed=True)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: MultimodalModule, checkpoint: dict[str, Any]) -> None:
+        """Adds to every checkpoint of the run, the best one too, what Lightning does not keep."""
+        rows = next((logger.rows for logger in trainer.loggers if isinstance(logger, CSVLogger)), 0)
+        checkpoint["resume"] = {
+            "folder": str(self.file.parent.resolve()),
+            "seconds": self.restored["seconds"] + time.monotonic() - self.started,
+            "figures": self.restored["figures"] | {k: float(v) for k, v in trainer.callback_metrics.items()},
+            "rows": rows,
+            "pending": _pending(trainer),
+            "stopped": trainer.should_stop,
+            "limits": [trainer.max_epochs, trainer.max_steps],
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: MultimodalModule, checkpoint: dict[str, Any]) -> None:
+        """Takes it back; paths are those of the folder as it is named now."""
+        self.restored = checkpoint["resume"]
+        checkpoint["callbacks"] = _moved(
+            checkpoint["callbacks"], self.restored["folder"], str(self.file.parent.resolve())
+        )
+        if self.restored["limits"] == [trainer.max_epochs, trainer.max_steps]:  # else the run is to be longer
+            trainer.should_stop = self.restored["stopped"]
+
+
+def _pending(trainer: Trainer) -> dict[str, float]:
+    """The row of this step, which Lightning writes when all callbacks are through with it."""
+    progress, connector = trainer.fit_loop.epoch_loop.batch_progress.current, trainer._logger_connector
+    if progress.completed == progress.ready or not connector.should_update_logs:
+        return {}
+    values = {name: float(value) for name, value in connector.metrics["log"].items()}
+    return {**values, "epoch": trainer.current_epoch} if values else {}
+
+
+def _moved(node: Any, old: str, new: str) -> Any:
+    """The same containers with another folder at the start of the paths in them."""
+    if isinstance(node, dict):
+        return {_moved(key, old, new): _moved(value, old, new) for key, value in node.items()}
+    if isinstance(node, list | tuple) and not isinstance(node, Tensor):
+        return type(node)(_moved(item, old, new) for item in node)
+    if isinstance(node, str) and (node == old or node.startswith(old + "/")):
+        return new + node[len(old) :]
+    return node

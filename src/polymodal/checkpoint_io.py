@@ -1,0 +1,69 @@
+"""Checkpoints that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
+
+from polymodal.errors import StorageError
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside the old one, down to the disk, and then puts it in its place.
+
+    Lightning writes to the folder for temporary files first, which may be on another disk: moving it from there is a
+    copy, and a copy can be cut.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """The file at `path` is the old one until it is the new one.
+
+        Raises:
+            StorageError: the disk is full, or the file cannot be written; the old one is still there.
+        """
+        file = Path(path)
+        part = file.with_name(f"{file.name}.part")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as stream:
+                torch.save(checkpoint, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(file)
+            _sync_folder(file.parent)
+        except (OSError, RuntimeError) as error:  # torch's writer turns what the file says into a RuntimeError
+            raise _explained(error, checkpoint, file) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Brings the new name of a file down to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explained(error: Exception, checkpoint: dict[str, Any], file: Path) -> StorageError:
+    needed = sum(tensor.nbytes for tensor in _tensors(checkpoint))
+    free = shutil.disk_usage(file.parent).free if file.parent.exists() else 0
+    known = "the one from before is whole" if file.exists() else "there is none from before"
+    if free < needed:
+        problem = f"the disk is full: {needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free"
+    else:
+        problem = str(error).splitlines()[0]
+    return StorageError(f"The checkpoint {file} cannot be written: {problem}. {known.capitalize()}.")
+
+
+def _tensors(node: Any) -> list[torch.Tensor]:
+    if isinstance(node, torch.Tensor):
+        return [node]
+    items = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
+    return [tensor for item in items for tensor in _tensors(item)]

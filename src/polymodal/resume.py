@@ -1,0 +1,34 @@
+"""What Lightning does not take from a checkpoint when a run goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.loggers.csv import CSVLogger
+
+
+def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer) -> None:
+    """Gives data and loggers what they had: before `fit`, since Lightning sets data up before it loads their state.
+
+    It also makes the loader before it loads how far training was: a schedule asks for the number of steps.
+
+    What was logged after the checkpoint is logged again.
+    """
+    data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
+    data.position = position_of(checkpoint)
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            logger.keep(checkpoint["resume"]["rows"])
+        elif isinstance(logger, TensorBoardLogger):
+            logger._kwargs["purge_step"] = checkpoint["global_step"]  # later events of the earlier start are not shown
+
+
+def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:
+    """The epoch that training was in, and how many of its batches were done."""
+    loop = checkpoint["loops"]["fit_loop"]
+    epoch, batch = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]
+    return epoch["processed"], batch["ready"] if epoch["started"] > epoch["processed"] else 0

@@ -1,0 +1,72 @@
+"""SIGTERM and Ctrl-C: a training run finishes its step and saves; anything else ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+TWICE = 1.0
+"""Seconds after which the same signal was meant a second time: a launcher may pass on what its processes have got."""
+
+
+class Stopped(BaseException):
+    """The run was told to end. Its exit code is that of a process which the signal ends: 143 or 130.
+
+    Args:
+        signum: of the signal.
+        agreed: all processes of the run stop at this point.
+    """
+
+    def __init__(self, signum: int, agreed: bool = False) -> None:
+        super().__init__(f"Stopped by {signal.Signals(signum).name}.")
+        self.code, self.agreed = 128 + signum, agreed
+
+
+class Listener:
+    """Takes SIGTERM and SIGINT. Signals belong to a process, and so does the one instance of this: `listener`."""
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self.patient = False
+        self.since = 0.0
+
+    def listen(self) -> None:
+        """Takes the signals from now on, whoever had them; only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(signum, self._receive)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes the signals for a while.
+
+        Raises:
+            Stopped: one came, and nobody was patient.
+        """
+        before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+        self.signum, self.patient = 0, False
+        self.listen()
+        try:
+            yield
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for signum, handler in before.items():
+                    signal.signal(signum, handler)
+
+    def _receive(self, signum: int, _: Any) -> None:
+        again = self.signum and time.monotonic() - self.since > TWICE
+        if again and signum == signal.SIGINT:
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        if not self.signum:
+            self.signum, self.since = signum, time.monotonic()
+            if not self.patient:
+                raise Stopped(signum)
+
+
+listener = Listener()

@@ -1,0 +1,165 @@
+"""A run that was ended at any moment and taken up again is the run that never was."""
+
+import logging
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from tests.resumed import check_exact, configured, differences, every_checkpoint_kept, final_state, rows
+
+from polymodal.checkpoint import newest_checkpoint
+from polymodal.errors import ConfigError, NumericError, StorageError
+from polymodal.module import MultimodalModule
+from polymodal.run import train
+from polymodal.signals import Stopped, listener
+
+DROPOUT = ["objective=classification", "fusion=transformer", "head=linear", "fusion.dropout=0.2"]
+FUSED = ["objective=classification", "fusion=concat", "head=linear", "data.missing=0.2"]
+CASES = {
+    "clip": [],
+    "siglip, loading processes": ["objective=siglip", "data.num_workers=2"],
+    "accumulation and dropout": [*DROPOUT, "trainer.accumulate_grad_batches=3"],
+    "average of the weights": ["callbacks=[checkpoint,lr_monitor,ema]", "trainer.val_check_interval=3"],
+    "bf16": ["precision=bf16", "trainer.max_steps=20"],
+    "bf16 weights": ["precision=bf16_true"],
+    "a part that is frozen at first": ["tuning.image.freeze=1", "tuning.image.unfreeze_at=11"],
+    "modality dropout": [*FUSED, "callbacks=[checkpoint,modality_dropout,modality_weights]"],
+    "validation within epochs": ["trainer.val_check_interval=0.5", "trainer.log_every_n_steps=1"],
+    "early stopping": [
+        "callbacks=[checkpoint,early_stopping]",
+        "callbacks.early_stopping.patience=1",
+        "optimizer.lr=3.0",
+    ],
+    "few validations, limits": ["trainer.check_val_every_n_epoch=2", "trainer.limit_train_batches=5", "data.limit=100"],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_goes_on_exactly_from_any_of_its_checkpoints(case: str, tmp_path: Path) -> None:
+    assert check_exact(tmp_path, *CASES[case]) >= 2
+
+
+def test_glyphs_go_on_exactly(tmp_path: Path, cache: Path) -> None:
+    small = ["data=glyphs", "data.families=[STIXGeneralBolIta]", "data.vocab_size=400", "data.batch_size=128"]
+    small += [
+        "~data.modalities",
+        "~data.samples",
+        "data.image_size=32",
+        "data.word_dropout=0.2",
+        "trainer.max_epochs=2",
+    ]
+    assert check_exact(tmp_path, *small, every=6) >= 2
+
+
+def test_a_frozen_encoder_s_vectors_are_kept_with_the_checkpoint(tmp_path: Path) -> None:
+    assert check_exact(tmp_path, "tuning.image.freeze=true", f"tuning.image.cache={tmp_path / 'vectors'}", every=8) >= 2
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Path:
+    """The folder of a run that ended after its second epoch, without having been told that it would be longer."""
+    config = configured(tmp_path / "run", "trainer.max_epochs=2", "scheduler=none")
+    train(config, config)
+    return tmp_path / "run"
+
+
+def test_a_finished_run_can_be_longer(ended: Path, tmp_path: Path) -> None:
+    longer = configured(ended, "scheduler=none")
+    train(longer | {"resume": str(newest_checkpoint(ended))}, longer)
+    whole = configured(tmp_path / "whole", "scheduler=none")
+    train(whole, whole)
+    assert differences(final_state(tmp_path / "whole")["state_dict"], final_state(ended)["state_dict"]) == []
+    assert rows(ended) == rows(tmp_path / "whole")
+
+
+def test_the_folder_may_have_been_moved(ended: Path, tmp_path: Path) -> None:
+    moved = ended.rename(tmp_path / "elsewhere")
+    config = configured(moved, "scheduler=none")
+    train(config | {"resume": str(newest_checkpoint(moved))}, config)
+    states = torch.load(moved / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    (best,) = (state for state in states.values() if "best_model_path" in state)
+    assert best["best_model_path"] == str(moved / "checkpoints" / "best.ckpt")
+    assert "run/checkpoints" not in str(best)
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "garbled", "flipped"])
+def test_the_newest_whole_checkpoint_is_found(ended: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    last = ended / "checkpoints" / "last.ckpt"
+    content = last.read_bytes()
+    middle = len(content) // 2
+    damaged = {
+        "cut": content[:middle],
+        "emptied": b"",
+        "garbled": b"\0" * len(content),
+        "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+    }
+    assert newest_checkpoint(ended) == last
+    last.write_bytes(damaged[damage])
+    with caplog.at_level(logging.WARNING):
+        assert newest_checkpoint(ended).name == "best.ckpt"
+    assert str(last) in caplog.text
+    (ended / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(ConfigError, match="no checkpoint is whole"):
+        newest_checkpoint(ended)
+
+
+def test_a_full_disk_is_told_and_leaves_the_checkpoint_of_before(ended: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {file: file.read_bytes() for file in (ended / "checkpoints").iterdir()}
+    config = configured(ended, "scheduler=none")
+
+    def full(checkpoint: object, stream: object) -> None:
+        stream.write(b"the beginning")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(StorageError, match=r"best\.ckpt cannot be written: .*No space left.*from before is whole"):
+        train(config | {"resume": str(newest_checkpoint(ended))}, config)
+    assert {file: file.read_bytes() for file in (ended / "checkpoints").iterdir()} == before
+
+
+@pytest.mark.parametrize("signum", [2, 15])
+def test_a_signal_ends_a_run_at_the_end_of_its_step(signum: int, tmp_path: Path, monkeypatch) -> None:
+    whole = configured(tmp_path / "whole", *DROPOUT, "trainer.accumulate_grad_batches=2")
+    train(whole, whole)
+    forward, calls = MultimodalModule.training_step, []
+
+    def interrupted(self, batch, batch_idx):
+        calls.append(batch_idx)
+        if len(calls) == 9:
+            listener._receive(signum, None)
+        return forward(self, batch, batch_idx)
+
+    monkeypatch.setattr(MultimodalModule, "training_step", interrupted)
+    config = configured(tmp_path / "run", *DROPOUT, "trainer.accumulate_grad_batches=2")
+    with pytest.raises(Stopped) as stop:
+        train(config, config)
+    assert stop.value.code == 128 + signum
+    file = newest_checkpoint(tmp_path / "run")
+    assert torch.load(file, weights_only=True)["global_step"] == 5  # of two batches each: the second one is waited for
+    train(config | {"resume": str(file)}, config)
+    assert differences(final_state(tmp_path / "whole"), final_state(tmp_path / "run")) == []
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
+def test_weights_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> None:
+    config = configured(tmp_path, "callbacks.last.every_steps=1", "trainer.log_every_n_steps=50")
+    forward = MultimodalModule.training_step
+
+    def lost(self, batch, batch_idx):
+        return forward(self, batch, batch_idx) * (math.nan if self.global_step == 4 else 1)
+
+    monkeypatch.setattr(MultimodalModule, "training_step", lost)
+    with pytest.raises(NumericError, match="not finite at step 5"):
+        train(config, config)
+    assert torch.load(newest_checkpoint(tmp_path), weights_only=True)["global_step"] == 4
+
+
+def test_every_checkpoint_is_there_to_be_kept(tmp_path: Path) -> None:
+    config = configured(tmp_path / "run", "trainer.max_epochs=1", "callbacks.last.every_steps=3")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with every_checkpoint_kept(kept):
+        train(config, config)
+    saved = [torch.load(copy / (copy / "saved").read_text(), weights_only=True) for copy in sorted(kept.iterdir())]
+    assert [checkpoint["global_step"] for checkpoint in saved] == [3, 6, 8, 8]
