@@ -30,5 +30,9 @@ def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer
 def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:
     """The epoch that training was in, and how many of its batches were done."""
     loop = checkpoint["loops"]["fit_loop"]
-    epoch, batch = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]
-    return epoch["processed"], batch["ready"] if epoch["started"] > epoch["processed"] else 0
+    epoch, batch = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
+    if epoch["started"] == epoch["processed"]:
+        return epoch["processed"], 0
+    if batch["is_last_batch"]:  # Lightning makes one loader for what is left of this epoch, nothing, and for the next
+        return epoch["processed"] + 1, 0
+    return epoch["processed"], batch["current"]["ready"]

@@ -45,7 +45,6 @@ IRRELEVANT = (
     "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
     "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
     ".*LeafSpec",  # of Lightning's own use of torch
-    "'set_vital' is deprecated",  # of torchdata's
     "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
 )
 """Warnings that tell a user nothing that could be acted upon."""

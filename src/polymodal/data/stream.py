@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count, islice, repeat
 from random import Random
+from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
@@ -82,7 +83,7 @@ class Split:
         return islice(self.entries(self.shards, skips), self.limit)
 
 
-class Stream(IterableDataset[PairedBatch]):
+class Stream(IterableDataset[Any]):
     """The share of one process in the batches of a split.
 
     Args:
@@ -198,19 +199,11 @@ class TrainingStream(Stream):
     ) -> None:
         super().__init__(split, reader, skips, batch_size)
         self.seed, self.buffer, self.epoch_samples = seed, buffer, epoch_samples
-        self.epoch = self.given = self.start = 0
+        self.epoch = self.undecoded = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next iteration is."""
         self.epoch = epoch
-
-    def state_dict(self) -> dict[str, int]:
-        """How many batches this loading process gave in this epoch."""
-        return {"given": self.given}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """The next iteration leaves out what was given, without decoding it."""
-        self.start = state["given"]
 
     def __len__(self) -> int:
         if self.epoch_samples is None:
@@ -218,21 +211,15 @@ class TrainingStream(Stream):
         full, rest = divmod(self.epoch_samples, self.batch_size)
         return full + int(rest >= self.world_size)  # each process needs a sample
 
-    def __iter__(self) -> Iterator[PairedBatch]:
-        """The batches of this loading process."""
-        self.given, self.start = self.start, 0
-        return self._batches(self.given)
-
-    def _batches(self, start: int) -> Iterator[PairedBatch]:
+    def __iter__(self) -> Iterator[PairedBatch | None]:
+        """The batches of this loading process; None for each of the first `undecoded`, which nobody looks at."""
         worker, workers = own_worker()
         records = self._shuffled(self.rank * workers + worker, self.world_size * workers)
         for number, size in enumerate(self._sizes(worker, workers)):
             own = list(islice(records, size))
             if not own:
                 break
-            if number >= start:
-                self.given = number + 1
-                yield self._batch(own)
+            yield None if number < self.undecoded else self._batch(own)
         self.skips.end()
 
     def _sizes(self, worker: int, workers: int) -> Iterator[int]:

@@ -28,6 +28,7 @@ from polymodal.data.stream_head import Head
 from polymodal.data.stream_loader import StreamLoader
 from polymodal.data.stream_skips import StreamSkips
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.workers import outlive_signals
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Probability
 
@@ -212,7 +213,12 @@ class StreamData(PairedDataModule):
         if not isinstance(stream, TrainingStream):
             pin = torch.cuda.is_available()
             return DataLoader(
-                stream, batch_size=None, collate_fn=_unchanged, num_workers=self.num_workers, pin_memory=pin
+                stream,
+                batch_size=None,
+                collate_fn=_unchanged,
+                num_workers=self.num_workers,
+                pin_memory=pin,
+                worker_init_fn=outlive_signals,
             )
         if stream.world_size > self.batch_size:
             raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {stream.world_size} processes.")
@@ -221,9 +227,7 @@ class StreamData(PairedDataModule):
                 f"{stream.world_size} processes need equally many steps, and how many samples there are is not known: "
                 "give data.epoch_samples=<samples of an epoch>."
             )
-        if trainer is not None:
-            stream.set_epoch(trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
-        return StreamLoader(stream, self.num_workers)
+        return StreamLoader(stream, self.num_workers, *self.position)
 
     def describe(self, modality: str, item: int) -> Any:
         """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read again."""
