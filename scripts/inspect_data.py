@@ -118,7 +118,7 @@ def inspect(data: TableData) -> Report:
     for number, part in enumerate((data.train_set, data.val_set, data.test_set)):
         split[part.chosen] = number  # type: ignore[attr-defined]
     look = Look(samples)
-    loader = DataLoader(look, batch_size=None, num_workers=data.num_workers, collate_fn=lambda item: item)
+    loader = DataLoader(look, batch_size=None, num_workers=data.num_workers, collate_fn=_unchanged)
     seen = list(track(loader, "Files", total=len(look))) if look.files else []
     texts = {name: content for name, content in samples.contents.items() if isinstance(content, Captions)}
     return {
@@ -132,6 +132,10 @@ def inspect(data: TableData) -> Report:
         },
         "broken": {"rows": len(samples.skips.reasons), **samples.skips.counts(), "summary": samples.skips.summary()},
     }
+
+
+def _unchanged(item: Any) -> Any:
+    return item
 
 
 def counts(samples: Samples, split: np.ndarray) -> Report:
