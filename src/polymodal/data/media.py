@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data import audio
-from polymodal.data.contents import Single
 from polymodal.data.image_cache import ImageCache
 from polymodal.data.images import read_image
 from polymodal.data.skips import BadSampleError
+from polymodal.data.table import codes_of
 from polymodal.errors import DataError
 
 
-class Files(Single):
-    """One file a sample.
+class Files:
+    """One file a sample at most. Samples that name the same file share an item, the number of the first of them.
 
     Args:
         paths: (N,) text, null where there is none.
@@ -44,6 +44,13 @@ class Files(Single):
         self.paths, self.folder, self.folders, self.load = paths, folder, folders, load
         self.blank, self.cache = blank, cache
         self.count = paths.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+        file = codes_of(paths)[0] * len(folders) + folder
+        _, first, number = np.unique(file, return_index=True, return_inverse=True)
+        self.first = first[number]
+
+    def item(self, sample: int, turn: int) -> int:
+        """The number of the first sample with this file."""
+        return int(self.first[sample])
 
     def read(self, item: int) -> np.ndarray:
         """What the file holds.
