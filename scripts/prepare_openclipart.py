@@ -119,10 +119,14 @@ def read_drawing(picture: Path, name: str, metadata: Path) -> Drawing | None:
     work = next((element for element in root.iter() if element.tag.endswith("}Work")), None)
     if work is None:
         return None
-    keywords = [" ".join(words(item.text or "")) for item in work.iter(f"{RDF}li")]
+    title = re.sub(r"(?i)^clip ?art by [^-]+- ?", "", " ".join((work.findtext(f"{DC}title") or "").split()))
+    items = [item.text or "" for item in work.iter(f"{RDF}li")]
+    keywords = [
+        " ".join(words(item)) for item in items if not re.search(r"\d", item)
+    ]  # with digits: an author's number
     author = work.find(f"{DC}creator")
     names = "" if author is None else " ".join(text for text in author.itertext())
-    return Drawing(picture, name, one_line(work.findtext(f"{DC}title")), [k for k in keywords if k], names)
+    return Drawing(picture, name, title, [keyword for keyword in keywords if keyword], names)
 
 
 def chosen(drawings: list[Drawing | None]) -> tuple[list[Drawing], Counter[str]]:
@@ -165,11 +169,6 @@ def captions(drawing: Drawing) -> list[str]:
     """The title; and the title with the keywords that say more."""
     more = [keyword for keyword in dict.fromkeys(drawing.keywords) if keyword != drawing.group]
     return [drawing.title, f"{drawing.title}: {', '.join(more)}"] if more else [drawing.title]
-
-
-def one_line(text: str | None) -> str:
-    """Without breaks and further blanks."""
-    return " ".join((text or "").split())
 
 
 def words(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +129,22 @@ def test_a_package_that_is_not_there_is_said(debian_packages, tmp_path: Path, mo
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit, match="there is no apt-get here"):
         debian_packages.unpacked("p", {}, "", tmp_path)
+
+
+def test_chance_is_that_of_a_random_order(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from control_retrieval import chance
+
+    assert chance(np.array([0, 1, 2]), np.array([0, 0, 1])) == pytest.approx([1 / 2, 1, 1])  # none is right for 2
+    random = np.random.default_rng(0)
+    target = random.integers(0, 6, 40)
+    orders = np.stack([random.permutation(40)[:5] for _ in range(4000)])
+    found = [(target[orders] == group).any(1).mean() for group in target]
+    assert chance(target, target)[1] == pytest.approx(np.mean(found), abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_controls_are_computed_for_prepared_data(stamps: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts/control_retrieval.py"), f"manifest={stamps / 'spoken.parquet'}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    assert all(f"{name}, control" in done.stdout for name in ("image_to_text", "audio_to_text", "text_to_noisy"))
