@@ -111,7 +111,8 @@ def chance(source: np.ndarray, target: np.ndarray) -> list[float]:
     """The mean over queries with an answer of 1 - C(G - p, k) / C(G, k): G items, p of them right."""
     right = np.array([(target == group).sum() for group in source])
     right, count = right[right > 0].astype(float), len(target)
-    return [float(1 - np.exp(choices(count - right, k) - choices(count, k)).mean()) for k in KS]
+    drawn = [min(k, count) for k in KS]
+    return [float(1 - np.exp(choices(count - right, k) - choices(count, k)).mean()) for k in drawn]
 
 
 def choices(count: np.ndarray | float, k: int) -> np.ndarray:
