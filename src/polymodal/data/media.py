@@ -46,10 +46,10 @@ class Files:
         self.count = paths.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
         file = codes_of(paths)[0] * len(folders) + folder
         _, first, number = np.unique(file, return_index=True, return_inverse=True)
-        self.first = first[number]
+        self.first = np.where(self.count > 0, first[number], np.arange(len(file)))
 
     def item(self, sample: int, turn: int) -> int:
-        """The number of the first sample with this file."""
+        """The number of the first sample with this file; the sample's own where there is none."""
         return int(self.first[sample])
 
     def read(self, item: int) -> np.ndarray:
