@@ -51,3 +51,39 @@ def command(cache) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def prepare() -> Callable[..., str]:
+    """Runs a script that prepares data, `prepare("stamps", "folder=...")`, and gives what it says."""
+
+    def run(name: str, *arguments: str) -> str:
+        script = ROOT / "scripts" / f"prepare_{name}.py"
+        return subprocess.run(
+            [sys.executable, str(script), *arguments], check=True, capture_output=True, text=True, timeout=600
+        ).stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stamps(prepare, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared stamps of a tiny package, which is beside them."""
+    pytest.importorskip("resvg_py")
+    from tests.data.packages import make_stamps
+
+    folder = tmp_path_factory.mktemp("stamps")
+    package = make_stamps(folder / "package")
+    prepare("stamps", f"package={package}", f"folder={folder / 'stamps'}", "size=16")
+    return folder / "stamps"
+
+
+@pytest.fixture(scope="session")
+def openclipart(prepare, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared drawings of tiny packages."""
+    from tests.data.packages import make_openclipart
+
+    folder = tmp_path_factory.mktemp("openclipart")
+    svg, png = make_openclipart(folder)
+    prepare("openclipart", f"svg={svg}", f"png={png}", f"folder={folder / 'prepared'}", "size=16")
+    return folder / "prepared"

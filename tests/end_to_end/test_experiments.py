@@ -64,12 +64,22 @@ def trained(cache, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_an_experiment_trains_and_is_judged(experiment: str, tmp_path: Path, cache, mfeat: Path, trained: Path) -> None:
+def test_an_experiment_trains_and_is_judged(
+    experiment: str, tmp_path: Path, cache, mfeat: Path, trained: Path, request: pytest.FixtureRequest
+) -> None:
     config = compose_config([f"experiment={experiment}", "++run_dir=."])
     target = config.data._target_.rpartition(".")[2]
     small = {"Glyphs": SMALL, "MFeat": [f"++data.path={mfeat}"], "PID": ["++data.size=2000"]}
     given = [f"++tuning.image.weights={trained}"] if experiment == "lit" else []
-    drawn = not experiment.startswith(("clip_", "siglip_", "lit"))  # theirs are drawn in test_train, and take seconds
+    if target == "Manifest":
+        prepared = request.getfixturevalue(experiment.rpartition("_")[2])
+        given = [
+            f"++data.path={prepared / Path(config.data.path).name}",
+            "++data.vocab_size=400",
+            "++data.num_workers=0",
+        ]
+    # those that clip_small stands for are drawn in test_train, and take seconds
+    drawn = target == "Manifest" or not experiment.startswith(("clip_", "siglip_", "lit"))
     chosen = [] if drawn else ["++callbacks.report=null"]
     chosen += ["++data.batch_size=64", *small.get(target, []), *given, *SHORT]
     figures = run(tmp_path, f"experiment={experiment}", *chosen)

@@ -84,15 +84,7 @@ class Captions:
         return self.texts[item].as_py()
 
 
-class Single:
-    """A modality with one item a sample at most: its number is that of the sample."""
-
-    def item(self, sample: int, turn: int) -> int:
-        """The number of the sample."""
-        return sample
-
-
-class Columns(Single):
+class Columns:
     """Numbers and codes from the manifest itself.
 
     Args:
@@ -106,6 +98,10 @@ class Columns(Single):
         self.blank[:numeric] = np.nan
         there = ~np.isnan(values[:, :numeric]).all(1) if numeric else np.zeros(len(values), dtype=bool)
         self.count = (there | (values[:, numeric:] >= 0).any(1)).astype(np.int64)
+
+    def item(self, sample: int, turn: int) -> int:
+        """The number of the sample."""
+        return sample
 
     def read(self, item: int) -> np.ndarray:
         """(columns,) float32."""

@@ -13,12 +13,11 @@ import numpy as np
 
 from polymodal.data import audio
 from polymodal.data.cells import FileCells
-from polymodal.data.contents import Single
 from polymodal.data.image_cache import ImageCache
 from polymodal.data.images import read_image
 from polymodal.data.opened import called, opened
 from polymodal.data.skips import BadSampleError
-from polymodal.data.table import taken
+from polymodal.data.table import codes_of, taken
 from polymodal.data.video import read_video
 from polymodal.errors import DataError
 
@@ -26,8 +25,8 @@ VIDEO = 4
 """Dimensions of a video: frames, channels, height, width."""
 
 
-class Files(Single):
-    """One file a sample, or the bytes of one.
+class Files:
+    """One file a sample at most, or the bytes of one. Samples with the same file share an item, the first one's number.
 
     Args:
         cells: of all rows.
@@ -52,6 +51,15 @@ class Files(Single):
         self.cells, self.rows, self.folder, self.folders = cells, rows, folder, folders
         self.load, self.blank, self.cache = load, blank, cache
         self.count = cells.there()[rows].astype(np.int64)
+        names = taken(cells.names(), rows)
+        file = codes_of(names)[0] * len(folders) + folder
+        _, first, number = np.unique(file, return_index=True, return_inverse=True)
+        named = names.is_valid().to_numpy(zero_copy_only=False)
+        self.first = np.where(named, first[number], np.arange(len(file)))
+
+    def item(self, sample: int, turn: int) -> int:
+        """The number of the first sample with this file; the sample's own where it has none, or bytes."""
+        return int(self.first[sample])
 
     def source(self, item: int) -> tuple[Path | bytes, str | None]:
         """The file or the bytes, and the name in messages where that is not the file's path.
