@@ -87,7 +87,9 @@ def regressed(
     """Text vectors (Q, 128) that a linear model expects of files, and those of the texts (T, 128)."""
     pairs = [(row[modality], text) for row in training if row[modality] for text in as_list(row["text"])]
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), sublinear_tf=True)
-    vectors = make_pipeline(letters, TruncatedSVD(128, random_state=0), Normalizer())
+    letters.fit([text for _, text in pairs])
+    width = min(128, len(letters.vocabulary_))
+    vectors = make_pipeline(letters, TruncatedSVD(width, random_state=0), Normalizer())
     y = vectors.fit_transform([text for _, text in pairs])
     files = list(dict.fromkeys([name for name, _ in pairs] + queries[0]))
     title = f"Reading {modality} files"
