@@ -76,7 +76,7 @@ class ImageCache:
             return np.array(kept)
         picture = read(file)
         kept[:] = picture
-        self.stamps[index] = [*stamp[:2], zlib.crc32(picture.data)]
+        self.stamps[index] = [*stamp[:2], zlib.crc32(kept)]
         return picture
 
 
