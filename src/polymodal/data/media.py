@@ -100,16 +100,15 @@ class MediaFormat:
             return files
         channels, size, _ = self.image_shape
         load = partial(read_image, size=size, channels=channels)
-        cache = self._cache(paths, folders) if self.image_cache else None
+        cache = self._cache(paths, folder, folders) if self.image_cache else None
         return Files(paths, folder, folders, load, np.zeros(self.image_shape, dtype=np.uint8), cache)
 
-    def _cache(self, paths: pa.Array, folders: Sequence[Path]) -> ImageCache:
-        """The cache of exactly these pictures in this order."""
-        key = hashlib.sha256(str([folder.absolute() for folder in folders]).encode())
-        for start in range(0, len(paths), 10_000):
-            key.update(repr(paths.slice(start, 10_000).to_pylist()).encode())
-        size = int(self.image_cache_gb * 1e9)
-        return ImageCache(Path(self.image_cache or ""), key.hexdigest(), len(paths), self.image_shape, size)
+    def _cache(self, paths: pa.Array, folder: np.ndarray, folders: Sequence[Path]) -> ImageCache:
+        starts = [str(start.absolute()) for start in folders]
+        files = (f"{starts[number]}/{path.as_py()}".encode() for number, path in zip(folder, paths, strict=True))
+        hashes = (int.from_bytes(hashlib.blake2b(file, digest_size=8).digest(), "big", signed=True) for file in files)
+        names = np.fromiter(hashes, dtype=np.int64, count=len(paths))
+        return ImageCache(Path(self.image_cache or ""), names, self.image_shape, int(self.image_cache_gb * 1e9))
 
 
 def read_sound(file: Path, sample_rate: int, max_seconds: float) -> np.ndarray:
