@@ -58,7 +58,7 @@ def bare(config: dict[str, Any], steps: int) -> float:
     data, module, _ = build(config, config)
     data.prepare_data()
     data.setup()
-    optimizer = module.make_optimizer(parameter_groups(module))
+    optimizer = module.make_optimizer(parameter_groups(module, module.tuning))
     schedule = module.make_scheduler(optimizer, total_steps=steps)
     bf16 = config["trainer"]["precision"] == "bf16-mixed"
     loader = data.train_dataloader()

@@ -30,8 +30,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "a"
 
 
-def cache_in(folder: Path, key: str = "k", count: int = 3, size: int = 10**6) -> ImageCache:
-    return ImageCache(folder / "cache", key, count, SHAPE, size)
+def cache_in(folder: Path, names=(11, 12, 13), size: int = 10**6, shape: tuple[int, ...] = SHAPE) -> ImageCache:
+    return ImageCache(folder / "cache", np.array(names), shape, size)
 
 
 def test_a_picture_is_read_once_by_all(file: Path) -> None:
@@ -50,18 +50,46 @@ def test_a_changed_file_is_read_again(file: Path) -> None:
     assert (cache.get(0, file, read) == 9).all()
 
 
-def test_other_settings_and_other_places_are_other_pictures(file: Path) -> None:
+def test_other_pictures_are_other_pictures(file: Path) -> None:
     read = Reader()
     cache_in(file.parent).get(0, file, read)
-    cache_in(file.parent, key="other").get(0, file, read)
+    cache_in(file.parent, names=(14,)).get(0, file, read)
     cache_in(file.parent).get(1, file, read)
     assert read.calls == 3
+    small = cache_in(file.parent, shape=(1, 2, 2)).get(0, file, lambda _: np.zeros((1, 2, 2), dtype=np.uint8))
+    assert small.shape == (1, 2, 2)
+
+
+def test_a_picture_keeps_its_place_when_the_list_changes(file: Path) -> None:
+    read = Reader()
+    first = cache_in(file.parent)
+    for index in range(3):
+        first.get(index, file, read)
+    later = cache_in(file.parent, names=(13, 99, 11, 13))
+    for index in (0, 2, 3):
+        assert (later.get(index, file, read) == 7).all()
+    assert read.calls == 3
+    later.get(1, file, read)
+    assert read.calls == 4
+    assert (later.folder / "pixels").stat().st_size == 4 * np.prod(SHAPE)
+
+
+def test_a_full_cache_gives_the_places_of_other_lists_to_a_new_one(file: Path) -> None:
+    read, size = Reader(), 2 * int(np.prod(SHAPE))
+    old = cache_in(file.parent, names=(1, 2), size=size)
+    new = cache_in(file.parent, names=(2, 3), size=size)
+    for _ in range(2):
+        for cache in (old, new):
+            for index in (0, 1):
+                assert (cache.get(index, file, read) == 7).all()
+    assert read.calls == 4  # 1 has lost its place to 3, and is read each time; 2 and 3 once
+    assert (new.folder / "pixels").stat().st_size == size
 
 
 def test_damaged_pixels_are_decoded_again(file: Path) -> None:
     cache, read = cache_in(file.parent), Reader()
     cache.get(0, file, read)
-    cache.pixels[0, 0, 0, 0] = 200
+    cache.pixels[cache.places[0], 0, 0, 0] = 200
     assert (cache.get(0, file, read) == 7).all()
     assert (cache.get(0, file, read) == 7).all()
     assert read.calls == 2
@@ -69,13 +97,13 @@ def test_damaged_pixels_are_decoded_again(file: Path) -> None:
 
 def test_its_size_is_bounded(file: Path) -> None:
     read = Reader()
-    cache = cache_in(file.parent, count=100, size=2 * int(np.prod(SHAPE)) + 1)
+    cache = cache_in(file.parent, names=range(100), size=2 * int(np.prod(SHAPE)) + 1)
     for _ in range(2):
         for index in (1, 2):
             assert (cache.get(index, file, read) == 7).all()
     assert read.calls == 3  # the third picture has no place
     assert (cache.folder / "pixels").stat().st_size == 2 * np.prod(SHAPE)
-    assert (cache_in(file.parent, count=100, size=0).get(0, file, read) == 7).all()
+    assert (cache_in(file.parent / "none", names=range(100), size=0).get(0, file, read) == 7).all()
 
 
 def _fill(cache: ImageCache, file: Path) -> None:
@@ -96,7 +124,7 @@ def test_processes_share_it(method: str, file: Path) -> None:
 
 def test_a_folder_that_cannot_be_is_said(file: Path) -> None:
     with pytest.raises(DataError, match="image_cache"):
-        ImageCache(file, "k", 1, SHAPE, 10**6)
+        ImageCache(file, np.array([1]), SHAPE, 10**6)
 
 
 def test_a_full_disk_is_said_before_training(file: Path, monkeypatch) -> None:

@@ -48,10 +48,41 @@ def test_it_is_open_clips_resize_and_centre_crop(height: int, width: int, size: 
     assert np.abs(ours - theirs).mean() < 255 / min(height, width, size) / 2
 
 
-def test_a_square_is_exactly_pillows_resize(tmp_path: Path) -> None:
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8))
-    ours = read_image(saved(tmp_path, image, "a.png"), 20, 3)
-    assert np.array_equal(ours.transpose(1, 2, 0), np.asarray(image.resize((20, 20), Image.Resampling.BICUBIC)))
+def pillows(image: Image.Image, size: int, mode: str = "RGB") -> np.ndarray:
+    """(C, size, size): the middle square of the whole decoded picture, resized by Pillow."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.convert(mode).crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC)).reshape(size, size, -1).transpose(2, 0, 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 150), st.integers(1, 150), st.integers(1, 70), st.sampled_from([("L", 1), ("RGB", 3)]))
+def test_it_is_pillows_resize(height: int, width: int, size: int, colours: tuple[str, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).convert(colours[0])
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    assert close(read_image(stream.getvalue(), size, colours[1]), pillows(image, size, colours[0]), 2)
+
+
+@pytest.mark.parametrize(("size", "tolerance"), [(224, 0.02), (112, 0.4), (64, 1.0), (16, 0.5)])  # 1/1, 1/2, 1/4, 1/8
+def test_a_jpeg_decoded_small_differs_little(size: int, tolerance: float, tmp_path: Path) -> None:
+    random, pixels = np.random.default_rng(0), np.full((512, 640, 3), 128.0)
+    for cells, strength in ((4, 80), (16, 40), (64, 22), (256, 14)):  # as in photographs: the finer the weaker
+        layer = Image.fromarray(random.normal(size=(cells, cells)).astype(np.float32))
+        pixels += strength * np.asarray(layer.resize((640, 512), Image.Resampling.BICUBIC))[..., None]
+    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    file = saved(tmp_path, image, "a.jpg", quality=90)
+    with Image.open(file) as whole:
+        assert np.abs(read_image(file, size, 3) - pillows(whole, size).astype(float)).mean() < tolerance
+
+
+def test_bytes_are_read_as_a_file_is(tmp_path: Path) -> None:
+    file = saved(tmp_path, Image.fromarray(SMOOTH), "a.png")
+    assert np.array_equal(read_image(file.read_bytes(), 16, 3), read_image(file, 16, 3))
+    with pytest.raises(BadSampleError, match=r"^x\.png is damaged"):
+        read_image(b"no picture", 16, 3, name="x.png")
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,18 @@ def shift_and_scale(images: Tensor, shift: float, scale: float) -> Tensor:
     """
     if shift == 0 and scale == 0:
         return images
-    count = len(images)
-    theta = images.new_zeros(count, 2, 3)
-    zoom = 1 + scale * (2 * torch.rand(count, device=images.device) - 1)
-    theta[:, 0, 0] = theta[:, 1, 1] = zoom
-    theta[:, :, 2] = 2 * shift * (2 * torch.rand(count, 2, device=images.device) - 1)  # a grid is 2 wide
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    count, _, height, width = images.shape
+    zoom = 1 + scale * (2 * torch.rand(count, 1, device=images.device) - 1)
+    moved = 2 * shift * (2 * torch.rand(count, 2, device=images.device) - 1)  # a grid is 2 wide
+    x, y = (zoom * _centres(images, side) + moved[:, i, None] for i, side in enumerate((width, height)))
+    # F.affine_grid would multiply matrices for each pixel, and takes longer than the sampling
+    grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
     return F.grid_sample(images, grid, align_corners=False)
+
+
+def _centres(images: Tensor, side: int) -> Tensor:
+    """Where the pixels of a side lie between -1 and 1."""
+    return (torch.arange(side, device=images.device, dtype=images.dtype) * 2 + 1) / side - 1
 
 
 def flip(images: Tensor, probability: float) -> Tensor:

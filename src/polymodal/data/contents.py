@@ -9,14 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from rich.progress import track
 from torch import Tensor
 
 from polymodal.batch import PAD
 from polymodal.data.table import taken
 from polymodal.data.tokenizer import Tokenizer
 
-CHUNK = 20_000
-"""Captions that are tokenised at a time."""
+CHUNK = 5_000
+"""Captions that are tokenised at a time: memory of the tokenizer grows with it, its speed does not."""
+
+LONG = 20
+"""So many chunks take seconds, and show a progress bar."""
 
 
 class Content(Protocol):
@@ -60,10 +64,11 @@ class Captions:
 
     def tokenize(self, tokenizer: Tokenizer) -> None:
         """Makes the ids of all sentences."""
-        ids, lengths = [np.zeros(0, dtype=np.int32)], [np.zeros(1, dtype=np.int64)]
-        for start in range(0, len(self.texts), CHUNK):
+        ids, lengths = [np.zeros(0, dtype=np.uint8)], [np.zeros(1, dtype=np.int64)]
+        starts = range(0, len(self.texts), CHUNK)
+        for start in track(starts, "Captions to tokens", transient=True, disable=len(starts) < LONG):
             rows = tokenizer(self.texts.slice(start, CHUNK).to_pylist())
-            ids.append(rows[rows != PAD].astype(np.int32))
+            ids.append(rows[rows != PAD].astype(np.min_scalar_type(rows.max())))  # two bytes each, mostly
             lengths.append((rows != PAD).sum(1))
         self.ids, self.ends = np.concatenate(ids), np.cumsum(np.concatenate(lengths))
 

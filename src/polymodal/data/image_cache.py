@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zlib
 from collections.abc import Callable
@@ -10,54 +9,72 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from polymodal.errors import DataError
 
-VERSION = 1
+VERSION = 2
 """Raise it when a change in how pictures are read alters their pixels."""
 
 
 class ImageCache:
-    """The first pictures of a list as one memory-mapped array, filled as they are asked for.
+    """Pictures of one shape as one memory-mapped array, filled as they are asked for, in the first epoch.
 
-    A picture is valid while its file has the size and the time of change that are noted beside it (bytes without a
-    file: the size and the checksum), and its pixels the checksum: whatever stopped a writer, what it left is decoded
-    again. Two processes that fill a place write the same.
+    Every picture has a place of its own, which it keeps when others come to the list, go or change their order. It is
+    valid while its file has the size and the time of change that are noted beside it (bytes without a file: the size
+    and the checksum), and its pixels the checksum: whatever stopped a writer, what it left is decoded again. Two
+    processes that fill a place write the same.
 
     Args:
-        folder: of all caches; one of these pictures and settings gets a folder of its own in it.
-        key: what the pixels depend on beside the files.
-        count: number of pictures.
+        folder: of the caches; those of one shape share a folder in it.
+        names: (N,) int64, a hash of what each picture is called; equal ones are one picture.
         shape: (C, S, S) of each.
-        max_bytes: so many are kept at most, with the space reserved at once; later pictures are always decoded.
+        max_bytes: so many are kept at most, with the space reserved at once. When it is full, new pictures take the
+            places of those that are not in their list; what finds no place is always decoded.
 
     Raises:
         DataError: the folder cannot be written, or the disk is full.
     """
 
-    def __init__(self, folder: Path, key: str, count: int, shape: tuple[int, ...], max_bytes: int) -> None:
+    def __init__(self, folder: Path, names: np.ndarray, shape: tuple[int, ...], max_bytes: int) -> None:
+        self.folder = folder / f"images_{VERSION}_{'x'.join(map(str, shape))}"
+        self.names, self.shape = names, shape
         size = int(np.prod(shape))
-        self.capacity = min(count, max_bytes // size)
-        name = hashlib.sha256(f"{VERSION} {shape} {key}".encode()).hexdigest()[:16]
-        self.folder = folder / f"images_{name}"
-        self.shape = shape
-        if self.capacity:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                for file, width in (("pixels", size), ("stamps", 24)):
-                    _reserve(self.folder / file, self.capacity * width)
-            except OSError as error:
-                raise DataError(
-                    f"The image cache {self.folder} of {self.capacity * size / 1e9:.1f} GB cannot be written: {error}. "
-                    "Lower data.image_cache_gb, or leave out data.image_cache."
-                ) from error
-        self._open()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / "lock"):
+                self._take_places(max_bytes // size, size)
+        except OSError as error:
+            raise DataError(
+                f"The image cache {self.folder} of {min(max_bytes, len(names) * size) / 1e9:.1f} GB cannot be written: "
+                f"{error}. Lower data.image_cache_gb, or leave out data.image_cache."
+            ) from error
+
+    def _take_places(self, most: int, size: int) -> None:
+        """Finds the place of each picture, -1 where there is none, and notes the new ones."""
+        stamps = self.folder / "stamps"
+        count = stamps.stat().st_size // 32 if stamps.exists() else 0
+        names, picture = np.unique(self.names, return_inverse=True)
+        noted = np.fromfile(stamps, np.int64, 4 * count)[::4] if count else np.zeros(0, dtype=np.int64)
+        _, listed, place = np.intersect1d(names, noted, return_indices=True)
+        places = np.full(len(names), -1)
+        places[listed] = place
+        new = np.flatnonzero(places < 0)
+        total = max(count, min(most, count + len(new)))
+        free = np.concatenate([np.arange(count, total), np.setdiff1d(np.arange(min(count, most)), place)])[: len(new)]
+        new = new[: len(free)]
+        places[new] = free
+        self.places, self.total = places[picture], total
+        if total:
+            _reserve(self.folder / "pixels", total * size)
+            _reserve(stamps, total * 32)
+            self._open()
+            self.stamps[free] = np.stack([names[new], *np.zeros((3, len(new)), dtype=np.int64)], axis=1)
 
     def _open(self) -> None:
-        if self.capacity:
-            pixels, stamps = self.folder / "pixels", self.folder / "stamps"
-            self.pixels = np.memmap(pixels, np.uint8, "r+", shape=(self.capacity, *self.shape))
-            self.stamps = np.memmap(stamps, np.int64, "r+", shape=(self.capacity, 3))
+        if self.total:
+            self.pixels = np.memmap(self.folder / "pixels", np.uint8, "r+", shape=(self.total, *self.shape))
+            self.stamps = np.memmap(self.folder / "stamps", np.int64, "r+", shape=(self.total, 4))
 
     def __getstate__(self) -> dict[str, object]:
         """Without the maps: a process that is spawned opens them itself."""
@@ -69,15 +86,15 @@ class ImageCache:
 
     def get(self, index: int, source: Path | bytes, read: Callable[[Any], np.ndarray]) -> np.ndarray:
         """Picture `index`, of this file or these bytes: (C, S, S) uint8 from the cache, or read and kept."""
-        if index >= self.capacity:
+        place, name = self.places[index], self.names[index]
+        if place < 0 or self.stamps[place, 0] != name:  # or another run has taken its place
             return read(source)
-        kept = self.pixels[index]
-        stamp = [*_stamp(source), zlib.crc32(kept)]
-        if self.stamps[index].tolist() == stamp:
+        kept, stamp = self.pixels[place], _stamp(source)
+        if self.stamps[place].tolist() == [name, *stamp, zlib.crc32(kept)]:
             return np.array(kept)
         picture = read(source)
         kept[:] = picture
-        self.stamps[index] = [*stamp[:2], zlib.crc32(picture.data)]
+        self.stamps[place] = [name, *stamp, zlib.crc32(kept)]
         return picture
 
 

@@ -141,18 +141,17 @@ class MediaFormat:
             blank = np.zeros((self.frames, *self.image_shape), dtype=np.uint8)
             return Files(cells, rows, folder, folders, load, blank)
         load = partial(read_image, size=size, channels=channels)
-        cache = self._cache(cells, rows, folders) if self.image_cache else None
+        cache = self._cache(cells, rows, folder, folders) if self.image_cache else None
         return Files(cells, rows, folder, folders, load, np.zeros(self.image_shape, dtype=np.uint8), cache)
 
-    def _cache(self, cells: FileCells, rows: np.ndarray, folders: Sequence[Path]) -> ImageCache:
-        """The cache of exactly these pictures in this order."""
-        key = hashlib.sha256(str([folder.absolute() for folder in folders]).encode())
-        key.update(cells.sizes()[rows].tobytes())
-        paths = taken(cells.paths, rows)
-        for start in range(0, len(paths), 10_000):
-            key.update(repr(paths.slice(start, 10_000).to_pylist()).encode())
-        size = int(self.image_cache_gb * 1e9)
-        return ImageCache(Path(self.image_cache or ""), key.hexdigest(), len(paths), self.image_shape, size)
+    def _cache(self, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]) -> ImageCache:
+        """Places by path; by row where the cells hold bytes."""
+        starts = [str(start.absolute()) for start in folders]
+        names = zip(folder.tolist(), taken(cells.names(), rows), rows.tolist(), strict=True)
+        files = (f"{starts[part]}/{name.as_py() if name.is_valid else row}".encode() for part, name, row in names)
+        hashes = (int.from_bytes(hashlib.blake2b(file, digest_size=8).digest(), "big", signed=True) for file in files)
+        keys = np.fromiter(hashes, dtype=np.int64, count=len(rows))
+        return ImageCache(Path(self.image_cache or ""), keys, self.image_shape, int(self.image_cache_gb * 1e9))
 
 
 def read_sound(source: Path | bytes, sample_rate: int, max_seconds: float, name: str | None = None) -> np.ndarray:

@@ -46,9 +46,10 @@ class Pictures:
         """(B, C, S, S) uint8, or (B, T, C, S, S), whose frames are changed alike, -> normalised floats."""
         for name in self.modalities:
             shape = batch.inputs[name].shape
-            images = batch.inputs[name].float().div_(255).flatten(1, -3)
+            images = batch.inputs[name].float().flatten(1, -3)
             if training:
                 images = flip(shift_and_scale(images, self.shift, self.scale), self.flip)
             mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
-            batch.inputs[name] = (images.view(shape) - mean) / std
+            # in place: fresh memory costs more
+            batch.inputs[name] = images.view(shape).mul_(1 / (255 * std)).sub_(mean / std)
         return batch
