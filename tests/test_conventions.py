@@ -18,7 +18,7 @@ LAYERS = [
     {"losses", "metrics"},
     {"objectives"},
     {"schedulers", "loggers", "data"},
-    {"tuning", "checkpoint"},
+    {"tuning", "checkpoint", "grad_cache"},
     {"choices"},
     {"module"},
     {"report"},

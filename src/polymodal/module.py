@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError, NumericError
+from polymodal.grad_cache import in_parts
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
@@ -29,6 +30,7 @@ class MultimodalModule(LightningModule):
         config: the resolved config as plain containers, which every checkpoint carries.
         shown: the validation figure that the progress bar shows.
         tuning: encoder -> how it is trained, where that differs from the rest.
+        accumulate: how many micro-batches a training batch is cut into (`polymodal.grad_cache`).
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class MultimodalModule(LightningModule):
         config: dict[str, Any] | None = None,
         shown: str = "val/loss",
         tuning: Mapping[str, Tuning] | None = None,
+        accumulate: int = 1,
     ) -> None:
         super().__init__()
         self.model = model
@@ -49,6 +52,7 @@ class MultimodalModule(LightningModule):
         self.config = config or {}
         self.shown = shown
         self.tuning = tuning or {}
+        self.accumulate = accumulate
         self.frozen = {name: set(frozen_parameters(model.encoders[name], t.freeze)) for name, t in self.tuning.items()}
         for name, tuned in self.tuning.items():
             if tuned.unfreeze_at is None:
@@ -57,7 +61,7 @@ class MultimodalModule(LightningModule):
 
     def training_step(self, batch: PairedBatch, batch_idx: int) -> Tensor:
         """Encode, fuse, loss, log."""
-        output = self.model(batch)
+        output = in_parts(self.model, batch, self.accumulate)
         loss = self.objective(output, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
         return loss

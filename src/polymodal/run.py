@@ -107,6 +107,7 @@ def build(
         stored,
         config["monitor"],
         tunings(config),
+        config["accumulate"],
     )
     callbacks = _make_all(config, "callbacks")
     if keep is not None:
