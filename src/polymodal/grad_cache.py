@@ -34,7 +34,7 @@ def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOut
     if not first:
         return model(batch)
 
-    def read(number: Tensor, part: PairedBatch) -> ModelOutput:
+    def read(_: Tensor, part: PairedBatch) -> ModelOutput:
         output = model(part)
         return ModelOutput(output.x, output.mask, output.y, aux_loss=output.aux_loss)
 
@@ -53,23 +53,26 @@ def parts_of(batch: PairedBatch, count: int) -> list[PairedBatch]:
 
 
 def _joined(outputs: list[ModelOutput]) -> ModelOutput:
-    x, mask = (torch.cat([output[field] for output in outputs]) for field in (0, 1))  # type: ignore[arg-type]
     y = [output.y for output in outputs if output.y is not None]
     aux = [output.aux_loss for output in outputs if output.aux_loss is not None]
-    aux_loss = aux[0]._replace(rows=torch.cat([part.rows for part in aux])) if aux else None
-    return ModelOutput(x, mask, torch.cat(y) if y else None, aux_loss=aux_loss)
+    return ModelOutput(
+        torch.cat([output.x for output in outputs]),
+        torch.cat([output.mask for output in outputs]),
+        torch.cat(y) if y else None,
+        aux_loss=aux[0]._replace(rows=torch.cat([part.rows for part in aux])) if aux else None,
+    )
 
 
 @contextmanager
 def _kept_statistics(model: nn.Module) -> Iterator[None]:
     """What a batch norm sees a second time does not count again in its running statistics."""
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
-    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
+        norm.num_batches_tracked = None  # it is not counted then
     try:
         yield
     finally:
-        for norm, (momentum, count) in zip(norms, before, strict=True):
-            norm.momentum = momentum
-            norm.num_batches_tracked.copy_(count)
+        for norm, momentum, count in before:
+            norm.momentum, norm.num_batches_tracked = momentum, count

@@ -39,7 +39,9 @@ def of_y(name: str) -> Objective:
         return Fused(MODALITIES, mixture()).double()
     if name == "clip + classification":
         return Weighted({"clip": build("clip"), "classes": classes}, {"clip": 1.5, "classes": 0.5})
-    return {"classification": classes, "multilabel": MultiLabel("several", 3), "regression": Regression("value", 3)}[name]
+    return {"classification": classes, "multilabel": MultiLabel("several", 3), "regression": Regression("value", 3)}[
+        name
+    ]
 
 
 def parts(case: int) -> tuple[MultimodalModel, Objective]:
@@ -100,7 +102,11 @@ def every_way(rank: int, world_size: int, shares: list[list[int]]) -> list[Gradi
     return results
 
 
-@pytest.mark.parametrize("shares", [[[13]], [[9, 4], [7, 7]], [[5, 6, 3], [5, 5, 5]]], ids=["1", "2", "3"])
+@pytest.mark.parametrize(
+    "shares",
+    [[[13]], [[9, 4], [7, 7]], pytest.param([[5, 6, 3], [5, 5, 5]], marks=pytest.mark.slow)],
+    ids=["1", "2", "3"],
+)
 def test_processes_together_have_the_gradient_of_one(shares: list[list[int]]) -> None:
     world_size = len(shares[0])
     names = [f"{name}, {way}, {sizes}" for sizes in shares for way in WAYS for name in [*IDS, *OF_Y]]
