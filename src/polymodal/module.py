@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polymodal.batch import PairedBatch
-from polymodal.errors import ConfigError, NumericError
+from polymodal.errors import ConfigError
 from polymodal.grad_cache import in_parts
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
@@ -94,21 +94,6 @@ class MultimodalModule(LightningModule):
                 for key, parameter in self.model.encoders[name].named_parameters():
                     if key in self.frozen[name]:
                         parameter.grad = None
-
-    def on_train_batch_end(self, outputs: Any, batch: PairedBatch, batch_idx: int) -> None:
-        """Stops a run whose loss is lost; looked at only when it is logged, since the look waits for the device.
-
-        Raises:
-            NumericError: the loss is NaN or infinite.
-        """
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            loss = outputs["loss"]
-            if not torch.isfinite(loss):
-                raise NumericError(
-                    f"The training loss is {float(loss)} at step {self.global_step} (epoch {self.current_epoch}); the "
-                    "last checkpoint is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
-                    "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
-                )
 
     def validation_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
         """Adds a batch to the figures; callbacks get the output."""
