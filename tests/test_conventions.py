@@ -23,6 +23,7 @@ LAYERS = [
     {"module"},
     {"report"},
     {"callbacks"},
+    {"together"},
     {"run"},
     {"evaluate"},
 ]

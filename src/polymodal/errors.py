@@ -15,3 +15,7 @@ class DataError(PolymodalError):
 
 class NumericError(PolymodalError, ValueError):
     """NaN or infinity where a figure would be made of it."""
+
+
+class FollowedError(PolymodalError):
+    """Another process of the run has failed first, and has shown its error."""

@@ -31,6 +31,7 @@ from polymodal.errors import ConfigError
 from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
+from polymodal.together import ending_together
 
 Settings = dict[str, Any]
 
@@ -59,21 +60,22 @@ def train(config: Settings, stored: Settings) -> float | None:
     with own_processes():
         prepare_process(config)
         data, module, trainer = build(config, stored)
-        for logger in trainer.loggers:
-            logger.log_hyperparams(stored)
-        try:
-            trainer.fit(module, datamodule=data)
-        except MisconfigurationException as error:  # Lightning's own word for settings that cannot work
-            raise ConfigError(str(error)) from error
-        figures = figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
-        best = getattr(trainer.checkpoint_callback, "best_model_score", None)
-        if config["test"]:
-            load_best(trainer, module)
-            trainer.test(module, datamodule=data, verbose=False)
-            figures |= figures_of(trainer)
-        figures["time/total_seconds"] = time.perf_counter() - started
-        if trainer.is_global_zero:
-            finish(figures, Path(config["run_dir"]))
+        with ending_together(trainer):
+            for logger in trainer.loggers:
+                logger.log_hyperparams(stored)
+            try:
+                trainer.fit(module, datamodule=data)
+            except MisconfigurationException as error:  # Lightning's own word for settings that cannot work
+                raise ConfigError(str(error)) from error
+            figures = figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
+            best = getattr(trainer.checkpoint_callback, "best_model_score", None)
+            if config["test"]:
+                load_best(trainer, module)
+                trainer.test(module, datamodule=data, verbose=False)
+                figures |= figures_of(trainer)
+            figures["time/total_seconds"] = time.perf_counter() - started
+            if trainer.is_global_zero:
+                finish(figures, Path(config["run_dir"]))
     return None if best is None else float(best)
 
 
