@@ -46,6 +46,7 @@ bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_losses.py
 	$(BIN)/python scripts/benchmark_data.py
 	$(BIN)/python scripts/benchmark_manifest.py
+	$(BIN)/python scripts/benchmark_accumulate.py
 
 clean: ## remove what can be made again, but no run and no environment
 	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -30,7 +30,10 @@ def config(*overrides: str) -> dict[str, Any]:
         ),
         ([*CLASSIFY, "fusion=late"], "gives the answer itself: add head=none"),
         (["objective=clip_and_classification"], "Classification needs one vector a sample"),
-        (["++trainer.accumulate_grad_batches=2"], "CLIP compares all samples of a batch"),
+        (
+            ["++trainer.accumulate_grad_batches=2"],
+            "CLIP compares all samples of a batch(.|\n)*and accumulate=k instead of",
+        ),
         (["precision=fp16", "++trainer.gradient_clip_val=1"], "optimizer.fused=false"),
         (["head=linear"], "CLIP reads X alone, so head= would do nothing"),
         (["objective=clip_and_classification", *CLASSIFY[1:], "++trainer.accumulate_grad_batches=2"], "CLIP compares"),
@@ -45,6 +48,7 @@ def test_choices_that_cannot_work_are_refused(overrides: list[str], message: str
     "overrides",
     [
         CLASSIFY,
+        ["accumulate=4"],
         ["objective=classification", "fusion=late"],
         ["objective=classification", "fusion=concat", "++dim=24"],
         [*CLASSIFY, "missing=mean", "++trainer.accumulate_grad_batches=2"],

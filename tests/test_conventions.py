@@ -18,11 +18,12 @@ LAYERS = [
     {"losses", "metrics"},
     {"objectives"},
     {"schedulers", "loggers", "data"},
-    {"tuning", "checkpoint", "checkpoint_io", "resume"},
+    {"tuning", "checkpoint", "checkpoint_io", "resume", "grad_cache"},
     {"choices"},
     {"module"},
     {"report"},
     {"callbacks"},
+    {"together"},
     {"run"},
     {"evaluate"},
 ]

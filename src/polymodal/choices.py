@@ -45,7 +45,8 @@ def check_choices(config: Settings) -> None:
     if coupled and config["trainer"].get("accumulate_grad_batches", 1) > 1:
         raise ConfigError(
             f"{coupled.__name__} compares all samples of a batch with each other: accumulated small batches are not "
-            "one large batch.\nLeave trainer.accumulate_grad_batches at 1 and raise data.batch_size."
+            "one large batch.\nGive data.batch_size the size of the large one, and accumulate=k instead of "
+            "trainer.accumulate_grad_batches: it is computed in k parts and compared as a whole."
         )
     scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get("gradient_clip_val")
     if scaled and config["optimizer"].get("fused"):

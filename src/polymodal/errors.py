@@ -19,3 +19,7 @@ class NumericError(PolymodalError, ValueError):
 
 class StorageError(PolymodalError):
     """A file of the run cannot be written."""
+
+
+class FollowedError(PolymodalError):
+    """Another process of the run has failed first, and has shown its error."""

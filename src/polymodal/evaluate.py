@@ -19,6 +19,7 @@ from polymodal.config.compose import compose_config
 from polymodal.config.launch import as_hydra_arguments, is_first_process, quoted, readable_errors
 from polymodal.config.run_folder import HEADER, claim
 from polymodal.run import Settings, build, figures_of, finish, own_processes, prepare_process
+from polymodal.together import ending_together
 
 TEST_HOOKS = [name for name in dir(Callback) if "_test_" in name]
 
@@ -66,10 +67,11 @@ def evaluate(path: Path, overrides: list[str]) -> dict[str, float]:
         data, module, trainer = build(config, stored, keep=takes_part_in_testing)
         data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
         module.load_state_dict(checkpoint["state_dict"])
-        trainer.test(module, datamodule=data, verbose=False)
-        figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}
-        if trainer.is_global_zero:
-            finish(figures, folder)
+        with ending_together(trainer):
+            trainer.test(module, datamodule=data, verbose=False)
+            figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}
+            if trainer.is_global_zero:
+                finish(figures, folder)
     return figures
 
 

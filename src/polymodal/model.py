@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from polymodal.batch import PairedBatch
 from polymodal.frozen_cache import FrozenCache
+from polymodal.fusion.output import AuxLoss
 from polymodal.tokens import Tokens, masked_mean
 
 
@@ -46,7 +47,7 @@ class ModelOutput(NamedTuple):
         y: (B, p), or None for a model without fusion.
         fused: the fused vectors that the head reads, or None for a model without fusion.
         weights: (B, m) from the fusion, or None.
-        aux_loss: a scalar from the fusion, or None.
+        aux_loss: of the fusion, or None.
         encoded: all that the encoders gave.
     """
 
@@ -55,7 +56,7 @@ class ModelOutput(NamedTuple):
     y: Tensor | None = None
     fused: Tensor | None = None
     weights: Tensor | None = None
-    aux_loss: Tensor | None = None
+    aux_loss: AuxLoss | None = None
     encoded: Encoded | None = None
 
 

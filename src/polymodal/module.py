@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polymodal.batch import PairedBatch
-from polymodal.errors import ConfigError, NumericError
+from polymodal.errors import ConfigError
+from polymodal.grad_cache import in_parts
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
@@ -29,6 +30,7 @@ class MultimodalModule(LightningModule):
         config: the resolved config as plain containers, which every checkpoint carries.
         shown: the validation figure that the progress bar shows.
         tuning: encoder -> how it is trained, where that differs from the rest.
+        accumulate: how many micro-batches a training batch is cut into (`polymodal.grad_cache`).
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class MultimodalModule(LightningModule):
         config: dict[str, Any] | None = None,
         shown: str = "val/loss",
         tuning: Mapping[str, Tuning] | None = None,
+        accumulate: int = 1,
     ) -> None:
         super().__init__()
         self.model = model
@@ -50,6 +53,7 @@ class MultimodalModule(LightningModule):
         self.shown = shown
         self.tuning = tuning or {}
         self.restored: Mapping[str, Tensor] = {}
+        self.accumulate = accumulate
         self.frozen = {name: set(frozen_parameters(model.encoders[name], t.freeze)) for name, t in self.tuning.items()}
         for name, tuned in self.tuning.items():
             if tuned.unfreeze_at is None:
@@ -58,7 +62,7 @@ class MultimodalModule(LightningModule):
 
     def training_step(self, batch: PairedBatch, batch_idx: int) -> Tensor:
         """Encode, fuse, loss, log."""
-        output = self.model(batch)
+        output = in_parts(self.model, batch, self.accumulate)
         loss = self.objective(output, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
         return loss
@@ -92,21 +96,6 @@ class MultimodalModule(LightningModule):
                 for key, parameter in self.model.encoders[name].named_parameters():
                     if key in self.frozen[name]:
                         parameter.grad = None
-
-    def on_train_batch_end(self, outputs: Any, batch: PairedBatch, batch_idx: int) -> None:
-        """Stops a run whose loss is lost; looked at only when it is logged, since the look waits for the device.
-
-        Raises:
-            NumericError: the loss is NaN or infinite.
-        """
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            loss = outputs["loss"]
-            if not torch.isfinite(loss):
-                raise NumericError(
-                    f"The training loss is {float(loss)} at step {self.global_step} (epoch {self.current_epoch}); the "
-                    "last checkpoint is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
-                    "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
-                )
 
     def validation_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
         """Adds a batch to the figures; callbacks get the output."""

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +33,8 @@ from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.resume import take_up
-from polymodal.signals import Stopped, listener
+from polymodal.signals import listener
+from polymodal.together import ending_together
 
 Settings = dict[str, Any]
 
@@ -124,6 +124,7 @@ def build(
         stored,
         config["monitor"],
         tunings(config),
+        config["accumulate"],
     )
     callbacks = _make_all(config, "callbacks")
     if keep is not None:
@@ -209,18 +210,6 @@ def own_processes() -> Iterator[None]:
             torch.distributed.destroy_process_group()
         os.environ.clear()
         os.environ.update(before)
-
-
-@contextmanager
-def ending_together(trainer: Trainer) -> Iterator[None]:
-    """If this process fails, those that it started end too; they would wait for it."""
-    try:
-        yield
-    except BaseException as error:
-        launcher = trainer.strategy.launcher
-        if launcher is not None and not (isinstance(error, Stopped) and error.agreed):
-            launcher.kill(signal.SIGKILL)
-        raise
 
 
 def best_of(trainer: Trainer) -> ModelCheckpoint | None:

@@ -1,6 +1,7 @@
 """What a user does: train, look into the folder, judge again, repeat, change, sweep, distribute."""
 
 import csv
+import itertools
 import json
 import re
 import subprocess
@@ -220,13 +221,13 @@ def test_distributed_training_gives_the_weights_of_one_process(command, tmp_path
     ]  # no batch norm
     chosen += ["++callbacks.checkpoint.monitor=null", "++callbacks.last=null"]
     states = []
-    for devices in ("cpu", "ddp_cpu"):
-        done = command("train.py", *chosen, f"devices={devices}", f"hydra.run.dir={tmp_path / devices}")
+    for number, devices in enumerate((["devices=cpu"], ["devices=ddp_cpu"], ["devices=ddp_cpu", "accumulate=3"])):
+        done = command("train.py", *chosen, *devices, f"hydra.run.dir={tmp_path / str(number)}")
         assert done.returncode == 0, done.stderr
-        (file,) = (tmp_path / devices / "checkpoints").iterdir()
+        (file,) = (tmp_path / str(number) / "checkpoints").iterdir()
         states.append(torch.load(file, weights_only=True)["state_dict"])
-    for key, value in states[0].items():
-        torch.testing.assert_close(states[1][key], value, rtol=1e-6, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}")
+    for (key, value), other in itertools.product(states[0].items(), states[1:]):
+        torch.testing.assert_close(other[key], value, rtol=1e-6, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}")
 
 
 @pytest.mark.slow

@@ -70,6 +70,8 @@ def samples(count: int, missing: bool = False, modalities: Sequence[str] = MODAL
         present[modalities[-1]][-4:] = False
         present[modalities[0]] |= ~torch.stack(list(present.values())).any(0)  # nothing at all cannot be encoded
     labels = {"kind": torch.randint(-1, 3, (count,), generator=generator)}
+    labels["several"] = torch.randint(-1, 2, (count, 3), generator=generator)
+    labels["value"] = labels["several"].double().masked_fill(labels["several"] < 0, torch.nan)
     return PairedBatch(inputs, dict.fromkeys(modalities, number), number // 2 % groups, number, present, labels)
 
 

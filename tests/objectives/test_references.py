@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from polymodal.errors import ConfigError
-from polymodal.fusion.output import FusionOutput
+from polymodal.fusion.output import AuxLoss, FusionOutput
 from polymodal.fusion.sum import Sum
 from polymodal.objectives.fused import Fused
 from tests.objectives.cases import MODALITIES, PAIRS, batch_of, build, output
@@ -130,7 +130,8 @@ class Mean(torch.nn.Module):
     """A fusion that asks for a loss of its own."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> FusionOutput:
-        return FusionOutput(x.sum(1) / mask.sum(1, keepdim=True).clamp(min=1), aux_loss=torch.tensor(0.125))
+        mean = x.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        return FusionOutput(mean, aux_loss=AuxLoss(x[:, 0, :1], lambda _: torch.tensor(0.125)))
 
 
 def test_fused_is_pairs_and_each_modality_with_the_fused_rest() -> None:

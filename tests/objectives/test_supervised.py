@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError, DataError, NumericError
+from polymodal.fusion.output import AuxLoss
 from polymodal.model import ModelOutput
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
@@ -166,7 +167,9 @@ def test_the_loss_of_the_fusion_is_added(name: str) -> None:
     output, batch = case(name)
     objective = build(name)
     alone = objective(output, batch)
-    assert (objective(output._replace(aux_loss=torch.tensor(0.5)), batch) - alone).item() == pytest.approx(0.5)
+    assert (
+        objective(output._replace(aux_loss=AuxLoss(output.y, lambda _: 0.5)), batch) - alone
+    ).item() == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("name", NAMES)

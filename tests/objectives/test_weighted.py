@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polymodal.batch import PairedBatch
+from polymodal.fusion.output import AuxLoss
 from polymodal.model import ModelOutput
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
@@ -54,7 +55,7 @@ def test_the_loss_of_the_fusion_is_added_once() -> None:
     output, batch = case()
     objective = weighted()
     alone = objective(output, batch)
-    together = objective(output._replace(aux_loss=torch.tensor(0.25)), batch)
+    together = objective(output._replace(aux_loss=AuxLoss(output.y, lambda _: 0.25)), batch)
     assert (together - alone).item() == pytest.approx(0.25, abs=1e-6)
 
 

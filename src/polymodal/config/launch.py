@@ -24,10 +24,13 @@ from polymodal.config.explain import groups as groups_of_configs
 from polymodal.config.resume import claim_again, find_run, how, locked
 from polymodal.config.run_folder import claim
 from polymodal.config.secrets import mask
-from polymodal.errors import ConfigError, PolymodalError
+from polymodal.errors import ConfigError, FollowedError, PolymodalError
 from polymodal.signals import Stopped
 
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
+WANTED = os.environ.get("HYDRA_FULL_ERROR")
+"""Whether the user asks for stack traces of errors that are foreseen ("1")."""
+
 FOR_ANY_RUN = ("devices", "precision")
 """Groups that only set arguments of the trainer: they can be chosen anew for a run that is stored as plain values."""
 
@@ -48,7 +51,8 @@ def main() -> None:
             check_all()
         elif is_first_process():
             sys.argv[1:] = arguments
-            hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(run_job)()
+            with full_errors("1"):  # Hydra raises its errors then, instead of printing them
+                hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(run_job)()
         else:
             follow(arguments)
 
@@ -174,7 +178,8 @@ def arguments_for_followers(settings: Any, folder: Path, checkpoint: str | None)
     resuming = [f"++resume={quoted(checkpoint)}"] if checkpoint else []
     sys.argv[1:] = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}", *resuming]
     try:
-        yield
+        with full_errors(WANTED):  # they inherit it
+            yield
     finally:
         sys.argv[:] = given
 
@@ -225,22 +230,32 @@ def _remove_if_empty(folder: Path) -> None:
 @contextmanager
 def readable_errors() -> Iterator[None]:
     """Errors that are meant for the user end the program with their message alone, others with their stack trace."""
-    wanted = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     try:
         yield
     except FORESEEN as error:
-        if wanted == "1":
+        if WANTED == "1":
             raise
         if is_first_process() or not isinstance(error, ConfigError):  # all processes check the same config
             show(error)
         sys.exit(2)
+
+
+@contextmanager
+def full_errors(value: str | None) -> Iterator[None]:
+    """Sets HYDRA_FULL_ERROR, or takes it away, for a while."""
+    before = os.environ.pop("HYDRA_FULL_ERROR", None)
+    os.environ |= {} if value is None else {"HYDRA_FULL_ERROR": value}
+    try:
+        yield
     finally:
-        os.environ.pop("HYDRA_FULL_ERROR") if wanted is None else os.environ.update(HYDRA_FULL_ERROR=wanted)
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        os.environ |= {} if before is None else {"HYDRA_FULL_ERROR": before}
 
 
 def show(error: BaseException) -> None:
-    """Prints an error: one message where it was foreseen, the stack trace where it was not."""
+    """Prints an error: one message where it was foreseen, the stack trace where it was not; once in all processes."""
+    if isinstance(error, FollowedError):
+        return
     if isinstance(error, PolymodalError):
         # an error in a loading process comes with its stack trace as text, and its message at the end
         message = str(error).rpartition(f"polymodal.errors.{type(error).__name__}: ")[2].strip()

@@ -72,6 +72,7 @@ class Config(BaseModel):
     monitor: str
     monitor_mode: Literal["min", "max"]
     threads: PositiveInt | None
+    accumulate: PositiveInt
     data: Node
     encoder: dict[str, Node]
     fusion: Node | None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from polymodal.fusion.output import FusionOutput
+from polymodal.fusion.output import AuxLoss, FusionOutput
 from polymodal.types import NonNegativeFloat, PositiveInt
 
 
@@ -16,7 +16,7 @@ class Mixture(nn.Module):
 
     An absent modality is a learned vector, so that the gate can tell which are there. The auxiliary loss keeps experts
     from falling out of use: balance * (experts * sum(load**2) - 1), where load (experts,) is the mean gate over the
-    batch of one process, 0 when all are used alike (after Switch, Fedus et al. 2022).
+    global batch, 0 when all are used alike (after Switch, Fedus et al. 2022).
 
     Parameters: m*d + experts*((m*d + 1)*(hidden + 1) + (hidden + 1)*d)
 
@@ -55,6 +55,7 @@ class Mixture(nn.Module):
         filled = torch.where(mask[:, :, None], x, self.absent.to(x.dtype)).flatten(1)
         gates = self.gate(filled).softmax(1)
         answers = torch.stack([expert(filled) for expert in self.experts], dim=1)  # (B, experts, d)
-        load = gates.mean(0)
-        aux_loss = self.balance * (len(load) * load.square().sum() - 1)
-        return FusionOutput((gates[:, :, None] * answers).sum(1), aux_loss=aux_loss)
+        return FusionOutput((gates[:, :, None] * answers).sum(1), aux_loss=AuxLoss(gates, self._imbalance))
+
+    def _imbalance(self, load: Tensor) -> Tensor:
+        return self.balance * (len(load) * load.square().sum() - 1)

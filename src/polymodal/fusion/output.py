@@ -1,8 +1,21 @@
 """What every fusion returns."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
+
+
+class AuxLoss(NamedTuple):
+    """A loss of what the global batch is like as a whole, however it is cut among processes and micro-batches.
+
+    Attributes:
+        rows: (B, k), what is to be known of each sample.
+        of_mean: the mean of the rows of the global batch, (k,) -> the loss, a scalar.
+    """
+
+    rows: Tensor
+    of_mean: Callable[[Tensor], Tensor]
 
 
 class FusionOutput(NamedTuple):
@@ -11,9 +24,9 @@ class FusionOutput(NamedTuple):
     Attributes:
         y: (B, d) fused vectors.
         weights: (B, m), how much each modality counted, or None where a fusion has no such notion.
-        aux_loss: a scalar that the fusion wants added to the loss, or None.
+        aux_loss: what the fusion wants added to the loss, or None.
     """
 
     y: Tensor
     weights: Tensor | None = None
-    aux_loss: Tensor | None = None
+    aux_loss: AuxLoss | None = None

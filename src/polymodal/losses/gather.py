@@ -24,6 +24,22 @@ def gather_rows(*rows: Tensor) -> tuple[Tensor, ...]:
     return rows if world_size() == 1 else _GatherRows.apply(*rows)
 
 
+def mean_over_all(rows: Tensor) -> Tensor:
+    """(B_r, ...) on each process -> the mean of all rows, the same on all, in fp32 at least.
+
+    Each process has the gradient of its own rows, times the number of processes: averaged as DDP does, they are that of
+    one process with all rows.
+    """
+    rows = rows if rows.dtype == torch.float64 else rows.float()
+    if world_size() == 1:
+        return rows.mean(0)
+    own = rows.sum(0)
+    total, count = own.detach().clone(), torch.tensor(len(rows), device=rows.device)
+    for number in (total, count):
+        dist.all_reduce(number)
+    return (total + world_size() * (own - own.detach())) / count
+
+
 class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *rows: Tensor) -> tuple[Tensor, ...]:

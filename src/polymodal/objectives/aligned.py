@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 
 from torch import Tensor
 
@@ -38,10 +39,14 @@ class Aligned(Contrastive):
     def losses(self, samples: Samples, term: int) -> Tensor:
         """Losses of the own samples, (B,), in the term of this number; x (N, k, d) holds its k modalities alone."""
 
+    def held(self, samples: Samples) -> int:
+        """How many numbers `losses` holds for each own sample, if that grows with N: they are then held in blocks."""
+        return 0
+
     def share(self, samples: Samples) -> Tensor:
         """What this process' own samples add to the weighted mean over terms."""
         total = samples.x.new_zeros(())
         for number, term in enumerate(self.terms):
             there = samples.having(term.rows)
-            total = total + term.weight * there.mean(self.losses(there, number))
+            total = total + term.weight * there.mean(partial(self.losses, term=number), self.held(there))
         return total / sum(term.weight for term in self.terms)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
+from polymodal.losses.gather import mean_over_all
 from polymodal.model import ModelOutput
 
 
@@ -41,3 +42,8 @@ class Objective(nn.Module, ABC):
     def parts(self) -> dict[str, Objective]:
         """The objectives that this one is made of, by the start of their figures' names: itself, "", if by none."""
         return {"": self}
+
+
+def aux_loss(output: ModelOutput) -> Tensor | float:
+    """What the fusion adds to the loss of the global batch: a scalar; 0 without a fusion that adds any."""
+    return 0.0 if output.aux_loss is None else output.aux_loss.of_mean(mean_over_all(output.aux_loss.rows))

@@ -18,8 +18,7 @@ from polymodal.types import NonNegativeFloat, PositiveFloat, PositiveInt, Probab
 class CLIP(Aligned):
     """InfoNCE in both directions, with a learned temperature a pair of modalities (Radford et al. 2021).
 
-    Large batches are compared tile by tile, and no matrix of logits is kept for backward (see `Samples.are_many`);
-    `decoupled`, `hard_beta` and `cyclip_*` need the whole matrix.
+    Large batches are compared tile by tile, and no matrix of logits is kept for backward (see `Samples.are_many`).
 
     Args:
         modalities: names of the rows of X.
@@ -54,6 +53,10 @@ class CLIP(Aligned):
         self.label_smoothing, self.decoupled, self.hard_beta = label_smoothing, decoupled, hard_beta
         self.cyclip_cross, self.cyclip_in = cyclip_cross, cyclip_in
         self.needs_matrix = any((decoupled, hard_beta, cyclip_cross, cyclip_in))
+
+    def held(self, samples: Samples) -> int:
+        """N, for what is not in `tiled_info_nce`."""
+        return len(samples.group) if self.needs_matrix else 0
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples, the mean of both directions."""

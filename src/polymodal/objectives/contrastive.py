@@ -14,7 +14,7 @@ from polymodal.losses.gather import world_size
 from polymodal.metrics.rest import rest_figures
 from polymodal.metrics.retrieval import EmbeddingTable, Table, retrieval_figures
 from polymodal.model import ModelOutput
-from polymodal.objectives.base import Objective
+from polymodal.objectives.base import Objective, aux_loss
 from polymodal.objectives.samples import Samples
 
 MAX_LOG_SCALE = math.log(100)
@@ -82,7 +82,7 @@ class Contrastive(Objective):
             view = self.view(output)
             samples = Samples.gathered(view.x, view.mask, self.groups(batch))
             loss = self.share(samples) * world_size()  # DDP divides by the number of processes
-            return loss if view.aux_loss is None else loss + view.aux_loss
+            return loss + aux_loss(view)
 
     def update(self, output: ModelOutput, batch: PairedBatch) -> None:
         """Adds the embeddings of a batch."""

@@ -17,7 +17,7 @@ from polymodal.types import PositiveFloat, PositiveInt
 class GRAM(Aligned):
     """InfoNCE on the volume that an anchor and all other modalities span, both ways round (Cicchetti et al. 2025).
 
-    Only samples that have all modalities count. B N (m - 1) numbers are held a direction.
+    Only samples that have all modalities count. Large batches are compared block by block.
 
     Args:
         modalities: names of the rows of X.
@@ -39,6 +39,10 @@ class GRAM(Aligned):
         anchors = list(rows) if anchor is None else [row_of(anchor, modalities, "anchor")]
         terms = [Term((first, *(row for row in rows if row != first))) for first in anchors]
         super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
+
+    def held(self, samples: Samples) -> int:
+        """The products of an anchor with all tuples."""
+        return len(samples.group) * (samples.x.shape[1] - 1)
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """The anchor and the others, x (N, m, d) -> (B,) losses of the own samples, the mean of both directions."""

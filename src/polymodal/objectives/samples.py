@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from polymodal.losses.gather import gather_rows, world_size
 
@@ -59,6 +60,24 @@ class Samples(NamedTuple):
         """Whether a (B, N) matrix is too large to hold: a loss that can do without it then does."""
         return int(self.own.sum()) * len(self.own) >= MANY
 
-    def mean(self, losses: Tensor) -> Tensor:
-        """(B,) losses of the own samples -> this process' share of the mean over all N; 0 of none."""
-        return losses.sum() / max(1, len(self.group))
+    def mean(self, losses: Callable[[Samples], Tensor], width: int = 0) -> Tensor:
+        """This process' share of the mean over all N of what `losses` says of the own samples, (B,); 0 of none.
+
+        Args:
+            losses: samples -> (B,), each a function of its own sample and all N.
+            width: numbers that `losses` holds for each own sample. Many are held block by block, and again in backward.
+        """
+        return self.sum(losses, width) / max(1, len(self.group))
+
+    def sum(self, losses: Callable[[Samples], Tensor], width: int = 0) -> Tensor:
+        """The same, not divided."""
+        own = self.own.nonzero().squeeze(1)
+        if width * len(own) < MANY:
+            return losses(self).sum()
+
+        def of_block(rows: Tensor) -> Tensor:
+            return losses(self._replace(own=torch.zeros_like(self.own).index_fill(0, rows, True))).sum()
+
+        blocks = own.split(max(1, MANY // width))
+        sums = [checkpoint(of_block, rows, use_reentrant=False, preserve_rng_state=False) for rows in blocks]
+        return torch.stack(sums).sum()

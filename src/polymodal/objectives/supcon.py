@@ -21,7 +21,7 @@ class SupCon(Contrastive):
 
     Positives are all rows of the same group, the other modalities of the sample itself among them. With a `label`, the
     class stands for the group, in the loss and in the retrieval figures; a sample without a class (-1) keeps its group.
-    The loss is the mean over the rows that have a positive.
+    The loss is the mean over the rows that have a positive. Large batches are compared block by block.
 
     Args:
         modalities: names of the rows of X.
@@ -60,4 +60,5 @@ class SupCon(Contrastive):
     def share(self, samples: Samples) -> Tensor:
         """What the own samples' rows add to the mean over all rows that have a positive."""
         sample, row = samples.mask.nonzero(as_tuple=True)
-        return supcon(samples.x[sample, row], samples.group[sample], samples.own[sample], self.scale())
+        rows = Samples(samples.x[sample, row], samples.mask[sample, row], samples.group[sample], samples.own[sample])
+        return rows.sum(lambda some: supcon(some.x, some.group, some.own, self.scale()), len(sample))

@@ -14,7 +14,7 @@ from polymodal.errors import ConfigError, NumericError
 from polymodal.losses.gather import world_size
 from polymodal.metrics.table import SampleTable
 from polymodal.model import ModelOutput
-from polymodal.objectives.base import Objective
+from polymodal.objectives.base import Objective, aux_loss
 
 
 class Supervised(Objective):
@@ -56,7 +56,7 @@ class Supervised(Objective):
         y, target, _ = self._labelled(output, batch)
         total, count = self.terms(y, target)
         loss = _ratio(total, _mean_over_processes(count))
-        return loss if output.aux_loss is None else loss + output.aux_loss
+        return loss + aux_loss(output)
 
     def update(self, output: ModelOutput, batch: PairedBatch) -> None:
         """Adds the answers to a batch.

@@ -23,6 +23,7 @@ class Symile(Aligned):
     It learns what only all modalities together tell, which no sum over pairs does. Only samples that have all
     modalities count. The sum over k of the products of m unit vectors shrinks with their width: it is multiplied by
     d^(m/2 - 1), so that random vectors have logits as large as those of CLIP, and the scale means the same for any m.
+    Large batches are compared block by block, down to one sample at a time.
 
     Args:
         modalities: names of the rows of X.
@@ -44,6 +45,10 @@ class Symile(Aligned):
         terms = [Term(tuple(range(len(modalities))))]
         super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
         self.negatives = negatives
+
+    def held(self, samples: Samples) -> int:
+        """The tuples that each sample is compared with."""
+        return len(samples.group) ** (1 if self.negatives == "n" else samples.x.shape[1] - 1)
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """All modalities, x (N, m, d) -> (B,) losses of the own samples, the mean over the m anchors."""

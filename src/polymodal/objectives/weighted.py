@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
 from polymodal.model import ModelOutput
-from polymodal.objectives.base import Objective
+from polymodal.objectives.base import Objective, aux_loss
 
 
 class Weighted(Objective):
@@ -45,7 +45,7 @@ class Weighted(Objective):
         alone = output._replace(aux_loss=None)
         losses = [self.weights[name] * objective(alone, batch) for name, objective in self._children().items()]
         total = torch.stack(losses).sum()
-        return total if output.aux_loss is None else total + output.aux_loss
+        return total + aux_loss(output)
 
     def update(self, output: ModelOutput, batch: PairedBatch) -> None:
         """Adds a batch to each evaluation."""

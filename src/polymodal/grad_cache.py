@@ -1,0 +1,78 @@
+"""A batch in micro-batches, and yet one batch for the loss: gradient caching (Gao et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from polymodal.batch import PairedBatch
+from polymodal.model import ModelOutput, MultimodalModel
+
+
+def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOutput:
+    """What the model says of a batch, with the activations of one of `count` micro-batches in memory at a time.
+
+    Of all micro-batches but the last only the result is kept. When the loss of the whole batch sends its gradient back,
+    one after the other is computed again, with the same random numbers, and gets its share. For autograd this is one
+    graph in which each parameter gets its gradient once: DDP, a gradient scaler and clipping see nothing of it.
+    It costs (count - 1) / count of a forward pass. Batch norms have the statistics of a micro-batch.
+
+    Args:
+        model: batch -> X and, with a fusion, Y.
+        batch: B samples.
+        count: of micro-batches, which differ by one sample at most; there are B where B is smaller.
+
+    Returns:
+        what losses read: `x`, `mask`, `y`, `aux_loss`.
+    """
+    *first, last = parts_of(batch, min(count, len(batch)))
+    if not first:
+        return model(batch)
+
+    def read(_: Tensor, part: PairedBatch) -> ModelOutput:
+        output = model(part)
+        return ModelOutput(output.x, output.mask, output.y, aux_loss=output.aux_loss)
+
+    def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+        return nullcontext(), _kept_statistics(model)
+
+    # `checkpoint` looks at tensors among the arguments to learn of which device it must keep the random numbers
+    outputs = [checkpoint(read, part.id, part, use_reentrant=False, context_fn=contexts) for part in first]
+    return _joined([*outputs, read(last.id, last)])
+
+
+def parts_of(batch: PairedBatch, count: int) -> list[PairedBatch]:
+    """The batch cut into so many, each of them a view."""
+    bounds = [len(batch) * index // count for index in range(count + 1)]
+    return [batch._map(lambda tensor, rows=slice(*ends): tensor[rows]) for ends in zip(bounds, bounds[1:])]  # noqa: B905
+
+
+def _joined(outputs: list[ModelOutput]) -> ModelOutput:
+    y = [output.y for output in outputs if output.y is not None]
+    aux = [output.aux_loss for output in outputs if output.aux_loss is not None]
+    return ModelOutput(
+        torch.cat([output.x for output in outputs]),
+        torch.cat([output.mask for output in outputs]),
+        torch.cat(y) if y else None,
+        aux_loss=aux[0]._replace(rows=torch.cat([part.rows for part in aux])) if aux else None,
+    )
+
+
+@contextmanager
+def _kept_statistics(model: nn.Module) -> Iterator[None]:
+    """What a batch norm sees a second time does not count again in its running statistics."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None  # it is not counted then
+    try:
+        yield
+    finally:
+        for norm, momentum, count in before:
+            norm.momentum, norm.num_batches_tracked = momentum, count

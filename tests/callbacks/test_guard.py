@@ -1,0 +1,160 @@
+"""A loss or a gradient that is lost ends the run with a message; the weights and the last checkpoint stay good."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import MixedPrecision
+from tests.callbacks.runs import DIM, MODALITIES, Vectors
+from tests.losses.processes import run_processes
+from torch import nn
+
+from polymodal.batch import PairedBatch
+from polymodal.callbacks.guard import Guard
+from polymodal.errors import NumericError
+from polymodal.model import MultimodalModel
+from polymodal.module import MultimodalModule
+from polymodal.objectives.clip import CLIP
+
+
+class Spoiler(Callback):
+    """Spoils some steps: their inputs, or their gradient of one parameter alone."""
+
+    def __init__(self, steps: set[int], what: str) -> None:
+        self.steps, self.what = steps, what
+        self.weights: dict[int, torch.Tensor] = {}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: PairedBatch, batch_idx: int) -> None:
+        self.weights[trainer.global_step] = pl_module.model.encoders["a"].weight.detach().clone()
+        if trainer.global_step in self.steps and self.what == "inputs":
+            batch.inputs["b"][3] = torch.nan
+            self.id = int(batch.id[3])
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step in self.steps and self.what == "gradient":
+            pl_module.objective.logit_scale.grad.fill_(torch.inf)
+
+
+def fit(
+    folder: Path,
+    steps: set[int],
+    what: str,
+    max_bad_steps: int = 0,
+    guard: Guard | None = None,
+    every_n: int = 2,
+    **options: Any,
+) -> tuple[Trainer, Spoiler]:
+    torch.manual_seed(0)
+    model = MultimodalModel({name: nn.Linear(5, DIM) for name in MODALITIES})
+    module = MultimodalModule(model, CLIP(MODALITIES), partial(torch.optim.AdamW, lr=0.01))
+    spoiler = Spoiler(steps, what)
+    trainer = Trainer(
+        accelerator="cpu",
+        limit_val_batches=0,
+        gradient_clip_val=1.0,
+        callbacks=[
+            spoiler,
+            guard or Guard(str(folder), max_bad_steps),
+            ModelCheckpoint(folder, every_n_train_steps=every_n),
+        ],
+        **dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False),
+        **({"max_steps": 12} | options),
+    )
+    try:
+        trainer.fit(module, datamodule=Vectors())
+    finally:
+        spoiler.final = module.model.encoders["a"].weight.detach()
+    return trainer, spoiler
+
+
+@pytest.mark.parametrize("what", ["inputs", "gradient"])
+def test_the_run_stops_and_says_where(tmp_path: Path, what: str) -> None:
+    with pytest.raises(NumericError) as caught:
+        fit(tmp_path, {5}, what)
+    message, report = str(caught.value), json.loads((tmp_path / "bad_step.json").read_text())
+    (good,) = tmp_path.glob("*.ckpt")
+    assert "at step 5 (epoch 0)" in message
+    assert str(good) in message
+    assert all(value.isfinite().all() for value in torch.load(good, weights_only=True)["state_dict"].values())
+    assert report["step"] == report["noticed_at_step"] == 5
+    assert len(set(report["ids"])) == 16
+    assert str(report["ids"][0]) in message
+    if what == "inputs":
+        assert len(report["ids_with_bad_inputs"]) == 1
+        assert f"infinite inputs: {report['ids_with_bad_inputs'][0]}." in message
+        assert "model.encoders.b.weight" in report["parameters"]
+    else:
+        assert report["parameters"] == ["objective.logit_scale"]
+        assert "Bad gradients: objective.logit_scale." in message
+
+
+def test_a_few_bad_steps_are_left_out(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="Step 3 is left out"):
+        trainer, spoiler = fit(tmp_path, {3, 4, 6, 7}, "inputs", max_bad_steps=2)
+    assert trainer.global_step == 12
+    same = [step for step in range(11) if torch.equal(spoiler.weights[step], spoiler.weights[step + 1])]
+    assert same == [3, 4, 6, 7]
+    with pytest.raises(NumericError, match="at step 5"):
+        fit(tmp_path, {3, 4, 5}, "inputs", max_bad_steps=2)
+
+
+def test_a_gradient_scaler_may_look_for_its_scale_but_not_for_ever(tmp_path: Path) -> None:
+    plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**26))
+    _, spoiler = fit(tmp_path, set(), "inputs", plugins=[plugin], max_steps=40)
+    assert torch.equal(spoiler.weights[0], spoiler.weights[2])
+    assert not torch.equal(spoiler.weights[0], spoiler.final)
+    plugin = MixedPrecision("16-mixed", "cpu")
+    with pytest.raises(NumericError, match="at step 2[0-9]"):
+        fit(tmp_path, set(range(40)), "inputs", plugins=[plugin], max_steps=40)
+
+
+class Late(Guard):
+    """As on an accelerator: it looks at logged steps and before checkpoints alone."""
+
+    def on_train_start(self, *arguments: Any) -> None:
+        super().on_train_start(*arguments)
+        self.every, self.looks = False, 0
+
+    def _agreed(self) -> int:
+        self.looks += 1
+        return super()._agreed()
+
+
+@pytest.mark.parametrize(("every_n", "looks", "noticed"), [(2, 2, 4), (100, 1, 5)], ids=["checkpoint", "log"])
+def test_without_a_look_at_each_step_no_good_checkpoint_is_written_over(
+    tmp_path: Path, every_n: int, looks: int, noticed: int
+) -> None:
+    guard = Late(str(tmp_path))
+    with pytest.raises(NumericError, match="at step 3"):
+        fit(tmp_path, {3}, "inputs", guard=guard, log_every_n_steps=6, every_n=every_n)
+    assert guard.looks == looks
+    assert json.loads((tmp_path / "bad_step.json").read_text())["noticed_at_step"] == noticed
+    for file in tmp_path.glob("*.ckpt"):
+        assert all(value.isfinite().all() for value in torch.load(file, weights_only=True)["state_dict"].values())
+
+
+def spoilt_in_one(rank: int, world_size: int, folder: str) -> str:
+    """What a process says when the loss of the second alone is infinite, and its gradient is good."""
+    guard = Guard(folder)
+    model = MultimodalModel({name: nn.Linear(5, DIM) for name in MODALITIES})
+    module = MultimodalModule(model, CLIP(MODALITIES), partial(torch.optim.AdamW, lr=0.01))
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    guard.on_train_start(trainer, module)
+    number = torch.arange(3) + 10 * rank
+    guard.on_train_batch_start(trainer, module, PairedBatch({"a": torch.ones(3, 5)}, {}, number, number), 0)
+    guard.on_before_backward(trainer, module, torch.tensor(torch.inf if rank else 1.0))
+    try:
+        guard.on_before_optimizer_step(trainer, module, torch.optim.SGD(module.parameters(), lr=0.1))
+    except NumericError as error:
+        return str(error)
+    return ""
+
+
+def test_all_processes_decide_alike(tmp_path: Path) -> None:
+    for message in run_processes(spoilt_in_one, 2, str(tmp_path)):
+        assert "Samples of the batch: 0, 1, 2, 10, 11, 12;" in message

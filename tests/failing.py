@@ -1,0 +1,22 @@
+"""A callback by which one process of a run fails, at its third batch."""
+
+from typing import Any, Literal
+
+from lightning.pytorch import Callback, Trainer
+
+from polymodal.errors import DataError
+
+
+class Failing(Callback):
+    """Fails in the process `rank`, -1 for all of them, by an error that is foreseen or not, or by spoilt inputs."""
+
+    def __init__(self, rank: int, how: Literal["foreseen", "unforeseen", "spoilt"] = "foreseen") -> None:
+        self.rank, self.how = rank, how
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 2 and self.rank in (-1, trainer.global_rank):
+            if self.how == "foreseen":
+                raise DataError("row 17 is broken")
+            if self.how == "unforeseen":
+                raise RuntimeError("nobody thought of this")
+            batch.inputs["image"] = batch.inputs["image"] * float("nan")
