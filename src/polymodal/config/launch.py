@@ -43,6 +43,9 @@ WITH_VALUE |= {"--shell-completion", "-sc", "--info", "-i"}
 
 def main() -> None:
     """`python src/train.py ...`: one run, a sweep (`-m`), or `check=true`, which checks all experiments."""
+    os.environ.setdefault(
+        "THP_MEM_ALLOC_ENABLE", "1"
+    )  # torch, which reads it once: large tensors in huge pages of Linux
     with readable_errors():
         arguments = as_hydra_arguments(sys.argv[1:])
         if "check=true" in sys.argv:

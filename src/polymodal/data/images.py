@@ -23,7 +23,7 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
 
     JPEG, PNG, WebP, the first frame of a GIF, SVG (see `polymodal.data.svg`), and whatever else Pillow reads. A picture
     is turned as its EXIF says; transparent parts show white; 16 bits are cut to 8. A large JPEG is decoded at 1/2, 1/4
-    or 1/8 where that leaves twice the wanted size: on average a pixel then differs by 1 % of white at most, and by
+    or 1/8 where that leaves twice the wanted size: on average a pixel then differs by 1.5 % of white at most, and by
     0.1 % at 1/2.
 
     Args:
