@@ -191,6 +191,14 @@ def test_torchrun_makes_one_run_in_one_folder(cache, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_process_may_have_nothing_to_judge(command, tmp_path: Path) -> None:
+    chosen = ["devices=ddp_cpu", "trainer.devices=3", "data.limit=2", f"hydra.run.dir={tmp_path / 'run'}"]
+    done = command("train.py", *FAST, *chosen)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/recall@10"] == 1
+
+
+@pytest.mark.slow
 def test_a_sweep_of_distributed_runs_is_one_sweep(command, tmp_path: Path) -> None:
     done = command("train.py", "-m", *FAST, "devices=ddp_cpu", "seed=0,1", "callbacks.report=null", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
