@@ -19,7 +19,7 @@ LAYERS = [
     {"objectives"},
     {"schedulers", "loggers", "data"},
     {"tuning", "checkpoint"},
-    {"choices"},
+    {"choices", "execution", "sharding"},
     {"module"},
     {"report"},
     {"callbacks"},

@@ -15,6 +15,7 @@ from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError, NumericError
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
+from polymodal.sharding import average_whole, clip_gradients, separate, shard, share_buffers
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
 
@@ -55,6 +56,11 @@ class MultimodalModule(LightningModule):
                 for key, parameter in model.encoders[name].named_parameters():
                     parameter.requires_grad_(key not in self.frozen[name])
 
+    def configure_model(self) -> None:
+        """Shares the parameters out where the strategy has made a mesh of devices for that (devices=fsdp)."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh.device_type)
+
     def training_step(self, batch: PairedBatch, batch_idx: int) -> Tensor:
         """Encode, fuse, loss, log."""
         output = self.model(batch)
@@ -79,6 +85,20 @@ class MultimodalModule(LightningModule):
         """Lets go of what was frozen until this step."""
         if any(self.global_step == tuned.unfreeze_at for tuned in self.tuning.values()):
             self.train()
+
+    def on_after_backward(self) -> None:
+        """What is not sharded has the gradient of this process alone."""
+        if self.model.sharded:
+            average_whole(self.objective)
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Lightning's own, but for shards, whose norm is that over all processes."""
+        if self.model.sharded and gradient_clip_val:
+            clip_gradients(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """What is still frozen, and will not be for ever, has a gradient that the optimizer must not see.
@@ -105,6 +125,11 @@ class MultimodalModule(LightningModule):
                     "last checkpoint is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
                     "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
                 )
+
+    def on_validation_start(self) -> None:
+        """All processes judge with the same running statistics."""
+        if self.model.sharded:
+            share_buffers(self.model)
 
     def validation_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
         """Adds a batch to the figures; callbacks get the output."""
@@ -151,7 +176,8 @@ class MultimodalModule(LightningModule):
         """The optimizer over its groups of parameters, the schedule by step."""
         for parameter in self.objective.parameters():  # a step of a temperature is smaller than bf16 can tell apart
             parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
-        optimizer = self.make_optimizer(parameter_groups(self, self.tuning))
+        groups = parameter_groups(self, self.tuning)
+        optimizer = self.make_optimizer(separate(groups) if self.model.sharded else groups)
         if self.make_scheduler is None:
             return optimizer
         total_steps = self.trainer.estimated_stepping_batches

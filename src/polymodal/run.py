@@ -28,9 +28,11 @@ from polymodal.checkpoint import load_encoder
 from polymodal.choices import check_choices, check_machine, check_modalities, tunings
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
+from polymodal.execution import compile_parts, recompute_blocks
 from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
+from polymodal.sharding import load_weights
 
 Settings = dict[str, Any]
 
@@ -141,7 +143,13 @@ def build_model(config: Settings) -> MultimodalModel:
     """Encoders, fusion, head and what stands for missing modalities."""
     encoders = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
     fusion, head, missing = (make(config[group], group) for group in ("fusion", "head", "missing"))
-    return MultimodalModel(encoders, fusion, head, missing)
+    model = MultimodalModel(encoders, fusion, head, missing)
+    if config.get("activation_checkpointing"):
+        for encoder in model.encoders.values():
+            recompute_blocks(encoder)
+    if compiled := config.get("compile"):
+        compile_parts(model, dynamic=True if compiled == "dynamic" else None)
+    return model
 
 
 def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str]) -> None:
@@ -176,7 +184,9 @@ def prepare_process(config: Settings) -> None:
     seed_everything(config["seed"], workers=True, verbose=False)
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    torch.set_float32_matmul_precision("high")  # TF32 where there is a GPU that has it; nothing changes on a CPU
+    tf32 = config.get("tf32", True)  # where there is a GPU that has it; nothing changes on a CPU
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
 
 
 @contextmanager
@@ -195,7 +205,7 @@ def own_processes() -> Iterator[None]:
 def load_best(trainer: Trainer, module: MultimodalModule) -> None:
     """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks make of them."""
     if best := getattr(trainer.checkpoint_callback, "best_model_path", ""):
-        module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)["state_dict"])
+        load_weights(module, torch.load(best, map_location=module.device, weights_only=True)["state_dict"])
 
 
 def figures_of(trainer: Trainer) -> dict[str, float]:

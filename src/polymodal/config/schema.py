@@ -71,6 +71,9 @@ class Config(BaseModel):
     monitor: str
     monitor_mode: Literal["min", "max"]
     threads: PositiveInt | None
+    tf32: bool = True
+    compile: bool | Literal["dynamic"] = False
+    activation_checkpointing: bool = False
     data: Node
     encoder: dict[str, Node]
     fusion: Node | None
