@@ -44,6 +44,9 @@ bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_start.py
 	$(BIN)/python scripts/benchmark_fusions.py
 	$(BIN)/python scripts/benchmark_losses.py
+	$(BIN)/python scripts/benchmark_retrieval.py
+	$(BIN)/python scripts/benchmark_open_clip.py
+	$(BIN)/python scripts/benchmark_processes.py
 
 clean: ## remove what can be made again, but no run and no environment
 	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
