@@ -29,6 +29,8 @@ def shard(model: MultimodalModel, device: str) -> None:
     """
     if model.sharded:
         return
+    for parameter in model.parameters():
+        parameter.data = parameter.data.contiguous()  # channels_last cannot be cut up
     mesh = init_device_mesh(device, (dist.get_world_size(),))
     for encoder in model.encoders.values():
         for path in blocks_of(encoder):
