@@ -47,6 +47,9 @@ bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_data.py
 	$(BIN)/python scripts/benchmark_manifest.py
 	$(BIN)/python scripts/benchmark_accumulate.py
+	$(BIN)/python scripts/benchmark_retrieval.py
+	$(BIN)/python scripts/benchmark_open_clip.py
+	$(BIN)/python scripts/benchmark_processes.py
 
 clean: ## remove what can be made again, but no run and no environment
 	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from polymodal.choices import check_choices, check_modalities
+from polymodal.choices import check_choices, check_machine, check_modalities
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.errors import ConfigError
@@ -35,6 +35,10 @@ def config(*overrides: str) -> dict[str, Any]:
             "CLIP compares all samples of a batch(.|\n)*and accumulate=k instead of",
         ),
         (["precision=fp16", "++trainer.gradient_clip_val=1"], "optimizer.fused=false"),
+        (["devices=fsdp", "precision=fp64"], "precision=fp32, bf16 or bf16_true"),
+        (["devices=fsdp", "callbacks=[ema]"], "callbacks.ema copies the whole"),
+        (["devices=fsdp", "++tuning.image.cache=x"], "with tuning.image.cache an encoder would run on some"),
+        (["devices=fsdp", "++trainer.strategy.save_distributed_checkpoint=true"], "nothing is unpickled here"),
         (["head=linear"], "CLIP reads X alone, so head= would do nothing"),
         (["objective=clip_and_classification", *CLASSIFY[1:], "++trainer.accumulate_grad_batches=2"], "CLIP compares"),
     ],
@@ -80,6 +84,35 @@ def test_what_building_refuses(overrides: list[str], message: str, cache) -> Non
     settings = config(*overrides)
     with pytest.raises(ConfigError, match=message):
         build(settings, settings)
+
+
+def test_a_missing_compiler_is_told(monkeypatch) -> None:
+    settings = config("++compile=true", "devices=cpu")
+    check_machine(settings)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(ConfigError, match="no C.. compiler. Install g.. or clang.., or leave compile=false"):
+        check_machine(settings)
+
+
+def test_fp16_on_a_cpu_is_refused_and_not_changed_in_silence() -> None:
+    with pytest.raises(ConfigError, match="precision=fp16 needs a GPU; choose precision=bf16"):
+        check_machine(config("precision=fp16", "devices=cpu"))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "3"},
+        {"SLURM_NTASKS": "6", "SLURM_NNODES": "2"},
+    ],
+)
+def test_launchers_say_how_many_processes_there_are(monkeypatch, told: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="torchrun --nnodes=2"):
+        config("devices=multi_node")
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    trainer = config("devices=multi_node")["trainer"]
+    assert (trainer["num_nodes"], trainer["devices"]) == (2, 3)
 
 
 def test_modalities_may_be_left_out() -> None:

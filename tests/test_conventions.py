@@ -19,7 +19,7 @@ LAYERS = [
     {"objectives"},
     {"schedulers", "loggers", "data"},
     {"tuning", "checkpoint", "checkpoint_io", "resume", "grad_cache"},
-    {"choices"},
+    {"choices", "execution", "sharding"},
     {"module"},
     {"report"},
     {"callbacks"},

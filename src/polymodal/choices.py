@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -29,6 +31,19 @@ def check_machine(config: Settings) -> None:
     if wanted in there and not there[wanted]:
         available = f"cpu ({os.cpu_count()} cores)" + ", mps" * there["mps"] + ", gpu" * there["gpu"]
         raise ConfigError(f"devices: this machine has no {wanted} that torch can use. There is: {available}.")
+    on_cpu = wanted == "cpu" or (wanted == "auto" and not there["gpu"] and not there["mps"])
+    if on_cpu and config["trainer"].get("precision") == "16-mixed":
+        raise ConfigError("precision=fp16 needs a GPU; choose precision=bf16.")
+    if config.get("compile"):
+        _check_compiler(on_cpu)
+
+
+def _check_compiler(on_cpu: bool) -> None:
+    """What torch.compile makes has to be built by another compiler."""
+    compilers = ("C++ compiler", "g++ or clang++") if on_cpu else ("compiler for GPUs", "the package triton")
+    found = any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))) if on_cpu else find_spec("triton")
+    if not found:
+        raise ConfigError(f"compile: there is no {compilers[0]}. Install {compilers[1]}, or leave compile=false.")
 
 
 def check_choices(config: Settings) -> None:
@@ -51,6 +66,34 @@ def check_choices(config: Settings) -> None:
     scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get("gradient_clip_val")
     if scaled and config["optimizer"].get("fused"):
         raise ConfigError("precision=fp16 with trainer.gradient_clip_val needs optimizer.fused=false.")
+    if str(_node(config["trainer"].get("strategy")).get("_target_")).endswith(".ModelParallelStrategy"):
+        _check_sharding(config)
+
+
+def _check_sharding(config: Settings) -> None:
+    """What parameters that are shared out among processes cannot do."""
+    precision, strategy = config["trainer"].get("precision"), config["trainer"]["strategy"]
+    if precision not in ("32-true", "bf16-mixed", "bf16-true"):
+        raise ConfigError("devices=fsdp trains with precision=fp32, bf16 or bf16_true. Choose one of these.")
+    if strategy.get("save_distributed_checkpoint", True):
+        raise ConfigError(
+            "devices=fsdp: torch keeps the index of a checkpoint in parts as a pickle, and nothing is unpickled here.\n"
+            "Leave trainer.strategy.save_distributed_checkpoint at false."
+        )
+    for name, node in (config["callbacks"] or {}).items():
+        if str(_node(node).get("_target_")).endswith(".EMA"):
+            raise ConfigError(
+                f"devices=fsdp: callbacks.{name} copies the whole model, and each process has a part. Leave it out."
+            )
+    if cached := next((name for name, settings in config["tuning"].items() if settings.get("cache")), None):
+        raise ConfigError(
+            f"devices=fsdp: with tuning.{cached}.cache an encoder would run on some processes and not on others. "
+            "Leave it out."
+        )
+
+
+def _node(value: Any) -> Settings:
+    return value if isinstance(value, dict) else {}
 
 
 def _check_fusion(config: Settings, objectives: Sequence[type[Objective]]) -> None:

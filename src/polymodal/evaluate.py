@@ -66,7 +66,7 @@ def evaluate(path: Path, overrides: list[str]) -> dict[str, float]:
         prepare_process(config)
         data, module, trainer = build(config, stored, keep=takes_part_in_testing)
         data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
-        module.load_state_dict(checkpoint["state_dict"])
+        module.load_state_dict(checkpoint["state_dict"])  # sharded only after this, by the trainer
         with ending_together(trainer):
             trainer.test(module, datamodule=data, verbose=False)
             figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}

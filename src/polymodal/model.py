@@ -74,7 +74,8 @@ class MultimodalModel(nn.Module):
         missing: (B, m, d), (B, m) -> the same with absent rows filled, before the fusion; or None: the fusion sees
             the mask and leaves them out.
 
-    `caches` may hold, for an encoder that is frozen, what it gave before.
+    `caches` may hold, for an encoder that is frozen, what it gave before. `sharded`: its parameters are shared out
+    among processes, all of which then run every encoder in every step.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class MultimodalModel(nn.Module):
         self.head = head
         self.missing = missing
         self.caches: dict[str, FrozenCache] = {}
+        self.sharded = False
 
     @property
     def reads_tokens(self) -> bool:
@@ -130,7 +132,7 @@ class MultimodalModel(nn.Module):
         rows = None if everywhere else present.nonzero().squeeze(1)
         if rows is not None:
             if len(rows) == 0:
-                return None
+                return self._in_vain(encoder, inputs, len(batch)) if self.sharded else None
             inputs, items = inputs[rows], items[rows]
         with _norms_of_one(encoder, len(inputs)):
             if self.reads_tokens and hasattr(encoder, "tokens"):
@@ -139,6 +141,15 @@ class MultimodalModel(nn.Module):
             cache = self.caches.get(name) if known else None
             vectors = encoder(inputs) if cache is None else cache(encoder, inputs, items)
         return vectors if rows is None else _scattered(vectors, rows, len(batch))
+
+    def _in_vain(self, encoder: nn.Module, inputs: Tensor, count: int) -> Tensor | Tokens:
+        """What `_encode_one` gives where a modality is absent in all samples, and the other processes need its run."""
+        first = torch.zeros(1, dtype=torch.long, device=inputs.device)
+        with _norms_of_one(encoder, 1):
+            if self.reads_tokens and hasattr(encoder, "tokens"):
+                values, mask = encoder.tokens(torch.ones_like(inputs[:1]))  # type: ignore[operator]
+                return Tokens(_scattered(0 * values, first, count), _scattered(mask & False, first, count))
+            return _scattered(0 * encoder(torch.ones_like(inputs[:1])), first, count)
 
     def fuse(self, encoded: Encoded) -> ModelOutput:
         """X, its mask and, with a fusion, Y (B, p)."""

@@ -16,6 +16,7 @@ from polymodal.errors import ConfigError
 from polymodal.grad_cache import in_parts
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
+from polymodal.sharding import average_whole, clip_gradients, separate, shard, share_buffers
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
 
@@ -60,6 +61,11 @@ class MultimodalModule(LightningModule):
                 for key, parameter in model.encoders[name].named_parameters():
                     parameter.requires_grad_(key not in self.frozen[name])
 
+    def configure_model(self) -> None:
+        """Shares the parameters out where the strategy has made a mesh of devices for that (devices=fsdp)."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh.device_type)
+
     def training_step(self, batch: PairedBatch, batch_idx: int) -> Tensor:
         """Encode, fuse, loss, log."""
         output = in_parts(self.model, batch, self.accumulate)
@@ -86,6 +92,20 @@ class MultimodalModule(LightningModule):
         if any(self.global_step == tuned.unfreeze_at for tuned in self.tuning.values()):
             self.train()
 
+    def on_after_backward(self) -> None:
+        """What is not sharded has the gradient of this process alone."""
+        if self.model.sharded:
+            average_whole(self.objective)
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Lightning's own, but for shards, whose norm is that over all processes."""
+        if self.model.sharded and gradient_clip_val:
+            clip_gradients(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """What is still frozen, and will not be for ever, has a gradient that the optimizer must not see.
 
@@ -96,6 +116,11 @@ class MultimodalModule(LightningModule):
                 for key, parameter in self.model.encoders[name].named_parameters():
                     if key in self.frozen[name]:
                         parameter.grad = None
+
+    def on_validation_start(self) -> None:
+        """All processes judge with the same running statistics."""
+        if self.model.sharded:
+            share_buffers(self.model)
 
     def validation_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
         """Adds a batch to the figures; callbacks get the output."""
@@ -144,7 +169,8 @@ class MultimodalModule(LightningModule):
             # a step of a temperature is smaller than bf16 can tell apart, and so is what a checkpoint has of it
             exact = self.restored.get(f"objective.{name}", parameter.data).to(parameter.device)
             parameter.data = exact.to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
-        optimizer = self.make_optimizer(parameter_groups(self, self.tuning))
+        groups = parameter_groups(self, self.tuning)
+        optimizer = self.make_optimizer(separate(groups) if self.model.sharded else groups)
         if self.make_scheduler is None:
             return optimizer
         total_steps = self.trainer.estimated_stepping_batches

@@ -29,10 +29,12 @@ from polymodal.checkpoint_io import WholeFiles
 from polymodal.choices import check_choices, check_machine, check_modalities, tunings
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
+from polymodal.execution import compile_parts, recompute_blocks
 from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.resume import take_up
+from polymodal.sharding import load_weights
 from polymodal.signals import listener
 from polymodal.together import ending_together
 
@@ -161,7 +163,13 @@ def build_model(config: Settings) -> MultimodalModel:
     """Encoders, fusion, head and what stands for missing modalities."""
     encoders = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
     fusion, head, missing = (make(config[group], group) for group in ("fusion", "head", "missing"))
-    return MultimodalModel(encoders, fusion, head, missing)
+    model = MultimodalModel(encoders, fusion, head, missing)
+    if config.get("activation_checkpointing"):
+        for encoder in model.encoders.values():
+            recompute_blocks(encoder)
+    if compiled := config.get("compile"):
+        compile_parts(model, dynamic=True if compiled == "dynamic" else None)
+    return model
 
 
 def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str]) -> None:
@@ -196,7 +204,9 @@ def prepare_process(config: Settings) -> None:
     seed_everything(config["seed"], workers=True, verbose=False)
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    torch.set_float32_matmul_precision("high")  # TF32 where there is a GPU that has it; nothing changes on a CPU
+    tf32 = config.get("tf32", True)  # where there is a GPU that has it; nothing changes on a CPU
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
 
 
 @contextmanager
@@ -221,7 +231,7 @@ def load_best(trainer: Trainer, module: MultimodalModule) -> None:
     """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks make of them."""
     if (best := best_of(trainer)) and best.best_model_path:
         stored = torch.load(best.best_model_path, map_location=module.device, weights_only=True)
-        module.load_state_dict(stored["state_dict"])
+        load_weights(module, stored["state_dict"])
 
 
 def figures_of(trainer: Trainer) -> dict[str, float]:

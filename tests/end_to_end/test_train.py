@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -187,6 +188,65 @@ def test_torchrun_makes_one_run_in_one_folder(cache, tmp_path: Path) -> None:
     done = subprocess.run([*launcher, *script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Run folder") == 1
+    (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
+    assert (folder / "metrics.json").exists()
+
+
+@pytest.mark.slow
+def test_a_process_may_have_nothing_to_judge(command, tmp_path: Path) -> None:
+    chosen = ["devices=ddp_cpu", "trainer.devices=3", "data.limit=2", f"hydra.run.dir={tmp_path / 'run'}"]
+    done = command("train.py", *FAST, *chosen)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/recall@10"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("image", ["vit", "cnn"])
+def test_shards_give_a_checkpoint_that_one_process_judges_alike(command, tmp_path: Path, image: str) -> None:
+    run, again = tmp_path / "run", tmp_path / "again"
+    sharded = ["devices=fsdp", "trainer.accelerator=cpu", "trainer.devices=2", f"encoder/image={image}"]
+    done = command("train.py", *FAST, *sharded, "trainer.gradient_clip_val=1", f"hydra.run.dir={run}")
+    assert done.returncode == 0, done.stderr
+    done = command("eval.py", f"checkpoint={run}", "devices=cpu", f"run_dir={again}")
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (run, again))
+    for name in (name for name in first if name.startswith("test/")):
+        assert second[name] == pytest.approx(first[name], rel=1e-6), name
+
+
+@pytest.mark.slow
+def test_compiled_and_recomputed_parts_train_as_others_do(command, tmp_path: Path) -> None:
+    losses = []
+    for changed in ([], ["compile=true"], ["activation_checkpointing=true"]):
+        run = tmp_path / str(len(losses))
+        chosen = [
+            *FAST,
+            "encoder/image=linear",
+            "callbacks.report=null",
+            "test=false",
+            f"hydra.run.dir={run}",
+            *changed,
+        ]
+        done = command("train.py", *chosen)
+        assert done.returncode == 0, done.stderr
+        losses.append(json.loads((run / "metrics.json").read_text())["val/loss"])
+    assert losses[1:] == pytest.approx([losses[0]] * 2, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_machines_make_one_run(cache, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = ["--master-addr=127.0.0.1", f"--master-port={free.getsockname()[1]}"]
+    script = [str(ROOT / "src" / "train.py"), *FAST, "devices=multi_node", "callbacks.report=null"]
+    commands = [
+        [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node-rank={rank}", *place, *script]
+        for rank in range(2)
+    ]
+    machines = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for command in commands]
+    outputs = [machine.communicate(timeout=300)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0]
+    assert [output.count("Run folder") for output in outputs] == [1, 0]
     (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
     assert (folder / "metrics.json").exists()
 

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
@@ -64,20 +65,20 @@ class Report(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Notes the class of each sample, for the map's colours."""
-        label = next(iter(self._class_names(trainer)), None)
-        if label in batch.labels and batch.labels[label].ndim == 1:
-            self.labels.update(batch.id, label=batch.labels[label])
+        label = batch.labels.get(next(iter(self._class_names(trainer)), ""))
+        if label is None or label.ndim > 1:
+            label = torch.full_like(batch.id, -1)
+        self.labels.update(batch.id, label=label)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Takes what all processes have seen before the objective forgets it."""
         for name, part in pl_module.objective.parts().items():
             if isinstance(part, Contrastive | Supervised):
                 self.tables[name] = {column: value.cpu() for column, value in part.table.compute().items()}
-        if len(self.labels):
-            names = next(iter(self._class_names(trainer).values()))
-            labels = self.labels.compute()
-            pairs = zip(labels["id"].tolist(), labels["label"].tolist(), strict=True)
-            self.classes = {id: names[index] for id, index in pairs if index >= 0}
+        names = next(iter(self._class_names(trainer).values()), [])
+        labels = self.labels.compute()
+        pairs = zip(labels["id"].tolist(), labels["label"].tolist(), strict=True)
+        self.classes = {id: names[index] for id, index in pairs if index >= 0}
 
     def on_test_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Draws, on the first process."""

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from torchmetrics import MeanMetric
 
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.modality_dropout import dropped
 from polymodal.errors import ConfigError
 from polymodal.metrics.shapley import shapley_values
+from polymodal.metrics.table import SampleTable
 from polymodal.model import Encoded
 from polymodal.module import MultimodalModule
 from polymodal.noise import noisy
@@ -85,7 +85,7 @@ class Robustness(Callback):
         kept = [frozenset(subset) for size in sizes for subset in combinations(self.names, size)]
         self.subsets = {subset: judge() for subset in kept}
         self.grid = {condition: judge() for condition in product(self.missing, self.noise)}
-        self.absent = {rate: MeanMetric().to(pl_module.device) for rate in self.missing}
+        self.absent = {rate: SampleTable("share") for rate in self.missing}
 
     def on_test_batch_end(
         self,
@@ -109,7 +109,8 @@ class Robustness(Callback):
                     rates = torch.full((len(self.names),), rate, device=device, dtype=torch.float64)
                     absent = dropped(batch.id, encoded.mask, rates, self.seed)
                     if level == 0:
-                        self.absent[rate].update((~encoded.without(absent).mask).double())
+                        share = (~encoded.without(absent).mask).double().mean(1)
+                        self.absent[rate].update(batch.id, share=share)
                     self.grid[rate, level].update(model.fuse(disturbed.without(absent)), batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
@@ -127,7 +128,7 @@ class Robustness(Callback):
         logged |= {f"test/missing_{rate:g}/{figure}": grid[rate, 0.0][figure] for rate in self.missing if rate}
         logged |= {f"test/noise_{level:g}/{figure}": grid[0.0, level][figure] for level in self.noise if level}
         pl_module.log_dict(logged)
-        absent = {rate: float(share.compute()) for rate, share in self.absent.items()}  # one of each sample stays
+        absent = {rate: float(table.compute()["share"].mean()) for rate, table in self.absent.items()}
         if trainer.is_global_zero:
             self._write(subsets, grid, absent, shapley, figure)
         self.subsets, self.grid = {}, {}  # their states are as large as the split

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
-from polymodal.metrics.recall import accuracy, macro_recall
+from polymodal.metrics.recall import accuracy, confusion_matrix, macro_recall
+from polymodal.metrics.table import SampleTable
 from polymodal.model import ModelOutput
 from polymodal.module import MultimodalModule
 
@@ -68,7 +68,7 @@ class ZeroShot(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Embeds the classes."""
         self.vectors = [self._embed(trainer, pl_module, name) for name in self.class_names]
-        self.matrix = MulticlassConfusionMatrix(len(self.class_names)).to(pl_module.device)
+        self.answers = SampleTable("answer", "target")
 
     @torch.no_grad()
     def _embed(self, trainer: Trainer, pl_module: MultimodalModule, name: str) -> Tensor:
@@ -99,13 +99,12 @@ class ZeroShot(Callback):
         row = pl_module.model.modalities.index(self.image)
         target = batch.labels[self.label]
         counted = output.mask[:, row] & (target >= 0)
-        if counted.any():
-            x = F.normalize(output.x[counted, row].float(), dim=-1)
-            self.matrix.update(self._scores(x), target[counted])
+        x = F.normalize(output.x[counted, row].float(), dim=-1)
+        self.answers.update(batch.id[counted], answer=self._scores(x).argmax(1), target=target[counted])
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Logs the figures and keeps the confusion matrix, rows = true class."""
-        confusion = self.matrix.compute()
-        self.confusion = confusion.cpu()
+        table = self.answers.compute()
+        confusion = self.confusion = confusion_matrix(table["answer"], table["target"], len(self.class_names))
         pl_module.log("test/zero_shot/accuracy", accuracy(confusion))
         pl_module.log("test/zero_shot/recall", macro_recall(confusion))

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
+from polymodal.config import environment  # noqa: F401  (the configs ask it)
 from polymodal.config.explain import is_group
 from polymodal.config.schema import Config, TuningConfig
 from polymodal.config.signature import Signature, find_signature, nearest
@@ -36,7 +37,9 @@ def check_config(config: DictConfig) -> dict[str, Any]:
             raise ConfigError(f"No value for {keys}. Give one on the command line: {missing[0]}=...")
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}.") from error
+        message = str(error.msg or error).partition("\n    full_key")[0]
+        own = message.partition("ConfigError raised while resolving interpolation: ")[2]  # of a resolver of ours
+        raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
     raw = OmegaConf.to_container(config, resolve=False)
     problems = [*_root_problems(plain), *_part_problems(plain), *_node_problems(plain, raw, "")]

@@ -73,6 +73,9 @@ class Config(BaseModel):
     monitor_mode: Literal["min", "max"]
     threads: PositiveInt | None
     accumulate: PositiveInt
+    tf32: bool = True
+    compile: bool | Literal["dynamic"] = False
+    activation_checkpointing: bool = False
     data: Node
     encoder: dict[str, Node]
     fusion: Node | None

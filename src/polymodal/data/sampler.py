@@ -16,7 +16,8 @@ class BatchSampler(Sampler[list[int]]):
     In training (`shuffle`) the batch size is global: each batch is a slice of one permutation of the epoch, and
     each process takes its part of every slice, so that W processes see together what one process would see.
     In evaluation each process takes every W-th sample, in as many batches as the others (so that a batch may be larger
-    by one); none is repeated or left out.
+    by one); none is repeated or left out. Of fewer samples than processes the last processes see one again, since
+    each has to take part: figures count a sample by its id, once.
 
     Args:
         size: number of samples.
@@ -52,14 +53,12 @@ class BatchSampler(Sampler[list[int]]):
             full, rest = divmod(self.size, self.batch_size)
             # a last batch with fewer samples than processes would leave one of them without a step
             return full + int(rest >= self.world_size)
-        if self.rank >= self.size:
-            return 0
         smallest_share, largest_share = self.size // self.world_size, -(-self.size // self.world_size)
         return min(-(-largest_share // self.batch_size), max(1, smallest_share))
 
     def __iter__(self) -> Iterator[list[int]]:
         if not self.shuffle:
-            own = list(range(self.rank, self.size, self.world_size))
+            own = list(range(self.rank % self.size, self.size, self.world_size))
             count = len(self)
             yield from (own[len(own) * i // count : len(own) * (i + 1) // count] for i in range(count))
             return

@@ -8,7 +8,11 @@ from torch import Tensor
 BLOCK = 2**24
 """Scores held at a time (64 MiB in fp32), whatever the number of queries and of gallery items."""
 
+COUNTED = 2**20
+"""Scores counted at a time: torch sums bools in a copy of eight times their size, which should stay in the cache."""
 
+
+@torch.no_grad()
 def positive_ranks(queries: Tensor, gallery: Tensor, query_group: Tensor, gallery_group: Tensor) -> Tensor:
     """Rank, from 1, of the best-scored gallery item of the query's group; queries without one are left out.
 
@@ -31,8 +35,12 @@ def positive_ranks(queries: Tensor, gallery: Tensor, query_group: Tensor, galler
     answerable = counts > 0
     queries, first, counts = queries[answerable], first[answerable], counts[answerable]
     rows = max(1, BLOCK // max(1, len(gallery)))
+    scores = queries.new_empty(min(rows, len(queries)), len(gallery))  # one for all blocks: new memory costs time
     blocks = zip(queries.split(rows), first.split(rows), counts.split(rows), strict=True)
-    ranks = [_block_ranks(block @ gallery.T, order, start, count) for block, start, count in blocks]
+    ranks = [
+        _block_ranks(torch.mm(block, gallery.T, out=scores[: len(block)]), order, start, count)
+        for block, start, count in blocks
+    ]
     return torch.cat(ranks) if ranks else counts
 
 
@@ -43,4 +51,6 @@ def _block_ranks(scores: Tensor, order: Tensor, first: Tensor, counts: Tensor) -
     positive = scores[row, order[first.repeat_interleave(counts) + offset]]
     best = scores.new_full((len(scores),), -torch.inf).scatter_reduce(0, row, positive, "amax")
     as_good = torch.zeros_like(counts).index_add(0, row, (positive >= best[row]).long())
-    return (scores >= best[:, None]).sum(1) - as_good + 1
+    rows = max(1, COUNTED // max(1, scores.shape[1]))
+    above = [(s >= b[:, None]).sum(1) for s, b in zip(scores.split(rows), best.split(rows), strict=True)]
+    return torch.cat(above) - as_good + 1

@@ -1,41 +1,29 @@
-"""Cross-modal retrieval as a torchmetrics class: recall@K, median and mean rank, in every direction."""
+"""Cross-modal retrieval: recall@K, median and mean rank, in every direction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import permutations
-from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from polymodal.errors import NumericError
 from polymodal.metrics.ranking import positive_ranks
+from polymodal.metrics.table import SampleTable
 
 Table = dict[str, Tensor]
 """N evaluated samples, sorted by id, each once: id (N,), group (N,), items (N, m), mask (N, m), x (N, m, d) with
 vectors of length 1, and length (N, m), what they were divided by."""
 
-COLUMNS = ("id", "group", "items", "mask", "x", "length")
 
+class EmbeddingTable(SampleTable):
+    """The embeddings of an evaluation, over all batches and processes; `compute` gives a `Table`."""
 
-class EmbeddingTable(Metric):
-    """Collects the embeddings of an evaluation, over all batches and processes; memory grows with N.
+    def __init__(self) -> None:
+        super().__init__("group", "items", "mask", "x", "length")
 
-    `compute` gives a `Table`. A sample that two processes saw (a sampler's padding) is in it once.
-    """
-
-    full_state_update = False
-    id: list[Tensor]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        for name in COLUMNS:
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-
-    def update(self, x: Tensor, items: Tensor, mask: Tensor, group: Tensor, id: Tensor) -> None:
+    def update(self, x: Tensor, items: Tensor, mask: Tensor, group: Tensor, id: Tensor) -> None:  # type: ignore[override]
         """Adds B samples: x (B, m, d), items (B, m), mask (B, m) bool, group (B,), id (B,).
 
         Raises:
@@ -44,24 +32,17 @@ class EmbeddingTable(Metric):
         if not x[mask].isfinite().all():
             bad = id[(~x.isfinite().all(-1) & mask).any(-1)]
             raise NumericError(f"NaN or infinite embeddings in {len(bad)} samples, the first with id {int(bad[0])}.")
-        length = x.float().norm(dim=-1)
-        unit = torch.nn.functional.normalize(x.float(), dim=-1, eps=1e-12)
-        for name, value in zip(COLUMNS, (id, group, items, mask, unit, length), strict=True):
-            getattr(self, name).append(value)
+        x = x if x.dtype == torch.float64 else x.float()
+        unit = torch.nn.functional.normalize(x, dim=-1, eps=1e-12)
+        super().update(id, group=group, items=items, mask=mask, x=unit, length=x.norm(dim=-1))
 
-    def compute(self) -> Table:
-        """All samples seen so far, sorted by id.
+    def compute(self, device: str | None = None) -> Table:
+        """All samples seen so far, sorted by id, on the device of the embeddings.
 
         Raises:
             ValueError: there is none.
         """
-        if len(self.id) == 0:
-            raise ValueError("No sample was evaluated: the split is empty.")
-        columns = {name: dim_zero_cat(getattr(self, name)) for name in COLUMNS}
-        order = columns["id"].argsort(stable=True)
-        ids = columns["id"][order]
-        order = order[torch.cat([ids.new_ones(1, dtype=torch.bool), ids[1:] != ids[:-1]])]
-        return {name: column[order] for name, column in columns.items()}
+        return super().compute(device)
 
 
 def distinct_items(table: Table, modality: int) -> tuple[Tensor, Tensor]:
@@ -102,7 +83,7 @@ def direction_figures(
     yield "mean_rank", ranks.mean()
 
 
-class Retrieval(EmbeddingTable):
+class Retrieval:
     """Recall@K, median and mean rank between all modalities.
 
     Several positives a query count (equal group), queries and gallery may differ in size, the N x N matrix is never
@@ -113,11 +94,11 @@ class Retrieval(EmbeddingTable):
         ks: the K of recall@K.
     """
 
-    def __init__(self, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10), **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.modalities = list(modalities)
-        self.ks = tuple(ks)
+    def __init__(self, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)) -> None:
+        self.modalities, self.ks = list(modalities), tuple(ks)
+        self.table = EmbeddingTable()
+        self.update, self.reset = self.table.update, self.table.reset
 
-    def compute(self) -> dict[str, Tensor]:  # type: ignore[override]
+    def compute(self) -> dict[str, Tensor]:
         """`<source>_to_<target>/recall@K`, `.../median_rank` and `.../mean_rank`."""
-        return retrieval_figures(super().compute(), self.modalities, self.ks)
+        return retrieval_figures(self.table.compute(), self.modalities, self.ks)

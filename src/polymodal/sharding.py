@@ -1,0 +1,92 @@
+"""Parameters, gradients and optimizer state shared out among processes (FSDP2, Zhao et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
+
+from polymodal.model import MultimodalModel
+from polymodal.tuning import blocks_of
+
+
+def shard(model: MultimodalModel, device: str) -> None:
+    """Shares out each block of the encoders, and what is left of each encoder, of fusion, head and `missing`.
+
+    Each of these is whole on a process only while it runs. Done once: again it changes nothing. The parameters of an
+    objective, a few numbers that figures need too, stay whole.
+
+    Args:
+        model: in which each process has the same weights.
+        device: type of the devices.
+    """
+    if model.sharded:
+        return
+    for parameter in model.parameters():
+        parameter.data = parameter.data.contiguous()  # channels_last cannot be cut up
+    mesh = init_device_mesh(device, (dist.get_world_size(),))
+    for encoder in model.encoders.values():
+        for path in blocks_of(encoder):
+            fully_shard(encoder.get_submodule(path), mesh=mesh)
+    for part in (*model.encoders.values(), model.fusion, model.head, model.missing):
+        if part is not None and any(True for _ in part.parameters()):
+            fully_shard(part, mesh=mesh)
+            if hasattr(part, "tokens"):
+                register_fsdp_forward_method(part, "tokens")
+    model.sharded = True
+
+
+def average_whole(objective: nn.Module) -> None:
+    """Averages the gradients of parameters that stayed whole, as is done with those of shards."""
+    for parameter in objective.parameters():
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= dist.get_world_size()
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Gives all processes the running statistics of the first one, as DDP does."""
+    for buffer in model.buffers():
+        dist.broadcast(buffer, src=0)
+
+
+def separate(groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same groups of parameters, none of which has shards and whole parameters: optimizers do not mix them."""
+    parts = (
+        {**group, "params": [parameter for parameter in group["params"] if isinstance(parameter, DTensor) == sharded]}
+        for group in groups
+        for sharded in (True, False)
+    )
+    return [part for part in parts if part["params"]]
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float, algorithm: str | None) -> None:
+    """Clips by the norm of all gradients, or by `value`, as torch.nn.utils does where nothing is sharded."""
+    sharded, whole = [], []
+    for parameter in parameters:
+        if isinstance(parameter.grad, DTensor):
+            sharded.append(parameter.grad.to_local())
+        elif parameter.grad is not None:
+            whole.append(parameter.grad)
+    if algorithm == "value":
+        for grad in [*sharded, *whole]:
+            grad.clamp_(-limit, limit)
+        return
+    square = torch.nn.utils.get_total_norm(sharded) ** 2
+    dist.all_reduce(square)
+    norm = (square + torch.nn.utils.get_total_norm(whole) ** 2).sqrt()
+    factor = (limit / (norm + 1e-6)).clamp(max=1)
+    for grad in [*sharded, *whole]:
+        grad.mul_(factor)
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """`load_state_dict` of whole weights, whether the module is sharded or not."""
+    set_model_state_dict(module, dict(state), options=StateDictOptions(full_state_dict=True))

@@ -1,0 +1,74 @@
+"""Whatever the precision, logits and loss are in fp32 (fp64 in fp64), and so are the parameters of the objective."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.plugins import MixedPrecision
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from polymodal.model import ModelOutput, MultimodalModel
+from polymodal.module import MultimodalModule
+from polymodal.objectives.clip import CLIP
+from polymodal.objectives.samples import Samples
+from tests.callbacks.runs import DIM, MODALITIES, Vectors
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "precision"
+X = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "bf16_true": torch.bfloat16}
+
+
+class Watched(CLIP):
+    """Notes the types that it meets."""
+
+    def forward(self, output: ModelOutput, batch: Any) -> Tensor:
+        loss = super().forward(output, batch)
+        self.seen = {"x": output.x.dtype, "loss": loss.dtype}
+        return loss
+
+    def share(self, samples: Samples) -> Tensor:
+        self.compared = {
+            samples.x.dtype,
+            self.scale().dtype,
+            (self.scale() * samples.x[:, 0] @ samples.x[:, 1].T).dtype,
+        }
+        return super().share(samples)
+
+
+def fit(name: str, folder: Path | None = None, checkpoint: Path | None = None, epochs: int = 1) -> Trainer:
+    torch.manual_seed(0)
+    model = MultimodalModel({name: nn.Linear(5, DIM) for name in MODALITIES})
+    module = MultimodalModule(model, Watched(MODALITIES), partial(torch.optim.SGD, lr=0.1))
+    options: dict[str, Any] = {"precision": OmegaConf.load(CONFIGS / f"{name}.yaml").precision}
+    if name == "fp16":  # Lightning would take bf16 on a CPU
+        options = {"plugins": MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1024.0))}
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=epochs, limit_train_batches=3, limit_val_batches=1, **quiet, **options
+    )
+    trainer.fit(module, datamodule=Vectors(), ckpt_path=checkpoint, weights_only=True)
+    if folder is not None:
+        trainer.save_checkpoint(folder / "state.ckpt")
+    return trainer
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+def test_logits_and_loss_are_wide(name: str) -> None:
+    trainer = fit(name)
+    objective, wide = trainer.lightning_module.objective, torch.float64 if name == "fp64" else torch.float32
+    assert objective.seen == {"x": X.get(name, wide), "loss": wide}
+    assert objective.compared == {wide}
+    assert objective.logit_scale.dtype == wide
+    assert trainer.callback_metrics["val/loss"].dtype == wide
+
+
+def test_the_scale_of_the_gradient_is_part_of_a_checkpoint(tmp_path: Path) -> None:
+    fit("fp16", tmp_path)
+    saved = torch.load(tmp_path / "state.ckpt", weights_only=True)
+    assert saved["MixedPrecision"]["scale"] == 1024
+    saved["MixedPrecision"]["scale"] = 64.0
+    torch.save(saved, tmp_path / "state.ckpt")
+    assert fit("fp16", checkpoint=tmp_path / "state.ckpt", epochs=2).precision_plugin.scaler.get_scale() == 64

@@ -1,0 +1,99 @@
+"""Parameters that are shared out give the loss, the gradients and the steps of one process, in fp64."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+from polymodal.batch import PairedBatch
+from polymodal.encoders.image.vit import ViT
+from polymodal.encoders.text.transformer import Transformer
+from polymodal.execution import recompute_blocks
+from polymodal.fusion.concat import Concat
+from polymodal.heads.linear import Linear
+from polymodal.model import MultimodalModel
+from polymodal.objectives.classification import Classification
+from polymodal.objectives.clip import CLIP
+from polymodal.objectives.weighted import Weighted
+from polymodal.sharding import average_whole, clip_gradients, load_weights, separate, shard
+from polymodal.tuning import parameter_groups
+from tests.losses.processes import run_processes
+
+NAMES = ("image", "text", "more")
+SIZES = [7, 4]
+
+
+def parts() -> nn.ModuleDict:
+    torch.manual_seed(0)
+    encoders = {"image": ViT(8, 1, 8, 4, 8, 2, 2), "text": Transformer(8, 9, width=8, heads=2), "more": nn.Linear(5, 8)}
+    model = MultimodalModel(encoders, Concat(8, NAMES), Linear(8, 3))
+    objective = Weighted({"clip": CLIP(NAMES), "kind": Classification("kind", 3)}, {"clip": 1.0, "kind": 0.5})
+    return nn.ModuleDict({"model": model, "objective": objective}).double()
+
+
+def batch() -> PairedBatch:
+    """The samples of the second process have no text at all."""
+    generator, number = torch.Generator().manual_seed(0), torch.arange(sum(SIZES))
+    inputs = {
+        "image": torch.randn(len(number), 1, 8, 8, generator=generator).double(),
+        "text": torch.randint(1, 9, (len(number), 5), generator=generator),
+        "more": torch.randn(len(number), 5, generator=generator).double(),
+    }
+    items = dict.fromkeys(NAMES, number)
+    return PairedBatch(inputs, items, number // 2, number, {"text": number < SIZES[0]}, {"kind": number % 3})
+
+
+def full_state(module: nn.Module) -> dict[str, Tensor]:
+    """Whole weights, on the first process."""
+    return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+
+def steps(rank: int, world_size: int, clipping: str | None) -> dict[str, Tensor]:
+    """Loss, clipped gradients of the first step and weights after three of them."""
+    module, samples = parts(), batch()
+    if world_size > 1:
+        recompute_blocks(module.model.encoders["image"])
+        shard(module.model, "cpu")
+        samples = samples._map(lambda tensor: tensor.split(SIZES)[rank])
+    groups = parameter_groups(module, {})
+    optimizer = torch.optim.AdamW(separate(groups) if world_size > 1 else groups, lr=0.01, fused=True)
+    result: dict[str, Any] = {}
+    for step in range(3):
+        loss = module.objective(module.model(samples), samples)
+        optimizer.zero_grad()
+        loss.backward()
+        if world_size > 1:
+            average_whole(module.objective)
+            clip_gradients(module.parameters(), 0.1, clipping)
+        elif clipping == "value":
+            nn.utils.clip_grad_value_(module.parameters(), 0.1)
+        else:
+            nn.utils.clip_grad_norm_(module.parameters(), 0.1)
+        if step == 0:
+            grads = {f"gradient of {name}": p.grad for name, p in module.named_parameters()}
+            result = {k: g.full_tensor() if hasattr(g, "full_tensor") else g.clone() for k, g in grads.items()}
+            result["loss"] = loss.detach()
+            if world_size > 1:
+                torch.distributed.all_reduce(result["loss"])
+                result["loss"] /= world_size
+        optimizer.step()
+    whole = {key: value.clone() for key, value in full_state(module).items()}
+    if world_size > 1:
+        load_weights(module, parts().state_dict())
+        fresh = full_state(module)
+        if rank == 0:
+            torch.testing.assert_close(fresh, dict(parts().state_dict()), rtol=0, atol=0)
+    return result | whole
+
+
+def both_ways(rank: int, world_size: int) -> list[dict[str, Tensor]]:
+    return [steps(rank, world_size, clipping) for clipping in (None, "value")]
+
+
+def test_two_processes_take_the_steps_of_one() -> None:
+    together = run_processes(both_ways, 2)[0]  # the first puts the weights together
+    for one, two in zip(both_ways(0, 1), together, strict=True):
+        assert one.keys() == two.keys()
+        for key, value in one.items():
+            torch.testing.assert_close(two[key], value, rtol=1e-6, atol=1e-10, msg=lambda m, k=key: f"{k}: {m}")
