@@ -40,6 +40,7 @@ from polymodal.data.manifest_reader import ManifestFormat, ManifestReader
 from polymodal.data.media import Files, MediaFormat
 from polymodal.data.skips import REASONS, BadSampleError
 from polymodal.data.splits import SPLITS
+from polymodal.data.table import read_tables
 from polymodal.data.tar_shards import expanded
 from polymodal.errors import PolymodalError
 from unpack_shards import Unpacker
@@ -68,19 +69,21 @@ class Packer:
     def __init__(self, settings: dict[str, str]) -> None:
         self.size, self.output = int(settings["size"] or 0), Path(settings["output"])
         names = {name: settings[f"columns.{name}"].split(",") for name in COLUMNS if settings[f"columns.{name}"]}
-        side = self.size or 64
+        side, columns = self.size or 64, ColumnChoice(names, {})
         format = ManifestFormat(
-            ColumnChoice(names, {}),
-            MediaFormat((3, side, side), None, 0.0, 16_000, 30.0),
-            "class",
-            [float(share) for share in settings["splits"].split(",")],
-            0,
-            (),
-            20_000,
-            "skip",
-            1.0,
+            columns=columns,
+            media=MediaFormat((3, side, side), None, 0.0, 16_000, 30.0, frames=1),
+            label_kind="class",
+            splits=[float(share) for share in settings["splits"].split(",")],
+            templates=(),
+            eval_captions=None,
+            numeric=0,
+            cardinalities=(),
+            max_caption=20_000,
+            on_error="skip",
+            max_bad_fraction=1.0,
         )
-        reader = ManifestReader(settings["path"], format, {})
+        reader = ManifestReader(read_tables([Path(settings["path"])], columns.wanted()), format, {})
         self.samples, self.names = reader.samples, reader.learned.get("label", [])
         bad = np.flatnonzero(reader.skips.reasons.numpy())
         self.bad_rows = [
@@ -136,8 +139,9 @@ class Packer:
             stream = io.BytesIO()
             Image.fromarray(array.transpose(1, 2, 0)).save(stream, "JPEG", quality=95)
             return "jpg", stream.getvalue()
-        path = content.folders[content.folder[item]] / content.paths[item].as_py()
-        return path.suffix[1:].lower() or "bin", path.read_bytes()
+        source, name = content.source(item)
+        ending = Path(name or str(source)).suffix[1:].lower() or "bin"
+        return ending, source if isinstance(source, bytes) else source.read_bytes()
 
 
 def write_whole(file: Path, text: str) -> None:

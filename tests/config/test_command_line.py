@@ -27,7 +27,7 @@ def test_answers_without_importing_torch(arguments: list[str]) -> None:
     assert "heavy: []" in done.stdout
 
 
-def test_help_names_every_group_with_its_options_and_five_examples(command) -> None:
+def test_help_names_every_group_with_its_options_and_six_examples(command) -> None:
     text = command("train.py", "--help").stdout
     configs = ROOT / "configs"
     for file in configs.rglob("*.yaml"):
@@ -35,7 +35,7 @@ def test_help_names_every_group_with_its_options_and_five_examples(command) -> N
         if group not in {".", "hydra"}:
             line = next(line for line in text.splitlines() if line.startswith(f"{group}:"))
             assert file.stem in line
-    assert text.count("\npython src/train.py ") == 5
+    assert text.count("\npython src/train.py ") == 6
 
 
 def test_completion_offers_options(command) -> None:
