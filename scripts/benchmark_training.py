@@ -59,7 +59,7 @@ def bare(config: dict[str, Any], steps: int) -> float:
     data.prepare_data()
     data.setup()
     data.trainer = Training()
-    optimizer = module.make_optimizer(parameter_groups(module))
+    optimizer = module.make_optimizer(parameter_groups(module, {}))
     schedule = module.make_scheduler(optimizer, total_steps=steps)
     bf16 = config["trainer"]["precision"] == "bf16-mixed"
     loader = data.train_dataloader()
