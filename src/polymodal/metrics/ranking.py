@@ -36,12 +36,12 @@ def positive_ranks(queries: Tensor, gallery: Tensor, query_group: Tensor, galler
     queries, first, counts = queries[answerable], first[answerable], counts[answerable]
     rows = max(1, BLOCK // max(1, len(gallery)))
     scores = queries.new_empty(min(rows, len(queries)), len(gallery))  # one for all blocks: new memory costs time
-    blocks = zip(queries.split(rows), first.split(rows), counts.split(rows), strict=True)
-    ranks = [
-        _block_ranks(torch.mm(block, gallery.T, out=scores[: len(block)]), order, start, count)
-        for block, start, count in blocks
-    ]
-    return torch.cat(ranks) if ranks else counts
+    ranks = torch.empty_like(counts)  # not a list of parts, which would lie scattered over memory that is used again
+    for start in range(0, len(queries), rows):
+        part = slice(start, start + rows)
+        block = torch.mm(queries[part], gallery.T, out=scores[: len(queries[part])])
+        ranks[part] = _block_ranks(block, order, first[part], counts[part])
+    return ranks
 
 
 def _block_ranks(scores: Tensor, order: Tensor, first: Tensor, counts: Tensor) -> Tensor:
@@ -51,6 +51,8 @@ def _block_ranks(scores: Tensor, order: Tensor, first: Tensor, counts: Tensor) -
     positive = scores[row, order[first.repeat_interleave(counts) + offset]]
     best = scores.new_full((len(scores),), -torch.inf).scatter_reduce(0, row, positive, "amax")
     as_good = torch.zeros_like(counts).index_add(0, row, (positive >= best[row]).long())
-    rows = max(1, COUNTED // max(1, scores.shape[1]))
-    above = [(s >= b[:, None]).sum(1) for s, b in zip(scores.split(rows), best.split(rows), strict=True)]
-    return torch.cat(above) - as_good + 1
+    above, rows = torch.empty_like(counts), max(1, COUNTED // scores.shape[1])
+    for start in range(0, len(scores), rows):
+        part = slice(start, start + rows)
+        torch.sum(scores[part] >= best[part, None], 1, out=above[part])
+    return above - as_good + 1
