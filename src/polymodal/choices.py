@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,11 +12,13 @@ import torch
 from hydra.utils import get_class
 
 from polymodal.config.signature import nearest
+from polymodal.encoders.shared import Shared
 from polymodal.errors import ConfigError
 from polymodal.objectives.base import Objective
 from polymodal.tuning import Tuning
 
 Settings = dict[str, Any]
+SHARED = f"{Shared.__module__}.{Shared.__qualname__}"
 
 
 def check_machine(config: Settings) -> None:
@@ -132,6 +134,29 @@ def check_modalities(config: Settings, offered: Sequence[str]) -> None:
     for name in config["encoder"]:
         if name not in offered:
             raise ConfigError(f"encoder.{name}: these data have no such modality.{nearest(name, offered)}")
+
+
+def check_shared(config: Settings, kinds: Mapping[str, str]) -> None:
+    """Refuses an encoder that cannot be shared, and a shared one with settings of its own.
+
+    Args:
+        config: resolved.
+        kinds: modality -> image, text, ..., where that is not its name.
+
+    Raises:
+        ConfigError: names it, and what to give instead.
+    """
+    shared = {name: node["of"] for name, node in config["encoder"].items() if node["_target_"] == SHARED}
+    own = [name for name in config["encoder"] if name not in shared]
+    for name, of in shared.items():
+        if of not in own:
+            problem = "is itself one that is shared" if of in shared else "is no encoder of this run"
+            raise ConfigError(f"encoder.{name}.of={of}: that {problem}.{nearest(of, own)}")
+        kind, other = kinds.get(name, name), kinds.get(of, of)
+        if kind != other:
+            raise ConfigError(f"encoder.{name}.of={of}: {name} is of the kind {kind}, and {of} is {other}.")
+        if name in config["tuning"]:
+            raise ConfigError(f"tuning.{name}: its encoder is that of {of}: give tuning.{of} instead.")
 
 
 def tunings(config: Settings) -> dict[str, Tuning]:

@@ -26,8 +26,9 @@ from torch import nn
 
 from polymodal.checkpoint import load_checkpoint, load_encoder
 from polymodal.checkpoint_io import WholeFiles
-from polymodal.choices import check_choices, check_machine, check_modalities, tunings
+from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.encoders.shared import Shared
 from polymodal.errors import ConfigError
 from polymodal.execution import compile_parts, recompute_blocks
 from polymodal.frozen_cache import FrozenCache
@@ -110,6 +111,7 @@ def build(
     objective = make(config["objective"], "objective")  # cheap, and says whether its modalities can be
     data = make(config["data"], "data")
     check_modalities(config, data.modalities)
+    check_shared(config, data.kinds)
     model = build_model(config)
     if keep is None and not config["resume"]:
         for name, settings in config["tuning"].items():
@@ -160,8 +162,9 @@ def _make_all(config: Settings, group: str) -> list[Any]:
 
 
 def build_model(config: Settings) -> MultimodalModel:
-    """Encoders, fusion, head and what stands for missing modalities."""
-    encoders = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
+    """Encoders, one that is shared under both names, fusion, head and what stands for missing modalities."""
+    made = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
+    encoders = {name: made[encoder.of] if isinstance(encoder, Shared) else encoder for name, encoder in made.items()}
     fusion, head, missing = (make(config[group], group) for group in ("fusion", "head", "missing"))
     model = MultimodalModel(encoders, fusion, head, missing)
     if config.get("activation_checkpointing"):

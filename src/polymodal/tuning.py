@@ -96,11 +96,12 @@ def parameter_groups(module: nn.Module, tuning: Mapping[str, Tuning]) -> list[di
         tuning: encoder -> its settings.
     """
     special = {n: t for n, t in tuning.items() if t.lr is not None or t.weight_decay is not None}
+    encoders = {name: module.get_submodule(f"model.encoders.{name}") for name in special}
+    owner = {parameter: name for name, encoder in encoders.items() for parameter in encoder.parameters()}
     owners: dict[str | None, list[nn.Parameter]] = {None: [], **{name: [] for name in special}}
-    for path, parameter in module.named_parameters():
+    for parameter in module.parameters():  # a shared encoder has paths under both its names: they do not tell
         if parameter.requires_grad:
-            name = path.removeprefix("model.encoders.").split(".")[0] if path.startswith("model.encoders.") else None
-            owners[name if name in special else None].append(parameter)
+            owners[owner.get(parameter)].append(parameter)
     return [group for name, owned in owners.items() for group in _groups(owned, special.get(name or ""))]
 
 

@@ -18,7 +18,7 @@ ENCODERS = [
     (folder.name, file.stem)
     for folder in sorted((ROOT / "configs" / "encoder").iterdir())
     for file in sorted(folder.glob("*.yaml"))
-    if file.stem != "none"
+    if file.stem not in {"none", "shared"}
 ]
 SMALL = [f"++{SMALL_DATA}", "++data.vocab_size=400"]
 KINDS = ("image", "text", "audio", "video", "tabular")

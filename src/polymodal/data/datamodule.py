@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -58,10 +59,10 @@ def _unchanged(batch: Any) -> Any:
 class PairedDataModule(LightningDataModule):
     """Base of the data sources. A source fills `train_set`, `val_set` and `test_set` in `setup`.
 
-    `modalities` names what a batch may hold, and is known before the data are read; `varying` names those whose inputs
-    are changed at random in training; `class_names` gives the classes of each label that has some; `codes` how many of
-    the last columns of a table are codes of categories; `position` is the epoch and the number of its batches that were
-    done where a run goes on.
+    `modalities` names what a batch may hold, and is known before the data are read; `kinds` says what they are, image,
+    text and so on, where that is not their name; `varying` names those whose inputs are changed at random in training;
+    `class_names` gives the classes of each label that has some; `codes` how many of the last columns of a table are
+    codes of categories; `position` is the epoch and the number of its batches that were done where a run goes on.
 
     Args:
         batch_size: samples of a training step over all processes together, and of an evaluation step of each.
@@ -77,6 +78,7 @@ class PairedDataModule(LightningDataModule):
     tokenizer: Tokenizer | None = None
     class_names: dict[str, list[str]]
     modalities: Sequence[str] = ()
+    kinds: Mapping[str, str] = MappingProxyType({})
     varying: Sequence[str] = ()
     codes: Mapping[str, int]
     position: tuple[int, int] = (0, 0)

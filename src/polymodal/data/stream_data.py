@@ -131,7 +131,8 @@ class StreamData(PairedDataModule):
             raise ConfigError(f"data.columns.{key}: a stream cannot have it. scripts/make_shards.py makes a manifest.")
         self.path, self.options, self.shares = path, dict(options or {}), list(splits)
         self.pictures = Pictures(self.columns.of_kind("image"), channels, mean, std, shift, scale, flip)
-        self.modalities, self.varying = list(self.columns.kinds), self.pictures.varying
+        self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
+        self.varying = self.pictures.varying
         self.image_shape = (channels, image_size, image_size)
         self.read_sound = partial(read_sound, sample_rate=sample_rate, max_seconds=max_seconds)
         self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size

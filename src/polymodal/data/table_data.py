@@ -122,7 +122,7 @@ class TableData(PairedDataModule):
         self.format = ManifestFormat(self.columns, media, label_kind, splits, templates, eval_captions, *table)
         self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
-        self.modalities = list(self.columns.kinds)
+        self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.varying = self.pictures.varying
         self.learned: Learned = {}
         self.told = 0
