@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
 
 
 def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None = None, **options: Any) -> WandbLogger:
     """Lightning's WandbLogger; without an API key it records offline and says so.
+
+    A run that is resumed goes on under the id that is kept in its folder.
 
     Args:
         save_dir: the run's folder.
@@ -28,7 +32,16 @@ def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None
         if offline:
             log.warning("wandb: no API key, so this run is recorded offline; send it later with: wandb sync <folder>")
     Path(save_dir).mkdir(parents=True, exist_ok=True)
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # the one that logs
+        options = {"id": _kept_id(Path(save_dir) / "wandb_id"), "resume": "allow", **options}
     return WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
+
+
+def _kept_id(file: Path) -> str:
+    """The id of an earlier start, or a new one."""
+    if not file.exists():
+        file.write_text(secrets.token_hex(4))
+    return file.read_text()
 
 
 def _has_key() -> bool:
