@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +14,8 @@ from pyarrow import parquet
 from rich.progress import track
 
 from polymodal.data.images import MAX_PIXELS
+from polymodal.data.svg import render_svg
+from polymodal.errors import ConfigError
 
 
 class UnreadableError(Exception):
@@ -50,24 +52,20 @@ def square(source: Path, target: Path, size: int) -> None:
         UnreadableError: it is damaged or too large.
     """
     try:
-        with Image.open(io.BytesIO(rendered(source, 2 * size)) if source.suffix == ".svg" else source) as image:
+        drawn = source.suffix == ".svg"
+        with render_svg(source, 2 * size, str(source), whole=True) if drawn else Image.open(source) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableError(f"{source} has {image.width} x {image.height} pixels.")
             drawing = image.convert("RGBA")
     except UnreadableError:
         raise
+    except ConfigError as error:  # there is no renderer: the set would be another one without its drawings
+        sys.exit(f"error: {error}")
     except Exception as error:  # decoders raise whatever their formats suggest
         raise UnreadableError(f"{source} is damaged or no picture: {error}") from error
     white = Image.new("RGBA", drawing.size, "white")
     picture = Image.alpha_composite(white, drawing).convert("RGB")
     ImageOps.pad(picture, (size, size), Image.Resampling.BICUBIC, "white").save(target, "PNG")
-
-
-def rendered(source: Path, width: int) -> bytes:
-    """An SVG file as a PNG of this width; without `dpi` a size in points would be none."""
-    import resvg_py  # here, since a set without SVG does not need it
-
-    return bytes(resvg_py.svg_to_bytes(svg_string=source.read_text("utf-8"), width=width, dpi=96))
 
 
 def write(table: pa.Table, file: Path) -> None:

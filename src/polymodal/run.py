@@ -118,7 +118,8 @@ def build(
             if settings.get("weights"):
                 checkpoint = load_encoder(model.encoders[name], name, Path(settings["weights"]))
                 if any(isinstance(m, nn.Embedding | nn.EmbeddingBag) for m in model.encoders[name].modules()):
-                    data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))  # ids mean what they meant
+                    known = checkpoint.get(data.__class__.__qualname__, {})
+                    data.load_state_dict({k: v for k, v in known.items() if k == "tokenizer"})  # ids mean what they did
     add_caches(model, config, data.varying)
     module = MultimodalModule(
         model,

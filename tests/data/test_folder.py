@@ -115,3 +115,10 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     parts = (data.train_set, data.val_set, data.test_set)
     with pytest.raises(DataError, match=r"very_red, row 1: .*very_red/000\.png has no bytes"):
         [whole(part) for part in parts]
+
+
+def test_a_link_that_leads_back_adds_nothing(tmp_path: Path) -> None:
+    make_classes(tmp_path, 40)
+    (tmp_path / "very_red" / "again").symlink_to(tmp_path / "very_red")
+    data = ready(tmp_path, splits=(0.6, 0.2, 0.2))
+    assert len(data.samples.row) == 40

@@ -161,6 +161,8 @@ def test_what_is_wrong_is_said(saved: Path, tmp_path: Path) -> None:
         ready(saved, COLUMNS | {"text": "captoin"})
     with pytest.raises(ConfigError, match="has no split 'tset'. It has: train, validation, test"):
         ready(saved, split={"train": "train", "test": "tset"})
+    with pytest.raises(ConfigError, match=r"all of train and some of it too: give train\[:90%\]"):
+        ready(saved, split={"train": "train", "val": "train[90%:]"})
     with pytest.raises(ConfigError, match="data.split has test"):
         ready(saved, split={"test": "test"})
     with pytest.raises(DataError, match="data.name=nobody/nothing: "):

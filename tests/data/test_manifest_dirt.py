@@ -10,6 +10,7 @@ from tests.losses.processes import run_processes
 from torch._utils import ExceptionWrapper
 
 from polymodal.config.launch import show
+from polymodal.data.manifest import Manifest
 from polymodal.data.skips import BadSampleError, Skips
 from polymodal.errors import ConfigError, DataError
 
@@ -249,3 +250,28 @@ def _noted(rank: int, world_size: int) -> dict[str, int]:
 @pytest.mark.slow
 def test_processes_count_each_row_once() -> None:
     assert run_processes(_noted, 2) == [{"missing file": 2, "bad caption": 1}] * 2
+
+
+def test_where_nothing_is_left_it_is_said_why(tmp_path: Path) -> None:
+    rows = [{"caption": " ", "name": index, "label": "x"} for index in range(5)]
+    columns = {"text": "caption", "id": "name", "label": "label"}
+    with pytest.raises(DataError, match="5 of 5 rows left out: bad caption 5"):
+        ready(write_csv(tmp_path / "pairs.csv", rows), columns, on_error="skip", max_bad_fraction=1.0)
+
+
+def test_a_run_that_goes_on_knows_what_was_left_out(tmp_path: Path) -> None:
+    rows = make_pairs(tmp_path, 40)
+    (tmp_path / rows[3]["filepath"]).write_bytes(b"")
+    file = write_csv(tmp_path / "pairs.csv", rows)
+    options = {"on_error": "skip", "max_bad_fraction": 0.5, "splits": (0.6, 0.2, 0.2)}
+    first = ready(file, **options)
+    for part in (first.train_set, first.val_set, first.test_set):
+        part[list(range(len(part)))]
+    assert first.skipped() == {"empty file": 1}
+    again, other = (Manifest(str(file), PAIR, image_size=8, **options) for _ in range(2))
+    again.position = (1, 2)
+    for data in (again, other):
+        data.load_state_dict(first.state_dict())
+        data.setup()
+    assert again.skipped() == {"empty file": 1}
+    assert other.skipped() == {}  # the files may be others now

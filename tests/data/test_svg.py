@@ -163,3 +163,11 @@ def test_pixels_are_those_of_resvg() -> None:
     plain = svg_to_bytes(svg_string=drawing(inner).decode(), width=32, height=32, background="white")
     expected = np.asarray(Image.open(io.BytesIO(plain)).convert("RGB"))
     assert np.array_equal(read_image(drawing(inner), 32, 3).transpose(1, 2, 0), expected)
+
+
+def test_a_whole_drawing_is_fitted_in() -> None:
+    content = drawing('<rect width="80" height="40" fill="#c83264"/>', 'viewBox="0 0 80 40"')
+    picture = np.asarray(svg.render_svg(content, 32, "a", whole=True).convert("RGB"))
+    assert picture.shape == (32, 32, 3)
+    assert picture[2, 16].tolist() == [255, 255, 255]
+    assert picture[16, 1].tolist() == [200, 50, 100]

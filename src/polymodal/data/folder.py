@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,20 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
+def _folders(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """A folder and all within it, each once, with the names of its files; links may lead back."""
+    seen: set[str] = set()
+    for place, inner, names in os.walk(folder, followlinks=True):
+        seen.add(str(Path(place).resolve()))
+        inner[:] = sorted(name for name in inner if str(Path(place, name).resolve()) not in seen)
+        yield place, names
+
+
 def _class_table(root: Path, folder: Path) -> pa.Table:
     """The pictures of a class, those of folders in its folder too."""
     files = [
         Path(place, name).relative_to(root).as_posix()
-        for place, _, names in os.walk(folder, followlinks=True)
+        for place, names in _folders(folder)
         for name in names
         if name.lower().endswith(ENDINGS) and not name.startswith(".")
     ]

@@ -57,6 +57,10 @@ class HuggingFace(TableData):
         super().__init__(columns, **options)
         if isinstance(split, Mapping) and not {"train"} <= set(split) <= set(SPLITS):
             raise ConfigError(f"data.split has {', '.join(split)}: give train, and val and test where they are.")
+        used = [part.partition("[")[0] for part in split.values()] if isinstance(split, Mapping) else []
+        for part in split.values() if isinstance(split, Mapping) else ():
+            if "[" not in part and used.count(part) > 1:
+                raise ConfigError(f"data.split: all of {part} and some of it too: give {part}[:90%] and {part}[90%:].")
         self.origin, self.given = name, {"train": split} if isinstance(split, str) else split
         self.folder = Path(data_dir or name).absolute()
         self.source: dict[str, Any] = {

@@ -92,9 +92,13 @@ class ImageCache:
         kept, stamp = self.pixels[place], _stamp(source)
         if self.stamps[place].tolist() == [name, *stamp, zlib.crc32(kept)]:
             return np.array(kept)
-        picture = read(source)
+        picture = np.ascontiguousarray(read(source))
         kept[:] = picture
-        self.stamps[place] = [name, *stamp, zlib.crc32(kept)]
+        self.stamps[place] = [
+            name,
+            *stamp,
+            zlib.crc32(picture.data),
+        ]  # of what is meant: another run may write here too
         return picture
 
 

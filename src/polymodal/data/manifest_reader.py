@@ -89,6 +89,8 @@ class ManifestReader:
         roles = {key: self.rows.text(self.columns[key][0]) for key in ROLES[1:] if key in self.columns}
         split = self._given_split(roles)
         self.first, self.sample = self.rows.samples(roles.get("id"), self._constant(cells, label, roles))
+        if not len(self.first):
+            raise DataError(self.skips.summary())
         group, names = codes_of(taken(self._group_names(cells, roles), self.first))
         key = codes_of(taken(_named(roles["split_by"]), self.first)) if "split_by" in roles else (group, names)
         self.split = dealt_splits(split[self.first], *key, format.splits)

@@ -110,6 +110,8 @@ class Rows:
         for name, cells in same.items():
             values = codes_of(cells)[0] if isinstance(cells, pa.Array) else np.nan_to_num(cells, nan=np.inf)
             there = np.flatnonzero(sample >= 0)
+            if not len(there):
+                break
             differs = values[there] != values[first[sample[there]]]
             bad = there[differs.reshape(len(there), -1).any(1)]
             self.reject(bad, "bad value", partial(self._duplicate, name, ids, first[sample]))

@@ -75,6 +75,15 @@ class Skips:
                 f"The last one: {self.place(row)}: {error}"
             ) from error
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The rows that were left out, and the number of the reason of each."""
+        rows = self.reasons.nonzero().flatten()
+        return {"rows": rows, "reasons": self.reasons[rows]}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Leaves the same rows out."""
+        self.reasons[state["rows"]] = state["reasons"]
+
     def share(self) -> None:
         """Lets each process of a run know what the others have noted."""
         if dist.is_available() and dist.is_initialized():

@@ -44,8 +44,8 @@ def is_svg(source: Path | bytes) -> bool:
     return start.startswith(b"<") and (b"<svg" in source[:20_000] or b":svg" in source[:20_000])
 
 
-def render_svg(source: Path | bytes, size: int, name: str) -> Image.Image:
-    """The middle square on white, `size` pixels wide (resvg, through `resvg_py`).
+def render_svg(source: Path | bytes, size: int, name: str, whole: bool = False) -> Image.Image:
+    """The middle square, or a square with the `whole` drawing, on white and `size` pixels wide (resvg, in `resvg_py`).
 
     Nothing outside of the drawing is read: references to other files and addresses are dropped. Text is drawn in
     DejaVu Sans, on every machine.
@@ -54,6 +54,7 @@ def render_svg(source: Path | bytes, size: int, name: str) -> Image.Image:
         source: an .svg or .svgz file, or what is in it.
         size: side of the result in pixels.
         name: what messages call it.
+        whole: nothing is cut off.
 
     Raises:
         ConfigError: resvg_py is not installed.
@@ -67,7 +68,7 @@ def render_svg(source: Path | bytes, size: int, name: str) -> Image.Image:
         root = ElementTree.fromstring(_content(source, name))  # expands no outer entity, and inner ones to a limit
         if root.tag not in {SVG, "svg"}:
             raise BadSampleError("damaged file", f"{name} is no SVG drawing: it holds {root.tag[:80]}.")
-        _frame(root, size)
+        _frame(root, size, "meet" if whole else "slice")
         _close(root, name)
         text = ElementTree.tostring(root, encoding="unicode")
         return Image.open(io.BytesIO(_deep(lambda: svg_to_bytes(svg_string=text, background="white", **_fonts()))))
@@ -88,15 +89,15 @@ def _content(source: Path | bytes, name: str) -> bytes:
     return content
 
 
-def _frame(root: ElementTree.Element, size: int) -> None:
-    """Sets the size, with the middle square filling it; one that tells none of its own is 300 x 150, as in CSS."""
+def _frame(root: ElementTree.Element, size: int, fit: str) -> None:
+    """Sets the size, and how the middle fits it; what tells no size of its own is 300 x 150, as in CSS."""
     if "viewBox" not in root.attrib:
         sides = [LENGTH.fullmatch(root.get(key, "")) for key in ("width", "height")]
         width, height = (
             float(side[1]) * PIXELS[side[2]] if side else usual for side, usual in zip(sides, (300, 150), strict=True)
         )
         root.set("viewBox", f"0 0 {width} {height}")
-    root.attrib |= {"width": str(size), "height": str(size), "preserveAspectRatio": "xMidYMid slice"}
+    root.attrib |= {"width": str(size), "height": str(size), "preserveAspectRatio": f"xMidYMid {fit}"}
 
 
 def _close(root: ElementTree.Element, name: str) -> None:

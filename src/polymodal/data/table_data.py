@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.data.columns import ColumnChoice
@@ -125,6 +126,7 @@ class TableData(PairedDataModule):
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.varying = self.pictures.varying
         self.learned: Learned = {}
+        self.left_out: dict[str, Tensor] = {}
         self.told = 0
 
     @abstractmethod
@@ -142,6 +144,8 @@ class TableData(PairedDataModule):
             return
         reader = ManifestReader(self.read_table(), self.format, self.learned)
         self.samples, self.learned, split = reader.samples, reader.learned, reader.split
+        if self.position != (0, 0):  # a run that goes on: it does not come to the same rows again
+            self.samples.skips.load_state_dict(self.left_out)
         if "label" in self.learned:
             self.class_names = {"label": self.learned["label"]}
         if reader.captions and self.tokenizer is None:
@@ -187,10 +191,11 @@ class TableData(PairedDataModule):
             self.told = count
 
     def state_dict(self) -> dict[str, Any]:
-        """The tokenizer, and what was learned from the training split: classes, categories, mean and deviation."""
-        return super().state_dict() | {"learned": self.learned}
+        """The tokenizer, what was learned from the training split (classes, means ...), and the rows left out."""
+        return super().state_dict() | {"learned": self.learned, "skips": self.samples.skips.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes them from a checkpoint, so that codes mean what they meant in training."""
         super().load_state_dict(state_dict)
         self.learned = state_dict.get("learned", {})
+        self.left_out = state_dict.get("skips", {})
