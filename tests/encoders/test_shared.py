@@ -1,5 +1,6 @@
 """One encoder for two modalities: the same weights, trained once, stored, and refused where it cannot be."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,20 @@ def test_a_shared_encoder_trains_and_is_judged(chosen: list[str], tmp_path: Path
 def test_what_cannot_be_shared_is_refused(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         built(*TWO_TEXTS, *overrides)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_weights_of_one_and_are_judged_again(command, tmp_path: Path) -> None:
+    chosen = [*TWO_TEXTS[:-3], "++data.missing=0.3", "precision=fp64", "trainer.max_epochs=1", "encoder/image=vit"]
+    states = []
+    for devices in ("cpu", "ddp_cpu"):
+        done = command("train.py", *chosen, f"devices={devices}", f"hydra.run.dir={tmp_path / devices}")
+        assert done.returncode == 0, done.stderr
+        states.append(torch.load(tmp_path / devices / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, rtol=1e-6, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}")
+    done = command("eval.py", f"checkpoint={tmp_path / 'cpu'}", f"run_dir={tmp_path / 'eval'}")
+    assert done.returncode == 0, done.stderr
+    first, again = (json.loads((tmp_path / f / "metrics.json").read_text()) for f in ("cpu", "eval"))
+    for name in (name for name in again if name.startswith("test/")):
+        assert again[name] == pytest.approx(first[name], rel=1e-6), name
