@@ -60,7 +60,7 @@ def fit(
         callbacks=[
             spoiler,
             guard or Guard(str(folder), max_bad_steps),
-            ModelCheckpoint(folder, every_n_train_steps=every_n),
+            ModelCheckpoint(folder / "checkpoints", every_n_train_steps=every_n),
         ],
         **dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False),
         **({"max_steps": 12} | options),
@@ -77,7 +77,7 @@ def test_the_run_stops_and_says_where(tmp_path: Path, what: str) -> None:
     with pytest.raises(NumericError) as caught:
         fit(tmp_path, {5}, what)
     message, report = str(caught.value), json.loads((tmp_path / "bad_step.json").read_text())
-    (good,) = tmp_path.glob("*.ckpt")
+    (good,) = tmp_path.glob("checkpoints/*.ckpt")
     assert "at step 5 (epoch 0)" in message
     assert str(good) in message
     assert all(value.isfinite().all() for value in torch.load(good, weights_only=True)["state_dict"].values())
@@ -134,7 +134,7 @@ def test_without_a_look_at_each_step_no_good_checkpoint_is_written_over(
         fit(tmp_path, {3}, "inputs", guard=guard, log_every_n_steps=6, every_n=every_n)
     assert guard.looks == looks
     assert json.loads((tmp_path / "bad_step.json").read_text())["noticed_at_step"] == noticed
-    for file in tmp_path.glob("*.ckpt"):
+    for file in tmp_path.glob("checkpoints/*.ckpt"):
         assert all(value.isfinite().all() for value in torch.load(file, weights_only=True)["state_dict"].values())
 
 
