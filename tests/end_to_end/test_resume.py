@@ -2,6 +2,7 @@
 
 import logging
 import math
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -187,6 +188,28 @@ def test_a_signal_ends_a_run_at_the_end_of_its_step(signum: int, tmp_path: Path,
     train(config | {"resume": str(file)}, config)
     assert differences(final_state(tmp_path / "whole"), final_state(tmp_path / "run")) == []
     assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
+def test_signals_are_ours_in_the_test_too(tmp_path: Path, monkeypatch) -> None:
+    judge, seen = MultimodalModule.test_step, []
+
+    def judged(self, batch, batch_idx):
+        seen.append([signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)])
+        return judge(self, batch, batch_idx)
+
+    monkeypatch.setattr(MultimodalModule, "test_step", judged)
+    config = configured(tmp_path, "trainer.max_epochs=1", "test=true")
+    train(config, config)
+    assert seen
+    assert all(handler == listener._receive for handlers in seen for handler in handlers)
+
+
+def test_statistics_of_norms_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(MultimodalModule, "statistics", lambda _: iter([torch.full((2,), torch.inf)]))
+    config = configured(tmp_path, "callbacks.last.every_steps=1")
+    with pytest.raises(NumericError, match=r"not finite at step 1 "):
+        train(config, config)
+    assert not list(tmp_path.glob("checkpoints/*.ckpt"))
 
 
 def test_weights_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> None:
