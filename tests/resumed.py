@@ -59,6 +59,8 @@ def final_state(folder: Path) -> dict[str, Any]:
     """What the newest checkpoint holds, but for times, paths, and a score that Lightning keeps but never reads."""
     checkpoint = torch.load(newest_checkpoint(folder), weights_only=True)
     checkpoint["resume"] = {key: checkpoint["resume"][key] for key in ("rows", "pending", "stopped")}
+    pending = checkpoint["resume"]["pending"]
+    checkpoint["resume"]["pending"] = {name: value for name, value in pending.items() if name not in TIMES}
     left_out = {
         "current_score",
         "dirpath",

@@ -27,6 +27,7 @@ from polymodal.objectives.weighted import Weighted
 from polymodal.tokens import Tokens, masked_mean
 from polymodal.tuning import Tuning
 from tests.callbacks.runs import Vectors
+from tests.losses.processes import run_processes
 from tests.objectives.cases import DIM, MODALITIES, build, encoders, samples
 
 
@@ -116,6 +117,19 @@ def test_batch_norms_count_each_sample_once(momentum: float | None) -> None:
         states.append({**model.state_dict(), **{name: p.grad for name, p in model.encoders.named_parameters()}})
     assert states[0]["encoders.a.1.num_batches_tracked"] == 3
     torch.testing.assert_close(*states)
+
+
+def forwards(rank: int, world_size: int) -> int:
+    """How often a process computes, of which the first has five samples and the second four."""
+    calls, model = [], MultimodalModel(encoders(("a", "b")))
+    model.encoders["a"].register_forward_pre_hook(lambda *_: calls.append(None))
+    in_parts(model, samples(5 - rank, modalities=("a", "b")), 5)
+    return len(calls)
+
+
+def test_all_processes_have_as_many_parts() -> None:
+    assert run_processes(forwards, 2) == [4, 4]
+    assert forwards(0, 1) == 5
 
 
 class Watched(torch.autograd.Function):

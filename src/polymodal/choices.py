@@ -58,12 +58,11 @@ def check_choices(config: Settings) -> None:
         raise ConfigError("No modality is left: choose an encoder, such as encoder/image=cnn.")
     objectives = list(_objectives(config["objective"]))
     _check_fusion(config, objectives)
-    coupled = next((objective for objective in objectives if objective.couples_batch), None)
-    if coupled and config["trainer"].get("accumulate_grad_batches", 1) > 1:
+    if (k := config["trainer"].get("accumulate_grad_batches", 1)) > 1:
         raise ConfigError(
-            f"{coupled.__name__} compares all samples of a batch with each other: accumulated small batches are not "
-            "one large batch.\nGive data.batch_size the size of the large one, and accumulate=k instead of "
-            "trainer.accumulate_grad_batches: it is computed in k parts and compared as a whole."
+            f"trainer.accumulate_grad_batches={k}: accumulated small batches are not one large batch, neither for a "
+            "loss that compares samples nor for a mean over those that have a label.\nGive data.batch_size the size "
+            f"of the large one, and accumulate={k}: it is computed in {k} parts, and the loss is that of the whole."
         )
     scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get("gradient_clip_val")
     if scaled and config["optimizer"].get("fused"):

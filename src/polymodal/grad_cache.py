@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from polymodal.batch import PairedBatch
+from polymodal.losses.gather import world_size
 from polymodal.model import ModelOutput, MultimodalModel
 
 
@@ -25,12 +27,13 @@ def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOut
     Args:
         model: batch -> X and, with a fusion, Y.
         batch: B samples.
-        count: of micro-batches, which differ by one sample at most; there are B where B is smaller.
+        count: of micro-batches, which differ by one sample at most; there are B where B is smaller, and on all
+            processes as many as on that with the smallest B, since they meet in each.
 
     Returns:
         what losses read: `x`, `mask`, `y`, `aux_loss`.
     """
-    *first, last = parts_of(batch, min(count, len(batch)))
+    *first, last = parts_of(batch, min(count, _smallest(batch)) if count > 1 else 1)
     if not first:
         return model(batch)
 
@@ -44,6 +47,15 @@ def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOut
     # `checkpoint` looks at tensors among the arguments to learn of which device it must keep the random numbers
     outputs = [checkpoint(read, part.id, part, use_reentrant=False, context_fn=contexts) for part in first]
     return _joined([*outputs, read(last.id, last)])
+
+
+def _smallest(batch: PairedBatch) -> int:
+    """The samples of the process that has the fewest."""
+    if world_size() == 1:
+        return len(batch)
+    count = torch.tensor(len(batch), device=batch.id.device)
+    dist.all_reduce(count, dist.ReduceOp.MIN)
+    return int(count)
 
 
 def parts_of(batch: PairedBatch, count: int) -> list[PairedBatch]:

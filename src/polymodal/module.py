@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -72,6 +73,11 @@ class MultimodalModule(LightningModule):
         loss = self.objective(output, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
         return loss
+
+    def statistics(self) -> Iterator[Tensor]:
+        """Running statistics of norms, which a batch with NaN spoils although no step is taken."""
+        norms = (module for module in self.modules() if isinstance(module, _NormBase))
+        return (values for norm in norms for values in norm.buffers())
 
     def train(self, mode: bool = True) -> MultimodalModule:
         """Training mode, but for what is frozen: there batch norms keep their statistics and dropout does nothing."""
@@ -184,7 +190,7 @@ class MultimodalModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what Lightning is about to load: with bf16 weights it rounds it then."""
-        self.restored = checkpoint.get("current_model_state", checkpoint["state_dict"])
+        self.restored = checkpoint.get("current_model_state", checkpoint.get("state_dict", {}))  # neither: it is loaded
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave up to it."""

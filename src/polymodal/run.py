@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -141,7 +142,11 @@ def build(
         options = {"logger": _make_all(config, "logger"), "enable_checkpointing": saves}
         plugins = [make(node, "trainer.plugins") for node in config["trainer"].get("plugins") or []]
         options["plugins"] = [*plugins, WholeFiles()]
-    return data, module, make(config["trainer"], "trainer", callbacks=callbacks, **options)
+    trainer = make(config["trainer"], "trainer", callbacks=callbacks, **options)
+    # signals are ours (`polymodal.signals`): Lightning's handlers wait for other processes within the signal, and under
+    # Slurm they put the job in the queue again, in another folder. To do that with resume= is yet to be written.
+    trainer._signal_connector.register_signal_handlers = lambda: None
+    return data, module, trainer
 
 
 def make(node: Settings | None, path: str, **arguments: Any) -> Any:
@@ -215,13 +220,15 @@ def prepare_process(config: Settings) -> None:
 
 @contextmanager
 def own_processes() -> Iterator[None]:
-    """Leaves the process as it was: the next job of a sweep starts its own group of processes."""
+    """Leaves the process as it was: the next job of a sweep starts its own group of processes and run of wandb."""
     before = dict(os.environ)
     try:
         yield
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+        if (wandb := sys.modules.get("wandb")) and wandb.run:
+            wandb.finish()
         os.environ.clear()
         os.environ.update(before)
 

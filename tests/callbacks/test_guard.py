@@ -22,6 +22,10 @@ from polymodal.module import MultimodalModule
 from polymodal.objectives.clip import CLIP
 
 
+def first_weight(module: Any) -> torch.Tensor:
+    return next(module.model.encoders["a"].parameters()).detach().clone()
+
+
 class Spoiler(Callback):
     """Spoils some steps: their inputs, or their gradient of one parameter alone."""
 
@@ -30,7 +34,7 @@ class Spoiler(Callback):
         self.weights: dict[int, torch.Tensor] = {}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: PairedBatch, batch_idx: int) -> None:
-        self.weights[trainer.global_step] = pl_module.model.encoders["a"].weight.detach().clone()
+        self.weights[trainer.global_step] = first_weight(pl_module)
         if trainer.global_step in self.steps and self.what == "inputs":
             batch.inputs["b"][3] = torch.nan
             self.id = int(batch.id[3])
@@ -47,10 +51,11 @@ def fit(
     max_bad_steps: int = 0,
     guard: Guard | None = None,
     every_n: int = 2,
+    encoders: dict[str, nn.Module] | None = None,
     **options: Any,
 ) -> tuple[Trainer, Spoiler]:
     torch.manual_seed(0)
-    model = MultimodalModel({name: nn.Linear(5, DIM) for name in MODALITIES})
+    model = MultimodalModel(encoders or {name: nn.Linear(5, DIM) for name in MODALITIES})
     module = MultimodalModule(model, CLIP(MODALITIES), partial(torch.optim.AdamW, lr=0.01))
     spoiler = Spoiler(steps, what)
     trainer = Trainer(
@@ -60,7 +65,7 @@ def fit(
         callbacks=[
             spoiler,
             guard or Guard(str(folder), max_bad_steps),
-            ModelCheckpoint(folder, every_n_train_steps=every_n),
+            ModelCheckpoint(folder / "checkpoints", every_n_train_steps=every_n),
         ],
         **dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False),
         **({"max_steps": 12} | options),
@@ -68,7 +73,7 @@ def fit(
     try:
         trainer.fit(module, datamodule=Vectors())
     finally:
-        spoiler.final = module.model.encoders["a"].weight.detach()
+        spoiler.final = first_weight(module)
     return trainer, spoiler
 
 
@@ -77,7 +82,7 @@ def test_the_run_stops_and_says_where(tmp_path: Path, what: str) -> None:
     with pytest.raises(NumericError) as caught:
         fit(tmp_path, {5}, what)
     message, report = str(caught.value), json.loads((tmp_path / "bad_step.json").read_text())
-    (good,) = tmp_path.glob("*.ckpt")
+    (good,) = tmp_path.glob("checkpoints/*.ckpt")
     assert "at step 5 (epoch 0)" in message
     assert str(good) in message
     assert all(value.isfinite().all() for value in torch.load(good, weights_only=True)["state_dict"].values())
@@ -101,6 +106,16 @@ def test_a_few_bad_steps_are_left_out(tmp_path: Path) -> None:
     assert same == [3, 4, 6, 7]
     with pytest.raises(NumericError, match="at step 5"):
         fit(tmp_path, {3, 4, 5}, "inputs", max_bad_steps=2)
+
+
+def test_a_step_that_has_spoilt_a_norm_is_not_left_out(tmp_path: Path) -> None:
+    def normed() -> dict[str, nn.Module]:
+        return {name: nn.Sequential(nn.Linear(5, DIM), nn.BatchNorm1d(DIM)) for name in MODALITIES}
+
+    with pytest.raises(NumericError, match="at step 3"):
+        fit(tmp_path, {3}, "inputs", max_bad_steps=2, encoders=normed())
+    with pytest.warns(UserWarning, match="Step 3 is left out"):
+        fit(tmp_path, {3}, "gradient", max_bad_steps=2, encoders=normed())
 
 
 def test_a_gradient_scaler_may_look_for_its_scale_but_not_for_ever(tmp_path: Path) -> None:
@@ -134,7 +149,7 @@ def test_without_a_look_at_each_step_no_good_checkpoint_is_written_over(
         fit(tmp_path, {3}, "inputs", guard=guard, log_every_n_steps=6, every_n=every_n)
     assert guard.looks == looks
     assert json.loads((tmp_path / "bad_step.json").read_text())["noticed_at_step"] == noticed
-    for file in tmp_path.glob("*.ckpt"):
+    for file in tmp_path.glob("checkpoints/*.ckpt"):
         assert all(value.isfinite().all() for value in torch.load(file, weights_only=True)["state_dict"].values())
 
 

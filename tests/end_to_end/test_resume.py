@@ -2,13 +2,18 @@
 
 import logging
 import math
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from tests.resumed import check_exact, configured, differences, every_checkpoint_kept, final_state, rows
 
+from polymodal.callbacks.last_checkpoint import LastCheckpoint
 from polymodal.checkpoint import newest_checkpoint
+from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError, NumericError, StorageError
 from polymodal.module import MultimodalModule
 from polymodal.run import train
@@ -19,7 +24,7 @@ FUSED = ["objective=classification", "fusion=concat", "head=linear", "data.missi
 CASES = {
     "clip": [],
     "siglip, loading processes": ["objective=siglip", "data.num_workers=2"],
-    "accumulation and dropout": [*DROPOUT, "trainer.accumulate_grad_batches=3"],
+    "micro-batches and dropout": [*DROPOUT, "accumulate=3"],
     "average of the weights": ["callbacks=[checkpoint,lr_monitor,ema]", "trainer.val_check_interval=3"],
     "bf16": ["precision=bf16", "trainer.max_steps=20"],
     "bf16 weights": ["precision=bf16_true"],
@@ -73,6 +78,49 @@ def test_a_finished_run_can_be_longer(ended: Path, tmp_path: Path) -> None:
     assert rows(ended) == rows(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("options", [[], ["trainer.val_check_interval=2"]], ids=["", "validation within epochs"])
+def test_a_run_that_ended_within_an_epoch_can_be_longer(options: list[str], tmp_path: Path) -> None:
+    chosen = ["scheduler=none", "trainer.max_epochs=9", *options]  # of eight batches
+    short = configured(tmp_path / "run", *chosen, "trainer.max_steps=20")
+    train(short, short)
+    longer = configured(tmp_path / "run", *chosen, "trainer.max_steps=40")
+    train(longer | {"resume": str(newest_checkpoint(tmp_path / "run"))}, longer)
+    whole = configured(tmp_path / "whole", *chosen, "trainer.max_steps=40")
+    train(whole, whole)
+    assert differences(final_state(tmp_path / "whole"), final_state(tmp_path / "run")) == []
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("now", ["00:00:00:01", "00:01:00:00"])
+def test_a_run_that_its_time_ended_goes_on_with_more_of_it(now: str, ended: Path) -> None:
+    file = newest_checkpoint(ended)
+    checkpoint = torch.load(file, weights_only=True)
+    checkpoint["config"]["trainer"]["max_time"] = "00:00:00:01"
+    checkpoint["resume"]["stopped"] = True
+    config = configured(ended, "trainer.max_epochs=2", "scheduler=none")
+    config["trainer"]["max_time"] = now
+    callback, trainer = LastCheckpoint(str(file.parent)), Trainer(accelerator="cpu", logger=False)
+    callback.on_load_checkpoint(trainer, SimpleNamespace(config=config), checkpoint)
+    assert trainer.should_stop == (now == "00:00:00:01")
+
+
+@pytest.mark.parametrize("epochs", [1, 2])  # training is over with the ninth checkpoint, or is not
+def test_the_row_of_an_epoch_is_not_lost(epochs: int, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(PairedDataModule, "skipped", lambda self: {"damaged": self.trainer.global_step})
+    assert check_exact(tmp_path, "callbacks=[checkpoint,skipped]", f"trainer.max_epochs={epochs}", every=8) >= 2
+    found = [row["data/skipped/damaged"] for row in rows(tmp_path / "whole") if "data/skipped/damaged" in row]
+    assert found == ["8.0", "16.0"][:epochs]
+
+
+def test_the_look_at_validation_before_training_saves_nothing(tmp_path: Path) -> None:
+    config = configured(tmp_path / "run", "trainer.num_sanity_val_steps=2", "trainer.max_epochs=1")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with every_checkpoint_kept(kept):
+        train(config, config)
+    assert (sorted(kept.iterdir())[0] / "saved").read_text() == "best.ckpt"
+
+
 def test_the_folder_may_have_been_moved(ended: Path, tmp_path: Path) -> None:
     moved = ended.rename(tmp_path / "elsewhere")
     config = configured(moved, "scheduler=none")
@@ -120,7 +168,7 @@ def test_a_full_disk_is_told_and_leaves_the_checkpoint_of_before(ended: Path, mo
 
 @pytest.mark.parametrize("signum", [2, 15])
 def test_a_signal_ends_a_run_at_the_end_of_its_step(signum: int, tmp_path: Path, monkeypatch) -> None:
-    whole = configured(tmp_path / "whole", *DROPOUT, "trainer.accumulate_grad_batches=2")
+    whole = configured(tmp_path / "whole", *DROPOUT)
     train(whole, whole)
     forward, calls = MultimodalModule.training_step, []
 
@@ -131,15 +179,37 @@ def test_a_signal_ends_a_run_at_the_end_of_its_step(signum: int, tmp_path: Path,
         return forward(self, batch, batch_idx)
 
     monkeypatch.setattr(MultimodalModule, "training_step", interrupted)
-    config = configured(tmp_path / "run", *DROPOUT, "trainer.accumulate_grad_batches=2")
+    config = configured(tmp_path / "run", *DROPOUT)
     with pytest.raises(Stopped) as stop:
         train(config, config)
     assert stop.value.code == 128 + signum
     file = newest_checkpoint(tmp_path / "run")
-    assert torch.load(file, weights_only=True)["global_step"] == 5  # of two batches each: the second one is waited for
+    assert torch.load(file, weights_only=True)["global_step"] == 9
     train(config | {"resume": str(file)}, config)
     assert differences(final_state(tmp_path / "whole"), final_state(tmp_path / "run")) == []
     assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
+def test_signals_are_ours_in_the_test_too(tmp_path: Path, monkeypatch) -> None:
+    judge, seen = MultimodalModule.test_step, []
+
+    def judged(self, batch, batch_idx):
+        seen.append([signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)])
+        return judge(self, batch, batch_idx)
+
+    monkeypatch.setattr(MultimodalModule, "test_step", judged)
+    config = configured(tmp_path, "trainer.max_epochs=1", "test=true")
+    train(config, config)
+    assert seen
+    assert all(handler == listener._receive for handlers in seen for handler in handlers)
+
+
+def test_statistics_of_norms_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(MultimodalModule, "statistics", lambda _: iter([torch.full((2,), torch.inf)]))
+    config = configured(tmp_path, "callbacks.last.every_steps=1")
+    with pytest.raises(NumericError, match=r"not finite at step 1 "):
+        train(config, config)
+    assert not list(tmp_path.glob("checkpoints/*.ckpt"))
 
 
 def test_weights_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> None:
@@ -150,7 +220,7 @@ def test_weights_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> Non
         return forward(self, batch, batch_idx) * (math.nan if self.global_step == 4 else 1)
 
     monkeypatch.setattr(MultimodalModule, "training_step", lost)
-    with pytest.raises(NumericError, match="not finite at step 5"):
+    with pytest.raises(NumericError, match="not finite at step 5 "):
         train(config, config)
     assert torch.load(newest_checkpoint(tmp_path), weights_only=True)["global_step"] == 4
 

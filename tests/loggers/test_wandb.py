@@ -6,12 +6,21 @@ from pathlib import Path
 import pytest
 
 from polymodal.loggers.wandb import wandb_logger
+from polymodal.run import own_processes
 
 
 def test_an_id_stays_with_its_folder(tmp_path: Path) -> None:
     first, again, other = (wandb_logger(str(tmp_path / name), offline=True) for name in ("a", "a", "b"))
     assert first.version == again.version != other.version
     assert wandb_logger(str(tmp_path / "a"), offline=True, id="mine").version == "mine"
+
+
+def test_each_job_of_a_sweep_has_its_own_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for job in ("a", "b"):
+        with own_processes():
+            logger = wandb_logger(str(tmp_path / job), offline=True)
+            assert logger.experiment.id == (tmp_path / job / "wandb_id").read_text()
 
 
 def test_what_is_recorded_has_the_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

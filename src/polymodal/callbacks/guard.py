@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
@@ -34,6 +33,8 @@ class Guard(Callback):
     A look waits for the device. On a CPU, and where steps may be left out, there is one before each step of the
     optimizer, so that nothing bad reaches the weights; elsewhere at logged steps and before each checkpoint, so that
     none is written over a good one.
+
+    A step whose NaN have reached the running statistics of a batch norm cannot be left out.
 
     Args:
         run_dir: the run's folder, for `bad_step.json`: parameters and samples of the step that ended it.
@@ -75,7 +76,7 @@ class Guard(Callback):
             return
         since = self._agreed()
         self.in_a_row = self.in_a_row + 1 if since >= 0 else 0
-        if self.in_a_row > self.allowed:
+        if self.in_a_row > self.allowed or (since >= 0 and self._is_spoilt(pl_module)):
             self._stop(trainer, pl_module, since)
         if since >= 0:
             self.since.fill_(-1)
@@ -87,6 +88,13 @@ class Guard(Callback):
         """No checkpoint of weights that are lost."""
         if trainer.training and (since := self._agreed()) >= 0:
             self._stop(trainer, pl_module, since)
+
+    def _is_spoilt(self, module: MultimodalModule) -> bool:
+        """Whether a norm of any process has taken up NaN or infinity in its forward pass: leaving out does not help."""
+        spoilt = torch.stack([self.since.new_zeros(()), *((~s.isfinite()).any().long() for s in module.statistics())])
+        if world_size() > 1:
+            dist.all_reduce(spoilt, dist.ReduceOp.MAX)
+        return bool(spoilt.any())
 
     def _agreed(self) -> int:
         """The first bad step of any process, -1 if there is none."""
@@ -116,7 +124,7 @@ class Guard(Callback):
             f"NaN or infinity at step {since} (epoch {trainer.current_epoch}): the loss is {report['loss']}.\n"
             f"Bad gradients: {_shown(report['parameters'])}. Samples of the batch: {_shown(report['ids'])}; with NaN "
             f"or infinite inputs: {_shown(report['ids_with_bad_inputs'])}. All of them: {file}\n"
-            f"The last good checkpoint: {_last_checkpoint(trainer)}. A smaller optimizer.lr, a longer "
+            f"The last good checkpoint: {_newest(self.run_dir / 'checkpoints')}. A smaller optimizer.lr, a longer "
             "scheduler.warmup, trainer.gradient_clip_val=1 or precision=fp32 usually helps."
         )
 
@@ -131,8 +139,5 @@ def _shown(names: list) -> str:
     return (", ".join(map(str, names[:SHOWN])) or "none") + more
 
 
-def _last_checkpoint(trainer: Trainer) -> str:
-    callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
-    paths = [Path(path) for callback in callbacks for path in (callback.last_model_path, callback.best_model_path)]
-    files = [path for path in paths if path.is_file()]
-    return str(max(files, key=lambda file: file.stat().st_mtime)) if files else "none was saved yet"
+def _newest(folder: Path) -> str:
+    return str(max(folder.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, default="none was saved yet"))

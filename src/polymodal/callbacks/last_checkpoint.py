@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
+from polymodal.config.resume import LIMITS
 from polymodal.errors import NumericError
 from polymodal.loggers.csv import CSVLogger
 from polymodal.module import MultimodalModule
@@ -21,12 +22,12 @@ from polymodal.types import PositiveFloat, PositiveInt
 
 
 class LastCheckpoint(Checkpoint):
-    """Saves where training is: at the end of each epoch, every so often within it, and when the run is told to stop.
+    """Saves where training is: at the end of each epoch, every so often within it, and where the run ends.
 
     It saves between two optimizer steps only, and not where a validation is about to begin but after it: what Lightning
-    restores there goes on exactly. Beside what Lightning keeps, every checkpoint of the run gets `resume`: the number
-    of `rows` in metrics.csv and the one that is `pending`, the `seconds` of the run, the `figures` that were logged
-    last, and whether training is `stopped`.
+    restores there goes on exactly. A run that ends within an epoch goes on within it, when it is to be longer. Beside
+    what Lightning keeps, every checkpoint of the run gets `resume`: the number of `rows` in metrics.csv and the one
+    that is `pending`, the `seconds` of the run, the `figures` that were logged last, and whether training is `stopped`.
 
     Args:
         dirpath: folder of the checkpoints.
@@ -34,7 +35,7 @@ class LastCheckpoint(Checkpoint):
         every_steps: optimizer steps.
 
     Raises:
-        NumericError: the weights are NaN or infinite; nothing is saved.
+        NumericError: weights, or running statistics of a norm, are NaN or infinite; nothing is saved.
         Stopped: by a signal; after the checkpoint is saved.
     """
 
@@ -48,13 +49,10 @@ class LastCheckpoint(Checkpoint):
         self.saved_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """Takes the signals back from Lightning, whose handler waits for other processes within the signal."""
-        if pending := self.restored["pending"]:
-            for logger in trainer.loggers:
-                logger.log_metrics(pending, trainer.global_step - 1)
+        """From here on, a signal is waited for until the step is over."""
+        self._log_pending(trainer)
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
         listener.patient = True
-        listener.listen()
 
     def on_train_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """From here on, nothing is lost by stopping at once."""
@@ -62,15 +60,26 @@ class LastCheckpoint(Checkpoint):
         if stop := self._agreed(trainer)[0]:
             raise Stopped(stop, agreed=True)
 
+    def on_fit_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Training may have been over before, and did not start again."""
+        self._log_pending(trainer)
+
+    def _log_pending(self, trainer: Trainer) -> None:
+        if pending := self.restored["pending"]:
+            for logger in trainer.loggers:
+                logger.log_metrics(pending, trainer.global_step - 1)
+        self.restored = self.restored | {"pending": {}}
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: MultimodalModule, outputs: Any, batch: PairedBatch, batch_idx: int
     ) -> None:
-        """Saves within an epoch, where it is time for it."""
+        """Saves within an epoch, where it is time for it or the run ends."""
         loop = trainer.fit_loop.epoch_loop
         late = time.monotonic() - self.saved_at >= 60 * (self.every_minutes or float("inf"))
         stop, late = self._agreed(trainer, late)
         due = late or self.every_steps is not None and trainer.global_step - self.saved_step >= self.every_steps
-        ends = loop._num_ready_batches_reached() or loop._is_training_done  # then the end of the epoch saves
+        due |= loop._is_training_done
+        ends = loop._num_ready_batches_reached()  # then the end of the epoch saves
         fetcher = trainer.fit_loop._data_fetcher
         validates = fetcher is not None and loop._should_check_val_fx(fetcher)  # then its end does
         if (stop or due) and not (ends or validates or loop._should_accumulate()):
@@ -79,13 +88,14 @@ class LastCheckpoint(Checkpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Saves after a validation within an epoch."""
         loop = trainer.fit_loop.epoch_loop
-        ends = loop._num_ready_batches_reached() or loop._is_training_done
-        if trainer.state.fn == TrainerFn.FITTING and not ends and not loop._should_accumulate():
+        within = not loop._num_ready_batches_reached() and not loop._should_accumulate()
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking and within:
             self._save(trainer, pl_module, self._agreed(trainer)[0])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """Saves at the end of an epoch."""
-        self._save(trainer, pl_module, self._agreed(trainer)[0])
+        """Saves at the end of an epoch, but not where the run ends within it: the rest of it would count as done."""
+        if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+            self._save(trainer, pl_module, self._agreed(trainer)[0])
 
     def _agreed(self, trainer: Trainer, late: bool = False) -> tuple[int, bool]:
         """The signal that any process has got, and whether the first one finds it late: the same on all."""
@@ -96,11 +106,12 @@ class LastCheckpoint(Checkpoint):
         return int(signum), bool(late)
 
     def _save(self, trainer: Trainer, module: MultimodalModule, stop: int) -> None:
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters()):
+        if not all(bool(torch.isfinite(values).all()) for values in (*module.parameters(), *module.statistics())):
             raise NumericError(
-                f"The weights are not finite at step {trainer.global_step} (epoch {trainer.current_epoch}); the last "
-                "checkpoint is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
-                "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
+                f"The weights, or statistics of a norm, are not finite at step {trainer.global_step} "
+                f"(epoch {trainer.current_epoch}); the last checkpoint is from before.\n"
+                "A smaller optimizer.lr, a longer scheduler.warmup, trainer.gradient_clip_val=1 or precision=fp32 "
+                "usually helps."
             )
         trainer.save_checkpoint(self.file)
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
@@ -117,7 +128,6 @@ class LastCheckpoint(Checkpoint):
             "rows": rows,
             "pending": _pending(trainer),
             "stopped": trainer.should_stop,
-            "limits": [trainer.max_epochs, trainer.max_steps],
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: MultimodalModule, checkpoint: dict[str, Any]) -> None:
@@ -126,14 +136,18 @@ class LastCheckpoint(Checkpoint):
         checkpoint["callbacks"] = _moved(
             checkpoint["callbacks"], self.restored["folder"], str(self.file.parent.resolve())
         )
-        if self.restored["limits"] == [trainer.max_epochs, trainer.max_steps]:  # else the run is to be longer
+        before, now = (config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config))
+        if all(before.get(name) == now.get(name) for name in LIMITS):  # else the run is to be longer
             trainer.should_stop = self.restored["stopped"]
 
 
 def _pending(trainer: Trainer) -> dict[str, float]:
-    """The row of this step, which Lightning writes when all callbacks are through with it."""
+    """The row of this step, or of the epoch, which Lightning writes when all callbacks are through with it."""
     progress, connector = trainer.fit_loop.epoch_loop.batch_progress.current, trainer._logger_connector
-    if progress.completed == progress.ready or not connector.should_update_logs:
+    epoch = trainer.fit_loop.epoch_progress.current
+    of_step = progress.completed != progress.ready and connector.should_update_logs
+    of_epoch = epoch.processed > epoch.completed  # type: ignore[attr-defined]
+    if not (of_step or of_epoch):
         return {}
     values = {name: float(value) for name, value in connector.metrics["log"].items()}
     return {**values, "epoch": trainer.current_epoch} if values else {}

@@ -206,8 +206,9 @@ def follow(arguments: list[str]) -> None:
     if options.multirun:
         raise PolymodalError("A sweep is started by plain `python src/train.py -m ...`; each job starts its processes.")
     if not any(override.startswith("++run_dir=") for override in overrides):
-        # torchrun starts all processes alike, and only the first of them writes
-        overrides.append(f"++run_dir={quoted(CONFIGS.parent / 'logs')}")
+        # torchrun starts all processes alike, and only the first of them writes; a resumed run has its folder
+        folders = [override.partition("=")[2] for override in overrides if override.startswith("++resume=")]
+        overrides.append(f"++run_dir={folders[-1] if folders else quoted(CONFIGS.parent / 'logs')}")
     plain = check_config(compose_config(overrides, options.config_name, options.config_dir))
     from polymodal.checkpoint import newest_checkpoint  # after the checks, as in run_job
     from polymodal.run import train

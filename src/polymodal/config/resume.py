@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,13 +12,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from polymodal.config.run_folder import DEFAULTS, environment_of, store, write_whole
+from polymodal.config.run_folder import DEFAULTS, environment_of, storable, store, write_whole
 from polymodal.config.secrets import mask
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
 
 LIMITS = ("max_epochs", "max_steps", "max_time")
 """Arguments of the trainer that say when a run ends."""
+
+FIXED = ("encoder", "fusion", "missing", "head", "objective", "dim", "data", "seed")
+"""What a run keeps: with others its weights do not fit, or the samples come in another order than those it has had."""
+
+FREE = ("data.num_workers", "data.image_cache", "data.image_cache_gb")
+"""How data are read, which changes nothing of what is read."""
 
 
 def find_run(argument: str, experiment: str | None) -> Path:
@@ -111,17 +118,24 @@ def claim_again(
         the config for checkpoints; None where the run is finished and is not to be longer.
 
     Raises:
-        ConfigError: no checkpoint is whole.
+        ConfigError: no checkpoint is whole, it is of another model or of other data, or the run is finished and its
+            other processes, which were started with this one, would train. The folder is as it was then.
     """
-    from polymodal.checkpoint import newest_checkpoint  # torch is not needed to refuse
+    from polymodal.checkpoint import load_checkpoint, newest_checkpoint  # torch is not needed to refuse
 
     before, finished = _read(folder)["trainer"], folder / "metrics.json"
+    if finished.exists() and all(before.get(name) == plain["trainer"].get(name) for name in LIMITS):
+        message = f"The run in {folder} is finished. To train longer: {how(folder)} trainer.max_epochs=..."
+        if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1) > 1:
+            raise ConfigError(message)
+        print(message)
+        return None
+    file = newest_checkpoint(folder)
+    asked = mask(storable(OmegaConf.to_container(config, resolve=False), plain))
+    _check_unchanged(load_checkpoint(file)["config"], asked)
+    plain["resume"] = str(file)
     if finished.exists():
-        if all(before.get(name) == plain["trainer"].get(name) for name in LIMITS):
-            print(f"The run in {folder} is finished. To train longer: {how(folder)} trainer.max_epochs=...")
-            return None
         finished.replace(folder / "metrics_before.json")
-    plain["resume"] = str(newest_checkpoint(folder))
     stored = store(folder, config, plain)
     about = folder / "environment.json"
     environment = json.loads(about.read_text()) if about.exists() else {}
@@ -130,6 +144,27 @@ def claim_again(
     write_whole(about, json.dumps(environment, indent=2))
     (folder / "error.txt").unlink(missing_ok=True)
     return stored
+
+
+def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Refuses other values of what a run keeps."""
+    old, new = ({key: v for key, v in _flat(config) if key not in FREE} for config in (before, asked))
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    if changed := [key for key in changed if key.partition(".")[0] in FIXED]:
+        values = ", ".join(f"{key}={new.get(key)} (it was {old.get(key)})" for key in changed)
+        raise ConfigError(
+            f"A run that goes on keeps its model, its data and their order; here it would have {values}.\n"
+            f"Leave that out, or start a new run. Of the data {', '.join(FREE)} can be changed."
+        )
+
+
+def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Values of nested dictionaries, each with its dotted name."""
+    if not isinstance(node, dict) or not node:
+        yield path, node
+        return
+    for key, value in node.items():
+        yield from _flat(value, f"{path}.{key}" if path else str(key))
 
 
 def how(folder: Path) -> str:

@@ -13,6 +13,8 @@ from urllib.parse import urlparse
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from polymodal.config.run_folder import write_whole
+
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +42,7 @@ def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None
 def _kept_id(file: Path) -> str:
     """The id of an earlier start, or a new one."""
     if not file.exists():
-        file.write_text(secrets.token_hex(4))
+        write_whole(file, secrets.token_hex(4))
     return file.read_text()
 
 

@@ -1,0 +1,91 @@
+"""What of a run may change when it goes on, and that one which cannot go on is left as it was."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.resumed import TINY
+
+from polymodal.config.check import check_config
+from polymodal.config.compose import compose_config
+from polymodal.config.launch import as_hydra_arguments, follow
+from polymodal.config.resume import claim_again
+from polymodal.config.run_folder import claim
+from polymodal.errors import ConfigError
+from polymodal.run import train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that is finished."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    config = compose_config([*as_hydra_arguments([*TINY, "trainer.max_epochs=1"]), f"++run_dir={folder}"])
+    plain = check_config(config)
+    train(plain, claim(folder, config, plain))
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def again(folder: Path, *overrides: str) -> dict[str, Any] | None:
+    """What `resume=<folder> <overrides>` comes to before it trains."""
+    options = as_hydra_arguments([f"resume={folder}", *overrides])[4:]
+    config = compose_config([*options, f"++run_dir={folder}"], "config", str(folder))
+    return claim_again(folder, config, check_config(config), overrides)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data.batch_size=8", r"data\.batch_size=8 \(it was 16\)"),
+        ("seed=5", r"seed=5 \(it was 0\)"),
+        ("encoder.image.widths=[16]", r"encoder\.image\.widths=\[16\] \(it was \[8\]\)"),
+        ("objective.logit_scale=3.0", "objective.logit_scale=3"),
+    ],
+)
+def test_another_model_or_other_data_are_refused_and_nothing_is_touched(run: Path, change: str, message: str) -> None:
+    before = files(run)
+    with pytest.raises(ConfigError, match=message):
+        again(run, change, "trainer.max_epochs=2")
+    assert files(run) == before
+
+
+def test_a_run_without_a_whole_checkpoint_is_left_as_it_was(run: Path) -> None:
+    for file in (run / "checkpoints").iterdir():
+        file.write_bytes(b"damaged")
+    before = files(run)
+    with pytest.raises(ConfigError, match="no checkpoint is whole"):
+        again(run, "trainer.max_epochs=2")
+    assert files(run) == before
+
+
+def test_what_changes_nothing_of_the_model_or_of_the_data_may_change(run: Path) -> None:
+    stored = again(run, "trainer.max_epochs=2", "data.num_workers=1", "optimizer.lr=0.1", "precision=bf16")
+    assert stored is not None
+    assert stored["data"]["num_workers"] == 1
+    assert (run / "metrics_before.json").exists()
+
+
+def test_processes_that_torchrun_started_all_hear_that_a_run_is_finished(run: Path, monkeypatch) -> None:
+    assert again(run) is None
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="is finished"):
+        again(run)
+
+
+def test_all_processes_that_torchrun_started_have_the_run_s_folder(run: Path, monkeypatch) -> None:
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr("polymodal.run.train", lambda config, _: seen.append(config))
+    follow(as_hydra_arguments([f"resume={run}", "trainer.max_epochs=2"]))
+    assert seen[0]["run_dir"] == str(run)
+    assert seen[0]["callbacks"]["last"]["dirpath"] == str(run / "checkpoints")
+    assert seen[0]["resume"] == str(run / "checkpoints" / "last.ckpt")
