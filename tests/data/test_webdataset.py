@@ -85,6 +85,33 @@ def test_splits_by_hash_are_apart_whole_and_fixed(tmp_path: Path) -> None:
     assert len(list(data.train_dataloader().dataset.split.first(None))) == len(pages[0]) * 4
 
 
+def test_samples_of_one_split_by_are_in_one_split(tmp_path: Path) -> None:
+    samples = [sample(n) | {"json": {"page": n % 20, "book": f"b{n % 10}"}} for n in range(80)]
+    samples += [sample(n) | {"json": {"page": n}} for n in range(80, 90)]  # without a book: by the page
+    file = str(write_shard(tmp_path / "a.tar", samples))
+    data = ready(file, PAIR | {"group": "json.page", "split_by": "json.book"}, splits=(0.5, 0.3, 0.2))
+    for part, loader in enumerate((data.train_dataloader(), data.val_dataloader(), data.test_dataloader())):
+        batches = list(loader)
+        found = {int(key) for key in keys(batches, data)}
+        names = {f"b{n % 10}" if n < 80 else str(n) for n in range(90)}
+        mine = {name for name in names if hashed_split(name, (0.5, 0.3, 0.2)) == part}
+        assert found == {n for n in range(90) if (f"b{n % 10}" if n < 80 else str(n)) in mine}
+        groups = {group for batch in batches for group in batch.group.tolist()}
+        assert len(groups) == len({n % 20 if n < 80 else n for n in found})  # positives as the group says
+
+
+def test_equal_keys_of_two_shards_are_no_positives(tmp_path: Path) -> None:
+    files = [str(write_shard(tmp_path / f"{n}.tar", map(sample, range(3)))) for n in range(2)]
+    batch = next(iter(ready(by_split(files), batch_size=6).val_dataloader()))
+    assert len(set(batch.group.tolist())) == 6
+    groups = {"group": "json.group"}  # a field that some samples have
+    some = [sample(n) | ({"json": {"group": "a"}} if n < 2 else {"json": {"group": ""}}) for n in range(4)]
+    file = str(write_shard(tmp_path / "b.tar", some))
+    batch = next(iter(ready(by_split(file), PAIR | groups).val_dataloader()))
+    assert len(set(batch.group.tolist())) == 3
+    assert batch.group[0] == batch.group[1]
+
+
 def test_sounds_vectors_and_absent_modalities(tmp_path: Path) -> None:
     stream = io.BytesIO()
     soundfile.write(stream, np.full(900, 0.5), 8000, format="FLAC")

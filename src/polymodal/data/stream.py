@@ -25,10 +25,10 @@ from polymodal.hashing import hashed_uniform
 
 @dataclass(frozen=True)
 class HashedPart:
-    """Whether a sample falls into a split by a fixed hash of its group, or of its key where groups are not read.
+    """Whether a sample falls into a split by a fixed hash of its `split_by`; else of its group; else of its key.
 
     Attributes:
-        reader: knows groups.
+        reader: knows these fields.
         shares: of train, validation and test.
         part: number of the split.
     """
@@ -39,11 +39,13 @@ class HashedPart:
 
     def __call__(self, entry: Entry) -> bool:
         """Of a sample that cannot be read the key decides."""
-        group = entry.key
-        if "group" in self.reader.columns:
-            with suppress(BadSampleError):
-                group = self.reader.group(entry.record)
-        return hashed_split(group, self.shares) == self.part
+        name = None
+        with suppress(BadSampleError):
+            if "split_by" in self.reader.columns:
+                name = self.reader.named("split_by", entry.record)
+            if name is None and "group" in self.reader.columns:
+                name = self.reader.named("group", entry.record)
+        return hashed_split(name or entry.key, self.shares) == self.part
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,13 @@ class StreamData(PairedDataModule):
     Args:
         path: of the shards; or {train: ..., val: ..., test: ...}.
         options: further arguments of what opens them, such as fsspec's for a kind of storage.
-        columns: modality -> field, or several; further keys: `label`, and `group`, which is else the sample's key.
+        columns: modality -> field, or several; further keys: `label`; `group`, without which each sample is its own;
+            and `split_by`.
         kinds: modality -> image, text, audio or vector, where that is not its name.
         label_kind: the label is a class or a value.
         class_names: of the label; None where it is the number of the class.
-        splits: shares of train, validation and test where `path` does not tell; a group falls by a fixed hash.
+        splits: shares of train, validation and test where `path` does not tell; samples of one `split_by` fall into
+            one of them by a fixed hash; else those of one group; else those of one key.
         image_size: S, side of the middle square of the pictures in pixels.
         channels: C, 3 for RGB or 1 for grey.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
