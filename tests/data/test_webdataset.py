@@ -3,18 +3,23 @@
 import io
 import json
 import tarfile
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
 import pytest
 import soundfile
 import torch
+import torch.distributed as dist
 from tests.data.shards import PAIR, by_split, picture, ready, sample, vector, write_shard, write_shards
+from tests.data.test_video import encoded
 
 from polymodal.data.records import Record
 from polymodal.data.splits import hashed_split
 from polymodal.data.tar_shards import TarShards, expanded
+from polymodal.data.video import read_video
 from polymodal.errors import ConfigError, DataError
 
 SKIP = {"on_error": "skip", "max_bad_fraction": 0.5}
@@ -279,6 +284,54 @@ def test_too_many_bad_samples_end_it(tmp_path: Path, caplog) -> None:
     data.teardown("fit")
     data.teardown("test")
     assert [r.message for r in caplog.records][-1] == "train: 3 of 12 samples that were read left out: empty file 3."
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader")
+@pytest.mark.parametrize("workers", [0, 2, 5])
+def test_too_many_bad_samples_end_an_epoch_of_known_length(workers: int, tmp_path: Path) -> None:
+    samples = [sample(n) | ({"png": b""} if n % 4 == 1 else {}) for n in range(12)]
+    file = str(write_shard(tmp_path / "a.tar", samples))
+    options = {"on_error": "skip", "num_workers": workers, "epoch_samples": 12}
+    loader = ready(by_split(file), max_bad_fraction=0.05, **options).train_dataloader()
+    with pytest.raises(DataError, match=r"of 12 samples .*\n.*max_bad_fraction=0\.05"):
+        list(islice(loader, len(loader)))  # nobody asks for more
+    loader = ready(by_split(file), max_bad_fraction=0.7, **options).train_dataloader()
+    assert len(list(islice(loader, len(loader)))) == 3
+
+
+def test_what_is_left_out_is_told_of_all_processes(tmp_path: Path, monkeypatch, caplog) -> None:
+    samples = [sample(n) | ({"png": b""} if n % 4 == 1 else {}) for n in range(12)]
+    file = str(write_shard(tmp_path / "a.tar", samples))
+    data = ready(by_split(file), on_error="skip", max_bad_fraction=0.5)
+    assert data.skipped() == {}
+    list(data.train_dataloader())
+    list(data.val_dataloader())
+    assert data.skipped() == {"empty file": 6}
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_backend", lambda: "gloo")
+    monkeypatch.setattr(dist, "all_reduce", lambda total, _: total.mul_(3))  # two others found as much
+    caplog.clear()
+    data.trainer = SimpleNamespace(is_global_zero=False)
+    for _ in range(2):
+        assert data.skipped() == {"empty file": 18}
+    assert not caplog.records
+    data.trainer.is_global_zero = True
+    data.skipped()
+    data.teardown("fit")
+    told = [f"{name}: 9 of 36 samples that were read left out: empty file 9." for name in ("train", "val")]
+    assert [record.message for record in caplog.records] == told
+
+
+def test_videos(tmp_path: Path) -> None:
+    samples = [{"__key__": str(n), "mp4": encoded("mp4", 10 + n), "txt": f"clip {n}"} for n in range(3)]
+    file = str(write_shard(tmp_path / "a.tar", [*samples, {"__key__": "3", "txt": "none"}]))
+    data = ready(by_split(file), {"video": "mp4;webm", "text": "txt"}, frames=2)
+    batch = next(iter(data.val_dataloader()))
+    assert batch.inputs["video"].shape == (4, 2, 3, 4, 4)
+    assert batch.present["video"].tolist() == [True, True, True, False]
+    (tmp_path / "own.mp4").write_bytes(samples[0]["mp4"])
+    assert np.array_equal(batch.inputs["video"][0], read_video(tmp_path / "own.mp4", 2, 4, 3))
+    assert data.on_after_batch_transfer(batch, 0).inputs["video"].is_floating_point()
 
 
 def test_for_a_batch_that_cannot_be_read_another_sample_stands(tmp_path: Path) -> None:
