@@ -195,7 +195,7 @@ def test_the_caption_of_a_sample_is_of_the_epoch_not_of_the_batch(tmp_path: Path
 def test_what_cannot_be_with_several_processes(tmp_path: Path) -> None:
     files = write_shards(tmp_path, [8])
     data = ready(by_split(files))
-    data.trainer = SimpleNamespace(global_rank=1, world_size=2)
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2, training=True)
     with pytest.raises(ConfigError, match="2 processes need equally many steps.*data.epoch_samples="):
         data.train_dataloader()
     assert len(list(data.val_dataloader())) == 1

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from tests.data.shards import by_split, ready, write_shards
 from torch import nn
 
 from polymodal.batch import PairedBatch
+from polymodal.data.synthetic import Synthetic
 from polymodal.data.webdataset import WebDataset
+from polymodal.errors import ConfigError
 from polymodal.resume import position_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -19,6 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> list[str]:
     return write_shards(tmp_path_factory.mktemp("shards"), [7, 5, 9, 6])
+
+
+TRAINS = SimpleNamespace(training=True, global_rank=0, world_size=1)
 
 
 def ids(batches) -> list[list[int]]:
@@ -38,6 +44,8 @@ def test_a_loader_goes_on(files: list[str], workers: int, epoch_samples: int | N
     for given in (1, 4, len(epochs[1])):
         data = make()
         data.position = (1, given)
+        assert ids(data.train_dataloader()) == epochs[0]  # asked outside of training, such as by a probe in the test
+        data.trainer = TRAINS
         rest = data.train_dataloader()
         assert ids(rest) == epochs[1][given:]
         rest.sampler.set_epoch(2)
@@ -94,3 +102,38 @@ def test_a_run_goes_on(files: list[str], workers: int, epoch_samples: int | None
     for file in wanted if workers == 0 else wanted[1::6]:
         given = int(file.stem.split("_")[1])
         assert fit(Diary(tmp_path), make(), file, **every) == expected[given:], file.stem
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"num_workers": 1}, "data.num_workers=0"),
+        ({"batch_size": 5}, "data.batch_size=4"),
+        ({"epoch_samples": None, "shuffle_buffer": 7}, "data.shuffle_buffer=2000, data.epoch_samples=30"),
+        ({"world_size": 2}, "number of processes=1"),
+    ],
+)
+def test_an_epoch_goes_on_only_as_it_was_divided(files: list[str], changes: dict, told: str) -> None:
+    begun = ready(by_split(files), epoch_samples=30)
+    options = {"epoch_samples": 30} | changes
+    world_size = options.pop("world_size", 1)
+    data = ready(by_split(files), **options)
+    data.load_state_dict(begun.state_dict())
+    data.position = (1, 2)
+    data.test_dataloader()  # as a stored run is judged
+    data.trainer = SimpleNamespace(**vars(TRAINS) | {"world_size": world_size})
+    with pytest.raises(ConfigError, match=f"stopped within an epoch.* Go on as it began: {told}\\."):
+        data.train_dataloader()
+    data.position = (2, 0)
+    data.train_dataloader()
+
+
+def test_a_table_s_epoch_goes_on_only_with_the_same_batch_size() -> None:
+    begun, data = (Synthetic(batch_size=size) for size in (8, 16))
+    for one in (begun, data):
+        one.setup()
+        one.load_state_dict(begun.state_dict())
+        one.position, one.trainer = (0, 3), SimpleNamespace(**vars(TRAINS) | {"world_size": 2})
+    begun.train_dataloader()
+    with pytest.raises(ConfigError, match="Go on as it began: data.batch_size=8"):
+        data.train_dataloader()

@@ -3,18 +3,23 @@
 import io
 import json
 import tarfile
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
 import pytest
 import soundfile
 import torch
+import torch.distributed as dist
 from tests.data.shards import PAIR, by_split, picture, ready, sample, vector, write_shard, write_shards
+from tests.data.test_video import encoded
 
 from polymodal.data.records import Record
 from polymodal.data.splits import hashed_split
 from polymodal.data.tar_shards import TarShards, expanded
+from polymodal.data.video import read_video
 from polymodal.errors import ConfigError, DataError
 
 SKIP = {"on_error": "skip", "max_bad_fraction": 0.5}
@@ -83,6 +88,33 @@ def test_splits_by_hash_are_apart_whole_and_fixed(tmp_path: Path) -> None:
     ]
     assert not pages[0] & pages[1]
     assert len(list(data.train_dataloader().dataset.split.first(None))) == len(pages[0]) * 4
+
+
+def test_samples_of_one_split_by_are_in_one_split(tmp_path: Path) -> None:
+    samples = [sample(n) | {"json": {"page": n % 20, "book": f"b{n % 10}"}} for n in range(80)]
+    samples += [sample(n) | {"json": {"page": n}} for n in range(80, 90)]  # without a book: by the page
+    file = str(write_shard(tmp_path / "a.tar", samples))
+    data = ready(file, PAIR | {"group": "json.page", "split_by": "json.book"}, splits=(0.5, 0.3, 0.2))
+    for part, loader in enumerate((data.train_dataloader(), data.val_dataloader(), data.test_dataloader())):
+        batches = list(loader)
+        found = {int(key) for key in keys(batches, data)}
+        names = {f"b{n % 10}" if n < 80 else str(n) for n in range(90)}
+        mine = {name for name in names if hashed_split(name, (0.5, 0.3, 0.2)) == part}
+        assert found == {n for n in range(90) if (f"b{n % 10}" if n < 80 else str(n)) in mine}
+        groups = {group for batch in batches for group in batch.group.tolist()}
+        assert len(groups) == len({n % 20 if n < 80 else n for n in found})  # positives as the group says
+
+
+def test_equal_keys_of_two_shards_are_no_positives(tmp_path: Path) -> None:
+    files = [str(write_shard(tmp_path / f"{n}.tar", map(sample, range(3)))) for n in range(2)]
+    batch = next(iter(ready(by_split(files), batch_size=6).val_dataloader()))
+    assert len(set(batch.group.tolist())) == 6
+    groups = {"group": "json.group"}  # a field that some samples have
+    some = [sample(n) | ({"json": {"group": "a"}} if n < 2 else {"json": {"group": ""}}) for n in range(4)]
+    file = str(write_shard(tmp_path / "b.tar", some))
+    batch = next(iter(ready(by_split(file), PAIR | groups).val_dataloader()))
+    assert len(set(batch.group.tolist())) == 3
+    assert batch.group[0] == batch.group[1]
 
 
 def test_sounds_vectors_and_absent_modalities(tmp_path: Path) -> None:
@@ -252,6 +284,54 @@ def test_too_many_bad_samples_end_it(tmp_path: Path, caplog) -> None:
     data.teardown("fit")
     data.teardown("test")
     assert [r.message for r in caplog.records][-1] == "train: 3 of 12 samples that were read left out: empty file 3."
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader")
+@pytest.mark.parametrize("workers", [0, 2, 5])
+def test_too_many_bad_samples_end_an_epoch_of_known_length(workers: int, tmp_path: Path) -> None:
+    samples = [sample(n) | ({"png": b""} if n % 4 == 1 else {}) for n in range(12)]
+    file = str(write_shard(tmp_path / "a.tar", samples))
+    options = {"on_error": "skip", "num_workers": workers, "epoch_samples": 12}
+    loader = ready(by_split(file), max_bad_fraction=0.05, **options).train_dataloader()
+    with pytest.raises(DataError, match=r"of 12 samples .*\n.*max_bad_fraction=0\.05"):
+        list(islice(loader, len(loader)))  # nobody asks for more
+    loader = ready(by_split(file), max_bad_fraction=0.7, **options).train_dataloader()
+    assert len(list(islice(loader, len(loader)))) == 3
+
+
+def test_what_is_left_out_is_told_of_all_processes(tmp_path: Path, monkeypatch, caplog) -> None:
+    samples = [sample(n) | ({"png": b""} if n % 4 == 1 else {}) for n in range(12)]
+    file = str(write_shard(tmp_path / "a.tar", samples))
+    data = ready(by_split(file), on_error="skip", max_bad_fraction=0.5)
+    assert data.skipped() == {}
+    list(data.train_dataloader())
+    list(data.val_dataloader())
+    assert data.skipped() == {"empty file": 6}
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_backend", lambda: "gloo")
+    monkeypatch.setattr(dist, "all_reduce", lambda total, _: total.mul_(3))  # two others found as much
+    caplog.clear()
+    data.trainer = SimpleNamespace(is_global_zero=False)
+    for _ in range(2):
+        assert data.skipped() == {"empty file": 18}
+    assert not caplog.records
+    data.trainer.is_global_zero = True
+    data.skipped()
+    data.teardown("fit")
+    told = [f"{name}: 9 of 36 samples that were read left out: empty file 9." for name in ("train", "val")]
+    assert [record.message for record in caplog.records] == told
+
+
+def test_videos(tmp_path: Path) -> None:
+    samples = [{"__key__": str(n), "mp4": encoded("mp4", 10 + n), "txt": f"clip {n}"} for n in range(3)]
+    file = str(write_shard(tmp_path / "a.tar", [*samples, {"__key__": "3", "txt": "none"}]))
+    data = ready(by_split(file), {"video": "mp4;webm", "text": "txt"}, frames=2)
+    batch = next(iter(data.val_dataloader()))
+    assert batch.inputs["video"].shape == (4, 2, 3, 4, 4)
+    assert batch.present["video"].tolist() == [True, True, True, False]
+    (tmp_path / "own.mp4").write_bytes(samples[0]["mp4"])
+    assert np.array_equal(batch.inputs["video"][0], read_video(tmp_path / "own.mp4", 2, 4, 3))
+    assert data.on_after_batch_transfer(batch, 0).inputs["video"].is_floating_point()
 
 
 def test_for_a_batch_that_cannot_be_read_another_sample_stands(tmp_path: Path) -> None:

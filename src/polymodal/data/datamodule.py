@@ -82,6 +82,7 @@ class PairedDataModule(LightningDataModule):
     varying: Sequence[str] = ()
     codes: Mapping[str, int]
     position: tuple[int, int] = (0, 0)
+    divided: Mapping[str, int | None] = MappingProxyType({})  # `division` of the run that goes on
 
     def __init__(
         self,
@@ -133,9 +134,7 @@ class PairedDataModule(LightningDataModule):
         world_size = self.trainer.world_size if self.trainer else 1
         if shuffle and world_size > self.batch_size:
             raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {world_size} processes.")
-        trains = self.trainer is not None and self.trainer.training
-        place = self.position if trains else (0, 0)
-        sampler = BatchSampler(len(dataset), self.batch_size, shuffle, self.seed, rank, world_size, *place)
+        sampler = BatchSampler(len(dataset), self.batch_size, shuffle, self.seed, rank, world_size, *self._start())
         return DataLoader(
             Drawn(dataset, rank) if shuffle else dataset,  # type: ignore[arg-type]  # indexed by lists: one gather a batch
             sampler=sampler,
@@ -147,6 +146,27 @@ class PairedDataModule(LightningDataModule):
             worker_init_fn=outlive_signals,
         )
 
+    def _start(self) -> tuple[int, int]:
+        """The epoch and the batch of it that a loader starts with: while training, where the run goes on.
+
+        Raises:
+            ConfigError: that is within an epoch, which was divided into other batches.
+        """
+        if self.trainer is None or not self.trainer.training:
+            return (0, 0)
+        own = self.division()
+        changed = [f"{name}={old}" for name, old in self.divided.items() if old != own[name]]
+        if self.position[1] and changed:
+            raise ConfigError(
+                "The run was stopped within an epoch, and would go on with samples that it had already, and leave "
+                f"others out. Go on as it began: {', '.join(changed).replace('None', 'null')}."
+            )
+        return self.position
+
+    def division(self) -> dict[str, int | None]:
+        """Settings on which it depends what is in the first batches of an epoch, beside the seed."""
+        return {"data.batch_size": self.batch_size}
+
     def on_before_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """Seeds what follows in training (augmentation, dropout) by seed, process and number of the batch."""
         if self.trainer is not None and self.trainer.training:
@@ -155,10 +175,12 @@ class PairedDataModule(LightningDataModule):
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The tokenizer as text, for the checkpoint."""
-        return {} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_json()}
+        """For the checkpoint: how epochs are divided into batches, and the tokenizer as text."""
+        tokenizer = {} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_json()}
+        return {"division": self.division(), **tokenizer}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the tokenizer of a checkpoint, so that ids mean what they meant in training."""
+        self.divided = state_dict.get("division", {})
         if "tokenizer" in state_dict:
             self.tokenizer = Tokenizer.from_json(state_dict["tokenizer"], self.context_length)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class Sample:
 
     Attributes:
         number: of its record.
-        group: equal = positive.
+        group: equal = positive; without a group's field it is the number: keys may begin anew in each shard.
         values: modality -> an array, its captions, or None where it is absent.
         label: a class, -1 without one, or a value; None where labels are not read.
     """
@@ -87,12 +87,17 @@ class RecordReader:
         if self.label is not None:
             found = next(filter(None, map(record.find, self.columns["label"])), None)
             label = self.label(None if found is None else found[1])
-        return Sample(record.number, number_of_name(self.group(record)), values, label)
+        group = self.named("group", record)
+        return Sample(record.number, record.number if group is None else number_of_name(group), values, label)
 
-    def group(self, record: Record) -> str:
-        """The name of its group: what the group's field holds, or its key."""
-        found = record.find(self.columns["group"][0]) if "group" in self.columns else None
-        return record.key if found is None else _text(*found)
+    def named(self, role: Literal["group", "split_by"], record: Record) -> str | None:
+        """The name that the field of a role holds; None where there is no such field, or nothing in it.
+
+        Raises:
+            BadSampleError: it is no text.
+        """
+        found = record.find(self.columns[role][0]) if role in self.columns else None
+        return None if found is None else _text(*found).strip() or None
 
     def captions(self, name: str, record: Record) -> list[str]:
         """The sentences of a modality, of all its fields.

@@ -25,10 +25,10 @@ from polymodal.hashing import hashed_uniform
 
 @dataclass(frozen=True)
 class HashedPart:
-    """Whether a sample falls into a split by a fixed hash of its group, or of its key where groups are not read.
+    """Whether a sample falls into a split by a fixed hash of its `split_by`; else of its group; else of its key.
 
     Attributes:
-        reader: knows groups.
+        reader: knows these fields.
         shares: of train, validation and test.
         part: number of the split.
     """
@@ -39,11 +39,13 @@ class HashedPart:
 
     def __call__(self, entry: Entry) -> bool:
         """Of a sample that cannot be read the key decides."""
-        group = entry.key
-        if "group" in self.reader.columns:
-            with suppress(BadSampleError):
-                group = self.reader.group(entry.record)
-        return hashed_split(group, self.shares) == self.part
+        name = None
+        with suppress(BadSampleError):
+            if "split_by" in self.reader.columns:
+                name = self.reader.named("split_by", entry.record)
+            if name is None and "group" in self.reader.columns:
+                name = self.reader.named("group", entry.record)
+        return hashed_split(name or entry.key, self.shares) == self.part
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,10 @@ class Stream(IterableDataset[Any]):
     def _records(self, entries: Iterable[Entry]) -> Iterator[Record]:
         """What can be read of some entries."""
         for entry in entries:
-            self.skips.count()
             try:
                 record = entry.record
             except BadSampleError as error:
+                self.skips.count()
                 if error.reason != "damaged shard":  # that is noted once, where the shard ends
                     self.skips.reject(entry.name, error)
             else:
@@ -117,6 +119,7 @@ class Stream(IterableDataset[Any]):
         """Some records, decoded; where none of them can be, the first of the split that can: a step needs one."""
         samples = []
         for record in records:
+            self.skips.count()  # here, not where it came into the buffer, so that the share is of what was looked at
             try:
                 samples.append(self.reader.read(record))
             except BadSampleError as error:
@@ -215,12 +218,16 @@ class TrainingStream(Stream):
         """The batches of this loading process; None for each of the first `undecoded`, which nobody looks at."""
         worker, workers = own_worker()
         records = self._shuffled(self.rank * workers + worker, self.world_size * workers)
-        for number, size in enumerate(self._sizes(worker, workers)):
-            own = list(islice(records, size))
-            if not own:
-                break
-            yield None if number < self.undecoded else self._batch(own)
-        self.skips.end()
+        sizes, number = self._sizes(worker, workers), 0
+        size = next(sizes, 0)
+        while own := list(islice(records, size)):
+            batch = None if number < self.undecoded else self._batch(own)
+            size, number = next(sizes, 0), number + 1
+            if size == 0:  # before the last one is given: who knows how many there are asks for no more
+                self.skips.end()
+            yield batch
+        if size or number == 0:
+            self.skips.end()
 
     def _sizes(self, worker: int, workers: int) -> Iterator[int]:
         """How many samples each batch of this loading process is made of."""

@@ -26,8 +26,9 @@ from polymodal.data.splits import SPLITS
 from polymodal.data.stream import EvaluationStream, HashedPart, Split, Stream, TrainingStream
 from polymodal.data.stream_head import Head
 from polymodal.data.stream_loader import StreamLoader
-from polymodal.data.stream_skips import StreamSkips
+from polymodal.data.stream_skips import StreamSkips, counts_of, summary_of
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.video import read_video
 from polymodal.data.workers import outlive_signals
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Probability
@@ -41,7 +42,7 @@ class StreamData(PairedDataModule):
     A field is named as it stands in the samples; `a;b` is the first of the two that is there, and `json.caption` a key
     within a field. By kind of modality it holds:
 
-    - `image`, `audio`, `vector`: the bytes of a file, as those that a manifest names.
+    - `image`, `video`, `audio`, `vector`: the bytes of a file, as those that a manifest names.
     - `text`: a caption, or a list of them (several fields too).
 
     A field that is not there, or an empty text, is a missing modality. In training each batch takes one of a sample's
@@ -50,18 +51,21 @@ class StreamData(PairedDataModule):
     Args:
         path: of the shards; or {train: ..., val: ..., test: ...}.
         options: further arguments of what opens them, such as fsspec's for a kind of storage.
-        columns: modality -> field, or several; further keys: `label`, and `group`, which is else the sample's key.
-        kinds: modality -> image, text, audio or vector, where that is not its name.
+        columns: modality -> field, or several; further keys: `label`; `group`, without which each sample is its own;
+            and `split_by`.
+        kinds: modality -> image, video, text, audio or vector, where that is not its name.
         label_kind: the label is a class or a value.
         class_names: of the label; None where it is the number of the class.
-        splits: shares of train, validation and test where `path` does not tell; a group falls by a fixed hash.
-        image_size: S, side of the middle square of the pictures in pixels.
+        splits: shares of train, validation and test where `path` does not tell; samples of one `split_by` fall into
+            one of them by a fixed hash; else those of one group; else those of one key.
+        image_size: S, side of the middle square of pictures and frames in pixels.
         channels: C, 3 for RGB or 1 for grey.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
         std: of the pixels, one or C numbers.
         shift: random shift in training, as a share of the side.
         scale: random zoom in training.
         flip: how often a picture is mirrored in training.
+        frames: T of a video, spread evenly over it.
         sample_rate: of waveforms, in Hz.
         max_seconds: longer sounds are cut.
         tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn one.
@@ -100,6 +104,7 @@ class StreamData(PairedDataModule):
         shift: Fraction = 0.0,
         scale: Probability = 0.0,
         flip: Fraction = 0.0,
+        frames: PositiveInt = 8,
         sample_rate: PositiveInt = 16000,
         max_seconds: PositiveFloat = 30.0,
         tokenizer: str | None = None,
@@ -130,10 +135,10 @@ class StreamData(PairedDataModule):
         for key in (*self.columns.of_kind("tabular"), *(role for role in ("split", "id") if role in self.columns)):
             raise ConfigError(f"data.columns.{key}: a stream cannot have it. scripts/make_shards.py makes a manifest.")
         self.path, self.options, self.shares = path, dict(options or {}), list(splits)
-        self.pictures = Pictures(self.columns.of_kind("image"), channels, mean, std, shift, scale, flip)
+        self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.varying = self.pictures.varying
-        self.image_shape = (channels, image_size, image_size)
+        self.image_shape, self.frames = (channels, image_size, image_size), frames
         self.read_sound = partial(read_sound, sample_rate=sample_rate, max_seconds=max_seconds)
         self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
         self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
@@ -177,8 +182,10 @@ class StreamData(PairedDataModule):
 
     def _reader(self) -> RecordReader:
         channels, size, _ = self.image_shape
+        read_frames = partial(read_video, frames=self.frames, size=size, channels=channels)
         kinds = {
             "image": (partial(read_image, size=size, channels=channels), np.zeros(self.image_shape, dtype=np.uint8)),
+            "video": (read_frames, np.zeros((self.frames, *self.image_shape), dtype=np.uint8)),
             "audio": (self.read_sound, np.zeros(1, dtype=np.float32)),
             "vector": (read_vector, np.zeros(1, dtype=np.float32)),
         }
@@ -228,7 +235,16 @@ class StreamData(PairedDataModule):
                 f"{stream.world_size} processes need equally many steps, and how many samples there are is not known: "
                 "give data.epoch_samples=<samples of an epoch>."
             )
-        return StreamLoader(stream, self.num_workers, *self.position)
+        return StreamLoader(stream, self.num_workers, *self._start())
+
+    def division(self) -> dict[str, int | None]:
+        """Those of the order too, and how many processes share the samples."""
+        return super().division() | {
+            "data.num_workers": self.num_workers,
+            "data.shuffle_buffer": self.shuffle_buffer,
+            "data.epoch_samples": self.epoch_samples,
+            "number of processes": self.trainer.world_size if self.trainer else 1,
+        }
 
     def describe(self, modality: str, item: int) -> Any:
         """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read again."""
@@ -250,11 +266,21 @@ class StreamData(PairedDataModule):
         """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
         return self.pictures(batch, self.trainer is not None and self.trainer.training)
 
+    def skipped(self) -> Mapping[str, int]:
+        """Reason -> how often a sample was left out, each time that it came; tells of new ones."""
+        totals = {name: skips.over_processes() for name, skips in self.skips.items()}
+        self._tell(totals)
+        return counts_of(torch.stack(list(totals.values())).sum(0))
+
     def teardown(self, stage: str) -> None:
-        """Tells what was left out, if that is new."""
-        for name, skips in self.skips.items():
-            if (count := sum(skips.counts().values())) > self.told[name]:
-                log.warning("%s: %s", name, skips.summary())
+        """Tells what was left out, if that is new; of this process alone, since the others may be gone."""
+        self._tell({name: skips.total() for name, skips in self.skips.items()})
+
+    def _tell(self, totals: Mapping[str, torch.Tensor]) -> None:
+        for name, total in totals.items():
+            count = sum(counts_of(total).values())
+            if count > self.told[name] and (self.trainer is None or self.trainer.is_global_zero):
+                log.warning("%s: %s", name, summary_of(total))
                 self.told[name] = count
 
 

@@ -6,6 +6,7 @@ import logging
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 from torch.utils.data import get_worker_info
 
 from polymodal.data.skips import REASONS, BadSampleError
@@ -75,17 +76,39 @@ class StreamSkips:
         """Samples that came, in all epochs."""
         return int(self.table[:, SEEN].sum())
 
+    def total(self) -> torch.Tensor:
+        """A row of all columns over the loading processes of this process."""
+        return self.table.sum(0)
+
+    def over_processes(self) -> torch.Tensor:
+        """The same over all processes of a run, on each of them."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return self.total()
+        total = self.total().to("cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(total, dist.ReduceOp.SUM)
+        return total.cpu()
+
     def counts(self) -> dict[str, int]:
         """Reason -> how often, in all epochs, for those that occurred."""
-        counts = self.table[:, : len(REASONS)].sum(0).tolist()
-        return {reason: count for reason, count in zip(REASONS, counts, strict=True) if count}
+        return counts_of(self.total())
 
     def summary(self) -> str:
         """One sentence: how many were left out, and why."""
-        reasons = ", ".join(f"{reason} {count}" for reason, count in self.counts().items())
-        return f"{sum(self.counts().values())} of {self.seen} samples that were read left out: {reasons}."
+        return summary_of(self.total())
 
     @property
     def _own(self) -> torch.Tensor:
         worker = get_worker_info()
         return self.table[0 if worker is None else 1 + worker.id]
+
+
+def counts_of(total: torch.Tensor) -> dict[str, int]:
+    """Reason -> how often, for those that occurred."""
+    return {reason: count for reason, count in zip(REASONS, total.tolist(), strict=False) if count}
+
+
+def summary_of(total: torch.Tensor) -> str:
+    """One sentence: how many samples were left out, and why."""
+    counts = counts_of(total)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.items())
+    return f"{sum(counts.values())} of {int(total[SEEN])} samples that were read left out: {reasons}."
