@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -48,6 +49,9 @@ from unpack_shards import Unpacker
 COLUMNS = ("image", "text", "audio", "vector", "label", "group", "split", "id")
 DEFAULTS = {"path": "", "output": "", "samples": "1000", "workers": "2", "size": "", "splits": "0.8,0.1,0.1"}
 DEFAULTS |= {f"columns.{name}": "" for name in COLUMNS}
+
+BATCH = 128
+"""Samples of a step where nobody says (configs/data/webdataset.yaml)."""
 
 
 @dataclass(frozen=True)
@@ -102,35 +106,46 @@ class Packer:
         if file.exists():
             return json.loads(notes.read_text())
         part, dropped = self.output / f"{shard.name}.part", []
+        written: dict[str, set[str]] = {}
         with TarWriter(str(part), encoder=False, mtime=0) as writer:
             for sample in shard.samples:
                 row = int(self.samples.row[sample])
                 try:
-                    writer.write({"__key__": f"{row:09}", **self.fields(sample)})
+                    fields, columns = self.fields(sample)
                 except BadSampleError as error:
                     dropped.append((row + 1, error.reason, str(error)))
+                    continue
+                writer.write({"__key__": f"{row:09}", **fields})
+                for name, field in columns.items():
+                    written.setdefault(name, set()).add(field)
         result = {"name": shard.name, "kept": len(shard.samples) - len(dropped), "dropped": dropped}
+        result["columns"] = {name: sorted(found) for name, found in written.items()}
         write_whole(notes, json.dumps(result))
         part.rename(file)
         return result
 
-    def fields(self, sample: int) -> dict[str, bytes]:
-        """Ending -> content of a sample's members."""
+    def fields(self, sample: int) -> tuple[dict[str, bytes], dict[str, str]]:
+        """Ending -> content of a sample's members; and modality, label and group -> field, as `data.columns` names it.
+
+        Raises:
+            BadSampleError: one cannot be read.
+        """
         fields: dict[str, bytes] = {}
+        columns = {"group": "json.group"}
         inner: dict[str, Any] = {"group": int(self.samples.group[sample])}
-        for content in self.samples.contents.values():
+        for modality, content in self.samples.contents.items():
             count = int(content.count[sample])
             if count and isinstance(content, Captions):
                 texts = [content.show(content.item(sample, turn)) for turn in range(count)]
                 fields["txt"] = texts[0].encode()
-                inner["text"] = texts
+                inner["text"], columns["text"] = texts, "json.text"
             elif count and isinstance(content, Files):
                 ending, value = self.file(content, content.item(sample, 0))
-                fields[ending] = value
+                fields[ending], columns[modality] = value, ending
         for name, values in self.samples.labels.items():
             if values[sample] >= 0:
-                inner[name] = self.names[int(values[sample])]
-        return {**fields, "json": json.dumps(inner, sort_keys=True).encode()}
+                inner[name], columns[name] = self.names[int(values[sample])], f"json.{name}"
+        return {**fields, "json": json.dumps(inner, sort_keys=True).encode()}, columns
 
     def file(self, content: Files, item: int) -> tuple[str, bytes]:
         """The ending and the bytes of a file that can be read; of a picture perhaps those of a smaller one."""
@@ -209,10 +224,23 @@ def report(output: Path, results: Sequence[dict[str, Any]], bad_rows: Sequence[S
     Console().print(table)
 
 
-def next_command(shards: Sequence[Shard], output: Path) -> str:
-    counts = Counter(shard.name.partition("-")[0] for shard in shards)
+def next_command(results: Sequence[dict[str, Any]], names: Sequence[str], output: Path) -> str:
+    """What trains on all that was written: its groups, all its captions, and the endings of its files."""
+    counts = Counter(result["name"].partition("-")[0] for result in results)
     parts = [f'{split}: "{output}/{split}-{{000000..{count - 1:06}}}.tar"' for split, count in counts.items()]
-    return f"Next: python src/train.py data=webdataset 'data.path={{{', '.join(parts)}}}' callbacks=[default]"
+    found: dict[str, set[str]] = {}
+    for name, endings in (pair for result in results for pair in result["columns"].items()):
+        found.setdefault(name, set()).update(endings)
+    words = ["data=webdataset", f"data.path={{{', '.join(parts)}}}"]
+    words += [f"data.columns.{name}={';'.join(sorted(endings))}" for name, endings in sorted(found.items())]
+    words += [f"data.columns.{name}=null" for name in ("image", "text") if name not in found]  # the choice names both
+    words += [f"encoder/{name}=none" for name in ("image", "text") if name not in found]
+    words += ["encoder/audio=cnn"] if "audio" in found else []
+    if "label" in found:
+        words += [f"data.class_names={json.dumps(list(names), ensure_ascii=False)}", f"outputs={len(names)}"]
+    samples = sum(result["kept"] for result in results if result["name"].startswith("train"))
+    words += [f"data.epoch_samples={samples}", *([f"data.batch_size={samples}"] if samples < BATCH else [])]
+    return f"Next: python src/train.py {' '.join(map(shlex.quote, words))} 'callbacks=[default]'"
 
 
 def main() -> None:
@@ -233,13 +261,9 @@ def main() -> None:
             packer = Packer(settings)
             results = all_done(packer, packer.shards, workers)
             report(output, results, packer.bad_rows)
-            print(next_command(packer.shards, output), f"data.epoch_samples={sum(map(train_kept, results))}")
+            print(next_command(results, packer.names, output))
     except PolymodalError as error:
         sys.exit(f"error: {error}")
-
-
-def train_kept(result: dict[str, Any]) -> int:
-    return result["kept"] if result["name"].startswith("train") else 0
 
 
 if __name__ == "__main__":

@@ -67,7 +67,13 @@ class Unpacker:
 
     @staticmethod
     def row(record: Record, part: Path, folder: str) -> dict[str, Any]:
-        """A line of the manifest: texts and numbers as they are, of files the paths."""
+        """A line of the manifest: texts and numbers as they are, of files the paths, and the keys of its JSON.
+
+        Its text and label, which may be several, stand for those beside it; other columns of ours are not overwritten.
+
+        Raises:
+            BadSampleError: something in it cannot be used, or no modality is there.
+        """
         values: dict[str, Any] = {"key": record.key}
         files: dict[str, bytes] = {}
         for field, content in record.fields.items():
@@ -79,9 +85,13 @@ class Unpacker:
             elif field != "json":
                 files[f"{record.key}.{field}"] = content
                 values[kind] = f"{folder}/{record.key}.{field}"
-        if "json" in record.fields:
-            values |= {name.partition(".")[2]: record.find(name) for name in record.names() if name.startswith("json.")}
-            values = {name: value[1] if isinstance(value, tuple) else value for name, value in values.items()}
+        inner = record.mapping("json") if "json" in record.fields else None
+        own = {"key", *CHECKS, *values} - {"text", "label"}
+        values |= {f"json_{name}" if name in own else name: value for name, value in (inner or {}).items()}
+        if not files and "text" not in values:
+            raise BadSampleError(
+                "missing field", f"no modality is in it, only {', '.join(record.fields) or 'nothing'}."
+            )
         for name, content in files.items():
             file = part / name  # within the folder: names that lead out of it are refused where they are read
             file.parent.mkdir(parents=True, exist_ok=True)

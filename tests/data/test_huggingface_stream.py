@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import datasets
+import fsspec
+import pyarrow as pa
 import pytest
 import torch
+from pyarrow import parquet
 from tests.data.shards import COLOURS, picture
 
 from polymodal.data.huggingface_stream import HuggingFaceStream
 from polymodal.errors import ConfigError, DataError
 
+SKIP = {"on_error": "skip", "max_bad_fraction": 0.1}
 COLUMNS = {"image": "image", "text": "caption", "label": "colour"}
 
 
@@ -66,6 +70,42 @@ def test_else_a_hash_splits_the_rows(tmp_path: Path) -> None:
     assert len(data.source.shards) == 3
     loader = ready("parquet", options={"data_dir": str(tmp_path / "files")}).train_dataloader()
     assert torch.cat([batch.id for batch in loader]).unique().numel() > 40
+
+
+def test_a_test_split_is_never_trained_on(tmp_path: Path) -> None:
+    parts = {"train": table(40), "test": table(6, 40), "unlabeled": table(9, 46)}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "set")
+    data = ready(tmp_path / "set", splits=(0.5, 0.3, 0.2))
+
+    def seen(loader) -> set[int]:
+        return {
+            int(data.describe("text", item).split()[1]) for batch in loader for item in batch.items["text"].tolist()
+        }
+
+    train, val, test = map(seen, (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()))
+    assert test == set(range(40, 46))
+    assert train | val == set(range(40))
+    assert not train & val
+    assert len(train) > len(val) > 5
+    datasets.DatasetDict({"a": table(4), "b": table(4)}).save_to_disk(tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"the splits a, b, none of them for training.*data\.options\.split"):
+        ready(tmp_path / "other")
+
+
+def test_a_cell_may_name_a_file_elsewhere(tmp_path: Path) -> None:
+    with fsspec.open("memory://pictures/green.png", "wb") as stream:
+        stream.write(picture("green"))
+    urls = ["memory://pictures/green.png"] * 29 + ["memory://pictures/lost.png"]
+    cells = pa.array(
+        [{"bytes": None, "path": url} for url in urls], pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    )
+    parquet.write_table(pa.table({"image": cells, "caption": ["green"] * 30}), tmp_path / "a.parquet")
+    named, files = {"image": "image", "text": "caption"}, dict.fromkeys(("train", "test"), str(tmp_path / "a.parquet"))
+    data = ready("parquet", named, options={"data_files": files | {"validation": files["test"]}}, **SKIP)
+    batches = list(data.val_dataloader())
+    assert sum(map(len, batches)) == 29
+    assert batches[0].inputs["image"][0, :, 0, 0].tolist() == list(COLOURS["green"])
+    assert data.skips["val"].counts() == {"missing file": 1}
 
 
 def test_what_cannot_be_is_told(tmp_path: Path) -> None:

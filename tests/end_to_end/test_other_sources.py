@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 from tests.data.manifests import make_pairs, write_csv
+from tests.data.shards import sample, write_shard
 from tests.data.test_folder import make_classes
 from tests.end_to_end.test_experiments import QUIET, run
 
@@ -70,6 +71,19 @@ def test_videos_are_trained_on(tmp_path: Path) -> None:
     words += ["encoder/text=none", "data.columns.label=bright", "outputs=2"]
     figures = run(tmp_path / "class", *typed(*words, "objective=classification", "fusion=sum", "head=linear"))
     assert 0 <= figures["test/accuracy"] <= 1
+
+
+def test_what_is_left_out_of_shards_is_among_the_figures(tmp_path: Path) -> None:
+    samples = [sample(n) | ({"png": b"no picture"} if n % 20 == 0 else {}) for n in range(60)]
+    file = str(write_shard(tmp_path / "a.tar", samples))
+    words = ["data=webdataset", f"data.path={{train: {file}, val: {file}, test: {file}}}", "data.epoch_samples=60"]
+    words += ["data.on_error=skip", "data.max_bad_fraction=0.2", "callbacks=[checkpoint,skipped]", *SMALL]
+    words += [f"trainer.limit_{split}_batches=1.0" for split in ("train", "val", "test")]
+    quiet = [word for word in QUIET if word != "logger=none"]
+    figures = run(tmp_path / "run", *as_hydra_arguments(words), *quiet)
+    skipped = {key: value for key, value in figures.items() if key.startswith("data/")}
+    assert list(skipped) == ["data/skipped/damaged_file"]
+    assert skipped["data/skipped/damaged_file"] >= 9  # three of each split, each time that they came
 
 
 def test_what_is_left_out_is_among_the_figures(tmp_path: Path, caplog) -> None:

@@ -1,17 +1,25 @@
 """Manifest -> shards -> manifest: all comes back, what is bad is told, and a stop in the middle changes nothing."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from tests.conftest import ROOT
 from tests.data.manifests import PAIR, bomb, make_pairs, whole, write_jsonl
 from tests.data.manifests import ready as ready_manifest
 from tests.data.shards import ready as ready_shards
+from tests.data.shards import sample, vector, write_shard
+
+from polymodal.config.launch import as_hydra_arguments
+from polymodal.data.webdataset import WebDataset
 
 SPLITS = ("train", "val", "test")
 KILLED = """
@@ -56,8 +64,52 @@ def shards(rows, tmp_path_factory) -> Path:
     done = run(*settings(rows[0], folder))
     assert done.returncode == 0, done.stderr
     assert "kept" in done.stdout
-    assert "data.epoch_samples=" in done.stdout
+    (folder.parent / "next").write_text(done.stdout.partition("Next: ")[2])
     return folder
+
+
+def test_the_next_command_names_all_that_was_written(shards: Path) -> None:
+    words = shlex.split((shards.parent / "next").read_text())
+    given = dict(word.split("=", 1) for word in words[2:])
+    assert {key: value for key, value in given.items() if key.startswith("data.columns")} == {
+        "data.columns.image": "png", "data.columns.text": "json.text",
+        "data.columns.label": "json.label", "data.columns.group": "json.group",
+    }  # fmt: skip
+    kept = sum(n for name, n in json.loads((shards / "report.json").read_text())["shards"].items() if "train" in name)
+    assert given["data.epoch_samples"] == given["data.batch_size"] == str(kept)  # fewer than the usual batch
+    config = overridden(as_hydra_arguments(words[2:]))
+    data = WebDataset(**{key: value for key, value in config["data"].items() if key != "_target_"} | {"num_workers": 0})
+    data.setup()
+    assert len(data.train_dataloader()) == 1
+    batch = next(iter(data.test_dataloader()))
+    assert (batch.labels["label"] >= 0).all()
+    assert len(data.class_names["label"]) == config["outputs"]
+
+
+def test_the_next_command_of_sounds_without_pictures(tmp_path: Path) -> None:
+    for ending in ("wav", "flac"):
+        soundfile.write(tmp_path / f"a.{ending}", np.zeros(900), 8000)
+    rows = [{"sound": f"a.{['wav', 'flac'][n % 2]}", "word": f"word {n}", "of": n} for n in range(300)]
+    write_jsonl(tmp_path / "pairs.jsonl", rows)
+    columns = ["columns.audio=sound", "columns.text=word", "columns.group=of"]
+    done = run(f"path={tmp_path}/pairs.jsonl", f"output={tmp_path / 'shards'}", *columns)
+    assert done.returncode == 0, done.stderr
+    words = shlex.split(done.stdout.partition("Next: ")[2])
+    assert {"data.columns.audio=flac;wav", "encoder/audio=cnn", "data.columns.image=null", "encoder/image=none"} <= {
+        *words
+    }
+    assert not any(word.startswith(("data.batch_size", "data.class_names")) for word in words)
+    overridden(as_hydra_arguments(words[2:]))
+
+
+def overridden(arguments: list[str]) -> dict:
+    """The checked config of a command."""
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        config = compose("train", overrides=arguments)
+    return {
+        "data": OmegaConf.to_container(config.data, resolve=False) | {"seed": 0, "tokenizer": None},
+        "outputs": config.outputs,
+    }
 
 
 def settings(folder: Path, output: Path) -> list[str]:
@@ -131,6 +183,31 @@ def test_the_way_back(rows, shards: Path, tmp_path: Path) -> None:
         assert ("image" in line) == bool(row["filepath"])
         if row["filepath"]:
             assert (tmp_path / "files" / line["image"]).read_bytes() == (rows[0] / row["filepath"]).read_bytes()
+
+
+def test_the_way_back_keeps_the_columns_of_files(tmp_path: Path) -> None:
+    inner = {"key": "theirs", "image": 3, "caption": "red", "text": ["red", "crimson"], "vector": [1]}
+    samples = [
+        sample(0) | {"json": inner, "npy": vector(1, 2)},
+        sample(1) | {"json": b"{no json"},
+        {"__key__": "000002", "json": {"caption": "alone"}, "cls": 1},
+        {"__key__": "000003", "txt": "text alone"},
+    ]
+    write_shard(tmp_path / "a.tar", samples)
+    done = run(f"path={tmp_path}/a.tar", f"output={tmp_path / 'files'}")
+    assert done.returncode == 0, done.stderr
+    first, last = map(json.loads, (tmp_path / "files" / "manifest.jsonl").read_text().splitlines())
+    assert first == {
+        "key": "000000", "image": "000000-a/000000.png", "vector": "000000-a/000000.npy", "text": ["red", "crimson"],
+        "json_key": "theirs", "json_image": 3, "json_vector": [1], "caption": "red",
+    }  # fmt: skip
+    assert last == {"key": "000003", "text": "text alone"}
+    assert json.loads((tmp_path / "files" / "report.json").read_text())["dropped"] == {
+        "bad value": 1,
+        "missing field": 1,
+    }
+    assert {file.name for file in (tmp_path / "files" / "000000-a").iterdir()} >= {"000000.png", "000000.npy"}
+    assert not (tmp_path / "files" / "000000-a" / "000001.png").exists()
 
 
 def test_pictures_can_be_stored_small(rows, tmp_path: Path) -> None:

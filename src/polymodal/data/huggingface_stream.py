@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import fsspec
 
 from polymodal.data.records import Entry, Record, Source, number_of
 from polymodal.data.skips import BadSampleError
-from polymodal.data.splits import OTHER_NAMES, SPLITS
+from polymodal.data.splits import split_parts
 from polymodal.data.stream_data import StreamData
 from polymodal.errors import ConfigError, DataError
 
@@ -24,9 +25,11 @@ class HubShards:
 
     Args:
         parts: name -> data set.
+        fields: columns that are looked at.
     """
 
-    def __init__(self, parts: Mapping[str, datasets.IterableDataset]) -> None:
+    def __init__(self, parts: Mapping[str, datasets.IterableDataset], fields: set[str]) -> None:
+        self.fields = fields
         self.classes = {
             column: feature.names
             for part in parts.values()
@@ -67,8 +70,26 @@ class HubShards:
         if column in self.classes and isinstance(value, int):
             return self.classes[column][value] if value >= 0 else None
         if isinstance(value, Mapping) and {"bytes", "path"} == set(value):
-            return value["bytes"] if value["bytes"] is not None else value["path"] and Path(value["path"])
+            content, path = value["bytes"], value["path"]
+            if content is not None or not path or column not in self.fields:
+                return content
+            return _content(path) if "://" in path else Path(path)
         return value
+
+
+def _content(url: str) -> bytes:
+    """The bytes of a file that is not on this machine.
+
+    Raises:
+        BadSampleError: it cannot be had.
+    """
+    try:
+        with fsspec.open(url, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError as error:
+        raise BadSampleError("missing file", f"there is no file {url[:300]}.") from error
+    except (OSError, ValueError) as error:
+        raise BadSampleError("damaged file", f"{url[:300]} cannot be read: {error}") from error
 
 
 class HuggingFaceStream(StreamData):
@@ -79,22 +100,24 @@ class HuggingFaceStream(StreamData):
 
     `path` is its name or folder, or a format such as `parquet` or `imagefolder`; `options` are further arguments of
     `datasets.load_dataset`: `name`, `revision`, `data_files`, `data_dir`. No code of a data set is run. Its own splits
-    are taken if it has a training, a validation and a test split; else all its rows are split by a hash.
+    are taken, and no others; where validation or test is missing, it is made of the training split by a hash.
     """
 
-    def shards(self) -> tuple[Source, Sequence[Sequence[int]]]:
-        """The shards of all its splits."""
-        parts = {name: _undecoded(part) for name, part in self._loaded().items()}
-        source = HubShards(parts)
+    def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
+        """The shards of its training, validation and test split, or of the only one that it has."""
+        loaded = self._loaded()
+        chosen = split_parts(list(loaded)) or ({-1: next(iter(loaded))} if len(loaded) == 1 else {})
+        if not chosen:
+            raise ConfigError(
+                f"data.path={self.path} has the splits {', '.join(loaded)}, none of them for training: choose one with "
+                "data.options.split=<name> or, of a folder that save_to_disk made, data.path=<folder>/<name>."
+            )
+        source = HubShards({name: _undecoded(loaded[name]) for name in chosen.values()}, self.fields())
         label = self.columns["label"][0] if "label" in self.columns else None
         if label in source.classes:
             self.class_names = {"label": source.classes[label]}
-        by_name: dict[str, list[int]] = {}
-        for number, (name, _, _) in enumerate(source.shards):
-            by_name.setdefault(OTHER_NAMES.get(name, name), []).append(number)
-        if set(SPLITS) <= set(by_name):
-            return source, [by_name[name] for name in SPLITS]
-        return source, [range(len(source.shards))]
+        names = [name for name, _, _ in source.shards]
+        return source, {part: [n for n, of in enumerate(names) if of == name] for part, name in chosen.items()}
 
     def _loaded(self) -> Mapping[str, datasets.IterableDataset]:
         if not isinstance(self.path, str) or "trust_remote_code" in self.options:

@@ -40,7 +40,7 @@ class Record:
             outer, *path = name.split(".")
             value = self.fields.get(name)
             if value is None and path:
-                value = self._mapping(outer)
+                value = self.mapping(outer)
                 for part in path:
                     value = value.get(part) if isinstance(value, Mapping) else None
             if value is not None:
@@ -50,12 +50,21 @@ class Record:
     def names(self) -> list[str]:
         """All names that `find` knows, but for what is deeper than a key of a field."""
         try:
-            inner = [f"{name}.{key}" for name in self.fields for key in self._mapping(name, "json") or {}]
+            inner = [f"{name}.{key}" for name in self.fields for key in self.mapping(name, "json") or {}]
         except BadSampleError:
             inner = []
         return [*self.fields, *inner]
 
-    def _mapping(self, name: str, *only: str) -> Any:
+    def mapping(self, name: str, *only: str) -> Any:
+        """What a field holds that is a mapping, or JSON of one; else None.
+
+        Args:
+            name: of the field.
+            only: the fields whose text or bytes may be JSON; all of them, if none is given.
+
+        Raises:
+            BadSampleError: it is no JSON.
+        """
         value = self.fields.get(name)
         if not isinstance(value, bytes | str) or (only and name not in only):
             return value if isinstance(value, Mapping) else None

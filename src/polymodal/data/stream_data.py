@@ -149,23 +149,32 @@ class StreamData(PairedDataModule):
             self.class_names = {"label": [str(name) for name in class_names]}
 
     @abstractmethod
-    def shards(self) -> tuple[Source, Sequence[Sequence[int]]]:
-        """The source, and the shards of each split; or all shards as one, where a hash decides.
+    def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
+        """The source, and number of the split -> its shards; -1: those that a hash deals out to the splits without any.
 
         Raises:
             DataError: they are not there.
         """
+
+    def fields(self) -> set[str]:
+        """All that the columns name, with the fields around keys."""
+        names = [name for key in self.columns.columns for field in self.columns[key] for name in field.split(";")]
+        return {part for name in names for part in (name, name.split(".")[0])}
 
     def setup(self, stage: str | None = None) -> None:
         """Looks at the first samples of each split, and learns the tokenizer; the same on every process."""
         if hasattr(self, "test_set"):
             return
         self.source, shards = self.shards()
-        self.reader, by_hash = self._reader(), len(shards) == 1
+        self.reader = self._reader()
+        left = [0.0 if part in shards else share for part, share in enumerate(self.shares)]
+        if -1 in shards and not all(share for part, share in enumerate(left) if part not in shards):
+            raise ConfigError(f"data.splits={self.shares}: a split that the data do not have needs a share above 0.")
+        dealt = [share / max(sum(left), 1e-9) for share in left]
         chosen = [
-            Split(name, self.source, shards[0], HashedPart(self.reader, self.shares, part), self.limit)
-            if by_hash
-            else Split(name, self.source, shards[part], None, self.limit)
+            Split(name, self.source, shards[part], None, self.limit)
+            if part in shards
+            else Split(name, self.source, shards[-1], HashedPart(self.reader, dealt, part), self.limit)
             for part, name in enumerate(SPLITS)
         ]
         learns = bool(self.columns.of_kind("text")) and self.tokenizer is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from polymodal.data.records import Source
@@ -22,17 +23,17 @@ class WebDataset(StreamData):
     run: fields stay bytes until the readers of manifests decode them.
     """
 
-    def shards(self) -> tuple[Source, Sequence[Sequence[int]]]:
+    def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
         """The tar files; a mapping names those of each split."""
-        by_split = [self.path[name] for name in SPLITS] if isinstance(self.path, Mapping) else [self.path]
-        urls = [expanded(path) for path in by_split]
-        flat = [url for part in urls for url in part]
+        if isinstance(self.path, Mapping):
+            urls = {part: expanded(self.path[name]) for part, name in enumerate(SPLITS)}
+        else:
+            urls = {-1: expanded(self.path)}
+        flat = [url for part in urls.values() for url in part]
         if lost := [url for url in flat if "://" not in url and not Path(url).is_file()]:
             first = f"{lost[0]}, and {len(lost) - 1} more" if len(lost) > 1 else lost[0]
             if self.skips["train"].on_error == "raise" or len(lost) == len(flat):
                 raise DataError(f"data.path: there is no file {first}.")
-        ends = [sum(map(len, urls[: part + 1])) for part in range(len(urls))]
-        numbers = [range(end - len(part), end) for end, part in zip(ends, urls, strict=True)]
-        names = (name for key in self.columns.columns for field in self.columns[key] for name in field.split(";"))
-        fields = {part for name in names for part in (name, name.split(".")[0])}
-        return TarShards(flat, fields, self.options), numbers
+        numbers = iter(range(len(flat)))
+        shards = {part: list(islice(numbers, len(own))) for part, own in urls.items()}
+        return TarShards(flat, self.fields(), self.options), shards
