@@ -1,10 +1,12 @@
 """Kills trainings at random moments (SIGKILL), resumes them, and compares with the training that was never killed.
 
-    python scripts/check_resume.py [kills=20] [sources=glyphs,manifest] [workers=0,2] [seed=0] [key=value ...]
+    python scripts/check_resume.py [kills=20] [sources=glyphs,manifest,...] [workers=0,2] [seed=0] [key=value ...]
 
 For each source and number of loading processes a run is killed `kills` times in all, each time some random while after
 its logs have grown, and resumed each time. Then all weights and the optimizer's state are compared bit for bit, and
 metrics.csv row for row without its times. `sources=` may name any option of `data=`; other `key=value` are given to it.
+Without `sources=` it takes glyphs, manifest, webdataset (shards of the manifest) and webdataset-endless, which has no
+data.epoch_samples.
 The exit code is 1 if anything differs.
 """
 
@@ -25,9 +27,12 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
+SPLITS = ("train", "val", "test")
 TIMES = {"train/samples_per_second", "train/step_ms", "train/data_wait_ms"}
 RUN = ["callbacks=[checkpoint,lr_monitor,throughput]", "callbacks.last.every_steps=3", "trainer.log_every_n_steps=2"]
 RUN += ["trainer.enable_progress_bar=false", "test=false", "threads=1", "devices=cpu", "trainer.val_check_interval=0.5"]
+STREAM = ["data.image_size=16", "data.vocab_size=300", "data.shift=0.1", "data.flip=0.5", "data.batch_size=8"]
+STREAM += ["data.shuffle_buffer=40", "encoder.image.widths=[8]"]
 SOURCES = {
     "glyphs": [
         "data.families=[STIXGeneralBolIta]",
@@ -39,6 +44,8 @@ SOURCES = {
         *("data.columns.image=image", "data.columns.text=[first,second]", "data.image_size=16", "data.vocab_size=300"),
         *("data.shift=0.1", "data.flip=0.5", "data.batch_size=8", "trainer.max_epochs=6", "encoder.image.widths=[8]"),
     ],
+    "webdataset": [*STREAM, "data.epoch_samples=100", "trainer.max_epochs=12"],
+    "webdataset-endless": [*STREAM, "trainer.max_epochs=99", "trainer.max_steps=130", "trainer.val_check_interval=11"],
 }
 
 
@@ -56,6 +63,16 @@ def make_manifest(folder: Path) -> Path:
     return folder / "pairs.csv"
 
 
+def make_shards(manifest: Path, folder: Path) -> str:
+    """The same, one caption each, in tar shards; `data.path` of them."""
+    script = [sys.executable, str(ROOT / "scripts" / "make_shards.py"), f"path={manifest}", f"output={folder}"]
+    subprocess.run(
+        [*script, "columns.image=image", "columns.text=first", "samples=40"], check=True, capture_output=True
+    )
+    splits = (f"{split}: [{','.join(map(str, sorted(folder.glob(f'{split}-*.tar'))))}]" for split in SPLITS)
+    return f"{{{', '.join(splits)}}}"
+
+
 def start(*arguments: str) -> subprocess.Popen:
     command = [sys.executable, str(ROOT / "src" / "train.py"), *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -68,7 +85,10 @@ def finish(process: subprocess.Popen) -> None:
 
 
 def kill_in_training(process: subprocess.Popen, folder: Path, moment: float) -> bool:
-    """Kills it some time after a checkpoint is there and the logs have grown; False if it was finished before."""
+    """Kills it some time after a checkpoint is there and the logs have grown; False if it was finished before.
+
+    It ends this program where the training failed by itself.
+    """
     metrics, saved = folder / "metrics.csv", folder / "checkpoints" / "last.ckpt"
     before = metrics.stat().st_mtime_ns if metrics.exists() else 0
     while process.poll() is None:
@@ -77,7 +97,9 @@ def kill_in_training(process: subprocess.Popen, folder: Path, moment: float) -> 
             break
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    errors = process.communicate()[1]
+    if process.returncode not in (0, -signal.SIGKILL):
+        sys.exit(f"error: the training in {folder} failed:\n{errors}")
     return process.returncode == -signal.SIGKILL
 
 
@@ -94,9 +116,17 @@ def tensors(folder: Path) -> list[torch.Tensor]:
 
 
 def check(source: str, workers: int, kills: int, overrides: list[str], seed: int, folder: Path) -> dict[str, Any]:
-    chosen = [f"data={source}", *RUN, *SOURCES.get(source, []), f"data.num_workers={workers}", *overrides]
+    chosen = [
+        f"data={source.partition('-')[0]}",
+        *RUN,
+        *SOURCES.get(source, []),
+        f"data.num_workers={workers}",
+        *overrides,
+    ]
     if source == "manifest":
         chosen.append(f"data.path={make_manifest(folder / 'pictures')}")
+    elif source in SOURCES and source != "glyphs":
+        chosen.append(f"data.path={make_shards(make_manifest(folder / 'pictures'), folder / 'shards')}")
     whole, killed = folder / "whole", folder / "killed"
     finish(start(*chosen, f"hydra.run.dir={whole}"))
     draw, count, lives = random.Random(seed), 0, 0
@@ -126,7 +156,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return
-    settings = {"kills": "20", "sources": "glyphs,manifest", "workers": "0,2", "seed": "0"}
+    settings = {"kills": "20", "sources": ",".join(SOURCES), "workers": "0,2", "seed": "0"}
     given = [argument.partition("=") for argument in sys.argv[1:]]
     settings |= {key: value for key, _, value in given if key in settings}
     overrides = ["".join(parts) for parts in given if parts[0] not in settings]

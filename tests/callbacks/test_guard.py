@@ -98,6 +98,14 @@ def test_the_run_stops_and_says_where(tmp_path: Path, what: str) -> None:
         assert "Bad gradients: objective.logit_scale." in message
 
 
+def test_the_newest_checkpoint_is_named_whoever_saved_it(tmp_path: Path) -> None:
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.parent.mkdir()
+    last.touch()
+    with pytest.raises(NumericError, match=rf"last good checkpoint: {last}\."):
+        fit(tmp_path, {1}, "inputs", every_n=100)
+
+
 def test_a_few_bad_steps_are_left_out(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Step 3 is left out"):
         trainer, spoiler = fit(tmp_path, {3, 4, 6, 7}, "inputs", max_bad_steps=2)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,30 @@ def test_two_processes_stop_at_one_step_and_go_on_exactly(command, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert differences(final_state(whole)["state_dict"], final_state(stopped)["state_dict"]) == []
     assert rows(whole) == rows(stopped)
+
+
+@pytest.mark.slow
+def test_parameters_that_are_shared_out_go_on_by_torchrun_too(command, tmp_path: Path) -> None:
+    whole, longer = tmp_path / "whole", tmp_path / "longer"
+    shared = [
+        *TINY[:-2],
+        "devices=fsdp",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "test=false",
+        "scheduler=none",
+    ]
+    for folder, epochs in ((whole, 2), (longer, 1)):
+        done = command("train.py", *shared, f"trainer.max_epochs={epochs}", f"hydra.run.dir={folder}")
+        assert done.returncode == 0, done.stderr
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", str(ROOT / "src" / "train.py")]
+    again = partial(subprocess.run, capture_output=True, text=True, timeout=200, check=False)
+    done = again([*torchrun, f"resume={longer}", "trainer.max_epochs=2"])
+    assert done.returncode == 0, done.stderr
+    assert differences(final_state(whole)["state_dict"], final_state(longer)["state_dict"]) == []
+    done = again([*torchrun, f"resume={longer}"])
+    assert done.returncode != 0
+    assert "is finished" in done.stderr
 
 
 @pytest.mark.slow
