@@ -63,7 +63,6 @@ def test_needs_are_those_of_any_child() -> None:
     both, alone = weighted(), Weighted({"kind": Classification("kind", 3)}, {"kind": 1.0})
     align = Weighted({"clip": CLIP(["a", "b"])}, {"clip": 1.0})
     assert (both.needs_fusion, alone.needs_fusion, align.needs_fusion) == (True, True, False)
-    assert (both.couples_batch, alone.couples_batch, align.couples_batch) == (True, False, True)
 
 
 def test_parameters_are_trained_clamped_and_saved() -> None:

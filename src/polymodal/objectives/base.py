@@ -17,9 +17,6 @@ class Objective(nn.Module, ABC):
     needs_fusion = False
     """Whether the loss reads Y."""
 
-    couples_batch = False
-    """Whether a sample's loss depends on the other samples of its batch."""
-
     @abstractmethod
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
         """The training loss, a scalar whose gradient, averaged over processes, is that of the global batch."""

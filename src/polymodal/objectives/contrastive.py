@@ -35,7 +35,6 @@ class Contrastive(Objective):
         scales: how many of them there are.
     """
 
-    couples_batch = True
     logit_scale: nn.Parameter | None
 
     def __init__(

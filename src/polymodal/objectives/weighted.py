@@ -35,7 +35,6 @@ class Weighted(Objective):
         self.objectives = nn.ModuleDict(objectives)
         self.weights = {name: float(weight) for name, weight in weights.items()}
         self.needs_fusion = any(objective.needs_fusion for objective in objectives.values())
-        self.couples_batch = any(objective.couples_batch for objective in objectives.values())
 
     def _children(self) -> dict[str, Objective]:
         return dict(self.objectives.items())  # type: ignore[arg-type]
