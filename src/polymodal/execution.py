@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from polymodal.grad_cache import kept_statistics
 from polymodal.model import MultimodalModel
 from polymodal.tuning import blocks_of
 
@@ -53,14 +54,12 @@ def _both_runs(norms: Sequence[_BatchNorm]) -> tuple[AbstractContextManager, Abs
 @contextmanager
 def _without_statistics(norms: Sequence[_BatchNorm], training: Sequence[bool]) -> Iterator[None]:
     """Batch norms in the mode that they were in; their running statistics stay."""
-    before = [(norm.training, norm.momentum) for norm in norms]
-    counts = [(count, count.clone()) for norm in norms if (count := norm.num_batches_tracked) is not None]
+    before = [norm.training for norm in norms]
     for norm, mode in zip(norms, training, strict=True):
-        norm.training, norm.momentum = mode, 0.0
+        norm.training = mode
     try:
-        yield
+        with kept_statistics(norms):
+            yield
     finally:
-        for norm, (mode, momentum) in zip(norms, before, strict=True):
-            norm.training, norm.momentum = mode, momentum
-        for count, earlier in counts:
-            count.copy_(earlier)
+        for norm, mode in zip(norms, before, strict=True):
+            norm.training = mode

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -42,7 +42,7 @@ def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOut
         return ModelOutput(output.x, output.mask, output.y, aux_loss=output.aux_loss)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), _kept_statistics(model)
+        return nullcontext(), kept_statistics([m for m in model.modules() if isinstance(m, _BatchNorm)])
 
     # `checkpoint` looks at tensors among the arguments to learn of which device it must keep the random numbers
     outputs = [checkpoint(read, part.id, part, use_reentrant=False, context_fn=contexts) for part in first]
@@ -76,11 +76,10 @@ def _joined(outputs: list[ModelOutput]) -> ModelOutput:
 
 
 @contextmanager
-def _kept_statistics(model: nn.Module) -> Iterator[None]:
-    """What a batch norm sees a second time does not count again in its running statistics."""
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
-    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
+def kept_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+    """What batch norms see a second time does not count again in their running statistics."""
+    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms if norm.training]
+    for norm, *_ in before:
         norm.momentum = 0.0
         norm.num_batches_tracked = None  # it is not counted then
     try:

@@ -16,7 +16,7 @@ from polymodal.batch import PairedBatch
 from polymodal.data.draws import Draw, Drawn
 from polymodal.data.sampler import BatchSampler
 from polymodal.data.tokenizer import Tokenizer
-from polymodal.data.workers import outlive_signals
+from polymodal.data.workers import BatchLoader
 from polymodal.errors import ConfigError, DataError
 from polymodal.hashing import seed_generators
 
@@ -50,10 +50,6 @@ class Limited:
         last, draw = max(1, self.count - 1), Draw.of(indices)
         spread = (index * (len(self.dataset) - 1) // last for index in indices)
         return self.dataset[Draw(spread, draw.epoch, draw.batch)]
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
 
 
 class PairedDataModule(LightningDataModule):
@@ -135,16 +131,8 @@ class PairedDataModule(LightningDataModule):
         if shuffle and world_size > self.batch_size:
             raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {world_size} processes.")
         sampler = BatchSampler(len(dataset), self.batch_size, shuffle, self.seed, rank, world_size, *self._start())
-        return DataLoader(
-            Drawn(dataset, rank) if shuffle else dataset,  # type: ignore[arg-type]  # indexed by lists: one gather a batch
-            sampler=sampler,
-            batch_size=None,
-            collate_fn=_unchanged,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=outlive_signals,
-        )
+        drawn = Drawn(dataset, rank) if shuffle else dataset  # indexed by lists: one gather a batch
+        return BatchLoader(drawn, self.num_workers, sampler=sampler, persistent_workers=self.num_workers > 0)
 
     def _start(self) -> tuple[int, int]:
         """The epoch and the batch of it that a loader starts with: while training, where the run goes on.

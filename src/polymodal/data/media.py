@@ -127,22 +127,28 @@ class MediaFormat:
         self, kind: str, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]
     ) -> Files:
         """A modality of kind image, video, audio or vector; the rest as for `Files`."""
-        if kind == "audio":
-            load = partial(read_sound, sample_rate=self.sample_rate, max_seconds=self.max_seconds)
-            return Files(cells, rows, folder, folders, load, np.zeros(1, dtype=np.float32))
+        cache = self._cache(cells, rows, folder, folders) if self.image_cache and kind == "image" else None
+        files = Files(cells, rows, folder, folders, *self.reader(kind), cache)
         if kind == "vector":
-            files = Files(cells, rows, folder, folders, read_vector, np.zeros(1, dtype=np.float32))
             width = _width(files)
             files.load, files.blank = partial(read_vector, width=width), np.zeros(width, dtype=np.float32)
-            return files
+        return files
+
+    def reader(self, kind: str) -> tuple[Callable[..., np.ndarray], np.ndarray]:
+        """How a file of kind image, video, audio or vector is read, and what stands where there is none.
+
+        The blank of a vector or a sound is one number, since its length is not known.
+        """
         channels, size, _ = self.image_shape
+        if kind == "audio":
+            load = partial(read_sound, sample_rate=self.sample_rate, max_seconds=self.max_seconds)
+            return load, np.zeros(1, dtype=np.float32)
+        if kind == "vector":
+            return read_vector, np.zeros(1, dtype=np.float32)
         if kind == "video":
             load = partial(read_video, frames=self.frames, size=size, channels=channels)
-            blank = np.zeros((self.frames, *self.image_shape), dtype=np.uint8)
-            return Files(cells, rows, folder, folders, load, blank)
-        load = partial(read_image, size=size, channels=channels)
-        cache = self._cache(cells, rows, folder, folders) if self.image_cache else None
-        return Files(cells, rows, folder, folders, load, np.zeros(self.image_shape, dtype=np.uint8), cache)
+            return load, np.zeros((self.frames, *self.image_shape), dtype=np.uint8)
+        return partial(read_image, size=size, channels=channels), np.zeros(self.image_shape, dtype=np.uint8)
 
     def _cache(self, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]) -> ImageCache:
         """Places by path; by row where the cells hold bytes."""

@@ -15,10 +15,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from polymodal.batch import PairedBatch
-from polymodal.data.columns import ColumnChoice
+from polymodal.data.columns import FILE_KINDS, ColumnChoice
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.images import read_image
-from polymodal.data.media import read_sound, read_vector
+from polymodal.data.media import MediaFormat, read_vector
 from polymodal.data.pictures import Pictures
 from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
 from polymodal.data.records import Record, Source, place_of
@@ -28,8 +27,7 @@ from polymodal.data.stream_head import Head
 from polymodal.data.stream_loader import StreamLoader
 from polymodal.data.stream_skips import StreamSkips, counts_of, summary_of
 from polymodal.data.tokenizer import Tokenizer
-from polymodal.data.video import read_video
-from polymodal.data.workers import outlive_signals
+from polymodal.data.workers import BatchLoader
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Probability
 
@@ -138,8 +136,7 @@ class StreamData(PairedDataModule):
         self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.varying = self.pictures.varying
-        self.image_shape, self.frames = (channels, image_size, image_size), frames
-        self.read_sound = partial(read_sound, sample_rate=sample_rate, max_seconds=max_seconds)
+        self.media = MediaFormat((channels, image_size, image_size), None, 0.0, sample_rate, max_seconds, frames)
         self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
         self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
         self.shuffle_buffer, self.epoch_samples = shuffle_buffer, epoch_samples
@@ -190,15 +187,7 @@ class StreamData(PairedDataModule):
         )
 
     def _reader(self) -> RecordReader:
-        channels, size, _ = self.image_shape
-        read_frames = partial(read_video, frames=self.frames, size=size, channels=channels)
-        kinds = {
-            "image": (partial(read_image, size=size, channels=channels), np.zeros(self.image_shape, dtype=np.uint8)),
-            "video": (read_frames, np.zeros((self.frames, *self.image_shape), dtype=np.uint8)),
-            "audio": (self.read_sound, np.zeros(1, dtype=np.float32)),
-            "vector": (read_vector, np.zeros(1, dtype=np.float32)),
-        }
-        files = {name: kinds[kind] for name, kind in self.columns.kinds.items() if kind in kinds}
+        files = {name: self.media.reader(self.columns.kinds[name]) for name in self.columns.of_kind(*FILE_KINDS)}
         readers, blanks = ({name: pair[index] for name, pair in files.items()} for index in (0, 1))
         names = self.class_names.get("label", [])
         as_label = partial(as_class, names=names) if self.label_kind == "class" else as_value
@@ -228,15 +217,7 @@ class StreamData(PairedDataModule):
         if self.num_workers:  # tokenizers would say on each fork that their threads do not survive it
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         if not isinstance(stream, TrainingStream):
-            pin = torch.cuda.is_available()
-            return DataLoader(
-                stream,
-                batch_size=None,
-                collate_fn=_unchanged,
-                num_workers=self.num_workers,
-                pin_memory=pin,
-                worker_init_fn=outlive_signals,
-            )
+            return BatchLoader(stream, self.num_workers)
         if stream.world_size > self.batch_size:
             raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {stream.world_size} processes.")
         if stream.world_size > 1 and self.epoch_samples is None:
@@ -291,7 +272,3 @@ class StreamData(PairedDataModule):
             if count > self.told[name] and (self.trainer is None or self.trainer.is_global_zero):
                 log.warning("%s: %s", name, summary_of(total))
                 self.told[name] = count
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
-
-import torch
-from torch.utils.data import DataLoader
 
 from polymodal.batch import PairedBatch
 from polymodal.data.stream import TrainingStream
-from polymodal.data.workers import outlive_signals
+from polymodal.data.workers import BatchLoader
 
 
-class StreamLoader(DataLoader[PairedBatch]):
+class StreamLoader(BatchLoader):
     """Batches of a stream.
 
     Args:
@@ -25,15 +21,7 @@ class StreamLoader(DataLoader[PairedBatch]):
     """
 
     def __init__(self, stream: TrainingStream, num_workers: int, epoch: int = 0, start: int = 0) -> None:
-        pin = torch.cuda.is_available()
-        super().__init__(
-            stream,
-            batch_size=None,
-            collate_fn=_unchanged,
-            num_workers=num_workers,
-            pin_memory=pin,
-            worker_init_fn=outlive_signals,
-        )
+        super().__init__(stream, num_workers)
         self.stream, self.resumed = stream, (epoch, start)
         stream.set_epoch(epoch)
         self.sampler.set_epoch = stream.set_epoch  # type: ignore[attr-defined]  # Lightning tells samplers alone
@@ -47,7 +35,3 @@ class StreamLoader(DataLoader[PairedBatch]):
         start = self.resumed[1] if self.stream.epoch == self.resumed[0] else 0
         self.stream.undecoded = start // max(1, self.num_workers)
         return islice(super().__iter__(), start, None)
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

@@ -1,12 +1,42 @@
-"""Processes that load data."""
+"""Loading whole batches, in this process or in others."""
 
 from __future__ import annotations
 
 import signal
 from typing import Any
 
+import torch
+from torch.utils.data import DataLoader
+
+from polymodal.batch import PairedBatch
+
 GRACE = 60
 """Seconds that a loading process goes on after it was told to end."""
+
+
+class BatchLoader(DataLoader[PairedBatch]):
+    """Loads from a data set that gives whole batches.
+
+    Args:
+        dataset: is asked with what the sampler gives, or is iterated over.
+        num_workers: loading processes.
+        options: of torch's DataLoader.
+    """
+
+    def __init__(self, dataset: Any, num_workers: int, **options: Any) -> None:
+        super().__init__(
+            dataset,
+            batch_size=None,
+            collate_fn=_unchanged,
+            num_workers=num_workers,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=outlive_signals,
+            **options,
+        )
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
 
 
 def outlive_signals(_: int) -> None:
