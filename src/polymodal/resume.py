@@ -20,6 +20,8 @@ def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer
     """
     data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
     data.position = position_of(checkpoint)
+    # with max_steps Lightning would never leave an epoch again that had ended, where its length is not known
+    trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     for logger in trainer.loggers:
         if isinstance(logger, CSVLogger):
             logger.keep(checkpoint["resume"]["rows"])

@@ -9,11 +9,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from tests.data.shards import write_shards
 from tests.resumed import check_exact, configured, differences, every_checkpoint_kept, final_state, rows
 
 from polymodal.callbacks.last_checkpoint import LastCheckpoint
 from polymodal.checkpoint import newest_checkpoint
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.splits import SPLITS
 from polymodal.errors import ConfigError, NumericError, StorageError
 from polymodal.module import MultimodalModule
 from polymodal.run import train
@@ -55,6 +57,19 @@ def test_glyphs_go_on_exactly(tmp_path: Path, cache: Path) -> None:
         "trainer.max_epochs=2",
     ]
     assert check_exact(tmp_path, *small, every=6) >= 2
+
+
+def test_shards_of_unknown_length_go_on_exactly(tmp_path: Path) -> None:
+    files = write_shards(tmp_path / "shards", [40, 40, 40])
+    small = [f"data.path={{{','.join(f'{split}: {file}' for split, file in zip(SPLITS, files, strict=True))}}}"]
+    small += [
+        "data=webdataset",
+        "~data.modalities",
+        "~data.samples",
+        "data.vocab_size=300",
+        "trainer.val_check_interval=2",
+    ]
+    assert check_exact(tmp_path, *small, "trainer.max_epochs=99", "trainer.max_steps=12", every=1) >= 10
 
 
 def test_a_frozen_encoder_s_vectors_are_kept_with_the_checkpoint(tmp_path: Path) -> None:
