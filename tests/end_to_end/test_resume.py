@@ -233,6 +233,32 @@ def test_weights_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> Non
     assert torch.load(newest_checkpoint(tmp_path), weights_only=True)["global_step"] == 4
 
 
+@pytest.mark.parametrize("step", [0, 1, 8, 11, 15])  # of 24, in epochs of eight
+def test_a_run_that_was_lost_goes_on_with_the_step_that_lost_it(step: int, tmp_path: Path, monkeypatch) -> None:
+    chosen = [*FUSED, "missing=mean", "callbacks=[checkpoint,throughput,guard]", "trainer.log_every_n_steps=1"]
+    whole = configured(tmp_path / "whole", *chosen)
+    train(whole, whole)
+    forward = MultimodalModule.training_step
+
+    def lost(self, batch, batch_idx):
+        return forward(self, batch, batch_idx) * (math.nan if self.global_step == step else 1)
+
+    config = configured(tmp_path / "run", *chosen)
+    with monkeypatch.context() as patch:
+        patch.setattr(MultimodalModule, "training_step", lost)
+        with pytest.raises(NumericError, match=f"at step {step} ") as caught:
+            train(config, config)
+    if step == 0:
+        assert "last good checkpoint: none was saved yet." in str(caught.value)
+        return
+    file = newest_checkpoint(tmp_path / "run")
+    assert f"last good checkpoint: {file}." in str(caught.value)
+    assert torch.load(file, weights_only=True)["global_step"] == step
+    train(config | {"resume": str(file)}, config)
+    assert differences(final_state(tmp_path / "whole"), final_state(tmp_path / "run")) == []
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
 def test_every_checkpoint_is_there_to_be_kept(tmp_path: Path) -> None:
     config = configured(tmp_path / "run", "trainer.max_epochs=1", "callbacks.last.every_steps=3")
     kept = tmp_path / "kept"

@@ -68,9 +68,10 @@ class _GatherRows(torch.autograd.Function):
 
 def _lengths(rows: Tensor) -> list[int]:
     """The number of rows of each process."""
-    lengths = torch.empty(dist.get_world_size(), dtype=torch.long, device=rows.device)
-    dist.all_gather_into_tensor(lengths, torch.tensor([len(rows)], device=rows.device))
-    return lengths.tolist()
+    own = torch.tensor([len(rows)], device=rows.device)
+    lengths = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(lengths, own)
+    return torch.cat(lengths).tolist()
 
 
 def _as_bytes(rows: Tensor) -> Tensor:
