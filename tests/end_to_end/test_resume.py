@@ -190,6 +190,34 @@ def test_a_signal_ends_a_run_at_the_end_of_its_step(signum: int, tmp_path: Path,
     assert rows(tmp_path / "run") == rows(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("options", [[], ["trainer.val_check_interval=3"], ["callbacks=[checkpoint,ema]"]])
+def test_a_signal_ends_a_run_within_a_validation_which_begins_again(options, tmp_path: Path, monkeypatch) -> None:
+    chosen = ["data.samples=640", "trainer.max_epochs=2", *options]
+    whole = configured(tmp_path / "whole", *chosen)
+    train(whole, whole)
+    judge, calls = MultimodalModule.validation_step, []
+
+    def interrupted(self, batch, batch_idx):
+        calls.append(batch_idx)
+        if len(calls) == 3:
+            listener._receive(15, None)
+        return judge(self, batch, batch_idx)
+
+    monkeypatch.setattr(MultimodalModule, "validation_step", interrupted)
+    config = configured(tmp_path / "run", *chosen)
+    with pytest.raises(Stopped):
+        train(config, config)
+    averages = "callbacks=[checkpoint,ema]" in options
+    assert (calls == [0, 1, 2]) is not averages  # which waits for the end
+    file = newest_checkpoint(tmp_path / "run")
+    train(config | {"resume": str(file)}, config)
+    found = [final_state(tmp_path / name) for name in ("whole", "run")]
+    for state in found:  # Lightning counts the batch at which it was stopped twice, and never reads it
+        state["loops"]["fit_loop"].pop("epoch_loop.val_loop.batch_progress")
+    assert differences(*found) == []
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
 def test_what_lightning_has_taken_out_of_a_checkpoint_is_not_asked_for() -> None:
     kept = SimpleNamespace()
     MultimodalModule.on_load_checkpoint(kept, {"config": {}})  # devices=fsdp: the weights are loaded

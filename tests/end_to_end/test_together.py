@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tests.conftest import ROOT
 
 RUN = ["data=synthetic", "encoder/image=linear", "encoder/text=bow", "encoder/audio=none", "devices=ddp_cpu"]
@@ -47,6 +48,8 @@ def test_spoilt_inputs_of_one_process_end_all_with_one_message(command, tmp_path
     (file,) = tmp_path.rglob("bad_step.json")
     report = json.loads(file.read_text())
     assert 0 < len(report["ids_with_bad_inputs"]) < len(report["ids"])
+    (last,) = tmp_path.rglob("last.ckpt")
+    assert torch.load(last, weights_only=True)["global_step"] == 2
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
@@ -84,6 +84,22 @@ class LastCheckpoint(Checkpoint):
         validates = fetcher is not None and loop._should_check_val_fx(fetcher)  # then its end does
         if (stop or due) and not (ends or validates):
             self._save(trainer, pl_module, stop)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: MultimodalModule, *arguments: Any) -> None:
+        """Where the run is to end, a single process saves within a validation, which begins again when the run goes on.
+
+        Several may have different numbers of batches, and cannot agree here; nor are the weights of an average the
+        ones to be saved.
+        """
+        fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        averages = any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)
+        if listener.signum and fitting and trainer.world_size == 1 and not averages:
+            progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+            done = progress.current.completed
+            for counts in (progress.total, progress.current):  # to where Lightning sees that the first batch is at work
+                counts.ready, counts.started = counts.ready - done, counts.started - done
+                counts.processed, counts.completed = counts.processed - done - 1, counts.completed - done
+            self._save(trainer, pl_module, listener.signum)
 
     def on_validation_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Saves after a validation within an epoch."""
