@@ -92,13 +92,12 @@ class LastCheckpoint(Checkpoint):
         ones to be saved.
         """
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
-        averages = any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)
+        averages = any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
         if listener.signum and fitting and trainer.world_size == 1 and not averages:
             progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
             done = progress.current.completed
             for counts in (progress.total, progress.current):  # to where Lightning sees that the first batch is at work
-                counts.ready, counts.started = counts.ready - done, counts.started - done
-                counts.processed, counts.completed = counts.processed - done - 1, counts.completed - done
+                counts.load_state_dict({k: n - done - (k == "processed") for k, n in counts.state_dict().items()})
             self._save(trainer, pl_module, listener.signum)
 
     def on_validation_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:

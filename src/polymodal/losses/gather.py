@@ -68,10 +68,10 @@ class _GatherRows(torch.autograd.Function):
 
 def _lengths(rows: Tensor) -> list[int]:
     """The number of rows of each process."""
-    own = torch.tensor([len(rows)], device=rows.device)
-    lengths = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(lengths, own)
-    return torch.cat(lengths).tolist()
+    lengths = torch.zeros(dist.get_world_size(), dtype=torch.long, device=rows.device)
+    lengths[dist.get_rank()] = len(rows)
+    dist.all_reduce(lengths)
+    return lengths.tolist()
 
 
 def _as_bytes(rows: Tensor) -> Tensor:
