@@ -12,14 +12,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
     {"errors", "types", "signals"},
-    {"batch", "tokens", "hashing"},
+    {"batch", "tokens", "hashing", "parts"},
     {"encoders", "fusion", "heads", "missing", "config", "frozen_cache", "noise"},
     {"model"},
     {"losses", "metrics"},
     {"objectives"},
     {"schedulers", "loggers", "data"},
     {"tuning", "checkpoint", "checkpoint_io", "resume", "grad_cache"},
-    {"choices", "execution", "sharding"},
+    {"choices", "execution", "sharding", "strategy"},
     {"module"},
     {"report"},
     {"callbacks"},

@@ -1,5 +1,6 @@
 """Parameters that are shared out give the loss, the gradients and the steps of one process, in fp64."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def full_state(module: nn.Module) -> dict[str, Tensor]:
     return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
 
 
-def steps(rank: int, world_size: int, clipping: str | None) -> dict[str, Tensor]:
+def steps(rank: int, world_size: int, clipping: str | None, file: Path) -> dict[str, Tensor]:
     """Loss, clipped gradients of the first step and weights after three of them."""
     module, samples = parts(), batch()
     if world_size > 1:
@@ -80,20 +81,21 @@ def steps(rank: int, world_size: int, clipping: str | None) -> dict[str, Tensor]
         optimizer.step()
     whole = {key: value.clone() for key, value in full_state(module).items()}
     if world_size > 1:
-        load_weights(module, parts().state_dict())
+        load_weights(module, file)
         fresh = full_state(module)
         if rank == 0:
             torch.testing.assert_close(fresh, dict(parts().state_dict()), rtol=0, atol=0)
     return result | whole
 
 
-def both_ways(rank: int, world_size: int) -> list[dict[str, Tensor]]:
-    return [steps(rank, world_size, clipping) for clipping in (None, "value")]
+def both_ways(rank: int, world_size: int, file: Path) -> list[dict[str, Tensor]]:
+    return [steps(rank, world_size, clipping, file) for clipping in (None, "value")]
 
 
-def test_two_processes_take_the_steps_of_one() -> None:
-    together = run_processes(both_ways, 2)[0]  # the first puts the weights together
-    for one, two in zip(both_ways(0, 1), together, strict=True):
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    torch.save({"state_dict": parts().state_dict(), "config": {}}, tmp_path / "fresh.ckpt")
+    together = run_processes(both_ways, 2, tmp_path / "fresh.ckpt")[0]  # the first puts the weights together
+    for one, two in zip(both_ways(0, 1, tmp_path), together, strict=True):
         assert one.keys() == two.keys()
         for key, value in one.items():
             torch.testing.assert_close(two[key], value, rtol=1e-6, atol=1e-10, msg=lambda m, k=key: f"{k}: {m}")

@@ -12,6 +12,7 @@ from torch import nn
 
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
+from polymodal.parts import check_parts, put_back
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,12 @@ def find_checkpoint(path: Path) -> Path:
     raise ConfigError(f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt.")
 
 
-def load_checkpoint(file: Path) -> dict[str, Any]:
+def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
     """A checkpoint as plain data; nothing of it is run.
+
+    Args:
+        file: of the checkpoint.
+        parts: whether to read what processes have written apart from the file (`polymodal.parts`), too.
 
     Raises:
         ConfigError: the file is damaged, holds more than data, or its config builds what is not to be trusted.
@@ -43,6 +48,9 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
     check_trust(config)
+    if parts:
+        check_parts(checkpoint, file)
+        put_back(checkpoint, file)
     return checkpoint  # type: ignore[no-any-return]
 
 
@@ -62,8 +70,10 @@ def newest_checkpoint(folder: Path) -> Path:
     files = (folder / "checkpoints").glob("*.ckpt")
     for file in sorted(files, key=lambda file: (file.name == "last.ckpt", file.stat().st_mtime), reverse=True):
         try:
-            if missing := {"resume", "loops", "optimizer_states"} - load_checkpoint(file).keys():
+            checkpoint = load_checkpoint(file, parts=False)
+            if missing := {"resume", "loops", "optimizer_states"} - checkpoint.keys():
                 raise ConfigError(f"{file} has no {', '.join(sorted(missing))}: training cannot go on from it.")
+            check_parts(checkpoint, file)
             return file
         except ConfigError as error:
             log.warning("%s An earlier checkpoint is tried.", error)

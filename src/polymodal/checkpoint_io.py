@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from polymodal.errors import StorageError
+from polymodal.parts import remove_parts, tensors_of
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -36,10 +37,16 @@ class WholeFiles(TorchCheckpointIO):
                 os.fsync(stream.fileno())
             part.replace(file)
             _sync_folder(file.parent)
+            remove_parts(file, keep=checkpoint.get("parts", {}).get("folder"))
         except (OSError, RuntimeError) as error:  # torch's writer turns what the file says into a RuntimeError
-            raise _explained(error, checkpoint, file) from error
+            raise explained(error, checkpoint, file) from error
         finally:
             part.unlink(missing_ok=True)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Removes the file and, after it, what belongs to it."""
+        super().remove_checkpoint(path)
+        remove_parts(Path(path))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -51,8 +58,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _explained(error: Exception, checkpoint: dict[str, Any], file: Path) -> StorageError:
-    needed = sum(tensor.nbytes for tensor in _tensors(checkpoint))
+def explained(error: Exception, checkpoint: dict[str, Any], file: Path) -> StorageError:
+    """What to tell the user of a checkpoint that could not be written."""
+    needed = sum(tensor.nbytes for tensor in tensors_of(checkpoint).values())
     free = shutil.disk_usage(file.parent).free if file.parent.exists() else 0
     known = "the one from before is whole" if file.exists() else "there is none from before"
     if free < needed:
@@ -60,10 +68,3 @@ def _explained(error: Exception, checkpoint: dict[str, Any], file: Path) -> Stor
     else:
         problem = str(error).splitlines()[0]
     return StorageError(f"The checkpoint {file} cannot be written: {problem}. {known.capitalize()}.")
-
-
-def _tensors(node: Any) -> list[torch.Tensor]:
-    if isinstance(node, torch.Tensor):
-        return [node]
-    items = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
-    return [tensor for item in items for tensor in _tensors(item)]

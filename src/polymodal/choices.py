@@ -67,7 +67,8 @@ def check_choices(config: Settings) -> None:
     scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get("gradient_clip_val")
     if scaled and config["optimizer"].get("fused"):
         raise ConfigError("precision=fp16 with trainer.gradient_clip_val needs optimizer.fused=false.")
-    if str(_node(config["trainer"].get("strategy")).get("_target_")).endswith(".ModelParallelStrategy"):
+    strategy = str(_node(config["trainer"].get("strategy")).get("_target_"))
+    if strategy.endswith((".ShardedStrategy", ".ModelParallelStrategy")):
         _check_sharding(config)
 
 
@@ -76,10 +77,11 @@ def _check_sharding(config: Settings) -> None:
     precision, strategy = config["trainer"].get("precision"), config["trainer"]["strategy"]
     if precision not in ("32-true", "bf16-mixed", "bf16-true"):
         raise ConfigError("devices=fsdp trains with precision=fp32, bf16 or bf16_true. Choose one of these.")
-    if strategy.get("save_distributed_checkpoint", True):
+    if strategy["_target_"].endswith(".ModelParallelStrategy"):
         raise ConfigError(
-            "devices=fsdp: torch keeps the index of a checkpoint in parts as a pickle, and nothing is unpickled here.\n"
-            "Leave trainer.strategy.save_distributed_checkpoint at false."
+            "Lightning's ModelParallelStrategy keeps the index of a checkpoint as a pickle, and nothing is unpickled "
+            "here.\nChoose devices=fsdp, which is the same with trainer.strategy._target_="
+            "polymodal.strategy.ShardedStrategy."
         )
     for name, node in (config["callbacks"] or {}).items():
         if str(_node(node).get("_target_")).endswith(".EMA"):

@@ -75,9 +75,9 @@ class MultimodalModule(LightningModule):
         return loss
 
     def statistics(self) -> Iterator[Tensor]:
-        """Running statistics of norms, which a batch with NaN spoils although no step is taken."""
+        """Running statistics, of norms and of `missing`, which a batch changes although no step is taken."""
         norms = (module for module in self.modules() if isinstance(module, _NormBase))
-        return (values for norm in norms for values in norm.buffers())
+        return (values for part in (*norms, self.model.missing) if part is not None for values in part.buffers())
 
     def train(self, mode: bool = True) -> MultimodalModule:
         """Training mode, but for what is frozen: there batch norms keep their statistics and dropout does nothing."""

@@ -73,7 +73,7 @@ def train(config: Settings, stored: Settings) -> float | None:
     check_machine(config)
     with own_processes(), listener.listening():
         prepare_process(config)
-        checkpoint = load_checkpoint(Path(config["resume"])) if config["resume"] else {}
+        checkpoint = load_checkpoint(Path(config["resume"]), parts=False) if config["resume"] else {}
         data, module, trainer = build(config, stored)
         with ending_together(trainer):
             if checkpoint:
@@ -241,8 +241,7 @@ def best_of(trainer: Trainer) -> ModelCheckpoint | None:
 def load_best(trainer: Trainer, module: MultimodalModule) -> None:
     """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks make of them."""
     if (best := best_of(trainer)) and best.best_model_path:
-        stored = torch.load(best.best_model_path, map_location=module.device, weights_only=True)
-        load_weights(module, stored["state_dict"])
+        load_weights(module, Path(best.best_model_path))
 
 
 def figures_of(trainer: Trainer) -> dict[str, float]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from polymodal.checkpoint import load_checkpoint
 from polymodal.model import MultimodalModel
+from polymodal.parts import put_back, tensors_of
 from polymodal.tuning import blocks_of
 
 
@@ -87,6 +90,9 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float, algorithm: 
         grad.mul_(factor)
 
 
-def load_weights(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """`load_state_dict` of whole weights, whether the module is sharded or not."""
-    set_model_state_dict(module, dict(state), options=StateDictOptions(full_state_dict=True))
+def load_weights(module: nn.Module, file: Path) -> None:
+    """Gives a module the weights of a checkpoint, whether they are whole or in parts in one or in the other."""
+    checkpoint = load_checkpoint(file, parts=False)
+    if in_parts := "parts" in checkpoint:
+        put_back(checkpoint, file, tensors_of({"state_dict": get_model_state_dict(module)}))
+    set_model_state_dict(module, checkpoint["state_dict"], options=StateDictOptions(full_state_dict=not in_parts))

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a training run finishes its step and saves; anything else ends at once."""
+"""SIGTERM and Ctrl-C: a training run finishes its step, or batch of validation, and saves; else it ends."""
 
 from __future__ import annotations
 

@@ -205,6 +205,34 @@ def test_a_signal_ends_a_run_at_the_end_of_its_step(signum: int, tmp_path: Path,
     assert rows(tmp_path / "run") == rows(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("options", [[], ["trainer.val_check_interval=3"], ["callbacks=[checkpoint,ema]"]])
+def test_a_signal_ends_a_run_within_a_validation_which_begins_again(options, tmp_path: Path, monkeypatch) -> None:
+    chosen = ["data.samples=640", "trainer.max_epochs=2", *options]
+    whole = configured(tmp_path / "whole", *chosen)
+    train(whole, whole)
+    judge, calls = MultimodalModule.validation_step, []
+
+    def interrupted(self, batch, batch_idx):
+        calls.append(batch_idx)
+        if len(calls) == 3:
+            listener._receive(15, None)
+        return judge(self, batch, batch_idx)
+
+    monkeypatch.setattr(MultimodalModule, "validation_step", interrupted)
+    config = configured(tmp_path / "run", *chosen)
+    with pytest.raises(Stopped):
+        train(config, config)
+    averages = "callbacks=[checkpoint,ema]" in options
+    assert (calls == [0, 1, 2]) is not averages  # which waits for the end
+    file = newest_checkpoint(tmp_path / "run")
+    train(config | {"resume": str(file)}, config)
+    found = [final_state(tmp_path / name) for name in ("whole", "run")]
+    for state in found:  # Lightning counts the batch at which it was stopped twice, and never reads it
+        state["loops"]["fit_loop"].pop("epoch_loop.val_loop.batch_progress")
+    assert differences(*found) == []
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
 def test_what_lightning_has_taken_out_of_a_checkpoint_is_not_asked_for() -> None:
     kept = SimpleNamespace()
     MultimodalModule.on_load_checkpoint(kept, {"config": {}})  # devices=fsdp: the weights are loaded
@@ -246,6 +274,32 @@ def test_weights_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> Non
     with pytest.raises(NumericError, match="not finite at step 5 "):
         train(config, config)
     assert torch.load(newest_checkpoint(tmp_path), weights_only=True)["global_step"] == 4
+
+
+@pytest.mark.parametrize("step", [0, 1, 8, 11, 15])  # of 24, in epochs of eight
+def test_a_run_that_was_lost_goes_on_with_the_step_that_lost_it(step: int, tmp_path: Path, monkeypatch) -> None:
+    chosen = [*FUSED, "missing=mean", "callbacks=[checkpoint,throughput,guard]", "trainer.log_every_n_steps=1"]
+    whole = configured(tmp_path / "whole", *chosen)
+    train(whole, whole)
+    forward = MultimodalModule.training_step
+
+    def lost(self, batch, batch_idx):
+        return forward(self, batch, batch_idx) * (math.nan if self.global_step == step else 1)
+
+    config = configured(tmp_path / "run", *chosen)
+    with monkeypatch.context() as patch:
+        patch.setattr(MultimodalModule, "training_step", lost)
+        with pytest.raises(NumericError, match=f"at step {step} ") as caught:
+            train(config, config)
+    if step == 0:
+        assert "last good checkpoint: none was saved yet." in str(caught.value)
+        return
+    file = newest_checkpoint(tmp_path / "run")
+    assert f"last good checkpoint: {file}." in str(caught.value)
+    assert torch.load(file, weights_only=True)["global_step"] == step
+    train(config | {"resume": str(file)}, config)
+    assert differences(final_state(tmp_path / "whole"), final_state(tmp_path / "run")) == []
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
 
 
 def test_every_checkpoint_is_there_to_be_kept(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tests.conftest import ROOT
 
-RUN = ["data=synthetic", "encoder/image=linear", "encoder/text=bow", "encoder/audio=none", "devices=ddp_cpu"]
-RUN += ["callbacks=[checkpoint,guard]", "trainer.max_epochs=1", "++trainer.limit_train_batches=5", "test=false"]
+HERE = ["data=synthetic", "encoder/image=linear", "encoder/text=bow", "encoder/audio=none"]
+HERE += ["callbacks=[checkpoint,guard]", "trainer.max_epochs=1", "++trainer.limit_train_batches=5", "test=false"]
+RUN = [*HERE, "devices=ddp_cpu"]
+SHARED = [*HERE, "devices=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 
 def failing(rank: int | str, how: str = "foreseen") -> list[str]:
@@ -39,14 +42,17 @@ def test_an_error_that_nobody_foresaw_is_traced_once(command, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_spoilt_inputs_of_one_process_end_all_with_one_message(command, tmp_path: Path) -> None:
-    done = command("train.py", *RUN, *failing(1, "spoilt"), cwd=tmp_path, PYTHONPATH=str(ROOT))
+@pytest.mark.parametrize("run", [RUN, [*SHARED, "trainer.strategy.save_distributed_checkpoint=true"]])
+def test_spoilt_inputs_of_one_process_end_all_with_one_message(command, tmp_path: Path, run: list[str]) -> None:
+    done = command("train.py", *run, *failing(1, "spoilt"), cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert done.returncode == 2
     (line,) = said(done)
     assert line.startswith("error: NaN or infinity at step 2 (epoch 0)")
     (file,) = tmp_path.rglob("bad_step.json")
     report = json.loads(file.read_text())
     assert 0 < len(report["ids_with_bad_inputs"]) < len(report["ids"])
+    (last,) = tmp_path.rglob("last.ckpt")
+    assert torch.load(last, weights_only=True)["global_step"] == 2
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from polymodal.batch import PairedBatch
+from polymodal.callbacks.last_checkpoint import LastCheckpoint
 from polymodal.errors import NumericError
 from polymodal.losses.gather import gather_rows, world_size
 from polymodal.module import MultimodalModule
@@ -31,10 +32,9 @@ class Guard(Callback):
     """Stops at a NaN or infinite loss or gradient, or leaves a few such steps out. All processes decide alike.
 
     A look waits for the device. On a CPU, and where steps may be left out, there is one before each step of the
-    optimizer, so that nothing bad reaches the weights; elsewhere at logged steps and before each checkpoint, so that
-    none is written over a good one.
-
-    A step whose NaN have reached the running statistics of a batch norm cannot be left out.
+    optimizer, so that nothing bad reaches the weights, and running statistics are put back: checkpoints/last.ckpt is
+    saved there, and begins with the bad step. Elsewhere there is one at logged steps and before each checkpoint, so
+    that none is written over a good one.
 
     Args:
         run_dir: the run's folder, for `bad_step.json`: parameters and samples of the step that ended it.
@@ -55,12 +55,16 @@ class Guard(Callback):
         self.scaler = getattr(trainer.precision_plugin, "scaler", None)
         self.allowed = max(self.max_bad_steps, SCALER if self.scaler else 0)
         self.every = self.allowed > 0 or pl_module.device.type == "cpu"
+        self.statistics = list(pl_module.statistics()) if self.every else []
+        self.before = [values.clone() for values in self.statistics]
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: MultimodalModule, batch: PairedBatch, batch_idx: int
     ) -> None:
-        """Keeps the batch, to name it."""
+        """Keeps the batch, to name it, and what it may spoil."""
         self.batch = batch
+        for kept, values in zip(self.before, self.statistics, strict=True):
+            kept.copy_(values)
 
     def on_before_backward(self, trainer: Trainer, pl_module: MultimodalModule, loss: Tensor) -> None:
         """Keeps the loss."""
@@ -76,9 +80,11 @@ class Guard(Callback):
             return
         since = self._agreed()
         self.in_a_row = self.in_a_row + 1 if since >= 0 else 0
-        if self.in_a_row > self.allowed or (since >= 0 and self._is_spoilt(pl_module)):
-            self._stop(trainer, pl_module, since)
         if since >= 0:
+            for kept, values in zip(self.before, self.statistics, strict=True):
+                values.copy_(kept)
+            if self.in_a_row > self.allowed:
+                self._stop(trainer, pl_module, since)
             self.since.fill_(-1)
             if self.scaler is None:  # which leaves the step out by itself, and does so at the start of any run
                 warnings.warn(f"Step {since} is left out: its loss or gradient is NaN or infinite.", stacklevel=2)
@@ -88,13 +94,6 @@ class Guard(Callback):
         """No checkpoint of weights that are lost."""
         if trainer.training and (since := self._agreed()) >= 0:
             self._stop(trainer, pl_module, since)
-
-    def _is_spoilt(self, module: MultimodalModule) -> bool:
-        """Whether a norm of any process has taken up NaN or infinity in its forward pass: leaving out does not help."""
-        spoilt = torch.stack([self.since.new_zeros(()), *((~s.isfinite()).any().long() for s in module.statistics())])
-        if world_size() > 1:
-            dist.all_reduce(spoilt, dist.ReduceOp.MAX)
-        return bool(spoilt.any())
 
     def _agreed(self) -> int:
         """The first bad step of any process, -1 if there is none."""
@@ -124,9 +123,21 @@ class Guard(Callback):
             f"NaN or infinity at step {since} (epoch {trainer.current_epoch}): the loss is {report['loss']}.\n"
             f"Bad gradients: {_shown(report['parameters'])}. Samples of the batch: {_shown(report['ids'])}; with NaN "
             f"or infinite inputs: {_shown(report['ids_with_bad_inputs'])}. All of them: {file}\n"
-            f"The last good checkpoint: {_newest(self.run_dir / 'checkpoints')}. A smaller optimizer.lr, a longer "
+            f"The last good checkpoint: {self._last_good(trainer, module)}. A smaller optimizer.lr, a longer "
             "scheduler.warmup, trainer.gradient_clip_val=1 or precision=fp32 usually helps."
         )
+
+    def _last_good(self, trainer: Trainer, module: MultimodalModule) -> Path | str:
+        """The newest checkpoint; one that begins with the bad step where nothing of that has reached the weights."""
+        last = next(
+            (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)), None
+        )
+        if self.every and last is not None:
+            self.since.fill_(-1)  # it is good to save
+            if saved := last.save_before_batch(trainer, module):
+                return saved
+        files = (self.run_dir / "checkpoints").glob("*.ckpt")
+        return max(files, key=lambda file: file.stat().st_mtime, default="none was saved yet")
 
 
 def _not_finite(inputs: Tensor) -> Tensor:
@@ -137,7 +148,3 @@ def _not_finite(inputs: Tensor) -> Tensor:
 def _shown(names: list) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (", ".join(map(str, names[:SHOWN])) or "none") + more
-
-
-def _newest(folder: Path) -> str:
-    return str(max(folder.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, default="none was saved yet"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
@@ -82,13 +82,27 @@ class LastCheckpoint(Checkpoint):
         ends = loop._num_ready_batches_reached()  # then the end of the epoch saves
         fetcher = trainer.fit_loop._data_fetcher
         validates = fetcher is not None and loop._should_check_val_fx(fetcher)  # then its end does
-        if (stop or due) and not (ends or validates or loop._should_accumulate()):
+        if (stop or due) and not (ends or validates):
             self._save(trainer, pl_module, stop)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: MultimodalModule, *arguments: Any) -> None:
+        """Where the run is to end, a single process saves within a validation, which begins again when the run goes on.
+
+        Several may have different numbers of batches, and cannot agree here; nor are the weights of an average the
+        ones to be saved.
+        """
+        fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        averages = any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        if listener.signum and fitting and trainer.world_size == 1 and not averages:
+            progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+            done = progress.current.completed
+            for counts in (progress.total, progress.current):  # to where Lightning sees that the first batch is at work
+                counts.load_state_dict({k: n - done - (k == "processed") for k, n in counts.state_dict().items()})
+            self._save(trainer, pl_module, listener.signum)
 
     def on_validation_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Saves after a validation within an epoch."""
-        loop = trainer.fit_loop.epoch_loop
-        within = not loop._num_ready_batches_reached() and not loop._should_accumulate()
+        within = not trainer.fit_loop.epoch_loop._num_ready_batches_reached()
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking and within:
             self._save(trainer, pl_module, self._agreed(trainer)[0])
 
@@ -105,8 +119,30 @@ class LastCheckpoint(Checkpoint):
         signum, late = trainer.strategy.reduce(torch.tensor(own, device=trainer.strategy.root_device), reduce_op="max")
         return int(signum), bool(late)
 
+    def save_before_batch(self, trainer: Trainer, module: MultimodalModule) -> Path | None:
+        """Saves as if the batch at work had not been begun; weights and statistics must be as they were before it.
+
+        The counters of the loops stay there, so this ends a run.
+
+        Returns:
+            the checkpoint that begins with this batch; None where not even the weights before it are finite.
+        """
+        if not _is_finite(module):
+            return None
+        if trainer.global_step == self.saved_step:  # a batch after validation, or the first of an epoch or a run
+            return self.file if self.file.exists() else None
+        loop = trainer.fit_loop.epoch_loop
+        steps = loop.automatic_optimization.optim_progress.optimizer
+        for progress in (loop.batch_progress, steps.step, steps.zero_grad):
+            for counts in (progress.total, progress.current):
+                counts.completed -= progress is steps.zero_grad  # which alone is complete
+                counts.reset_on_restart()
+        loop.batch_progress.is_last_batch = False
+        self._save(trainer, module, stop=0)
+        return self.file
+
     def _save(self, trainer: Trainer, module: MultimodalModule, stop: int) -> None:
-        if not all(bool(torch.isfinite(values).all()) for values in (*module.parameters(), *module.statistics())):
+        if not _is_finite(module):
             raise NumericError(
                 f"The weights, or statistics of a norm, are not finite at step {trainer.global_step} "
                 f"(epoch {trainer.current_epoch}); the last checkpoint is from before.\n"
@@ -139,6 +175,10 @@ class LastCheckpoint(Checkpoint):
         before, now = (config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config))
         if all(before.get(name) == now.get(name) for name in LIMITS):  # else the run is to be longer
             trainer.should_stop = self.restored["stopped"]
+
+
+def _is_finite(module: MultimodalModule) -> bool:
+    return all(bool(torch.isfinite(values).all()) for values in (*module.parameters(), *module.statistics()))
 
 
 def _pending(trainer: Trainer) -> dict[str, float]:

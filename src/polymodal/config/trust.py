@@ -11,9 +11,9 @@ from polymodal.config.signature import find_definition
 from polymodal.errors import ConfigError
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "lightning", "torchmetrics")
-OWN_CLASSES = ("data", "encoders", "fusion", "heads", "missing", "objectives", "callbacks", "schedulers", "loggers")
 OWN_FUNCTIONS = ("schedulers", "loggers")
-"""Sub-packages of polymodal whose classes, and whose functions, a stored config may name."""
+OWN_CLASSES = ("data", "encoders", "fusion", "heads", "missing", "objectives", "callbacks", "strategy", *OWN_FUNCTIONS)
+"""Parts of polymodal of which a stored config may name functions, and classes."""
 
 REFERENCE = re.compile(r"\$\{(?!run_dir\}|oc\.env:|hydra:runtime\.)")
 """The start of any reference but those that a run's own config keeps."""

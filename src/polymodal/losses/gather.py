@@ -68,8 +68,9 @@ class _GatherRows(torch.autograd.Function):
 
 def _lengths(rows: Tensor) -> list[int]:
     """The number of rows of each process."""
-    lengths = torch.empty(dist.get_world_size(), dtype=torch.long, device=rows.device)
-    dist.all_gather_into_tensor(lengths, torch.tensor([len(rows)], device=rows.device))
+    lengths = torch.zeros(dist.get_world_size(), dtype=torch.long, device=rows.device)
+    lengths[dist.get_rank()] = len(rows)
+    dist.all_reduce(lengths)
     return lengths.tolist()
 
 

@@ -1,0 +1,136 @@
+"""Checkpoints of which each process writes its own part: safetensors beside the file, and nothing that is pickled.
+
+The file `last.ckpt` holds all but the tensors that are shared out, and names the folder beside it that has those: one
+file a process, each with its sum. A new checkpoint comes with a new folder, and counts from the moment that its file
+takes the place of the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.tensor import DTensor
+
+from polymodal.errors import ConfigError
+
+
+def write_parts(checkpoint: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Writes what is shared out, all processes together; gives the rest, which is for `file`.
+
+    Raises:
+        OSError: of any process, on all of them; the folder is gone then.
+    """
+    token = [uuid4().hex[:8]]
+    dist.broadcast_object_list(token)
+    folder = file.with_name(f"{file.name}.parts-{token[0]}")
+    shared = {path: tensor for path, tensor in tensors_of(checkpoint).items() if isinstance(tensor, DTensor)}
+    try:
+        save(shared, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+        sums: list[dict[str, str]] = [{} for _ in range(dist.get_world_size())]
+        dist.all_gather_object(sums, {own.name: _sum(own) for own in folder.glob(f"shard-{dist.get_rank() + 1:05d}-*")})
+        together = {name: value for own in sums for name, value in own.items()}
+        if {own.name for own in folder.iterdir()} != together.keys():
+            raise OSError(f"{folder} is not the same folder for all processes: they need one file system")
+    except (CheckpointException, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise OSError(_words(error)) from error
+    return _rest(checkpoint) | {"parts": {"folder": folder.name, "sums": together}}
+
+
+def check_parts(checkpoint: dict[str, Any], file: Path) -> None:
+    """Compares the parts of a checkpoint, if it has any, with their sums.
+
+    Raises:
+        ConfigError: one is not what was written, or is missing.
+    """
+    for name, value in checkpoint.get("parts", {}).get("sums", {}).items():
+        part = _folder(checkpoint, file) / name
+        if not part.is_file():
+            raise ConfigError(f"checkpoint={file} is damaged: its part {part} is missing.")
+        if _sum(part) != value:
+            raise ConfigError(f"checkpoint={file} is damaged: the sum of its part {part} is wrong.")
+
+
+def put_back(checkpoint: dict[str, Any], file: Path, into: dict[str, Tensor] | None = None) -> None:
+    """Reads tensors from the parts, and puts them where they were in the checkpoint.
+
+    Args:
+        checkpoint: what `file` holds; without parts, it stays as it is.
+        file: beside which they are.
+        into: path -> a tensor of the right shape to be filled, whole or shared out in any way: as `tensors_of` gives
+            them. What is not in it is not read. None: everything is, into whole tensors on the CPU.
+
+    Raises:
+        ConfigError: a part cannot be read.
+    """
+    if "parts" not in checkpoint:
+        return
+    folder = str(_folder(checkpoint, file))
+    stored = HuggingFaceStorageReader(folder).read_metadata().state_dict_metadata
+    if into is None:
+        kinds = {path: about for path, about in stored.items() if isinstance(about, TensorStorageMetadata)}
+        into = {path: torch.empty(about.size, dtype=about.properties.dtype) for path, about in kinds.items()}
+    tensors = {path: tensor for path, tensor in into.items() if path in stored}
+    try:
+        with warnings.catch_warnings(action="ignore"):  # each process reads for itself, and torch is afraid for it
+            load(tensors, storage_reader=HuggingFaceStorageReader(folder), no_dist=True)
+    except CheckpointException as error:  # not an `Exception`
+        raise ConfigError(f"checkpoint={file}: its parts cannot be read: {_words(error)}") from error
+    for path, tensor in tensors.items():
+        *parents, key = path.split("/")
+        node: Any = checkpoint
+        for name in parents:
+            node = node[int(name)] if isinstance(node, list) else node[name]
+        node[key] = tensor
+
+
+def remove_parts(file: Path, keep: str | None = None) -> None:
+    """Removes the folders of parts beside a checkpoint, but for the one with the name `keep`."""
+    for folder in file.parent.glob(f"{file.name}.parts-*"):
+        if folder.name != keep:
+            shutil.rmtree(folder)
+
+
+def tensors_of(node: Any, path: str = "") -> dict[str, Tensor]:
+    """All tensors in nested dictionaries and lists, by their path, such as `state_dict/model.head.weight`."""
+    if isinstance(node, Tensor):
+        return {path: node}
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    start = f"{path}/" if path else ""
+    return {name: tensor for key, item in items for name, tensor in tensors_of(item, f"{start}{key}").items()}
+
+
+def _rest(node: Any) -> Any:
+    """The same containers without what is shared out, which only dictionaries hold."""
+    if isinstance(node, dict):
+        return {key: _rest(value) for key, value in node.items() if not isinstance(value, DTensor)}
+    return [_rest(item) for item in node] if isinstance(node, list) else node
+
+
+def _folder(checkpoint: dict[str, Any], file: Path) -> Path:
+    return file.with_name(checkpoint["parts"]["folder"])  # nowhere else: a name has no separators
+
+
+def _sum(part: Path) -> str:
+    with part.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _words(error: BaseException) -> str:
+    """What the first process that failed has said."""
+    if isinstance(error, CheckpointException):
+        error = next(iter(error.failures.values()))[0]
+    return str(error)
