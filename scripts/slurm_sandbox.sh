@@ -77,7 +77,7 @@ start() {
   for _ in $(seq 60); do
     if [ "$(sinfo --noheader --Node --partition=low --states=idle | wc -l)" = "$nodes" ]; then
       sinfo
-      echo "export SLURM_CONF=$SLURM_CONF"
+      echo "export SLURM_CONF=$SLURM_CONF MASTER_ADDR=127.0.0.1"
       return
     fi
     sleep 0.5

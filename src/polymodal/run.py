@@ -48,6 +48,7 @@ IRRELEVANT = (
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
     "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
     "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
+    "The `srun` command is available on your system but is not used",  # where one is missing, we say so (check_started)
     ".*LeafSpec",  # of Lightning's own use of torch
     "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
 )
