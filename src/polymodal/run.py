@@ -221,7 +221,10 @@ def prepare_process(config: Settings) -> None:
 
 @contextmanager
 def own_processes() -> Iterator[None]:
-    """Leaves the process as it was: the next job of a sweep starts its own group of processes and run of wandb."""
+    """Leaves the process as it was: the next job of a sweep starts its own group of processes and run of wandb.
+
+    Lightning ends a group of nccl alone. The threads of one of gloo that is left would abort the process at its end.
+    """
     before = dict(os.environ)
     try:
         yield

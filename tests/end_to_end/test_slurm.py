@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_run_of_one_process_refuses_two_tasks(tmp_path: Path) -> None:
     job = Job(tmp_path, "single_node", *RUN, "devices=cpu")
     assert job.end() == "FAILED"
     assert job.said().count("error: 2 processes were started") == 1
-    assert not list(job.folder.glob("*"))
+    assert not (job.folder / "checkpoints").exists()
 
 
 def test_the_array_of_the_example_has_a_folder_a_seed(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_a_sweep_by_submitit_is_one_folder_and_its_jobs_go_on(whole: Path, tmp_p
     script = [str(ROOT / "src" / "train.py"), "-m", *launcher, *LONG, "devices=multi_node", "seed=0,1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MASTER_ADDR": "127.0.0.1", "COLUMNS": "200"}
     with subprocess.Popen(
-        [os.sys.executable, *script],
+        [sys.executable, *script],
         env=environment,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -129,6 +130,7 @@ def test_a_sweep_by_submitit_is_one_folder_and_its_jobs_go_on(whole: Path, tmp_p
     ) as process:
         folders = [tmp_path / "sweep" / name for name in ("0", "1")]
         assert waited_for(lambda: (folders[0] / "checkpoints" / "last.ckpt").exists() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()[0]
         (number,) = {path.name.split("_")[0] for path in (tmp_path / "sweep" / ".submitit").glob("*_0")}
         subprocess.run(["scancel", "--signal=USR2", f"{number}_0"], check=True)
         said = process.communicate(timeout=400)[0]

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,8 @@ def main() -> None:
     os.environ.setdefault(
         "THP_MEM_ALLOC_ENABLE", "1"
     )  # torch, which reads it once: large tensors in huge pages of Linux
+    # our files of hydra/launcher change what their plugins say under the same name, which is what Hydra warns of
+    warnings.filterwarnings("ignore", message="(?s).*is validated against ConfigStore schema with the same name")
     with readable_errors():
         arguments = as_hydra_arguments(sys.argv[1:])
         if "check=true" in sys.argv:
