@@ -106,7 +106,7 @@ def test_fp16_on_a_cpu_is_refused_and_not_changed_in_silence() -> None:
     "told",
     [
         {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "3"},
-        {"SLURM_NTASKS": "6", "SLURM_NNODES": "2"},
+        {"SLURM_NTASKS": "6", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "3"},
     ],
 )
 def test_launchers_say_how_many_processes_there_are(monkeypatch, told: dict[str, str]) -> None:

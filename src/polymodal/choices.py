@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from hydra.utils import get_class
 
+from polymodal.config.environment import check_started
 from polymodal.config.signature import nearest
 from polymodal.encoders.shared import Shared
 from polymodal.errors import ConfigError
@@ -27,6 +28,7 @@ def check_machine(config: Settings) -> None:
     Raises:
         ConfigError: names what there is.
     """
+    check_started(config["trainer"])
     wanted = config["trainer"].get("accelerator", "auto")
     there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     wanted = "gpu" if wanted == "cuda" else wanted

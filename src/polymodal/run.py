@@ -48,6 +48,7 @@ IRRELEVANT = (
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
     "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
     "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
+    "The `srun` command is available on your system but is not used",  # where one is missing, we say so (check_started)
     ".*LeafSpec",  # of Lightning's own use of torch
     "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
 )
@@ -220,7 +221,10 @@ def prepare_process(config: Settings) -> None:
 
 @contextmanager
 def own_processes() -> Iterator[None]:
-    """Leaves the process as it was: the next job of a sweep starts its own group of processes and run of wandb."""
+    """Leaves the process as it was: the next job of a sweep starts its own group of processes and run of wandb.
+
+    Lightning ends a group of nccl alone. The threads of one of gloo that is left would abort the process at its end.
+    """
     before = dict(os.environ)
     try:
         yield

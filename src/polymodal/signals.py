@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a training run finishes its step, or batch of validation, and saves; else it ends."""
+"""SIGTERM, Ctrl-C, Slurm's warnings: a training run finishes its step, or batch of validation, and saves; else it ends."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+TIME_IS_OVER = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+"""What a Slurm job gets a while before its time is over (`sbatch --signal=USR1@120`; submitit asks for SIGUSR2)."""
+
+TAKEN = (signal.SIGTERM, signal.SIGINT, *TIME_IS_OVER)
+
 TWICE = 1.0
 """Seconds after which the same signal was meant a second time: a launcher may pass on what its processes have got."""
 
 
 class Stopped(BaseException):
-    """The run was told to end. Its exit code is that of a process which the signal ends: 143 or 130.
+    """The run was told to end. Its exit code is that of a process which the signal ends, such as 143 or 130.
 
     Args:
         signum: of the signal.
@@ -24,11 +29,11 @@ class Stopped(BaseException):
 
     def __init__(self, signum: int, agreed: bool = False) -> None:
         super().__init__(f"Stopped by {signal.Signals(signum).name}.")
-        self.code, self.agreed = 128 + signum, agreed
+        self.signum, self.code, self.agreed = signum, 128 + signum, agreed
 
 
 class Listener:
-    """Takes SIGTERM and SIGINT. Signals belong to a process, and so does the one instance of this: `listener`."""
+    """Takes the signals that end a run. They belong to a process, and so does the one instance of this: `listener`."""
 
     def __init__(self) -> None:
         self.signum = 0
@@ -38,7 +43,7 @@ class Listener:
     def listen(self) -> None:
         """Takes the signals from now on, whoever had them; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGTERM, signal.SIGINT):
+            for signum in TAKEN:
                 signal.signal(signum, self._receive)
 
     @contextmanager
@@ -48,7 +53,7 @@ class Listener:
         Raises:
             Stopped: one came, and nobody was patient.
         """
-        before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+        before = {signum: signal.getsignal(signum) or signal.SIG_DFL for signum in TAKEN}
         self.signum, self.patient = 0, False
         self.listen()
         try:

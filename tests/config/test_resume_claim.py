@@ -1,5 +1,6 @@
 """What of a run may change when it goes on, and that one which cannot go on is left as it was."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,16 @@ def test_all_processes_that_torchrun_started_have_the_run_s_folder(run: Path, mo
     assert seen[0]["run_dir"] == str(run)
     assert seen[0]["callbacks"]["last"]["dirpath"] == str(run / "checkpoints")
     assert seen[0]["resume"] == str(run / "checkpoints" / "last.ckpt")
+
+
+def test_all_processes_of_a_slurm_job_that_is_started_again_go_on(run: Path, monkeypatch) -> None:
+    about = run / "environment.json"
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"slurm_job": "7"}))
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr("polymodal.run.train", lambda config, _: seen.append(config))
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    for restarts in ("0", "1"):
+        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        follow(as_hydra_arguments([*TINY, f"hydra.run.dir={run}"]))
+    assert [config["resume"] for config in seen] == [None, str(run / "checkpoints" / "last.ckpt")]
+    assert seen[1]["callbacks"]["checkpoint"]["dirpath"] == str(run / "checkpoints")

@@ -29,6 +29,16 @@ def test_the_second_run_in_a_folder_is_refused_and_the_first_untouched(tmp_path:
     assert (tmp_path / "config.yaml").read_text() == before
 
 
+def test_a_slurm_job_that_is_started_again_takes_the_folder_in_which_it_saved_nothing(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    claimed(tmp_path)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    claimed(tmp_path, "++seed=5")
+    assert "seed: 5" in (tmp_path / "config.yaml").read_text()
+
+
 def test_the_config_is_resolved_but_for_folder_and_environment(tmp_path: Path) -> None:
     claimed(tmp_path)
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())

@@ -4,11 +4,15 @@ import csv
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from tests.conftest import ROOT
+
+from polymodal.run import own_processes
 
 HERE = ["data=synthetic", "encoder/image=linear", "encoder/text=bow", "encoder/audio=none"]
 HERE += ["callbacks=[checkpoint,guard]", "trainer.max_epochs=1", "++trainer.limit_train_batches=5", "test=false"]
@@ -24,6 +28,15 @@ def failing(rank: int | str, how: str = "foreseen") -> list[str]:
 
 def said(done: subprocess.CompletedProcess) -> list[str]:
     return [line for line in done.stderr.splitlines() if line.startswith(("error:", "[rank", "Traceback", "Runtime"))]
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError, SystemExit])
+def test_the_group_of_processes_ends_with_the_run(error: type[BaseException] | None, tmp_path: Path) -> None:
+    with pytest.raises(error) if error else nullcontext(), own_processes():
+        dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+        if error:
+            raise error
+    assert not dist.is_initialized()
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
@@ -21,6 +22,8 @@ def launched(what: Literal["nodes", "processes"]) -> int:
         processes = int(told["LOCAL_WORLD_SIZE"])
         nodes = int(told["WORLD_SIZE"]) // processes
     elif "SLURM_NTASKS" in told:
+        if "SLURM_NTASKS_PER_NODE" not in told:
+            raise ConfigError("devices=multi_node: say how many processes each machine has, as in --ntasks-per-node=8.")
         nodes = int(told["SLURM_NNODES"])
         processes = int(told["SLURM_NTASKS"]) // nodes
     else:
@@ -31,6 +34,29 @@ def launched(what: Literal["nodes", "processes"]) -> int:
             "or, in a Slurm job with --nodes=2 --ntasks-per-node=8: srun python src/train.py devices=multi_node ..."
         )
     return nodes if what == "nodes" else processes
+
+
+def check_started(trainer: Mapping[str, Any]) -> None:
+    """Refuses a run of another number of processes than torchrun or Slurm have started: they would wait, or all train.
+
+    Args:
+        trainer: its settings.
+
+    Raises:
+        ConfigError: says how many there are, and what to choose.
+    """
+    devices = trainer.get("devices")
+    devices = len(devices) if isinstance(devices, list) else devices
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # as Lightning, which has its own there
+    started = os.environ.get("WORLD_SIZE") or (None if interactive else os.environ.get("SLURM_NTASKS"))
+    if started is None or not isinstance(devices, int) or devices < 0:
+        return
+    if "WORLD_SIZE" not in os.environ and int(started) > 1 and "SLURM_STEP_NUM_TASKS" not in os.environ:
+        raise ConfigError(f"This Slurm job has {started} processes: start them all by `srun python src/train.py ...`.")
+    if (wanted := devices * trainer.get("num_nodes", 1)) != int(started):
+        raise ConfigError(
+            f"{started} processes were started, by torchrun or Slurm, for a run of {wanted}: choose devices=multi_node."
+        )
 
 
 OmegaConf.register_new_resolver("launched", launched, replace=True)

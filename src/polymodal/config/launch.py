@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from polymodal.config.explain import groups as groups_of_configs
 from polymodal.config.resume import claim_again, find_run, how, locked
 from polymodal.config.run_folder import claim
 from polymodal.config.secrets import mask
+from polymodal.config.slurm import goes_on, run_again
 from polymodal.errors import ConfigError, FollowedError, PolymodalError
 from polymodal.signals import Stopped
 
@@ -46,6 +48,8 @@ def main() -> None:
     os.environ.setdefault(
         "THP_MEM_ALLOC_ENABLE", "1"
     )  # torch, which reads it once: large tensors in huge pages of Linux
+    # our files of hydra/launcher change what their plugins say under the same name, which is what Hydra warns of
+    warnings.filterwarnings("ignore", message="(?s).*is validated against ConfigStore schema with the same name")
     with readable_errors():
         arguments = as_hydra_arguments(sys.argv[1:])
         if "check=true" in sys.argv:
@@ -129,6 +133,8 @@ def is_first_process() -> bool:
 def run_job(config: DictConfig) -> float | None:
     """One run in the folder that Hydra made: check, claim, train. An error in a sweep is noted; the next job begins.
 
+    A launcher may have started all processes of the job, as submitit does: only the first of them has the folder.
+
     Returns:
         the figure that says how good the run was, for sweepers that ask.
     """
@@ -137,10 +143,13 @@ def run_job(config: DictConfig) -> float | None:
 
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
+    if not is_first_process():
+        return take_part(check_config(config))
     try:
         plain = check_config(config)
         overrides = list(settings.overrides.task)
-        stored = claim(folder, config, plain, overrides) if plain["resume"] is None else None
+        again = plain["resume"] is not None or goes_on(folder)
+        stored = None if again else claim(folder, config, plain, overrides)
         with locked(folder):
             stored = stored or claim_again(folder, config, plain, overrides)
             if stored is None:
@@ -151,11 +160,15 @@ def run_job(config: DictConfig) -> float | None:
                 return train(plain, stored)
     except Stopped as stop:
         saved = any((folder / "checkpoints").glob("*.ckpt"))
+        if saved and run_again(stop):
+            sys.exit(stop.code)
         message = f"{stop} " + (f"Go on with: {how(folder)}" if saved else "There was no checkpoint yet.")
+        print(message, file=sys.stderr)
         if settings.mode == RunMode.MULTIRUN:
             (folder / "error.txt").write_text(message)
+            if "SUBMITIT_EXECUTOR" in os.environ:
+                return None  # the other jobs go on; the one that submitted them all writes the table
             write_table(folder.parent)
-        print(message, file=sys.stderr)
         sys.exit(stop.code)
     except Exception as error:
         if settings.mode != RunMode.MULTIRUN:
@@ -173,18 +186,21 @@ def run_job(config: DictConfig) -> float | None:
 def arguments_for_followers(settings: Any, folder: Path, checkpoint: str | None) -> Iterator[None]:
     """Lightning starts the other processes of a run with our `sys.argv`: let it say this one job, in this folder.
 
-    Without this, each of them would start the whole sweep again, or a run in a folder of its own.
+    Without this, each of them would start the whole sweep again, or a run in a folder of its own. A launcher may have
+    started this process by a program of its own, which they are not to start.
     """
-    given = list(sys.argv)
+    main = sys.modules["__main__"]
+    given, module = list(sys.argv), main.__spec__
     source = next((item.path for item in settings.runtime.config_sources if item.provider == "command-line"), None)
     repeating = ["--config-dir", source, "--config-name", settings.job.config_name] if source else []
     resuming = [f"++resume={quoted(checkpoint)}"] if checkpoint else []
-    sys.argv[1:] = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}", *resuming]
+    arguments = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}", *resuming]
+    sys.argv[:], main.__spec__ = [str(CONFIGS.parent / "src" / "train.py"), *arguments], None
     try:
         with full_errors(WANTED):  # they inherit it
             yield
     finally:
-        sys.argv[:] = given
+        sys.argv[:], main.__spec__ = given, module
 
 
 def quoted(value: object) -> str:
@@ -194,7 +210,7 @@ def quoted(value: object) -> str:
 
 
 def follow(arguments: list[str]) -> None:
-    """The part of a process that is not the first of its run: the same training, no folder, no files."""
+    """The part of a process that is not the first of its run, from its command line."""
     from polymodal.config.check import check_config
     from polymodal.config.compose import compose_config
 
@@ -206,17 +222,24 @@ def follow(arguments: list[str]) -> None:
     if options.multirun:
         raise PolymodalError("A sweep is started by plain `python src/train.py -m ...`; each job starts its processes.")
     if not any(override.startswith("++run_dir=") for override in overrides):
-        # torchrun starts all processes alike, and only the first of them writes; a resumed run has its folder
-        folders = [override.partition("=")[2] for override in overrides if override.startswith("++resume=")]
+        # torchrun and Slurm start all processes alike, and only the first of them writes into the folder
+        given = [override for override in overrides if override.startswith(("++resume=", "hydra.run.dir="))]
+        folders = [override.partition("=")[2] for override in given]
         overrides.append(f"++run_dir={folders[-1] if folders else quoted(CONFIGS.parent / 'logs')}")
-    plain = check_config(compose_config(overrides, options.config_name, options.config_dir))
+    take_part(check_config(compose_config(overrides, options.config_name, options.config_dir)))
+
+
+def take_part(plain: dict[str, Any]) -> float | None:
+    """The same training as in the first process of the run, from the same checkpoint; no folder, no files."""
     from polymodal.checkpoint import newest_checkpoint  # after the checks, as in run_job
     from polymodal.run import train
 
+    if plain["resume"] is None and goes_on(Path(plain["run_dir"])):
+        plain["resume"] = plain["run_dir"]
     if plain["resume"] and Path(plain["resume"]).is_dir():
         plain["resume"] = str(newest_checkpoint(Path(plain["resume"])))
     try:
-        train(plain, plain)
+        return train(plain, plain)
     except Stopped as stop:  # the first process says so; Lightning takes another code for a failure, and kills it
         sys.exit(0 if stop.agreed else stop.code)
 

@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from polymodal.config.secrets import mask
+from polymodal.config.slurm import begun_here
 from polymodal.errors import ConfigError
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
@@ -32,6 +33,8 @@ defaults:
 def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Writes config.yaml and environment.json into a folder that no run has used; gives the config for checkpoints.
 
+    A Slurm job that is started again takes the folder that it had, where nothing was saved in it.
+
     Args:
         folder: of the run; made where it does not exist.
         config: as composed, with its references.
@@ -43,7 +46,8 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").open("x").close()  # "x": of two runs that start at once, one gets it
+        if not begun_here(folder):
+            (folder / "config.yaml").open("x").close()  # "x": of two runs that start at once, one gets it
         stored = store(folder, config, plain)
         write_environment(folder, overrides)
     except FileExistsError:
@@ -89,6 +93,7 @@ def environment_of(overrides: Sequence[str]) -> dict[str, Any]:
         "command": [Path(sys.executable).name, *sys.argv],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),

@@ -1,0 +1,143 @@
+"""Jobs under a real Slurm: several processes, warnings, preemption, arrays. Skipped where none answers."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+from tests.resumed import TINY, differences, final_state, rows
+from tests.slurm import Job, needs_slurm, needs_two_nodes, waited_for
+
+pytestmark = [pytest.mark.slow, needs_slurm]
+
+RUN = [*TINY[:-2], "test=false", "trainer.accelerator=cpu", "callbacks.last.every_steps=5"]
+LONG = [*RUN, "trainer.max_epochs=60"]
+
+
+@pytest.fixture(scope="module")
+def whole(command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the same run by two processes of this machine, which nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = command("train.py", *LONG, "devices=ddp_cpu", f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def check_same(folder: Path, whole: Path) -> None:
+    assert differences(final_state(whole)["state_dict"], final_state(folder)["state_dict"]) == []
+    assert rows(folder) == rows(whole)
+
+
+def starts(folder: Path) -> int:
+    return 1 + len(json.loads((folder / "environment.json").read_text()).get("resumed", []))
+
+
+def test_two_tasks_are_one_run_and_leave_in_peace(whole: Path, tmp_path: Path) -> None:
+    job = Job(tmp_path, "single_node", *LONG)
+    assert job.end() == "COMPLETED", job.said()
+    assert "terminate" not in job.said()
+    assert "Traceback" not in job.said()
+    check_same(job.folder, whole)
+    assert [path.name for path in job.folder.parent.iterdir()] == [job.number]  # the second process had no folder
+
+
+@pytest.mark.parametrize("signum", ["USR1", "USR2"])
+def test_a_job_whose_time_is_nearly_over_goes_on_later(signum: str, whole: Path, tmp_path: Path) -> None:
+    job = Job(tmp_path, "single_node", *LONG)
+    job.saves()
+    subprocess.run(["scancel", f"--signal={signum}", job.number], check=True)
+    assert job.end() == "COMPLETED", job.said()
+    assert job.told("Restarts") == "1"
+    assert f"Stopped by SIG{signum}. Job {job.number} goes back into Slurm's queue." in job.said()
+    assert starts(job.folder) == 2
+    check_same(job.folder, whole)
+
+
+def test_a_job_that_others_drive_away_goes_on_later(whole: Path, tmp_path: Path) -> None:
+    job = Job(tmp_path, "single_node", *LONG)
+    job.saves()
+    if job.told("Partition") != "low":
+        pytest.skip("this Slurm has no partition that is preempted: scripts/slurm_sandbox.sh start")
+    others = ["sbatch", "--partition=high", "--exclusive", f"--nodelist={job.told('NodeList')}", "--output=/dev/null"]
+    subprocess.run([*others, "--wrap=true"], check=True, capture_output=True)
+    assert job.end() == "COMPLETED", job.said()
+    assert job.told("Restarts") == "1"
+    assert starts(job.folder) == 2
+    check_same(job.folder, whole)
+
+
+def test_a_job_that_is_cancelled_saves_and_stays_out_of_the_queue(tmp_path: Path) -> None:
+    job = Job(tmp_path, "single_node", *LONG)
+    job.saves()
+    subprocess.run(["scancel", job.number], check=True)
+    assert job.end() == "CANCELLED"
+    assert waited_for(lambda: "Stopped by SIGTERM. Go on with:" in job.said()), job.said()
+    assert job.told("Restarts") == "0"
+
+
+def test_a_job_whose_task_is_killed_ends_and_its_run_can_be_resumed(command, whole: Path, tmp_path: Path) -> None:
+    job = Job(tmp_path, "single_node", *LONG)
+    job.saves()
+    subprocess.run(["scancel", "--signal=KILL", f"{job.number}.0"], check=True)
+    assert job.end() == "FAILED"
+    done = command("train.py", f"resume={job.folder}", "devices=ddp_cpu")
+    assert done.returncode == 0, done.stderr
+    check_same(job.folder, whole)
+
+
+@needs_two_nodes
+def test_two_nodes_are_one_run(whole: Path, tmp_path: Path) -> None:
+    job = Job(tmp_path, "multi_node", *LONG, sbatch=["--ntasks-per-node=1"])
+    assert job.end() == "COMPLETED", job.said()
+    assert job.told("NumNodes") == "2"
+    check_same(job.folder, whole)
+
+
+def test_a_run_of_one_process_refuses_two_tasks(tmp_path: Path) -> None:
+    job = Job(tmp_path, "single_node", *RUN, "devices=cpu")
+    assert job.end() == "FAILED"
+    assert job.said().count("error: 2 processes were started") == 1
+    assert not (job.folder / "checkpoints").exists()
+
+
+def test_the_array_of_the_example_has_a_folder_a_seed(tmp_path: Path) -> None:
+    job = Job(tmp_path, "array", *RUN, "trainer.max_epochs=1", "devices=cpu", sbatch=["--array=0-1"])
+    assert waited_for(lambda: len(list(job.folder.glob("*/metrics.json"))) == 2), job.said()
+    configs = [(job.folder / seed / "config.yaml").read_text() for seed in ("0", "1")]
+    assert ["seed: 0" in configs[0], "seed: 1" in configs[1]] == [True, True]
+
+
+def test_a_sweep_by_submitit_is_one_folder_and_its_jobs_go_on(whole: Path, tmp_path: Path, cache: Path) -> None:
+    launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2", "hydra.launcher.cpus_per_task=1"]
+    launcher += [
+        "hydra.launcher.timeout_min=10",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+        "hydra.launcher.signal_delay_s=30",
+    ]
+    script = [str(ROOT / "src" / "train.py"), "-m", *launcher, *LONG, "devices=multi_node", "seed=0,1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MASTER_ADDR": "127.0.0.1", "COLUMNS": "200"}
+    with subprocess.Popen(
+        [sys.executable, *script],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        folders = [tmp_path / "sweep" / name for name in ("0", "1")]
+        assert waited_for(lambda: (folders[0] / "checkpoints" / "last.ckpt").exists() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()[0]
+        (number,) = {path.name.split("_")[0] for path in (tmp_path / "sweep" / ".submitit").glob("*_0")}
+        subprocess.run(["scancel", "--signal=USR2", f"{number}_0"], check=True)
+        said = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, said
+    with (tmp_path / "sweep" / "sweep.csv").open(newline="") as stream:
+        assert [(job["job"], job["status"]) for job in csv.DictReader(stream)] == [("0", "done"), ("1", "done")]
+    assert [starts(folder) for folder in folders] == [2, 1]
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.name.isdigit()) == ["0", "1"]
+    assert not (tmp_path / "logs").exists()
+    check_same(folders[0], whole)
