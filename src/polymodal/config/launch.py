@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -47,6 +48,8 @@ def main() -> None:
         "THP_MEM_ALLOC_ENABLE", "1"
     )  # torch, which reads it once: large tensors in huge pages of Linux
     with readable_errors():
+        if sweeps := [argument for argument in sys.argv[1:] if argument.startswith("sweep=")]:
+            raise ConfigError(f"{sweeps[0]} starts many runs: python src/sweep.py {sweeps[0]} ...")
         arguments = as_hydra_arguments(sys.argv[1:])
         if "check=true" in sys.argv:
             from polymodal.config.check_all import check_all
@@ -133,7 +136,7 @@ def run_job(config: DictConfig) -> float | None:
         the figure that says how good the run was, for sweepers that ask.
     """
     from polymodal.config.check import check_config  # here, so that help and completion do not wait for them
-    from polymodal.config.sweep import record_failure, write_table
+    from polymodal.config.sweep import end_sweep, record_failure
 
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
@@ -153,8 +156,9 @@ def run_job(config: DictConfig) -> float | None:
         saved = any((folder / "checkpoints").glob("*.ckpt"))
         message = f"{stop} " + (f"Go on with: {how(folder)}" if saved else "There was no checkpoint yet.")
         if settings.mode == RunMode.MULTIRUN:
-            (folder / "error.txt").write_text(message)
-            write_table(folder.parent)
+            message += f"\nWith the whole sweep: python src/sweep.py {shlex.quote(f'resume={folder.parent}')}"
+            if settings.launcher._target_.endswith("BasicLauncher"):  # other jobs may be at work beside this one
+                end_sweep(folder.parent)
         print(message, file=sys.stderr)
         sys.exit(stop.code)
     except Exception as error:
@@ -164,7 +168,8 @@ def run_job(config: DictConfig) -> float | None:
                 show(error)
                 sys.exit(2)  # here, since Hydra would put a line of its own before the message
             raise
-        record_failure(folder, error, list(settings.overrides.task))
+        details = "".join(traceback.format_exception(error))
+        record_failure(folder, str(error) or type(error).__name__, details, list(settings.overrides.task))
         show(error)
         return None
 
