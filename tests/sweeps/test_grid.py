@@ -50,7 +50,7 @@ def test_failed_jobs_say_why_and_others_go_on(ordered: Ordered) -> None:
     assert errors[:4] == ["width=33 is no multiple of 4."] * 4
     assert all("SIGKILL" in error and "memory" in error for error in errors[4:6])
     assert errors[6:] == ["RuntimeError: nobody thought of this", ""]
-    assert [row["fail"] for row in table(order)] == ["true"] * 4 + ["false"] * 4  # though it never wrote its config
+    assert [row["fail"] for row in table(order)] == ["True"] * 4 + ["False"] * 4  # though it never wrote its config
 
 
 def test_only_failed_jobs_run_again(ordered: Ordered) -> None:

@@ -54,7 +54,7 @@ def test_a_crash_is_a_failed_trial_and_can_be_tried_again(ordered: Ordered) -> N
     failed = [trial for trial in search.study.trials if trial.state == FAIL]
     assert failed
     assert len(failed) < 6
-    assert all(trial.params["crash"] == "true" for trial in failed)
+    assert all(trial.params["crash"] == "True" for trial in failed)
     again = Search(trials=6, pruner=None, sampler="Random")
     again.run(ordered("crash=true,false", "seed=0,1,2", retry_failed=True))
     repeated = again.study.trials[6:]

@@ -34,12 +34,12 @@ def draw_parallel(file: Path, runs: Sequence[Run], keys: Sequence[str]) -> None:
     """A line a run through its settings to the best figure of its validation, which is its colour as well."""
     figures = [float(run.best or 0) for run in runs]
     columns = [[run.changes.get(key, "") for run in runs] for key in keys]
-    colours = ScalarMappable(Normalize(min(figures), max(figures)), "viridis")
+    colours = ScalarMappable(Normalize(min(figures), max(figures)), "viridis").to_rgba(np.array(figures))
     with picture(file, size=(2.2 * (len(keys) + 1), 4)) as axes:
         scaled = [_scale(axes, place, column) for place, column in enumerate(columns)]
         scaled.append(_scale(axes, len(keys), figures))
-        for run, heights in zip(runs, zip(*scaled, strict=True), strict=True):
-            axes.plot(heights, color=colours.to_rgba(float(run.best or 0)), alpha=0.8)
+        for colour, heights in zip(colours, zip(*scaled, strict=True), strict=True):
+            axes.plot(heights, color=colour, alpha=0.8)
         axes.set_xticks(range(len(keys) + 1), [short(name, 24) for name in (*keys, runs[0].monitor)])
         axes.set_yticks([])
         axes.set(ylim=(-0.05, 1.05), title=f"{len(runs)} runs")

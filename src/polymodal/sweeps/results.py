@@ -118,5 +118,6 @@ def at_best(folder: Path, wanted: Mapping[str, Mode]) -> list[float]:
     row = (max if mode == "max" else min)(rows, key=lambda row: float(row[first]), default={})
     known = json.loads((folder / "metrics.json").read_text()) | {name: value for name, value in row.items() if value}
     if missing := [name for name in wanted if name not in known]:
-        raise ConfigError(f"{folder.name} has no figure {missing[0]}. There are: {', '.join(sorted(known))}.")
+        there = sorted({*known, *(name for row in rows_of(folder)[:1] for name in row)})
+        raise ConfigError(f"{folder.name} has no figure {missing[0]}. There are: {', '.join(there)}.")
     return [float(known[name]) for name in wanted]

@@ -20,6 +20,7 @@ from polymodal.sweeps.space import Order
 from polymodal.types import NonNegativeInt, PositiveInt
 
 Direction = Literal["maximize", "minimize"]
+DIRECTIONS: dict[Mode, Direction] = {"max": "maximize", "min": "minimize"}
 
 
 class Search:
@@ -71,8 +72,8 @@ class Search:
             ConfigError: a metric is none of the figures of a run.
         """
         self.order = order
-        direction: dict[str, Mode] = {"maximize": "max", "minimize": "min"}
-        self.wanted = {name: direction[how] for name, how in (self.metrics or {}).items()}
+        modes = {direction: mode for mode, direction in DIRECTIONS.items()}
+        self.wanted = {name: modes[direction] for name, direction in (self.metrics or {}).items()}
         self.wanted = self.wanted or {order.monitor: order.mode}
         self.study = self._study()
         if order.retry_failed:
@@ -86,7 +87,7 @@ class Search:
         return optuna.create_study(
             storage=self.storage or JournalStorage(JournalFileBackend(str(journal))),
             study_name=self.order.folder.name,
-            directions=[f"{mode}imize" for mode in self.wanted.values()],
+            directions=[DIRECTIONS[mode] for mode in self.wanted.values()],
             pruner=pruner or optuna.pruners.NopPruner(),
             load_if_exists=True,
         )
@@ -137,24 +138,29 @@ class Search:
         return job
 
     def is_hopeless(self, job: Job) -> bool:
-        """Tells the pruner what came since the last look, and asks it."""
-        if len(self.wanted) > 1 or job.stopped_at:
+        """Asks the pruner, where something came since the last look."""
+        if job.stopped_at or not self._report(job):
             return False
-        trial, (metric,) = self.running[job.folder.name], self.wanted
-        values = [value for _, value in curve(job.folder, metric)]
-        known = self.reported[job.folder.name]
-        if len(values) <= known:
+        if not self.running[job.folder.name].should_prune():
             return False
-        for count in range(known, len(values)):
-            trial.report(values[count], count + 1)
-        self.reported[job.folder.name] = len(values)
-        if not trial.should_prune():
-            return False
-        (job.folder / "pruned.txt").write_text(f"Pruned after {len(values)} validations at {metric} {values[-1]:.4g}.")
+        (job.folder / "pruned.txt").write_text(f"Pruned after {self.reported[job.folder.name]} validations.")
         return True
+
+    def _report(self, job: Job) -> bool:
+        """Tells the pruner the validations since the last look; whether there were any."""
+        if len(self.wanted) > 1:
+            return False
+        name, (metric,) = job.folder.name, self.wanted
+        values = [value for _, value in curve(job.folder, metric)]
+        new = range(self.reported[name], len(values))
+        for index in new:
+            self.running[name].report(values[index], index + 1)
+        self.reported[name] += len(new)
+        return bool(new)
 
     def ended(self, job: Job) -> None:
         """Tells the storage. A trial that was stopped stays as it is there, and goes on another time."""
+        self._report(job)
         trial = self.running.pop(job.folder.name)
         match end_of(job.folder):
             case "done":
@@ -173,14 +179,13 @@ def suggest(trial: Trial, key: str, override: Override) -> str:
         key: its name in the study.
         override: with the values that there are.
     """
-    space = override.value()
+    space: Any = override.value()
+    draw: Any = trial.suggest_int if isinstance(getattr(space, "start", None), int) else trial.suggest_float
     match space:
         case IntervalSweep():
-            kind = trial.suggest_int if isinstance(space.start, int) else trial.suggest_float
-            return str(kind(key, space.start, space.end, log="log" in space.tags))
+            return str(draw(key, space.start, space.end, log="log" in space.tags))
         case RangeSweep():
             values = list(space.range())
-            kind = trial.suggest_int if isinstance(values[0], int) else trial.suggest_float
-            return str(kind(key, min(values), max(values), step=abs(space.step)))
+            return str(draw(key, min(values), max(values), step=abs(space.step)))
         case _:
             return str(trial.suggest_categorical(key, list(override.sweep_string_iterator())))

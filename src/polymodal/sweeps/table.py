@@ -70,7 +70,7 @@ def over_seeds(runs: Sequence[Run]) -> list[Row]:
     for run in runs:
         if run.status == "done" and "seed" in run.changes:
             groups.setdefault(tuple(run.changes.get(key, "") for key in keys), []).append(run)
-    rows = []
+    rows: list[Row] = []
     for values, group in groups.items():
         for figure in group[0].figures:
             found = [run.figures[figure] for run in group if figure in run.figures]
