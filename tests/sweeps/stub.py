@@ -10,7 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-given = {key.lstrip("+"): value.replace("True", "true") for key, _, value in (argument.partition("=") for argument in sys.argv[1:])}
+pairs = [argument.partition("=") for argument in sys.argv[1:]]
+given = {key.lstrip("+"): value.replace("True", "true") for key, _, value in pairs}
 folder = Path(given.get("resume") or given["hydra.run.dir"].strip('"'))
 resumed = "resume" in given
 if resumed:

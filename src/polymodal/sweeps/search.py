@@ -180,12 +180,9 @@ def suggest(trial: Trial, key: str, override: Override) -> str:
         override: with the values that there are.
     """
     space: Any = override.value()
-    draw: Any = trial.suggest_int if isinstance(getattr(space, "start", None), int) else trial.suggest_float
-    match space:
-        case IntervalSweep():
-            return str(draw(key, space.start, space.end, log="log" in space.tags))
-        case RangeSweep():
-            values = list(space.range())
-            return str(draw(key, min(values), max(values), step=abs(space.step)))
-        case _:
-            return str(trial.suggest_categorical(key, list(override.sweep_string_iterator())))
+    if not isinstance(space, IntervalSweep | RangeSweep):
+        return str(trial.suggest_categorical(key, list(override.sweep_string_iterator())))
+    ends = [space.start, space.end] if isinstance(space, IntervalSweep) else sorted(space.range())
+    how = {"log": "log" in space.tags} if isinstance(space, IntervalSweep) else {"step": abs(space.step)}
+    draw: Any = trial.suggest_int if isinstance(ends[0], int) else trial.suggest_float
+    return str(draw(key, ends[0], ends[-1], **how))
