@@ -11,9 +11,9 @@ from polymodal.sweeps.results import Run
 from polymodal.sweeps.table import markdown, over_seeds, ranked, varied
 
 
-def run(name: int, best: float | None = 0.5, status: str = "done", mode: str = "max", **changes: str) -> Run:
+def run(job: int, best: float | None = 0.5, status: str = "done", mode: str = "max", **changes: str) -> Run:
     figures = {"test/accuracy": best} if best is not None else {}
-    return Run(str(name), Path(str(name)), status, changes, "", figures, "val/accuracy", mode, best)
+    return Run(str(job), Path(str(job)), status, changes, "", figures, "val/accuracy", mode, best)
 
 
 def test_mean_and_interval_over_seeds_are_those_of_student() -> None:

@@ -62,7 +62,9 @@ def _scale(axes: Any, place: int, column: Sequence[str | float]) -> list[float]:
         heights = [((math.log(v) if logarithmic else v) - ends[0]) / width for v in numbers]
         labels = {0.0: f"{low:.4g}", 1.0: f"{high:.4g}"} if high > low else {0.0: f"{low:.4g}"}
     for height, label in labels.items():
-        axes.annotate(label, (place, height), xytext=(4, 0), textcoords="offset points", fontsize=7, va="center")
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
+        where = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+        axes.annotate(label, (place, height), fontsize=7, bbox=box, zorder=3, **where)
     return heights
 
 
