@@ -57,10 +57,24 @@ def main() -> None:
             check_all()
         elif is_first_process():
             sys.argv[1:] = arguments
-            with full_errors("1"):  # Hydra raises its errors then, instead of printing them
+            with full_errors("1"), table_after_interruption():  # Hydra raises its errors, instead of printing them
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(run_job)()
         else:
             follow(arguments)
+
+
+@contextmanager
+def table_after_interruption() -> Iterator[None]:
+    """Ctrl-C while other processes run the jobs of a sweep: what there is goes into the table."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from polymodal.config.sweep import SweepTable, end_sweep
+
+        if folder := SweepTable.at_work:
+            end_sweep(folder)
+            print(f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}", file=sys.stderr)
+        sys.exit(130)
 
 
 def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -38,8 +38,12 @@ def end_sweep(folder: Path) -> int:
 class SweepTable(Callback):
     """Collects the jobs of a sweep into one table; the exit code is 1 if any of them failed."""
 
+    at_work: ClassVar[Path | None] = None
+    """The folder of the sweep that this process leads."""
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Says what to install where the launcher's plugin is missing."""
+        SweepTable.at_work = Path(config.hydra.sweep.dir)
         package, plugin, *_ = str(config.hydra.launcher._target_).split(".")
         if package == "hydra_plugins" and not (find_spec(package) and find_spec(f"{package}.{plugin}")):
             name = plugin.removeprefix("hydra_").removesuffix("_launcher")

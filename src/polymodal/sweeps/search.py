@@ -79,7 +79,11 @@ class Search:
         if order.retry_failed:
             self._retry()
         self.total = self.trials + len(self.study.user_attrs.get("tried_again", []))
-        return run_jobs(self, self.jobs, order)
+        code = run_jobs(self, self.jobs, order)
+        if len(self.wanted) > 1:
+            best = ", ".join(str(trial.number) for trial in self.study.best_trials)
+            print(f"No job is better in all of {', '.join(self.wanted)} than any of these: {best}")
+        return code
 
     def _study(self) -> optuna.Study:
         journal = self.order.folder / "study.log"
