@@ -2,9 +2,9 @@
 
     python scripts/benchmark_sweeps.py [jobs=12] [ways=single,basic,joblib,runner] [folder=<folder>]
 
-Every job is a run of a few steps (`experiment=sum_fusion debug=fast`). `basic` and `joblib` are launchers of Hydra, with
-one job and two jobs at a time; `runner` is src/sweep.py with two. A start is the time from a job's config.yaml, which is
-written before torch is imported, to its first row in metrics.csv; the first step is counted from the command.
+Every job is a run of a few steps (`experiment=sum_fusion debug=fast`). `basic` and `joblib` are launchers of Hydra, one
+job and two jobs at a time; `runner` is src/sweep.py with two. A start is the time from a job's config.yaml, written
+before torch is imported, to its first row in metrics.csv; the first step is counted from the command.
 """
 
 import statistics
