@@ -21,7 +21,6 @@ from polymodal.config.environment import threads_each
 from polymodal.config.explain import CONFIGS
 from polymodal.config.launch import as_hydra_arguments, readable_errors
 from polymodal.config.run_folder import write_environment
-from polymodal.config.secrets import mask
 from polymodal.config.sweep import end_sweep
 from polymodal.errors import ConfigError, PolymodalError
 from polymodal.sweeps.space import Order, corners, split
@@ -146,7 +145,7 @@ def _claim(folder: Path, arguments: Sequence[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "environment.json").open("x").close()  # of two sweeps that start at once, one gets it
-        write_environment(folder, mask(list(arguments)))
+        write_environment(folder, arguments)
     except FileExistsError:
         raise ConfigError(f"The folder {folder} is in use. To go on: python src/sweep.py resume={folder}") from None
     except OSError as error:
