@@ -89,13 +89,14 @@ def test_a_training_that_was_stopped_with_its_sweep_ends_with_the_same_weights(
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "ray"])
 def test_launchers_run_jobs_side_by_side_with_loading_processes(
-    command: Callable, tmp_path: Path, launcher: str, monkeypatch: pytest.MonkeyPatch
+    command: Callable, tmp_path: Path, launcher: str
 ) -> None:
     pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher", reason=f"the {launcher} launcher is not installed")
     pytest.importorskip(launcher, reason=f"{launcher} is not installed: pip install -e '.[{launcher}]'")
     chosen = [*FAST, f"hydra/launcher={launcher}", "data.num_workers=1", "seed=0,1", "encoder.text.width=32,-1"]
     sweep = tmp_path / "sweep"
-    done = command("train.py", "-m", *chosen, f"hydra.sweep.dir={sweep}", cwd=tmp_path)
+    # Ray writes into the home folder
+    done = command("train.py", "-m", *chosen, f"hydra.sweep.dir={sweep}", cwd=tmp_path, HOME=str(tmp_path))
     assert done.returncode == 1, done.stderr
     assert [row["status"] for row in table(sweep)] == ["done", "failed", "done", "failed"]
     assert "encoder.text.width=-1" in table(sweep)[1]["error"]

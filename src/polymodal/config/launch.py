@@ -25,6 +25,7 @@ from polymodal.config.explain import groups as groups_of_configs
 from polymodal.config.resume import claim_again, find_run, how, locked
 from polymodal.config.run_folder import claim
 from polymodal.config.secrets import mask
+from polymodal.config.sweep import end_sweep, record_failure, table_after_interruption
 from polymodal.errors import ConfigError, FollowedError, PolymodalError
 from polymodal.signals import Stopped
 
@@ -61,20 +62,6 @@ def main() -> None:
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(run_job)()
         else:
             follow(arguments)
-
-
-@contextmanager
-def table_after_interruption() -> Iterator[None]:
-    """Ctrl-C while other processes run the jobs of a sweep: what there is goes into the table."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        from polymodal.config.sweep import SweepTable, end_sweep
-
-        if folder := SweepTable.at_work:
-            end_sweep(folder)
-            print(f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}", file=sys.stderr)
-        sys.exit(130)
 
 
 def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
@@ -149,8 +136,7 @@ def run_job(config: DictConfig) -> float | None:
     Returns:
         the figure that says how good the run was, for sweepers that ask.
     """
-    from polymodal.config.check import check_config  # here, so that help and completion do not wait for them
-    from polymodal.config.sweep import end_sweep, record_failure
+    from polymodal.config.check import check_config  # here, so that help and completion do not wait for it
 
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +16,9 @@ from omegaconf import DictConfig
 
 from polymodal.config.run_folder import write_environment
 from polymodal.config.secrets import mask
+
+# our settings of launchers have the names of the plugins' own, whose types they are checked against: that is wanted
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
 EXTRAS = {"joblib": "sweep", "ray": "ray", "submitit": "slurm"}
 """Launcher -> the extra of this package that brings it."""
@@ -55,3 +61,15 @@ class SweepTable(Callback):
         """Hydra calls this once, after the last job."""
         if code := end_sweep(Path(config.hydra.sweep.dir)):
             sys.exit(code)
+
+
+@contextmanager
+def table_after_interruption() -> Iterator[None]:
+    """Ctrl-C while other processes run the jobs of a sweep: what there is goes into the table."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder := SweepTable.at_work:
+            end_sweep(folder)
+            print(f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}", file=sys.stderr)
+        sys.exit(130)
