@@ -26,6 +26,7 @@ LAYERS = [
     {"together"},
     {"run"},
     {"evaluate"},
+    {"sweeps"},
 ]
 """A package imports its own and earlier layers only. `config` starts a run, and imports `run` inside a function."""
 

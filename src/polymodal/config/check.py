@@ -49,6 +49,17 @@ def check_config(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
+def check_node(node: DictConfig, path: str) -> None:
+    """Checks one part that is no part of a run, such as a sweep.
+
+    Raises:
+        ConfigError: as above.
+    """
+    problems = list(_node_problems(OmegaConf.to_container(node, resolve=True), {}, path))
+    if problems:
+        raise ConfigError("\n".join(problems[:SHOWN]))
+
+
 def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
     try:
         Config.model_validate(config)

@@ -1,4 +1,4 @@
-"""What the launcher of a run on several machines says of them."""
+"""What a launcher says: of the machines of a run, and of the jobs that share one machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from polymodal.errors import ConfigError
@@ -59,4 +61,25 @@ def check_started(trainer: Mapping[str, Any]) -> None:
         )
 
 
+def threads_each(jobs: int) -> int:
+    """Threads of one of several jobs that run on this machine at a time, so that they do not fight for its cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // jobs) if jobs > 0 else 1  # -1: as many jobs as there are cores
+
+
+def threads_of_a_job() -> int | None:
+    """Threads that a job of this sweep has, by its launcher's settings; None where it has the machine for itself.
+
+    It stands in the job's config, so that a repetition on its own computes with as many, and gives the same figures.
+    """
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    launcher = HydraConfig.get().launcher
+    if jobs := OmegaConf.select(launcher, "n_jobs"):  # joblib
+        return threads_each(int(jobs))
+    cores = OmegaConf.select(launcher, "ray.remote.num_cpus")
+    return None if cores is None else max(1, int(cores))
+
+
 OmegaConf.register_new_resolver("launched", launched, replace=True)
+OmegaConf.register_new_resolver("threads_of_a_job", threads_of_a_job, replace=True)

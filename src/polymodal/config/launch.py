@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 import traceback
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ from polymodal.config.resume import claim_again, find_run, how, locked
 from polymodal.config.run_folder import claim
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import goes_on, run_again
+from polymodal.config.sweep import end_sweep, record_failure, table_after_interruption
 from polymodal.errors import ConfigError, FollowedError, PolymodalError
 from polymodal.signals import Stopped
 
@@ -48,9 +49,9 @@ def main() -> None:
     os.environ.setdefault(
         "THP_MEM_ALLOC_ENABLE", "1"
     )  # torch, which reads it once: large tensors in huge pages of Linux
-    # our files of hydra/launcher change what their plugins say under the same name, which is what Hydra warns of
-    warnings.filterwarnings("ignore", message="(?s).*is validated against ConfigStore schema with the same name")
     with readable_errors():
+        if sweeps := [argument for argument in sys.argv[1:] if argument.startswith("sweep=")]:
+            raise ConfigError(f"{sweeps[0]} starts many runs: python src/sweep.py {sweeps[0]} ...")
         arguments = as_hydra_arguments(sys.argv[1:])
         if "check=true" in sys.argv:
             from polymodal.config.check_all import check_all
@@ -58,7 +59,7 @@ def main() -> None:
             check_all()
         elif is_first_process():
             sys.argv[1:] = arguments
-            with full_errors("1"):  # Hydra raises its errors then, instead of printing them
+            with full_errors("1"), table_after_interruption():  # Hydra raises its errors, instead of printing them
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(run_job)()
         else:
             follow(arguments)
@@ -138,8 +139,7 @@ def run_job(config: DictConfig) -> float | None:
     Returns:
         the figure that says how good the run was, for sweepers that ask.
     """
-    from polymodal.config.check import check_config  # here, so that help and completion do not wait for them
-    from polymodal.config.sweep import record_failure, write_table
+    from polymodal.config.check import check_config  # here, so that help and completion do not wait for it
 
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
@@ -163,12 +163,13 @@ def run_job(config: DictConfig) -> float | None:
         if saved and run_again(stop):
             sys.exit(stop.code)
         message = f"{stop} " + (f"Go on with: {how(folder)}" if saved else "There was no checkpoint yet.")
-        print(message, file=sys.stderr)
         if settings.mode == RunMode.MULTIRUN:
-            (folder / "error.txt").write_text(message)
-            if "SUBMITIT_EXECUTOR" in os.environ:
-                return None  # the other jobs go on; the one that submitted them all writes the table
-            write_table(folder.parent)
+            message += f"\nWith the whole sweep: python src/sweep.py {shlex.quote(f'resume={folder.parent}')}"
+            if settings.launcher._target_.endswith("BasicLauncher"):  # other jobs may be at work beside this one
+                end_sweep(folder.parent)
+        print(message, file=sys.stderr)
+        if "SUBMITIT_EXECUTOR" in os.environ:
+            return None  # the other jobs go on; the process that submitted them all writes the table
         sys.exit(stop.code)
     except Exception as error:
         if settings.mode != RunMode.MULTIRUN:
@@ -177,7 +178,8 @@ def run_job(config: DictConfig) -> float | None:
                 show(error)
                 sys.exit(2)  # here, since Hydra would put a line of its own before the message
             raise
-        record_failure(folder, error, list(settings.overrides.task))
+        details = "".join(traceback.format_exception(error))
+        record_failure(folder, str(error) or type(error).__name__, details, list(settings.overrides.task))
         show(error)
         return None
 

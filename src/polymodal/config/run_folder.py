@@ -87,7 +87,7 @@ def write_environment(folder: Path, overrides: Sequence[str]) -> None:
 
 
 def environment_of(overrides: Sequence[str]) -> dict[str, Any]:
-    """Versions, commit, command, and what the command changed."""
+    """Versions, commit and what was not committed, command, and what the command changed."""
     return {
         "overrides": list(overrides),
         "command": [Path(sys.executable).name, *sys.argv],
@@ -100,6 +100,7 @@ def environment_of(overrides: Sequence[str]) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted": _git("status", "--porcelain"),
+        "diff": _git("diff", "HEAD"),
     }
 
 

@@ -1,101 +1,75 @@
-"""What a sweep leaves: a table of all its jobs, the failed ones too."""
+"""What a sweep of Hydra's leaves: a table of all its jobs, the failed ones too."""
 
 from __future__ import annotations
 
-import csv
-import json
+import shlex
 import sys
-import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
 
 from polymodal.config.run_folder import write_environment
 from polymodal.config.secrets import mask
 
-SHOWN = ("recall@1", "accuracy", "recall")
-"""Last parts of the test figures that the terminal's table has; sweep.csv has all."""
+# our settings of launchers have the names of the plugins' own, whose types they are checked against: that is wanted
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+
+EXTRAS = {"joblib": "sweep", "ray": "ray", "submitit": "slurm"}
+"""Launcher -> the extra of this package that brings it."""
 
 
-def record_failure(folder: Path, error: Exception, overrides: Sequence[str]) -> None:
-    """Writes error.txt into a job's folder: the message, then the stack trace."""
-    details = "".join(traceback.format_exception(error))
-    (folder / "error.txt").write_text(mask(f"{error or type(error).__name__}\n\n{details}"))
+def record_failure(folder: Path, message: str, details: str, overrides: Sequence[str]) -> None:
+    """Writes error.txt into a job's folder: the message, then all that is known."""
+    (folder / "error.txt").write_text(mask(f"{message}\n\n{details}"))
     if not (folder / "environment.json").exists():
         write_environment(folder, overrides)
 
 
+def end_sweep(folder: Path) -> int:
+    """Writes what a sweep leaves; gives the exit code, 1 if a job failed."""
+    from polymodal.sweeps.report import end_sweep as end  # which draws, and is needed at the end only
+
+    file = folder / "multirun.yaml"
+    if file.exists():  # Hydra writes the command line into it
+        file.write_text(mask(file.read_text()))
+    return end(folder)
+
+
 class SweepTable(Callback):
-    """Collects the jobs of a sweep into `sweep.csv` and one table; the exit code is 1 if any of them failed."""
+    """Collects the jobs of a sweep into one table; the exit code is 1 if any of them failed."""
+
+    at_work: ClassVar[Path | None] = None
+    """The folder of the sweep that this process leads."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Says what to install where the launcher's plugin is missing."""
+        SweepTable.at_work = Path(config.hydra.sweep.dir)
+        package, plugin, *_ = str(config.hydra.launcher._target_).split(".")
+        if package == "hydra_plugins" and not (find_spec(package) and find_spec(f"{package}.{plugin}")):
+            name = plugin.removeprefix("hydra_").removesuffix("_launcher")
+            extra = EXTRAS.get(name, name)
+            print(f"error: hydra/launcher={name} needs a plugin: pip install -e '.[{extra}]'", file=sys.stderr)
+            sys.exit(2)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls this once, after the last job."""
-        jobs = write_table(Path(config.hydra.sweep.dir))
-        failed = [job["job"] for job in jobs if job["status"] != "done"]
-        if failed:
-            print(
-                f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(failed)}; see error.txt there.", file=sys.stderr
-            )
-            sys.exit(1)
+        if code := end_sweep(Path(config.hydra.sweep.dir)):
+            sys.exit(code)
 
 
-def write_table(folder: Path) -> list[dict[str, str]]:
-    """Writes `sweep.csv`, prints the table, gives its rows."""
-    jobs = [_read(job) for job in sorted(folder.iterdir(), key=_number) if job.name.isdigit()]
-    _mask_file(folder / "multirun.yaml")
-    _write(folder / "sweep.csv", jobs)
-    _print(folder, jobs)
-    return jobs
-
-
-def _number(path: Path) -> int:
-    return int(path.name) if path.name.isdigit() else -1
-
-
-def _mask_file(file: Path) -> None:
-    if file.exists():  # Hydra writes the command line into it
-        file.write_text(mask(file.read_text()))
-
-
-def _read(folder: Path) -> dict[str, str]:
-    """One row: the overrides, how the job ended, its figures."""
-    metrics, error, about = folder / "metrics.json", folder / "error.txt", folder / "environment.json"
-    row = {"job": folder.name, "status": "done" if metrics.exists() else "failed" if error.exists() else "unfinished"}
-    row |= _overrides(about)
-    row["error"] = error.read_text().splitlines()[0] if error.exists() else ""
-    return row | (json.loads(metrics.read_text()) if metrics.exists() else {})
-
-
-def _overrides(about: Path) -> dict[str, str]:
-    """Key -> value of what a job changed, from its environment.json."""
-    overrides = json.loads(about.read_text())["overrides"] if about.exists() else []
-    return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
-
-
-def _write(file: Path, jobs: list[dict[str, str]]) -> None:
-    columns = list(dict.fromkeys(key for job in jobs for key in job))
-    with file.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, restval="")
-        writer.writeheader()
-        writer.writerows(jobs)
-
-
-def _print(folder: Path, jobs: list[dict[str, str]]) -> None:
-    """What tells the jobs apart, and the main figures."""
-    table = Table(title=f"{len(jobs)} jobs in {folder}", title_justify="left")
-    changed = {key for job in jobs for key in _overrides(folder / job["job"] / "environment.json")}
-    varied = {key for key in changed if len({job.get(key) for job in jobs}) > 1}
-    figures = {key for job in jobs for key in job if key.startswith("test/") and key.rpartition("/")[2] in SHOWN}
-    shown = {"job", "status"} | varied | figures
-    columns = list(dict.fromkeys(key for job in jobs for key in job if key in shown))
-    for column in columns:
-        table.add_column(column.removeprefix("test/"), overflow="fold")
-    for job in jobs:
-        cells = [job.get(column, "") for column in columns]
-        table.add_row(*[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in cells])
-    Console().print(table)
+@contextmanager
+def table_after_interruption() -> Iterator[None]:
+    """Ctrl-C while other processes run the jobs of a sweep: what there is goes into the table."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder := SweepTable.at_work:
+            end_sweep(folder)
+            print(f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}", file=sys.stderr)
+        sys.exit(130)

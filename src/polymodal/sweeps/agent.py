@@ -1,0 +1,58 @@
+"""A sweep that Weights & Biases leads: the file that describes it, and the commands that start it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from hydra.core.override_parser.types import IntervalSweep, Override
+from omegaconf import OmegaConf
+
+from polymodal.sweeps.job import TRAIN
+from polymodal.sweeps.space import Order
+
+
+class WandbSweep:
+    """Writes `wandb.yaml` and says what to type; the runs are started by wandb's agents, on any machine.
+
+    Args:
+        space: key -> its values, as for a search.
+        method: how wandb chooses values.
+        trials: in all.
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, Any] | None = None,
+        method: Literal["bayes", "random", "grid"] = "bayes",
+        trials: int | None = None,
+    ) -> None:
+        self.space, self.method, self.trials = space, method, trials
+
+    def run(self, order: Order) -> int:
+        """Writes the file; runs nothing."""
+        logger = [] if any(argument.startswith("logger=") for argument in order.fixed) else ["logger=[csv,wandb]"]
+        described = {
+            "program": str(TRAIN.relative_to(TRAIN.parents[1])),
+            "name": order.folder.name,
+            "method": self.method,
+            "metric": {"name": order.monitor, "goal": f"{order.mode}imize"},
+            "parameters": {key: parameter(override) for key, override in order.swept.items()},
+            "command": ["${env}", "${interpreter}", "${program}", *order.fixed, *logger, "${args_no_hyphens}"],
+        } | ({"run_cap": self.trials} if self.trials else {})
+        file = order.folder / "wandb.yaml"
+        file.write_text(OmegaConf.to_yaml(OmegaConf.create(described)))
+        print(f"wandb sweep --project polymodal {file}\nthen, from this folder, as often as runs are to go at a time:")
+        print("wandb agent <the id that it says>")
+        return 0
+
+
+def parameter(override: Override) -> dict[str, Any]:
+    """Values of a key in wandb's words."""
+    space = override.value()
+    if not isinstance(space, IntervalSweep):
+        return {"values": list(override.sweep_iterator())}
+    kind = "int_uniform" if isinstance(space.start, int) else "uniform"
+    if "log" in space.tags:
+        kind = "q_log_uniform_values" if isinstance(space.start, int) else "log_uniform_values"
+    return {"distribution": kind, "min": space.start, "max": space.end}

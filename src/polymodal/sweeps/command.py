@@ -1,0 +1,152 @@
+"""`python src/sweep.py`: from the command line to a sweep in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from polymodal.config.check import check_config, check_node
+from polymodal.config.compose import compose_config
+from polymodal.config.environment import threads_each
+from polymodal.config.explain import CONFIGS
+from polymodal.config.launch import as_hydra_arguments, readable_errors
+from polymodal.config.run_folder import write_environment
+from polymodal.config.sweep import end_sweep
+from polymodal.errors import ConfigError, PolymodalError
+from polymodal.sweeps.space import Order, corners, split
+
+HELP = """\
+Runs many trainings, each in a process and a numbered folder of its own.
+
+    python src/sweep.py sweep=<name> [experiment=... group=option key=value ...] [sweep.key=value ...]
+
+Values as for train.py, several of them, or spaces: fusion=sum,concat  seed=range(5)  'dim=int(interval(64, 256))'
+'optimizer.lr=tag(log, interval(1e-4, 1e-2))'
+
+    python src/sweep.py sweep=grid experiment=clip_small encoder/text=bow,transformer seed=0,1 sweep.jobs=2
+    python src/sweep.py sweep=seeds experiment=clip_small
+    python src/sweep.py sweep=optuna experiment=clip_small sweep.trials=20
+    python src/sweep.py resume=<folder of a sweep> [retry_failed=true] [sweep.trials=40]
+
+resume= goes on with a sweep that was stopped or killed, those of `train.py -m` too; retry_failed=true runs its failed
+jobs again. hydra.sweep.dir=<folder> says where a new one goes. At the end: sweep.csv, sweep.md and pictures.
+
+sweep= is one of: {names}
+"""
+OWN = ("sweep=", "sweep.", "+sweep", "~sweep")
+
+
+def main() -> None:
+    """`python src/sweep.py ...`; the exit code is 1 if a job failed."""
+    arguments = ["retry_failed=true" if a == "--retry-failed" else a for a in sys.argv[1:]]
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(HELP.format(names=", ".join(sorted(file.stem for file in (CONFIGS / "sweep").glob("*.yaml")))))
+        sys.exit(0 if arguments else 2)
+    with readable_errors():
+        sys.exit(sweep(arguments))
+
+
+def sweep(arguments: Sequence[str]) -> int:
+    """Starts a sweep, or goes on with one; gives the exit code.
+
+    Raises:
+        ConfigError: arguments that cannot work.
+    """
+    retry = "retry_failed=true" in arguments
+    resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+    given = [a for a in arguments if not a.startswith(("retry_failed=", "resume=", "hydra.sweep.dir="))]
+    if resumed:
+        folder = Path(resumed[-1]).absolute()
+        if wrong := [a for a in given if not a.startswith("sweep.")]:
+            raise ConfigError(f"{wrong[0]}: a sweep that goes on keeps its jobs. Only sweep.key=value can be changed.")
+        given = [*stored_arguments(folder), *given]
+    own = [a for a in given if a.startswith(OWN)]
+    node = compose_config(as_hydra_arguments(own), "sweep").sweep
+    check_node(node, "sweep")
+    part = _make(node)
+    fixed, swept = split(part.space, [a for a in given if a not in own])
+    if not swept:
+        raise ConfigError("Nothing varies in this sweep. Give several values, such as seed=0,1,2 or fusion=sum,concat.")
+    jobs = getattr(part, "jobs", 1)
+    if jobs > 1 and not any(a.lstrip("+").startswith("threads=") for a in [*fixed, *swept]):
+        fixed.append(f"++threads={threads_each(jobs)}")
+    base = compose_config([*fixed, "++run_dir=."])
+    _check_fixed(fixed, swept)
+    if not resumed:
+        chosen = [a.removeprefix("hydra.sweep.dir=") for a in arguments if a.startswith("hydra.sweep.dir=")]
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
+        folder = Path(chosen[-1] if chosen else f"logs/{base.task}/{base.name}/{stamp}").absolute()
+        _claim(folder, given)
+    code = part.run(Order(folder, fixed, swept, base.monitor, base.monitor_mode, retry))
+    failed = end_sweep(folder)
+    if code or failed:
+        again = " retry_failed=true" if failed and not code else ""
+        print(f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}{again}", file=sys.stderr)
+    return code or failed
+
+
+def stored_arguments(folder: Path) -> list[str]:
+    """The arguments that a sweep was started with.
+
+    Raises:
+        ConfigError: the folder holds no sweep, or its arguments name code or files of their own: a folder is data.
+    """
+    ours, hydras = folder / "environment.json", folder / "multirun.yaml"
+    if hydras.exists():
+        arguments = ["sweep=grid", *OmegaConf.select(OmegaConf.load(hydras), "hydra.overrides.task", default=[])]
+    elif ours.exists() and not (folder / "config.yaml").exists():
+        arguments = json.loads(ours.read_text())["overrides"]
+    else:
+        raise ConfigError(f"resume={folder}: there is no sweep in this folder.")
+    for argument in arguments:
+        if "_target_" in argument or argument.startswith(("-", "hydra", "repeat=", "resume=")):
+            raise ConfigError(f"resume={folder}: its {argument} is not taken from a file. Start a new sweep with it.")
+    return arguments
+
+
+def _check_fixed(fixed: Sequence[str], swept: Mapping[str, Override]) -> None:
+    """Says what is wrong with all jobs alike; what is wrong with some of them is said in their rows.
+
+    Raises:
+        ConfigError: two jobs that have no value in common have the same fault.
+    """
+    faults = []
+    for values in corners(swept):
+        try:
+            check_config(compose_config([*fixed, *values, "++run_dir=."]))
+            return
+        except (PolymodalError, HydraException) as error:
+            faults.append(error)
+    if str(faults[0]) == str(faults[1]):
+        raise faults[0]
+
+
+def _make(node: Any) -> Any:
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if "No module named 'optuna" in str(error.__cause__):
+            raise ConfigError("sweep=optuna needs Optuna: pip install -e '.[sweep]'") from error
+        raise ConfigError(f"sweep: {error.__cause__ or error}") from error
+
+
+def _claim(folder: Path, arguments: Sequence[str]) -> None:
+    """Makes the folder; says in its environment.json what was asked for."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "environment.json").open("x").close()  # of two sweeps that start at once, one gets it
+        write_environment(folder, arguments)
+    except FileExistsError:
+        raise ConfigError(f"The folder {folder} is in use. To go on: python src/sweep.py resume={folder}") from None
+    except OSError as error:
+        raise ConfigError(f"The folder {folder} cannot be written: {error}") from error

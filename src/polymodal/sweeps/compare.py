@@ -1,0 +1,104 @@
+"""`python src/compare.py`: any runs side by side, told apart by what differs in their configs."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from polymodal.config.launch import readable_errors
+from polymodal.errors import ConfigError
+from polymodal.sweeps.results import Run, config_of, jobs_of, read_run
+
+HELP = """\
+Compares runs: what differs in their configs, their figures side by side, their learning curves.
+
+    python src/compare.py <folder or glob> ... [output=<folder>]
+
+A folder is one of a run, or one of a sweep with all its jobs. Writes compare.csv, compare.md and pictures.
+
+    python src/compare.py 'logs/train/clip_small/*' logs/train/siglip_small/2026-01-31_12-00-00-000000
+"""
+ABSENT = object()
+NEVER = ("run_dir", "resume")
+"""Keys that differ from run to run and say nothing of it."""
+
+
+def main() -> None:
+    """`python src/compare.py <folders> [output=...]`."""
+    arguments = sys.argv[1:]
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(HELP)
+        sys.exit(0 if arguments else 2)
+    with readable_errors():
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
+        outputs = [a.removeprefix("output=") for a in arguments if a.startswith("output=")]
+        compare([a for a in arguments if not a.startswith("output=")], Path([f"logs/compare/{stamp}", *outputs][-1]))
+
+
+def compare(patterns: Sequence[str], output: Path) -> list[Run]:
+    """Writes the comparison of runs into a folder.
+
+    Args:
+        patterns: folders of runs or of sweeps, or globs of such.
+        output: folder; made where it does not exist.
+
+    Raises:
+        ConfigError: one of the patterns finds no run.
+    """
+    from polymodal.sweeps.report import write_report  # it draws: not for --help
+
+    folders = list(dict.fromkeys(folder for pattern in patterns for folder in _runs(pattern)))
+    runs = [read_run(folder) for folder in folders]
+    above = os.path.commonpath([folder.parent for folder in folders])
+    for run, changes in zip(runs, differences([config_of(folder) for folder in folders]), strict=True):
+        run.name, run.changes = os.path.relpath(run.folder, above), changes
+    output.mkdir(parents=True, exist_ok=True)
+    write_report(output, "compare", runs)
+    print(f"Written to {output}.")
+    return runs
+
+
+def _runs(pattern: str) -> list[Path]:
+    found = []
+    for name in sorted(glob.glob(pattern)) or [pattern]:  # noqa: PTH207  (Path.glob takes no absolute pattern)
+        folder = Path(name).absolute()
+        jobs = jobs_of(folder) if folder.is_dir() else []
+        found += [folder] if (folder / "config.yaml").exists() else jobs
+    if not found:
+        raise ConfigError(f"{pattern}: there is no run. Give the folder of a run or of a sweep, or a glob of such.")
+    return found
+
+
+def differences(configs: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """For each config, dotted key -> value of what is not the same in all of them.
+
+    Where the classes of a part differ, they are the difference, and not the arguments that only one of them has.
+    """
+    known = [{key: value for key, value in config.items() if key not in NEVER} for config in configs]
+    found = dict(_differ(known, ""))
+    return [{key: values[index] for key, values in found.items()} for index in range(len(configs))]
+
+
+def _differ(nodes: Sequence[Any], path: str) -> Iterator[tuple[str, list[str]]]:
+    if all(node == nodes[0] for node in nodes):
+        return
+    inner = [node for node in nodes if isinstance(node, dict)]
+    if len(inner) == len(nodes) and len({node.get("_target_") for node in inner}) == 1:
+        for key in dict.fromkeys(key for node in inner for key in node):
+            yield from _differ([node.get(key, ABSENT) for node in inner], f"{path}.{key}" if path else str(key))
+    else:
+        yield path, [_name(node) for node in nodes]
+
+
+def _name(node: Any) -> str:
+    if node is ABSENT or node is None or node == {}:
+        return ""
+    if isinstance(node, dict) and "_target_" in node:
+        return str(node["_target_"]).rpartition(".")[2]
+    return node if isinstance(node, str) else json.dumps(node)

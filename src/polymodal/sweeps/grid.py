@@ -1,0 +1,58 @@
+"""Every combination of values; with `seed: range(5)` among them, every one with several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from polymodal.sweeps.job import Job
+from polymodal.sweeps.results import end_of
+from polymodal.sweeps.runner import run_jobs
+from polymodal.sweeps.space import Order, combinations
+from polymodal.types import PositiveInt
+
+
+class Grid:
+    """Runs a job for each combination; several processes can work on one grid, each takes what no other has.
+
+    Args:
+        space: key -> its values, as `a,b` or `range(5)`, or one value for all; the command line may say other ones.
+        jobs: that run at a time.
+    """
+
+    def __init__(self, space: Mapping[str, Any] | None = None, jobs: PositiveInt = 1) -> None:
+        self.space, self.jobs = space, jobs
+        self.waiting: list[Job] = []
+        self.total = 0
+
+    def run(self, order: Order) -> int:
+        """Runs what is not finished; gives the exit code.
+
+        Raises:
+            ConfigError: something varies in an interval.
+        """
+        choices = combinations(order.swept)
+        self.total = len(choices)
+        self.waiting = [
+            Job(order.folder / str(number), [*order.fixed, *choice]) for number, choice in enumerate(choices)
+        ]
+        if not order.retry_failed:
+            self.waiting = [job for job in self.waiting if end_of(job.folder) != "failed"]
+        return run_jobs(self, self.jobs, order)
+
+    def next(self) -> Job | None:
+        """The first job that is not over and that no other process has."""
+        while self.waiting:
+            job = self.waiting.pop(0)
+            if job.take():
+                if end_of(job.folder) in (None, "failed"):
+                    return job
+                job.release()
+        return None
+
+    def is_hopeless(self, job: Job) -> bool:
+        """A grid wants all of its jobs."""
+        return False
+
+    def ended(self, job: Job) -> None:
+        """Nothing follows from how a job of a grid ended."""

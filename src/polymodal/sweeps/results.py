@@ -1,0 +1,123 @@
+"""What a run left in its folder: how it ended, what it had changed, its figures and its learning curve."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from polymodal.errors import ConfigError
+from polymodal.sweeps.lock import at_work
+
+Status = Literal["done", "pruned", "failed", "running", "unfinished"]
+Mode = Literal["max", "min"]
+
+ENDS: dict[str, Status] = {"metrics.json": "done", "pruned.txt": "pruned", "error.txt": "failed"}
+"""The file that says how a run ended; the first one that is there counts."""
+
+
+@dataclass
+class Run:
+    """One row of a table.
+
+    Args:
+        name: of the job, or of the run's folder.
+        folder: where it is.
+        status: how it ended.
+        changes: key -> value of what sets it apart from others.
+        error: why it failed, in one line.
+        figures: of metrics.json.
+        monitor: the validation figure that the run was judged by, and
+        best: the best value that it reached.
+        mode: whether a larger or a smaller one is better.
+    """
+
+    name: str
+    folder: Path
+    status: Status
+    changes: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+    monitor: str = ""
+    mode: Mode = "max"
+    best: float | None = None
+
+
+def end_of(folder: Path) -> Status | None:
+    """How a run ended; None where it did not."""
+    return next((status for file, status in ENDS.items() if (folder / file).exists()), None)
+
+
+def status_of(folder: Path) -> Status:
+    """How a run ended; `unfinished` where it did not and no process is at work on it."""
+    return end_of(folder) or ("running" if at_work(folder) else "unfinished")
+
+
+def jobs_of(sweep: Path) -> list[Path]:
+    """The numbered folders of a sweep, in their order."""
+    return sorted((f for f in sweep.iterdir() if f.name.isdigit() and f.is_dir()), key=lambda f: int(f.name))
+
+
+def read_run(folder: Path) -> Run:
+    """The row of a run; a run that never began has no figures, and is a row all the same."""
+    run = Run(folder.name, folder, status_of(folder), overrides_of(folder))
+    if why := {"failed": "error.txt", "pruned": "pruned.txt"}.get(run.status):
+        run.error = next(iter((folder / why).read_text().splitlines()), "")
+    if (folder / "metrics.json").exists():
+        run.figures = json.loads((folder / "metrics.json").read_text())
+    config = config_of(folder)
+    run.monitor, run.mode = config.get("monitor", ""), config.get("monitor_mode", "max")
+    values = [value for _, value in curve(folder, run.monitor)]
+    run.best = (max if run.mode == "max" else min)(values, default=None)
+    return run
+
+
+def overrides_of(folder: Path) -> dict[str, str]:
+    """Key -> value of what the command line of a run changed."""
+    about = folder / "environment.json"
+    overrides = json.loads(about.read_text())["overrides"] if about.exists() else []
+    return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The config of a run as plain data; empty where it never began."""
+    file = folder / "config.yaml"
+    loaded = OmegaConf.to_container(OmegaConf.load(file), resolve=False) if file.exists() else {}
+    return {str(key): value for key, value in loaded.items()} if isinstance(loaded, dict) else {}
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv; an empty cell is a figure that was not logged then."""
+    file = folder / "metrics.csv"
+    if not file.exists():
+        return []
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def curve(folder: Path, figure: str) -> list[tuple[int, float]]:
+    """(optimizer step, value) of every time that a figure was logged."""
+    return [(int(row["step"]), float(row[figure])) for row in rows_of(folder) if row.get(figure) and row.get("step")]
+
+
+def at_best(folder: Path, wanted: Mapping[str, Mode]) -> list[float]:
+    """Values of several figures at one time: where the first of them was best.
+
+    What was not logged then, such as figures of the test or of time, is that of metrics.json.
+
+    Raises:
+        ConfigError: the run has no such figure.
+    """
+    first, mode = next(iter(wanted.items()))
+    rows = [row for row in rows_of(folder) if row.get(first)]
+    row = (max if mode == "max" else min)(rows, key=lambda row: float(row[first]), default={})
+    known = json.loads((folder / "metrics.json").read_text()) | {name: value for name, value in row.items() if value}
+    if missing := [name for name in wanted if name not in known]:
+        there = sorted({*known, *(name for row in rows_of(folder)[:1] for name in row)})
+        raise ConfigError(f"{folder.name} has no figure {missing[0]}. There are: {', '.join(there)}.")
+    return [float(known[name]) for name in wanted]

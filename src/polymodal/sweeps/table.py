@@ -1,0 +1,130 @@
+"""The table of runs: a CSV file with all figures, a Markdown page with the main ones, mean and spread over seeds."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from polymodal.config.secrets import mask
+from polymodal.sweeps.results import Run
+
+SHOWN = ("recall@1", "accuracy", "recall", "f1", "mae")
+"""Last parts of the test figures that page and terminal have; the CSV has all."""
+
+Row = Mapping[str, Any]
+
+
+def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
+    """Writes `<name>.csv`, `<name>.md` and, where runs differ in their seeds, `<name>_seeds.csv`; prints the page.
+
+    Args:
+        folder: where to.
+        name: of the files.
+        runs: a row each.
+    """
+    title = f"{len(runs)} runs in {folder}"
+    _write_csv(folder / f"{name}.csv", [_all_of(run) for run in runs])
+    tables = {title: [_main_of(run, varied(runs)) for run in ranked(runs)]}
+    if seeds := over_seeds(runs):
+        _write_csv(folder / f"{name}_seeds.csv", seeds)
+        tables["Over seeds (ci95: half of the mean's 95 % interval)"] = [r for r in seeds if _is_main(r["figure"])]
+    pages = [f"# {heading}\n\n{markdown(rows)}\n" for heading, rows in tables.items()]
+    again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
+    (folder / f"{name}.md").write_text(mask("\n".join([*pages, again])))
+    for heading, rows in tables.items():
+        _print(heading, rows)
+
+
+def varied(runs: Sequence[Run]) -> list[str]:
+    """Keys of what is not the same in all runs."""
+    keys = dict.fromkeys(key for run in runs for key in run.changes)
+    return [key for key in keys if len({run.changes.get(key) for run in runs}) > 1]
+
+
+def ranked(runs: Sequence[Run]) -> list[Run]:
+    """The best of the validation first; those without a figure of it last."""
+
+    def rank(run: Run) -> tuple[bool, str, float]:
+        return run.best is None, run.monitor, (run.best or 0.0) * (-1 if run.mode == "max" else 1)
+
+    return sorted(runs, key=rank)
+
+
+def over_seeds(runs: Sequence[Run]) -> list[Row]:
+    """Count, mean, standard deviation and half a 95 % confidence interval (Student's t) of each figure.
+
+    Runs belong together where nothing but their `seed` differs; what has one seed has no row.
+    """
+    from scipy.stats import t
+
+    keys = [key for key in varied(runs) if key != "seed"]
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        if run.status == "done" and "seed" in run.changes:
+            groups.setdefault(tuple(run.changes.get(key, "") for key in keys), []).append(run)
+    rows: list[Row] = []
+    for values, group in groups.items():
+        for figure in group[0].figures:
+            found = [run.figures[figure] for run in group if figure in run.figures]
+            if (n := len(found)) > 1:
+                deviation = statistics.stdev(found)
+                about = {"figure": figure, "seeds": n, "mean": statistics.mean(found), "std": deviation}
+                half = float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
+                rows.append(dict(zip(keys, values, strict=True)) | about | {"ci95": half})
+    return rows
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Rows as a table; a missing cell is empty."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns, ["---"] * len(columns), *([_cell(row.get(key, "")) for key in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _all_of(run: Run) -> Row:
+    judged = {"monitor": run.monitor, "best": run.best} if run.best is not None else {}
+    return {"job": run.name, "status": run.status, **run.changes, "error": run.error, **judged, **run.figures}
+
+
+def _main_of(run: Run, keys: Sequence[str]) -> Row:
+    row: dict[str, Any] = {"job": run.name, "status": run.status}
+    row |= {key: run.changes.get(key, "") for key in keys}
+    row |= {f"best {run.monitor}": run.best} if run.best is not None else {}
+    row |= {name.removeprefix("test/"): value for name, value in run.figures.items() if _is_main(name)}
+    return row | ({"error": run.error} if run.error else {})
+
+
+def _is_main(figure: str) -> bool:
+    return figure.startswith("test/") and figure.rpartition("/")[2] in SHOWN
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"-?\d*\.\d{5,}(e-?\d+)?", value):  # a number that was drawn
+        return f"{float(value):.4g}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _write_csv(file: Path, rows: Sequence[Row]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, restval="")
+        writer.writeheader()
+        writer.writerows(mask(dict(row)) for row in rows)
+
+
+def _print(title: str, rows: Sequence[Row]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*[mask(_cell(row.get(column, ""))) for column in columns])
+    Console().print(table)

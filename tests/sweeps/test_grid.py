@@ -1,0 +1,130 @@
+"""Jobs in processes and folders of their own: some fail, some are killed, the rest goes on."""
+
+import csv
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polymodal.sweeps.grid import Grid
+from polymodal.sweeps.job import Job, reason
+from polymodal.sweeps.lock import at_work, take
+from polymodal.sweeps.report import end_sweep
+from polymodal.sweeps.results import jobs_of, read_run, status_of
+from polymodal.sweeps.space import Order
+
+Ordered = Callable[..., Order]
+
+
+def statuses(order: Order) -> list[str]:
+    return [status_of(folder) for folder in jobs_of(order.folder)]
+
+
+def table(order: Order, name: str = "sweep.csv") -> list[dict[str, str]]:
+    with (order.folder / name).open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_combination_has_a_job_and_a_row(ordered: Ordered, jobs: int) -> None:
+    order = ordered("value=1,2", "seed=0,1", "data.x=5")
+    assert Grid(jobs=jobs).run(order) == 0
+    assert end_sweep(order.folder) == 0
+    rows = table(order)
+    assert [(row["value"], row["seed"], row["data.x"]) for row in rows] == [
+        ("1", "0", "5"), ("1", "1", "5"), ("2", "0", "5"), ("2", "1", "5"),
+    ]  # fmt: skip
+    assert [float(row["best"]) for row in rows] == [1, 1.01, 2, 2.01]  # not the last of the validations
+    names = {file.name for file in order.folder.iterdir()}
+    assert names >= {"sweep.md", "sweep_seeds.csv", "curves.png", "parallel_coordinates.png"}
+
+
+def test_failed_jobs_say_why_and_others_go_on(ordered: Ordered) -> None:
+    order = ordered("fail=true,false", "crash=true,false", "raise=true,false")
+    assert Grid(jobs=2).run(order) == 0
+    assert end_sweep(order.folder) == 1
+    errors = [row["error"] for row in table(order)]
+    assert errors[:4] == ["width=33 is no multiple of 4."] * 4
+    assert all("SIGKILL" in error and "memory" in error for error in errors[4:6])
+    assert errors[6:] == ["RuntimeError: nobody thought of this", ""]
+    assert [row["fail"] for row in table(order)] == ["True"] * 4 + ["False"] * 4  # though it never wrote its config
+
+
+def test_only_failed_jobs_run_again(ordered: Ordered) -> None:
+    order = ordered("fail=true,false", "seed=0,1")
+    Grid().run(order)
+    before = {folder.name: (folder / "output.txt").stat().st_ino for folder in jobs_of(order.folder)}
+    Grid().run(order)
+    assert not list(order.folder.glob("0.*"))
+    Grid().run(ordered("fail=true,false", "seed=0,1", retry_failed=True))
+    after = {folder.name: (folder / "output.txt").stat().st_ino for folder in jobs_of(order.folder)}
+    assert [name for name in before if before[name] != after[name]] == ["0", "1"]
+    assert (order.folder / "0.1" / "error.txt").exists()  # nothing is lost
+
+
+def test_a_stopped_sweep_goes_on_where_it_was(ordered: Ordered) -> None:
+    order = ordered("stop_sweep=false,true", "seed=0,1")
+    assert Grid().run(order) == 128 + signal.SIGTERM
+    assert statuses(order) == ["done", "done", "unfinished"]
+    assert end_sweep(order.folder) == 1
+    assert Grid().run(ordered("stop_sweep=false,true", "seed=0,1")) == 128 + signal.SIGTERM  # job 3 does so as well
+    assert Grid().run(order) == 0
+    assert statuses(order) == ["done"] * 4
+    resumed = [json.loads((folder / "metrics.json").read_text())["resumed"] for folder in jobs_of(order.folder)]
+    assert resumed == [0, 0, 1, 1]
+
+
+def test_a_job_that_another_process_has_is_left_to_it(ordered: Ordered) -> None:
+    order = ordered("seed=0,1")
+    lock = take(order.folder / "0")
+    assert lock is not None
+    assert at_work(order.folder / "0")
+    assert take(order.folder / "0") is None
+    Grid().run(order)
+    assert [folder.name for folder in jobs_of(order.folder)] == ["1"]
+    os.close(lock)
+    assert not at_work(order.folder / "0")
+    Grid().run(order)
+    assert statuses(order) == ["done", "done"]
+
+
+def test_a_job_stays_taken_until_its_own_process_is_gone(ordered: Ordered) -> None:
+    job = Job(ordered("seed=0").folder / "0", ["wait_below=1"])
+    assert job.take()
+    job.start()
+    job.release()  # as if the sweep were killed
+    assert at_work(job.folder)
+    assert job.process
+    job.process.kill()
+    job.process.wait()
+    assert not at_work(job.folder)
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "expected"),
+    [
+        ("epoch 1\nerror: a\nb\n", 2, "a\nb"),
+        ("Traceback\n  line\nValueError: x\n", 1, "ValueError: x"),
+        ("", 3, "Ended with exit code 3."),
+        ("half a li", -9, "Killed by SIGKILL (was there too little memory?)."),
+    ],
+)
+def test_the_reason_of_a_failure_is_its_last_word(output: str, code: int, expected: str) -> None:
+    assert reason(output, code) == expected
+
+
+def test_a_secret_stays_out_of_the_table(ordered: Ordered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "s3cr3t-value")
+    order = ordered("seed=0,1", "data.token=s3cr3t-value")
+    Grid().run(order)
+    end_sweep(order.folder)
+    assert "s3cr3t" not in (order.folder / "sweep.csv").read_text() + (order.folder / "sweep.md").read_text()
+
+
+def test_a_run_without_anything_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    run = read_run(tmp_path / "0")
+    assert (run.status, run.best, run.figures) == ("unfinished", None, {})

@@ -1,0 +1,54 @@
+"""What varies and what does not, in Hydra's grammar and in Hydra's order."""
+
+import pytest
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polymodal.config.launch import as_hydra_arguments
+from polymodal.errors import ConfigError
+from polymodal.sweeps.space import combinations, split
+
+
+def test_the_command_line_counts_more_than_the_file() -> None:
+    space = {"optimizer.lr": "tag(log, interval(1e-4, 1e-2))", "seed": "range(3)", "trainer.max_epochs": 1}
+    fixed, swept = split(space, ["seed=7", "trainer.max_epochs=2,3", "data.batch_size=64"])
+    assert fixed == ["++seed=7", "++data.batch_size=64"]
+    assert list(swept) == ["optimizer.lr", "trainer.max_epochs"]
+
+
+@pytest.mark.parametrize("argument", ["-m", "--multirun", "repeat=logs/x", "resume=last"])
+def test_what_starts_one_run_is_refused(argument: str) -> None:
+    with pytest.raises(ConfigError, match="key=value"):
+        split({}, ["seed=0,1", argument])
+
+
+def test_a_grid_has_no_intervals() -> None:
+    _, swept = split({"optimizer.lr": "interval(0, 1)"}, [])
+    with pytest.raises(ConfigError, match="no interval"):
+        combinations(swept)
+
+
+words = st.sampled_from(["bow", "1e-3", "[1,2]", "'a b'", "{a: 1}", "null", "2"])
+axis = st.one_of(
+    st.lists(words, min_size=2, max_size=3, unique=True).map(",".join),
+    st.integers(1, 3).map(lambda n: f"range({n})"),
+    words,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["seed", "data.x", "fusion", "model.y"]), axis), min_size=1, max_size=4))
+def test_jobs_are_those_of_hydra_in_its_order(choices: list[tuple[str, str]]) -> None:
+    choices = list(dict(choices).items())  # a key once
+    arguments = [f"{key}={value}" for key, value in choices if not (key == "fusion" and value in ("null", "[1,2]"))]
+    theirs = OverridesParser.create().parse_overrides(as_hydra_arguments(arguments))
+    (jobs,) = BasicSweeper.split_arguments(theirs, None)
+    fixed, swept = split({}, arguments)
+    ours = [[*fixed, *choice] for choice in combinations(swept)]
+    plain = OverridesParser.create().parse_overrides
+
+    def meaning(job: list[str]) -> dict[str, object]:
+        return {override.key_or_group: override.value() for override in plain(job)}
+
+    assert [meaning(job) for job in ours] == [meaning(job) for job in jobs]
