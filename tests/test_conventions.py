@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
     {"errors", "types", "signals"},
-    {"batch", "tokens", "hashing", "parts"},
+    {"batch", "tokens", "hashing", "checkpoint_parts"},
     {"encoders", "fusion", "heads", "missing", "config", "frozen_cache", "noise"},
     {"model"},
     {"losses", "metrics"},

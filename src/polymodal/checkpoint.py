@@ -12,7 +12,7 @@ from torch import nn
 
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
-from polymodal.parts import check_parts, put_back
+from polymodal.checkpoint_parts import check_parts, put_back
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
 
     Args:
         file: of the checkpoint.
-        parts: whether to read what processes have written apart from the file (`polymodal.parts`), too.
+        parts: whether to read what processes have written apart from the file (`polymodal.checkpoint_parts`), too.
 
     Raises:
         ConfigError: the file is damaged, holds more than data, or its config builds what is not to be trusted.

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from polymodal.errors import StorageError
-from polymodal.parts import remove_parts, tensors_of
+from polymodal.checkpoint_parts import remove_parts, tensors_of
 
 
 class WholeFiles(TorchCheckpointIO):

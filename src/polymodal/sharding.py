@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 
 from polymodal.checkpoint import load_checkpoint
 from polymodal.model import MultimodalModel
-from polymodal.parts import put_back, tensors_of
+from polymodal.checkpoint_parts import put_back, tensors_of
 from polymodal.tuning import blocks_of
 
 

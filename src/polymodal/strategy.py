@@ -17,7 +17,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.optim import Optimizer
 
 from polymodal.checkpoint_io import explained
-from polymodal.parts import put_back, tensors_of, write_parts
+from polymodal.checkpoint_parts import put_back, tensors_of, write_parts
 
 
 class ShardedStrategy(ModelParallelStrategy):
@@ -27,7 +27,7 @@ class ShardedStrategy(ModelParallelStrategy):
     since their order depends on what is shared out.
 
     Args:
-        save_distributed_checkpoint: each process writes its own part (`polymodal.parts`), for models of which one
+        save_distributed_checkpoint: each process writes its own part (`polymodal.checkpoint_parts`), for models of which one
             machine cannot hold the whole; else the first process puts all together in one file.
     """
 

@@ -10,7 +10,7 @@ import torch
 from tests.resumed import TINY, differences, rows
 
 from polymodal.checkpoint import load_checkpoint, newest_checkpoint
-from polymodal.parts import tensors_of
+from polymodal.checkpoint_parts import tensors_of
 
 CHOSEN = [argument for argument in TINY if argument not in ("encoder.image.widths=[8]", "devices=cpu", "test=false")]
 SHARED = [*CHOSEN, "devices=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"]

@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from polymodal.checkpoint import load_checkpoint, newest_checkpoint
 from polymodal.checkpoint_io import WholeFiles
 from polymodal.errors import ConfigError
-from polymodal.parts import put_back, remove_parts, tensors_of, write_parts
+from polymodal.checkpoint_parts import put_back, remove_parts, tensors_of, write_parts
 from polymodal.sharding import load_weights
 from tests.losses.processes import run_processes
 
