@@ -21,7 +21,7 @@ from polymodal.checkpoint import fingerprint
 from polymodal.config.check import check_config
 from polymodal.config.command import EmbedSettings
 from polymodal.config.secrets import mask
-from polymodal.data.datamodule import EverySet, PairedDataModule
+from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.splits import SPLITS
 from polymodal.model import ModelOutput
 from polymodal.objectives.base import Objective
@@ -111,13 +111,8 @@ class Rest(LightningDataModule):
     def test_dataloader(self) -> Any:
         """Batches of what is left, shared out among processes; none where that is nothing."""
         self.data.trainer = self.trainer
-        dataset = self.data.every(self.rows.split, self.rows.modalities)
-        wanted, limit = np.arange(len(dataset.ids)), self.data.limit
-        if limit is not None and limit < len(wanted):
-            wanted, self.data.limit = np.linspace(0, len(wanted) - 1, limit).astype(int), None
-        left = wanted[~np.isin(dataset.ids[wanted], self.rows.parts.done(self.rows.split))]
-        self.rows.dataset = dataset
-        return self.data._loader(self.rows.split, Chosen(dataset, left)) if len(left) else []
+        self.rows.dataset = self.data.rest(self.rows.split, self.rows.modalities, self.rows.parts.done(self.rows.split))
+        return [] if self.rows.dataset is None else self.data._loader(self.rows.split, self.rows.dataset)
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """As the model takes it; what the data do not have is absent."""
@@ -126,25 +121,6 @@ class Rest(LightningDataModule):
             batch.inputs[name] = torch.zeros(len(batch), 1, device=batch.id.device)
             batch.items[name], batch.present[name] = batch.id, torch.zeros_like(batch.id, dtype=torch.bool)
         return batch
-
-
-class Chosen:
-    """Some samples of a data set.
-
-    Args:
-        dataset: all of them.
-        indices: (n,) which.
-    """
-
-    def __init__(self, dataset: EverySet, indices: np.ndarray) -> None:
-        self.dataset, self.indices = dataset, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, indices: list[int]) -> PairedBatch:
-        """A list of B indices -> a batch."""
-        return self.dataset[self.indices[indices].tolist()]
 
 
 class Rows(Objective):
@@ -160,7 +136,7 @@ class Rows(Objective):
         vectors: whether X and the fused vectors are written.
     """
 
-    dataset: EverySet
+    dataset: Any = None
 
     def __init__(
         self,
@@ -206,7 +182,7 @@ class Rows(Objective):
         """A row for each sample that is in no split; once, at the end."""
         unread = self.data.unread()
         if unread:
-            ids = np.full(len(unread), -1)
+            ids = np.arange(-len(unread), 0)
             self.parts.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
 
     def _rows(self, output: ModelOutput, batch: PairedBatch) -> pa.Table:
@@ -235,6 +211,5 @@ class Rows(Objective):
         return pa.table(self._named(ids) | {"error": pa.array(problems.values(), pa.string())})
 
     def _named(self, ids: np.ndarray) -> dict[str, Any]:
-        places = self.dataset.places(ids) if hasattr(self.dataset, "places") else [None] * len(ids)
-        split = np.full(len(ids), self.split)
+        split, places = np.full(len(ids), self.split), self.dataset.places(ids)
         return {"id": ids, "split": pa.array(split, pa.string()), "source": pa.array(places, pa.string())}

@@ -89,9 +89,7 @@ class Parts:
         for group in self._groups():
             tables = [parquet.read_table(file) for file in group]
             table = pa.concat_tables([empty, *tables], promote_options="permissive").select(schema.names)
-            ids = table["id"].to_numpy()
-            _, first = np.unique(ids, return_index=True)  # several processes may have seen the last sample
-            rows = first if (ids >= 0).all() else np.arange(len(ids))
+            _, rows = np.unique(table["id"].to_numpy(), return_index=True)  # two processes may have had the last sample
             yield table.take(pa.array(rows)).cast(schema)
 
     def _write_csv(self, file: Path, schema: pa.Schema) -> int:

@@ -64,6 +64,30 @@ class Limited:
         return self.dataset[Draw(spread, draw.epoch, draw.batch)]
 
 
+class Chosen:
+    """Some samples of a data set.
+
+    Args:
+        dataset: all of them.
+        indices: (n,) which.
+    """
+
+    def __init__(self, dataset: EverySet, indices: np.ndarray) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, indices: list[int]) -> PairedBatch:
+        """A list of B indices -> a batch."""
+        return self.dataset[self.indices[indices].tolist()]
+
+    def places(self, ids: np.ndarray) -> Sequence[str | None]:
+        """(B,) ids -> where the samples stand, in words; None where the data do not tell."""
+        places = getattr(self.dataset, "places", None)
+        return places(ids) if places else [None] * len(ids)
+
+
 class PairedDataModule(LightningDataModule):
     """Base of the data sources. A source fills `train_set`, `val_set` and `test_set` in `setup`.
 
@@ -121,6 +145,21 @@ class PairedDataModule(LightningDataModule):
             modalities: what the model reads.
         """
         return getattr(self, f"{split}_set")  # type: ignore[no-any-return]
+
+    def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> Any:
+        """What of `every` is not done yet, as `loader` takes it; None where that is nothing.
+
+        Args:
+            split: train, val or test.
+            modalities: what the model reads.
+            done: ids.
+        """
+        dataset = self.every(split, modalities)
+        indices = np.arange(len(dataset))
+        if self.limit is not None and self.limit < len(indices):
+            indices = np.linspace(0, len(indices) - 1, self.limit).astype(int)
+        left = indices[~np.isin(dataset.ids[indices], done)]
+        return Chosen(dataset, left) if len(left) else None
 
     def unread(self) -> Mapping[str, str]:
         """Where a sample stands -> why it is in no split at all."""
