@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 import torch.distributed as dist
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from omegaconf import open_dict
 from torch import Tensor
 
@@ -45,11 +45,12 @@ def main(settings: EmbedSettings, changes: list[str]) -> None:
 
 
 def tolerant(path: Path, changes: Sequence[str]) -> Trained:
-    """A trained model whose data leave out what they cannot read, however much that is."""
+    """A trained model whose data leave out what they cannot read, however much that is; all else is gone through."""
     trained = Trained(path, changes)
     with open_dict(trained.composed):
         if "on_error" in trained.composed.data:
             trained.composed.data.on_error, trained.composed.data.max_bad_fraction = "skip", 1.0
+        trained.composed.trainer.update(limit_test_batches=1.0, fast_dev_run=False, overfit_batches=0.0)
     trained.config = check_config(trained.composed)
     return trained
 
@@ -72,8 +73,6 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         prepare_process(trained.config)
         parts = Parts(output, about)
         data, module, trainer = trained.build(lambda callback: isinstance(callback, ProgressBar), partial=True)
-        if not any(isinstance(callback, ProgressBar) for callback in trainer.callbacks):  # type: ignore[attr-defined]
-            trainer.callbacks.append(RichProgressBar())  # type: ignore[attr-defined]
         part = supervised(module)
         names = None if part is None else trained.class_names.get(part.label)
         with ending_together(trainer):
@@ -151,7 +150,7 @@ class Rows(Objective):
         super().__init__()
         self.parts, self.data, self.split, self.modalities = parts, data, split, modalities
         self.names, self.vectors = names, vectors
-        self.answers_of = [objective]  # in a list: it is no part of this module
+        self.objective = objective
         self.waiting: list[pa.Table] = []
 
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
@@ -181,7 +180,7 @@ class Rows(Objective):
     def write_unread(self) -> None:
         """A row for each sample that is in no split; once, at the end."""
         unread = self.data.unread()
-        if unread:
+        if unread and not len(self.parts.done("unread")):
             ids = np.arange(-len(unread), 0)
             self.parts.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
 
@@ -199,9 +198,9 @@ class Rows(Objective):
         everywhere = np.ones(len(ids), dtype=bool)
         if self.vectors and output.fused is not None:
             columns["fused"] = as_vectors(output.fused[kept].float().cpu().numpy(), everywhere)
-        if (objective := self.answers_of[0]) is not None and output.y is not None:
-            said = answers(objective, output.y[kept], self.names)
-            columns["prediction"] = pa.array(said.prediction)
+        if self.objective is not None and output.y is not None:
+            said = answers(self.objective, output.y[kept], self.names)
+            columns["prediction"] = said.prediction
             if said.probability is not None:
                 columns["probability"] = as_vectors(said.probability, everywhere)
         return pa.table(columns | {"error": pa.nulls(len(ids), pa.string())})

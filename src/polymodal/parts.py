@@ -82,7 +82,9 @@ class Parts:
         """Of all parts together: one in which everything is null does not know better."""
         files = [file for group in self._groups() for file in group]
         schemas = [parquet.read_schema(file).remove_metadata() for file in files]
-        return pa.unify_schemas(schemas, promote_options="permissive").with_metadata({ABOUT: self.about.encode()})
+        found = pa.unify_schemas(schemas, promote_options="permissive")
+        last = sorted(found, key=lambda column: column.name == "error")
+        return pa.schema(last, {ABOUT: self.about.encode()})
 
     def _tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
         empty = schema.empty_table()
