@@ -110,7 +110,9 @@ class Rest(LightningDataModule):
     def test_dataloader(self) -> Any:
         """Batches of what is left, shared out among processes; none where that is nothing."""
         self.data.trainer = self.trainer
-        self.rows.dataset = self.data.rest(self.rows.split, self.rows.modalities, self.rows.parts.done(self.rows.split))
+        self.rows.dataset = self.data.rest(
+            self.rows.split, self.rows.modalities, self.rows.written.done(self.rows.split)
+        )
         return [] if self.rows.dataset is None else self.data._loader(self.rows.split, self.rows.dataset)
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
@@ -148,7 +150,7 @@ class Rows(Objective):
         vectors: bool,
     ) -> None:
         super().__init__()
-        self.parts, self.data, self.split, self.modalities = parts, data, split, modalities
+        self.written, self.data, self.split, self.modalities = parts, data, split, modalities
         self.names, self.vectors = names, vectors
         self.objective = objective
         self.waiting: list[pa.Table] = []
@@ -167,7 +169,7 @@ class Rows(Objective):
         """Writes what waits."""
         table = pa.concat_tables(self.waiting, promote_options="permissive") if self.waiting else ()
         if len(table):
-            self.parts.add(table, self.split, dist.get_rank() if dist.is_initialized() else 0)
+            self.written.add(table, self.split, dist.get_rank() if dist.is_initialized() else 0)
         self.waiting = []
 
     def compute(self) -> Mapping[str, Tensor]:
@@ -180,9 +182,9 @@ class Rows(Objective):
     def write_unread(self) -> None:
         """A row for each sample that is in no split; once, at the end."""
         unread = self.data.unread()
-        if unread and not len(self.parts.done("unread")):
+        if unread and not len(self.written.done("unread")):
             ids = np.arange(-len(unread), 0)
-            self.parts.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
+            self.written.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
 
     def _rows(self, output: ModelOutput, batch: PairedBatch) -> pa.Table:
         kept = batch.id >= 0

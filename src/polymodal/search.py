@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pyarrow import parquet
 from rich.console import Console
 from rich.table import Table
@@ -119,7 +120,7 @@ class Embedded:
 
     def _vectors(self, column: str) -> Iterator[np.ndarray]:
         for batch in self.parquet.iter_batches(ROWS, columns=[column]):
-            yield as_array(batch.column(0))
+            yield as_array(pa.chunked_array([batch.column(0)]))
 
     def take(self, rows: np.ndarray) -> list[Result]:
         """What stands in some rows, but for vectors."""

@@ -102,7 +102,7 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
     own: dict[str, Any] = {}
     inputs: dict[str, str] = {}
     changes: list[str] = []
-    known = {field.name for field in fields(settings)}
+    known: set[str] = {own_field.name for own_field in fields(settings)}
     for argument in arguments:
         key, equals, value = ("json", "=", "true") if argument == "--json" else argument.partition("=")
         if not equals:
