@@ -34,7 +34,7 @@ from polymodal.trained import Trained, supervised
 ROWS = 8192
 """Rows of a part: what is held in memory, and what is lost when the work is stopped."""
 
-HOW = ("batch_size", "num_workers", "image_cache", "image_cache_gb", "seed")
+HOW = ("batch_size", "num_workers", "image_cache", "image_cache_gb")
 """Settings of the data that change nothing of what is written."""
 
 
@@ -109,10 +109,12 @@ class Rest(LightningDataModule):
 
     def test_dataloader(self) -> Any:
         """Batches of what is left, shared out among processes; none where that is nothing."""
+        assert self.trainer is not None
         self.data.trainer = self.trainer
         self.rows.dataset = self.data.rest(
             self.rows.split, self.rows.modalities, self.rows.written.done(self.rows.split)
         )
+        self.trainer.strategy.barrier()  # none writes before all know what is left
         return [] if self.rows.dataset is None else self.data._loader(self.rows.split, self.rows.dataset)
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:

@@ -194,7 +194,7 @@ class Glyphs(PairedDataModule):
 
     def every(self, split: str, modalities: Sequence[str]) -> GlyphSet:
         """See `PairedDataModule`; training names are cut up as those of the other splits are, and lose the same."""
-        judged: GlyphSet = copy(self.test_set)  # type: ignore[arg-type]
+        judged: GlyphSet = copy(self.test_set)  # type: ignore[assignment]
         judged.rows = getattr(self, f"{split}_set").rows
         return judged
 
