@@ -50,6 +50,8 @@ bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_retrieval.py
 	$(BIN)/python scripts/benchmark_open_clip.py
 	$(BIN)/python scripts/benchmark_processes.py
+	$(BIN)/python scripts/benchmark_embed.py
+	$(BIN)/python scripts/benchmark_search.py
 
 clean: ## remove what can be made again, but no run and no environment
 	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,48 @@
+"""What a supervised model answers, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
+
+from polymodal.objectives.classification import Classification
+from polymodal.objectives.multilabel import MultiLabel
+from polymodal.objectives.supervised import Supervised
+
+
+class Answers(NamedTuple):
+    """The answers to B samples.
+
+    Attributes:
+        prediction: (B,) names of classes, lists of tags, float32 values, or lists of p values.
+        probability: (B, p) float32, or None for values: of each class, or of each tag by itself.
+    """
+
+    prediction: pa.Array
+    probability: np.ndarray | None
+
+
+def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> Answers:
+    """Y (B, p) in the words of its objective.
+
+    Args:
+        objective: says what Y is.
+        y: of the model.
+        names: of the classes or tags; None where they have only numbers.
+    """
+    y = y.double()
+    known = names is not None and len(names) == objective.outputs
+    labels = np.array(names if known else [str(number) for number in range(objective.outputs)], dtype=object)
+    if isinstance(objective, Classification):
+        probability = y.softmax(1).cpu().numpy().astype(np.float32)
+        return Answers(pa.array(labels[y.argmax(1).cpu().numpy()], pa.string()), probability)
+    if isinstance(objective, MultiLabel):
+        probability = y.sigmoid().cpu().numpy().astype(np.float32)
+        tags = [labels[row].tolist() for row in probability > 0.5]
+        return Answers(pa.array(tags, pa.list_(pa.string())), probability)
+    values = y.cpu().numpy().astype(np.float32)
+    return Answers(pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None)
