@@ -11,7 +11,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
 from polymodal.batch import PAD
-from polymodal.errors import DataError
+from polymodal.errors import ConfigError, DataError
 
 Cleaning = Literal["lower", "whitespace", "canonicalize"]
 """What open_clip does to a caption before it cuts it up: mends it, and then lowers, joins blanks, drops punctuation."""
@@ -30,9 +30,15 @@ def is_of_open_clip(name: str) -> bool:
 
 
 def cleaner(cleaning: Cleaning) -> Callable[[str], str]:
-    """open_clip's own function."""
-    from open_clip.tokenizer import get_clean_fn  # here, since it takes seconds
+    """open_clip's own function.
 
+    Raises:
+        ConfigError: open_clip is not installed.
+    """
+    try:
+        from open_clip.tokenizer import get_clean_fn  # here, since it takes seconds
+    except ImportError:
+        raise ConfigError("The captions are open_clip's to clean: pip install 'polymodal[open_clip]'") from None
     return get_clean_fn(cleaning)  # type: ignore[no-any-return]
 
 
@@ -56,7 +62,7 @@ def open_clip_tokenizer(name: str) -> tuple[Backend, Cleaning]:
         raise DataError(
             f"The tokenizer of {name!r} changes ids afterwards, which is not supported: choose another model."
         )
-    cleaning = next((c for c in CLEANINGS if getattr(own, "clean_fn", None) is cleaner(c)), "canonicalize")
+    cleaning: Cleaning = next((c for c in CLEANINGS if getattr(own, "clean_fn", None) is cleaner(c)), "canonicalize")
     if not isinstance(own, open_clip.SimpleTokenizer):
         backend = own.tokenizer.backend_tokenizer
         backend.enable_padding(pad_id=own.tokenizer.pad_token_id)

@@ -74,8 +74,8 @@ class Tokenizer:
             DataError: there is none, or it cannot pad.
         """
         if is_of_open_clip(name):
-            backend, cleaning = open_clip_tokenizer(name)
-            return cls(backend, context_length, cleaning)
+            own, cleaning = open_clip_tokenizer(name)
+            return cls(own, context_length, cleaning)
         from transformers import AutoTokenizer  # here, since it takes seconds
 
         try:
