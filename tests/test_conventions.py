@@ -18,6 +18,7 @@ LAYERS = [
     {"losses", "metrics"},
     {"objectives"},
     {"schedulers", "loggers", "data"},
+    {"exported"},
     {"tuning", "checkpoint", "checkpoint_io", "resume", "grad_cache"},
     {"choices", "execution", "sharding"},
     {"module"},
@@ -26,6 +27,7 @@ LAYERS = [
     {"together"},
     {"run"},
     {"evaluate"},
+    {"export"},
 ]
 """A package imports its own and earlier layers only. `config` starts a run, and imports `run` inside a function."""
 
