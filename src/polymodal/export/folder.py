@@ -64,7 +64,7 @@ def export(checkpoint: str, output: str, formats: Sequence[str], licence: str) -
     except OSError as error:
         raise StorageError(f"output={folder} cannot be written: {error}") from error
     for written in sorted(folder.iterdir()):
-        print(f"{written.stat().st_size / 1e6:9.2f} MB  {written}")
+        print(f"{written.stat().st_size / 1e6:9.3f} MB  {written}")
 
 
 def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
