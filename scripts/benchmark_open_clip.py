@@ -19,8 +19,10 @@ In bf16 the losses differ: open_clip's logits are in bf16, ours in fp32.
 from __future__ import annotations
 
 import copy
+import json
 import statistics
 import sys
+import tempfile
 import time
 import unicodedata
 from argparse import Namespace
@@ -37,12 +39,15 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer
 from open_clip.loss import ClipLoss
 from open_clip_train.train import train_one_epoch
 from PIL import Image
-from torch import Tensor, nn
+from safetensors.torch import save_model
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 from arguments import arguments
 from polymodal.batch import PAD, PairedBatch
+from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
+from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.clip import CLIP
@@ -126,20 +131,6 @@ class Known(LightningDataModule):
         return DataLoader(self.batches, batch_size=None, collate_fn=lambda batch: batch)
 
 
-class Text(nn.Module):
-    """open_clip's text tower for captions of any length: its own takes no fewer tokens than its mask has."""
-
-    def __init__(self, tower: nn.Module) -> None:
-        super().__init__()
-        self.tower = tower
-
-    def forward(self, ids: Tensor) -> Tensor:
-        tower, length = self.tower, ids.shape[1]
-        states = tower.token_embedding(ids) + tower.positional_embedding[:length]
-        states = tower.ln_final(tower.transformer(states, attn_mask=tower.attn_mask[:length, :length]))
-        return states[torch.arange(len(ids)), ids.argmax(1)] @ tower.text_projection  # at the last token, the highest
-
-
 class Losses(Callback):
     """Keeps the loss of each step, and when the first one began."""
 
@@ -151,16 +142,20 @@ class Losses(Callback):
         self.losses.append(outputs["loss"].detach())
 
 
-def towers(settings: dict[str, int]) -> nn.Module:
-    """A CLIP of open_clip with its two towers as modules."""
+def write_model(folder: str, settings: dict[str, int]) -> str:
+    """The name of a CLIP of open_clip with random weights, which both sides start from."""
     width, layers = settings["width"], settings["layers"]
-    torch.manual_seed(0)
     vision = {"image_size": settings["size"], "layers": layers, "width": width, "patch_size": 32, "head_width": 64}
     text = {"context_length": 77, "vocab_size": 49408, "width": width, "heads": width // 64, "layers": layers}
-    return open_clip.model.CustomTextCLIP(width, vision, text, output_dict=True)
+    config = {"embed_dim": width, "vision_cfg": vision, "text_cfg": text, "custom_text": True}
+    Path(folder, "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+    name = f"local-dir:{folder}"
+    torch.manual_seed(0)
+    save_model(open_clip.create_model(name), f"{folder}/open_clip_model.safetensors")
+    return name
 
 
-def theirs(model: nn.Module, loader: Any, settings: dict[str, int], precision: str) -> Result:
+def theirs(name: str, loader: Any, settings: dict[str, int], precision: str) -> Result:
     losses: list[Tensor] = []
 
     def loss(**output: Any) -> dict[str, Tensor]:
@@ -168,6 +163,7 @@ def theirs(model: nn.Module, loader: Any, settings: dict[str, int], precision: s
         losses.append(next(iter(result.values())).detach())
         return result
 
+    model = open_clip.create_model(name, output_dict=True)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": others, "weight_decay": 0.0}, {"params": decayed}]
@@ -182,9 +178,10 @@ def theirs(model: nn.Module, loader: Any, settings: dict[str, int], precision: s
     return time.perf_counter() - start, [float(value) for value in losses]
 
 
-def ours(model: nn.Module, data: LightningDataModule, settings: dict[str, int], precision: str) -> Result:
+def ours(name: str, data: LightningDataModule, settings: dict[str, int], precision: str) -> Result:
     optimizer = partial(torch.optim.AdamW, fused=True, **OPTIONS)
-    encoders = {"image": model.visual, "text": Text(model.text)}
+    image = ImageTower(settings["width"], name, image_size=settings["size"])
+    encoders = {"image": image, "text": TextTower(settings["width"], name, tokenizer=name)}
     module = MultimodalModule(MultimodalModel(encoders), CLIP(list(encoders)), optimizer)
     kept = Losses()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
@@ -212,30 +209,39 @@ def captions(samples: Samples, settings: dict[str, int]) -> tuple[Callable[[], A
     return lambda: DataLoader(data, batch_size=batch), lambda: Ours(samples, batch)
 
 
+def compare(
+    case: Callable[..., Any], samples: Samples, model: str, settings: dict[str, int], precisions: list[str]
+) -> None:
+    """Both in turns, and how many times as fast ours is."""
+    loader, data = case(samples, settings)
+    for name in precisions:
+        their_name, our_name = PRECISIONS[name]
+        ratios, apart = [], 0.0
+        for turn in range(settings["rounds"]):
+            runs: list[Callable[[], Result]] = [
+                lambda loader=loader, p=their_name: theirs(model, loader(), settings, p),
+                lambda data=data, p=our_name: ours(model, data(), settings, p),
+            ]
+            order = (0, 1) if turn % 2 == 0 else (1, 0)
+            results = {index: runs[index]() for index in order}
+            ratios.append(results[0][0] / results[1][0])
+            apart = max(abs(a - b) for a, b in zip(results[0][1], results[1][1], strict=True))
+        speed = settings["steps"] * settings["batch"] / results[1][0]
+        middle = f"{statistics.median(ratios):.2f} (lowest {min(ratios):.2f}, highest {max(ratios):.2f})"
+        print(f"{case.__name__:9}{name}: ours {speed:.0f} samples/s, {middle} x open_clip; ", end="")
+        print(f"losses at most {apart:.1e} apart", flush=True)
+
+
 def main() -> None:
     defaults = {"steps": "50", "batch": "32", "rounds": "3", "width": "256", "layers": "4", "size": "224"}
     given = arguments(__doc__, {**defaults, "precisions": "fp32,bf16"})
     settings = {key: int(given[key]) for key in defaults}
     prepare_process({"seed": 0, "threads": None})
-    samples, start = Samples(settings["steps"] * settings["batch"], settings["size"]), towers(settings)
-    for case in (tensors, captions):
-        loader, data = case(samples, settings)
-        for name in given["precisions"].split(","):
-            their_name, our_name = PRECISIONS[name]
-            ratios, apart = [], 0.0
-            for turn in range(settings["rounds"]):
-                runs: list[Callable[[], Result]] = [
-                    lambda loader=loader, p=their_name: theirs(copy.deepcopy(start), loader(), settings, p),
-                    lambda data=data, p=our_name: ours(copy.deepcopy(start), data(), settings, p),
-                ]
-                order = (0, 1) if turn % 2 == 0 else (1, 0)
-                results = {index: runs[index]() for index in order}
-                ratios.append(results[0][0] / results[1][0])
-                apart = max(abs(a - b) for a, b in zip(results[0][1], results[1][1], strict=True))
-            speed = settings["steps"] * settings["batch"] / results[1][0]
-            middle = f"{statistics.median(ratios):.2f} (lowest {min(ratios):.2f}, highest {max(ratios):.2f})"
-            print(f"{case.__name__:9}{name}: ours {speed:.0f} samples/s, {middle} x open_clip; ", end="")
-            print(f"losses at most {apart:.1e} apart", flush=True)
+    samples = Samples(settings["steps"] * settings["batch"], settings["size"])
+    with tempfile.TemporaryDirectory() as folder:
+        model = write_model(folder, settings)
+        for case in (tensors, captions):
+            compare(case, samples, model, settings, given["precisions"].split(","))
 
 
 if __name__ == "__main__":

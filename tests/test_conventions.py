@@ -18,6 +18,7 @@ LAYERS = [
     {"losses", "metrics"},
     {"objectives"},
     {"schedulers", "loggers", "data"},
+    {"exported"},
     {"tuning", "checkpoint", "checkpoint_io", "resume", "grad_cache"},
     {"choices", "execution", "sharding", "strategy"},
     {"module"},
@@ -27,7 +28,7 @@ LAYERS = [
     {"run"},
     {"trained"},
     {"evaluate", "answers", "parts", "vector_index", "by_hand"},
-    {"embed"},
+    {"embed", "export"},
     {"search", "predict"},
     {"sweeps"},
 ]

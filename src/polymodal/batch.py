@@ -17,6 +17,13 @@ def closed_up(ids: Tensor) -> Tensor:
     return ids.gather(1, (ids == PAD).long().argsort(dim=1, stable=True))
 
 
+def padded_with(pad_id: int, ids: Tensor) -> Tensor:
+    """(B, T) token ids padded with `PAD` -> those of a tokenizer that pads with `pad_id`: both change places."""
+    if pad_id == PAD:
+        return ids
+    return torch.where(ids == PAD, pad_id, torch.where(ids == pad_id, PAD, ids))
+
+
 @dataclass
 class PairedBatch:
     """B samples, each a tuple of modalities.

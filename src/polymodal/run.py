@@ -29,7 +29,7 @@ from polymodal.checkpoint import load_checkpoint, load_encoder
 from polymodal.checkpoint_io import WholeFiles
 from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.encoders.shared import Shared
+from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
 from polymodal.execution import compile_parts, recompute_blocks
 from polymodal.frozen_cache import FrozenCache
@@ -172,8 +172,7 @@ def _make_all(config: Settings, group: str) -> list[Any]:
 
 def build_model(config: Settings) -> MultimodalModel:
     """Encoders, one that is shared under both names, fusion, head and what stands for missing modalities."""
-    made = {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
-    encoders = {name: made[encoder.of] if isinstance(encoder, Shared) else encoder for name, encoder in made.items()}
+    encoders = in_place({name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()})
     fusion, head, missing = (make(config[group], group) for group in ("fusion", "head", "missing"))
     model = MultimodalModel(encoders, fusion, head, missing)
     if config.get("activation_checkpointing"):

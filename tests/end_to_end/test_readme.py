@@ -47,7 +47,7 @@ def test_a_command_works(line: str, command, cache: Path, run_folder: Path, tmp_
     words = [str(ROOT / word) if word.startswith("src/") else word for word in words]
     starts = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
     words[:1] = starts[words[0]]
-    uses = ("--help", "check=true", "eval.py", "embed.py", "search.py", "compare.py", "repeat=", "resume=")
+    uses = ("--help", "check=true", "eval.py", "embed.py", "search.py", "export.py", "compare.py", "repeat=", "resume=")
     is_short = any(word in line for word in uses)
     fast = SHORT if "data=" not in line else ["debug=fast", "callbacks.report=null"]
     short = [] if is_short else [word for word in fast if word.split("=")[0] not in line]

@@ -12,10 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from polymodal.config import environment  # noqa: F401  (the configs ask it)
 from polymodal.config.explain import is_group
 from polymodal.config.schema import Config, TuningConfig
-from polymodal.config.signature import Signature, find_signature, nearest
+from polymodal.config.signature import SPECIAL, Signature, find_signature, nearest
 from polymodal.errors import ConfigError
 
-SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler")
 SEVERAL_PARTS = ("encoder", "callbacks", "logger")
 """Keys of the root that hold one node with a `_target_`, and those that hold one by name."""

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from polymodal.config.explain import CONFIGS, explain, is_group
 from polymodal.config.explain import groups as groups_of_configs
-from polymodal.config.resume import claim_again, find_run, how, locked
+from polymodal.config.resume import claim_again, find_run, how, locked, stored_config
 from polymodal.config.run_folder import claim
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import goes_on, run_again
@@ -84,6 +84,7 @@ def as_hydra_arguments(arguments: list[str], stored: Sequence[str] = ()) -> list
     for folder in repeated:
         if not (Path(folder) / "config.yaml").is_file():
             raise PolymodalError(f"repeat={folder}: there is no config.yaml in this folder. Give the folder of a run.")
+        stored_config(Path(folder))  # refuses what is not to be trusted
     for before, argument in zip(["", *arguments], arguments, strict=False):
         key, equals, value = argument.partition("=")
         if argument.startswith("repeat="):

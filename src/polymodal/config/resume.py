@@ -44,7 +44,7 @@ def find_run(argument: str, experiment: str | None) -> Path:
         folder = Path(argument)
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"resume={argument}: there is no config.yaml in this folder. Give the folder of a run.")
-    config = _read(folder)
+    config = stored_config(folder)
     if experiment not in (None, config.get("name")):
         raise ConfigError(
             f"experiment={experiment}: the run in {folder} is of experiment={config.get('name')}, and goes on as that."
@@ -59,14 +59,18 @@ def _newest(experiment: str | None) -> Path:
         if not (folder / "metrics.json").exists() and (folder / "config.yaml").is_file():
             found[folder] = max(found.get(folder, 0.0), file.stat().st_mtime)
     for folder in sorted(found, key=found.__getitem__, reverse=True):
-        if experiment in (None, _read(folder).get("name")):
+        if experiment in (None, stored_config(folder).get("name")):
             return folder
     of = f" of experiment={experiment}" if experiment else ""
     raise ConfigError(f"resume=last: no run{of} under logs/ has a checkpoint and is not finished.")
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    """config.yaml as plain data; nothing in it may name what is not to be trusted, nor settings of Hydra."""
+def stored_config(folder: Path) -> dict[str, Any]:
+    """A run's config.yaml as plain data.
+
+    Raises:
+        ConfigError: it cannot be read, names what is not to be trusted, or holds settings of Hydra.
+    """
     file = folder / "config.yaml"
     try:
         config = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
@@ -123,7 +127,7 @@ def claim_again(
     """
     from polymodal.checkpoint import load_checkpoint, newest_checkpoint  # torch is not needed to refuse
 
-    before, finished = _read(folder)["trainer"], folder / "metrics.json"
+    before, finished = stored_config(folder)["trainer"], folder / "metrics.json"
     if finished.exists() and all(before.get(name) == plain["trainer"].get(name) for name in LIMITS):
         message = f"The run in {folder} is finished. To train longer: {how(folder)} trainer.max_epochs=..."
         if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1) > 1:

@@ -18,6 +18,8 @@ import polymodal.types
 from polymodal.errors import ConfigError
 
 Definition = ast.ClassDef | ast.FunctionDef
+SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+"""Keys of a node that are no arguments."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,8 @@ def _of_base(file: Path, definition: ast.ClassDef, target: str) -> Signature:
     """What the first base takes."""
     for base in definition.bases:
         name = ast.unparse(base).split("[")[0]
-        module = ".".join([_package_of(file), file.stem] if file.name != "__init__.py" else [_package_of(file)])
         try:
-            return _signature(*_find(module, name, target), target)
+            return _signature(*_find(module_of(file), name, target), target)
         except ConfigError:  # a base that cannot be read, such as one written in C: it may take anything
             return Signature({}, frozenset(), open=True)
     return Signature({}, frozenset(), open=False)
@@ -157,8 +158,9 @@ def _joined(own: Signature, base: Signature, call: ast.Call) -> Signature:
     return Signature({**inherited, **own.types}, own.required | (base.required - given), base.open)
 
 
-def _package_of(file: Path) -> str:
-    parts: list[str] = []
+def module_of(file: Path) -> str:
+    """The dotted name of a source file's module."""
+    parts = [] if file.name == "__init__.py" else [file.stem]
     folder = file.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)

@@ -195,6 +195,19 @@ class PairedDataModule(LightningDataModule):
             raise ConfigError(f"{type(self).__name__} has no tokenizer: call setup first, or choose data with text.")
         return torch.from_numpy(self.tokenizer(captions))
 
+    def formats(self) -> dict[str, dict[str, Any]]:
+        """Modality -> its `kind`, and how what a person has becomes the model's input, as plain data.
+
+        Of pictures that is `size`, `channels`, `mean` and `std`, where a pixel p of 0 to 255 becomes
+        (p / 255 - mean) / std; of sounds `sample_rate` and `max_seconds`; of text `context_length`.
+        """
+        kinds = {name: self.kinds.get(name, name) for name in self.modalities}
+        return {name: {"kind": kind, **self.format_of(kind)} for name, kind in kinds.items()}
+
+    def format_of(self, kind: str) -> dict[str, Any]:
+        """What there is to say of one kind."""
+        return {"context_length": self.context_length} if kind == "text" else {}
+
     def train_dataloader(self) -> DataLoader[PairedBatch]:
         """Shuffled batches; a new order each epoch."""
         return self._loader("train", self.train_set, shuffle=True)

@@ -214,6 +214,11 @@ class Glyphs(PairedDataModule):
         """The (S, S) picture with black ink on white, or the name."""
         return 255 - self.images[item] if modality == "image" else self.names[item]
 
+    def format_of(self, kind: str) -> dict[str, Any]:
+        """Pictures of black ink on white: here ink is what counts, hence the deviation below zero."""
+        ink = {"size": self.image_size, "channels": 1, "mean": [1 - INK_MEAN], "std": [-INK_STD]}
+        return super().format_of(kind) | (ink if kind == "image" else {})
+
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """uint8 -> normalised floats, on the device; in training also shifted and scaled."""
         if "image" not in batch.inputs:  # a sentence that was given by hand

@@ -130,6 +130,14 @@ class MediaFormat:
     max_seconds: float
     frames: int
 
+    def described(self, kind: str) -> dict[str, Any]:
+        """The same as plain data, as far as it is of one kind."""
+        channels, size, _ = self.image_shape
+        if kind == "audio":
+            return {"sample_rate": self.sample_rate, "max_seconds": self.max_seconds}
+        frames = {"frames": self.frames} if kind == "video" else {}
+        return {"size": size, "channels": channels} | frames if kind in ("image", "video") else {}
+
     def files(
         self, kind: str, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]
     ) -> Files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from polymodal.batch import PairedBatch
 from polymodal.data.augment import flip, shift_and_scale
@@ -41,6 +42,10 @@ class Pictures:
         self.modalities, self.mean, self.std = modalities, list(mean), list(std)
         self.shift, self.scale, self.flip = shift, scale, flip
         self.varying = modalities if shift or scale or flip else []
+
+    def described(self, kind: str) -> dict[str, Any]:
+        """How pixels are normalised, as plain data, if the kind is one of pictures."""
+        return {"mean": self.mean, "std": self.std} if kind in ("image", "video") else {}
 
     def __call__(self, batch: PairedBatch, training: bool) -> PairedBatch:
         """(B, C, S, S) uint8, or (B, T, C, S, S), whose frames are changed alike, -> normalised floats."""

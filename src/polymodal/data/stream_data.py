@@ -260,6 +260,10 @@ class StreamData(PairedDataModule):
         entries = self.source.entries(shard)
         return next(islice(entries, position, None)).record
 
+    def format_of(self, kind: str) -> dict[str, Any]:
+        """Of files what reading them needs, of pictures their normalisation too."""
+        return super().format_of(kind) | self.media.described(kind) | self.pictures.described(kind)
+
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
         return self.pictures(batch, self.trainer is not None and self.trainer.training)

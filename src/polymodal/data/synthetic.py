@@ -17,6 +17,9 @@ from polymodal.data.tokenizer import Tokenizer
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Probability
 
+INK_MEAN, INK_STD = 0.15, 0.2
+"""About the mean and standard deviation of the pictures."""
+
 
 class SyntheticSet:
     """Some of the samples: a batch is one gather. Captions and waveforms are cut at the longest of the batch.
@@ -220,9 +223,15 @@ class Synthetic(PairedDataModule):
             return f"{np.count_nonzero(content) / self.sample_rate:.2f} s, loudest at {loudest:.0f} Hz"
         return 255 - np.hstack(content[:, 0])
 
+    def format_of(self, kind: str) -> dict[str, Any]:
+        """Black ink on white, of which ink is what counts."""
+        pictures = {"size": self.image_size, "channels": 1, "mean": [1 - INK_MEAN], "std": [-INK_STD]}
+        known: dict[str, Any] = {"image": pictures, "video": pictures, "audio": {"sample_rate": self.sample_rate}}
+        return super().format_of(kind) | known.get(kind, {})
+
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """uint8 -> normalised floats, on the device."""
         for name, content in batch.inputs.items():
             if content.dtype == torch.uint8:
-                batch.inputs[name] = (content.float() / 255 - 0.15) / 0.2
+                batch.inputs[name] = (content.float() / 255 - INK_MEAN) / INK_STD
         return batch

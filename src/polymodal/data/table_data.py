@@ -173,6 +173,10 @@ class TableData(PairedDataModule):
         """A picture (S, S) or (S, S, 3), a caption, the numbers of a table, or the path of another file."""
         return self.samples.contents[modality].show(item)
 
+    def format_of(self, kind: str) -> dict[str, Any]:
+        """Of files what reading them needs, of pictures their normalisation too."""
+        return super().format_of(kind) | self.format.media.described(kind) | self.pictures.described(kind)
+
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
         return self.pictures(batch, self.trainer is not None and self.trainer.training)
@@ -216,4 +220,6 @@ class TableData(PairedDataModule):
         """Takes them from a checkpoint, so that codes mean what they meant in training."""
         super().load_state_dict(state_dict)
         self.learned = state_dict.get("learned", {})
+        if "label" in self.learned:
+            self.class_names = {"label": self.learned["label"]}
         self.left_out = state_dict.get("skips", {})

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from tokenizers import Encoding, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from polymodal.batch import PAD
+from polymodal.data.open_clip_tokenizer import Cleaning, cleaner, is_of_open_clip, open_clip_tokenizer
 from polymodal.errors import DataError
 
 
@@ -22,15 +23,18 @@ class Tokenizer:
     Args:
         backend: the tokenizer itself; it carries its padding id, which its JSON keeps.
         context_length: tokens a caption at most, special ones such as [CLS] included.
+        cleaning: what open_clip does to a caption first, for one of its tokenizers.
     """
 
-    def __init__(self, backend: Backend, context_length: int = 64) -> None:
+    def __init__(self, backend: Backend, context_length: int = 64, cleaning: Cleaning | None = None) -> None:
         backend.enable_truncation(context_length)
         self.pad_id = PAD if backend.padding is None else int(backend.padding["pad_id"])
         backend.enable_padding(pad_id=self.pad_id)
         backend.encode_special_tokens = True  # a caption that holds "[PAD]" is text like any other
         self.backend = backend
         self.context_length = context_length
+        self.cleaning = cleaning
+        self.clean = None if cleaning is None else cleaner(cleaning)
 
     @classmethod
     def train(cls, captions: Iterable[str], vocab_size: int, context_length: int = 64) -> Tokenizer:
@@ -63,12 +67,15 @@ class Tokenizer:
         """The tokenizer of a model, with its special tokens.
 
         Args:
-            name: a folder, or a name on the Hugging Face hub (downloaded once).
+            name: of a model of open_clip, a folder, or a name on the Hugging Face hub (downloaded once).
             context_length: tokens a caption at most.
 
         Raises:
             DataError: there is none, or it cannot pad.
         """
+        if is_of_open_clip(name):
+            own, cleaning = open_clip_tokenizer(name)
+            return cls(own, context_length, cleaning)
         from transformers import AutoTokenizer  # here, since it takes seconds
 
         try:
@@ -84,11 +91,14 @@ class Tokenizer:
     @classmethod
     def from_json(cls, text: str, context_length: int = 64) -> Tokenizer:
         """The tokenizer that `to_json` wrote."""
-        return cls(Backend.from_str(text), context_length)
+        content = json.loads(text)
+        cleaning = content.pop("cleaning", None)
+        return cls(Backend.from_str(json.dumps(content)), context_length, cleaning)
 
     def to_json(self) -> str:
         """The whole tokenizer as text: what a checkpoint keeps."""
-        return self.backend.to_str()
+        text = self.backend.to_str()
+        return text if self.cleaning is None else json.dumps({**json.loads(text), "cleaning": self.cleaning})
 
     def coarser(self, merges: int) -> Tokenizer:
         """The same ids for smaller pieces: only the first `merges` merges, the most frequent ones, are made.
@@ -114,8 +124,12 @@ class Tokenizer:
         for index, caption in enumerate(captions):
             if not caption.strip():
                 raise DataError(f"Caption {index} of {len(captions)} is empty.")
-        ids = np.array([encoding.ids for encoding in self.backend.encode_batch(list(captions))], dtype=np.int64)
+        ids = np.array([encoding.ids for encoding in self.encodings(captions)], dtype=np.int64)
         return self._swapped(ids).reshape(len(captions), -1 if len(captions) else 0)
+
+    def encodings(self, captions: Sequence[str]) -> list[Encoding]:
+        """All that the backend knows of captions: their pieces, the words that these are of."""
+        return self.backend.encode_batch(list(captions if self.clean is None else map(self.clean, captions)))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The caption that a row of ids stands for, without special tokens."""

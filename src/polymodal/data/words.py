@@ -18,7 +18,7 @@ def word_numbers(tokenizer: Tokenizer, captions: Sequence[str]) -> Tensor:
 
     A digit and a punctuation mark are words of their own, where the tokenizer has them so.
     """
-    rows = [[-1 if word is None else word for word in e.word_ids] for e in tokenizer.backend.encode_batch(captions)]
+    rows = [[-1 if word is None else word for word in e.word_ids] for e in tokenizer.encodings(captions)]
     return torch.from_numpy(np.array(rows, dtype=np.int64))
 
 

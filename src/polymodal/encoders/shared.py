@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class Shared:
-    """Stands for the encoder of another modality of the same kind: `build_model` puts that one in its place.
+    """Stands for the encoder of another modality of the same kind: `in_place` puts that one there.
 
     Both have the same weights (siamese networks, Bromley et al. 1993), so that equal inputs have equal vectors from the
     first step on: a caption and what is left of it, a picture and a sketch of it.
@@ -15,3 +18,8 @@ class Shared:
 
     def __init__(self, of: str) -> None:
         self.of = of
+
+
+def in_place(encoders: Mapping[str, Any]) -> dict[str, Any]:
+    """Encoders by modality, each `Shared` among them replaced by the encoder that it stands for."""
+    return {name: encoders[e.of] if isinstance(e, Shared) else e for name, e in encoders.items()}

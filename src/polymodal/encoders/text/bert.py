@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedModel
 
-from polymodal.batch import PAD
+from polymodal.batch import PAD, padded_with
 from polymodal.tokens import Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
@@ -90,9 +90,8 @@ class Bert(nn.Module):
         return Tokens(self.projection(self._states(ids)), ids != PAD)
 
     def _states(self, ids: Tensor) -> Tensor:
-        """(B, T) -> (B, T, w). The model gets its own ids: in ours, its padding and `PAD` have changed places."""
-        pad = self.bert.config.pad_token_id
-        own = torch.where(ids == PAD, pad, torch.where(ids == pad, PAD, ids))
+        """(B, T) -> (B, T, w)."""
+        own = padded_with(self.bert.config.pad_token_id, ids)
         return self.bert(input_ids=own, attention_mask=(ids != PAD).long()).last_hidden_state
 
 

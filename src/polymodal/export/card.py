@@ -1,0 +1,78 @@
+"""README.md of an exported model: what it is, what it was trained on, what it reached, how it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polymodal.exported import WEIGHTS, ExportedModel
+
+SHOWN = 40
+"""Figures in the table at most."""
+
+
+def model_card(
+    model: ExportedModel, data: Any, figures: Mapping[str, float], licence: str, files: Sequence[Path]
+) -> str:
+    """Markdown, with the header that the Hugging Face hub reads.
+
+    Args:
+        model: to be described.
+        data: the module that it was trained on.
+        figures: what the run reached.
+        licence: of the weights.
+        files: that lie beside it.
+    """
+    about, names = model.about, [file.name for file in files]
+    parts = {group: node for group, node in about["model"].items() if group != "encoder" and node}
+    lines = [
+        *("---", f"license: {licence if licence != 'not stated' else 'unknown'}", "library_name: polymodal", "---", ""),
+        *(f"# {about['name']}", "", f"Licence of the weights: {licence}.", "", "## Model", ""),
+        *("| part | class |", "|---|---|"),
+        *(f"| {name} encoder | `{node['_target_']}` |" for name, node in about["model"]["encoder"].items()),
+        *(f"| {group} | `{node['_target_']}` |" for group, node in parts.items()),
+        *("", f"{sum(p.numel() for p in model.parameters()):,} parameters; vectors of {about['dim']} numbers.", ""),
+        *("## Data", "", f"Trained on `{type(data).__module__}.{type(data).__qualname__}`.", ""),
+        *(f"- `{name}`: {_format(form)}" for name, form in about["inputs"].items()),
+        *(["", f"Classes: {', '.join(model.labels)}."] if model.labels else []),
+        *("", "## Figures", "", *_table(figures), "", "## Use", "", *_use(model, names)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _format(form: Mapping[str, Any]) -> str:
+    known = ", ".join(f"{key} {value}" for key, value in form.items() if key != "kind")
+    return f"{form['kind']}" + (f" ({known})" if known else "")
+
+
+def _table(figures: Mapping[str, float]) -> list[str]:
+    tested = {key: value for key, value in figures.items() if key.startswith("test/")}
+    if not tested:
+        return ["None are known: the checkpoint did not lie in the folder of a finished run."]
+    rows = [f"| {key} | {value:.4g} |" for key, value in list(tested.items())[:SHOWN]]
+    more = [f"and {len(tested) - SHOWN} more"] if len(tested) > SHOWN else []
+    return ["| on the test split | |", "|---|---|", *rows, *more]
+
+
+def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
+    first = next(iter(model.formats))
+    text = next((name for name, form in model.formats.items() if form["kind"] == "text"), None)
+    example = f'model.vectors("{text}", ["a caption"])' if text else f'model.vectors("{first}", inputs)'
+    lines = []
+    if WEIGHTS in names:
+        load = [
+            "import polymodal",
+            "",
+            'model = polymodal.load("<this folder>")',
+            f"{example}  # (1, {model.about['dim']})",
+        ]
+        lines += ["```python", *load, "```", ""]
+    if onnx := [name for name in names if name.endswith(".onnx")]:
+        lines += [f"`{'`, `'.join(onnx)}`: one graph an encoder, with any number of samples, for any ONNX runtime.", ""]
+    if programs := [name for name in names if name.endswith(".pt2")]:
+        lines += [f'`torch.export.load("{programs[0]}").module()`: the encoder as a graph of PyTorch.', ""]
+    if "open_clip_model.safetensors" in names:
+        lines += ['`open_clip.create_model("local-dir:<this folder>")`: the model within open_clip.', ""]
+    pixels = "Inputs of graphs are what `config.json` says: a pixel p of 0 to 255 becomes (p / 255 - mean) / std."
+    return [*lines, f"{pixels} Captions are cut up by `tokenizer.json`, and padded with 0."]

@@ -1,0 +1,176 @@
+"""A trained model that stands alone: built from plain data, without Hydra, Lightning, or the data it was trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_model
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from polymodal.batch import PairedBatch
+from polymodal.config.signature import SPECIAL, nearest
+from polymodal.config.trust import check_trust
+from polymodal.data.images import middle_square, read_image
+from polymodal.data.media import read_sound
+from polymodal.data.tokenizer import Tokenizer
+from polymodal.encoders.shared import in_place
+from polymodal.errors import ConfigError
+from polymodal.model import ModelOutput, MultimodalModel
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+VERSION = 1
+"""Of the layout of the folder."""
+
+
+class ExportedModel(nn.Module):
+    """A trained model, and what turns pictures, captions and sounds into its inputs. In evaluation mode.
+
+    Args:
+        about: what config.json holds: `model` (the `_target_` of each part), `inputs` (`PairedDataModule.formats`) and
+            `labels` (names of the classes that Y has, if any).
+        tokenizer: of a model that reads text.
+
+    Raises:
+        ConfigError: a part is not to be trusted, or cannot be built.
+    """
+
+    def __init__(self, about: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> None:
+        super().__init__()
+        parts = about["model"]
+        check_trust(parts)
+        encoders = in_place({name: built(node) for name, node in parts["encoder"].items()})
+        self.model = MultimodalModel(
+            encoders, *(built(parts[group] or None) for group in ("fusion", "head", "missing"))
+        )
+        self.objective = built(parts["objective"])
+        self.about, self.tokenizer = about, tokenizer
+        self.formats: Mapping[str, Mapping[str, Any]] = about["inputs"]
+        self.labels: Sequence[str] = about.get("labels", [])
+        self.eval()
+
+    @torch.no_grad()
+    def vectors(self, modality: str, values: Any) -> Tensor:
+        """N samples of one modality, see `inputs` -> (N, d) of length 1: their products are what is compared."""
+        encoder = self._encoder(modality)
+        return F.normalize(encoder(self.inputs(modality, values)).float(), dim=-1, eps=1e-12)
+
+    @torch.no_grad()
+    def forward(self, **values: Any) -> ModelOutput:
+        """N samples, each modality as `inputs` takes it -> X (N, m, d), its mask and, with a fusion, Y (N, p).
+
+        A modality that is not given is absent.
+        """
+        given = {name: self.inputs(name, part) for name, part in values.items()}
+        counts = {name: len(part) for name, part in given.items()}
+        if len(set(counts.values())) != 1:
+            raise ConfigError(f"Give the same number of samples of at least one modality, not {counts}.")
+        rows = torch.arange(next(iter(counts.values())), device=self._device())
+        absent = {name: torch.zeros_like(rows, dtype=torch.bool) for name in self.model.modalities if name not in given}
+        inputs = given | {name: torch.zeros(len(rows), 1, device=rows.device) for name in absent}
+        return self.model(PairedBatch(inputs, dict.fromkeys(inputs, rows), rows, rows, absent))
+
+    def inputs(self, modality: str, values: Any) -> Tensor:
+        """What a person has -> the tensor that the encoder takes.
+
+        Args:
+            modality: one of `formats`.
+            values: N captions; N paths, bytes or Pillow images of pictures; N paths or bytes of sounds; or a tensor
+                (N, ...), which stays as it is but for uint8 pictures (N, C, S, S), which are normalised.
+
+        Raises:
+            ConfigError: the model has no such modality, or can take it only as a tensor.
+            BadSampleError: a file cannot be read; names it.
+        """
+        self._encoder(modality)
+        about = self.formats[modality]
+        kind = about["kind"]
+        if isinstance(values, Tensor):
+            tensor = values
+        elif kind == "text":
+            if self.tokenizer is None:
+                raise ConfigError(f"{modality}: this model has no tokenizer: give token ids (N, T).")
+            tensor = torch.from_numpy(self.tokenizer([values] if isinstance(values, str) else list(values)))
+        elif kind == "image" and "size" in about:
+            tensor = torch.stack([_pixels(value, about["size"], about["channels"]) for value in values])
+        elif kind == "audio" and "sample_rate" in about:
+            read = partial(read_sound, sample_rate=about["sample_rate"], max_seconds=about.get("max_seconds", 1e9))
+            sounds = [torch.from_numpy(read(Path(v) if isinstance(v, str) else v)) for v in values]
+            tensor = pad_sequence(sounds, batch_first=True)
+        else:
+            raise ConfigError(
+                f"{modality}: give a tensor (N, ...), as the encoder takes it, not {type(values).__name__}."
+            )
+        tensor = tensor.to(self._device())
+        if tensor.dtype == torch.uint8:
+            mean, std = (torch.tensor(about[key], device=tensor.device).view(-1, 1, 1) for key in ("mean", "std"))
+            tensor = (tensor / 255 - mean) / std
+        return tensor
+
+    def _encoder(self, modality: str) -> nn.Module:
+        if modality not in self.model.modalities:
+            raise ConfigError(f"{modality}: this model has no such modality.{nearest(modality, self.model.modalities)}")
+        return self.model.encoders[modality]
+
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
+
+def load(path: str | Path) -> ExportedModel:
+    """The model that `src/export.py format=safetensors` wrote into a folder. Nothing in the folder is run.
+
+    Raises:
+        ConfigError: the folder is none of ours, is damaged, or names what is not to be trusted.
+    """
+    folder = Path(path)
+    try:
+        about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if about["format"] != "polymodal" or about["version"] > VERSION:
+            raise ValueError(f"{CONFIG} is of another format, or of a newer version")
+        file = folder / TOKENIZER
+        length = max((part.get("context_length", 0) for part in about["inputs"].values()), default=0)
+        tokenizer = Tokenizer.from_json(file.read_text(encoding="utf-8"), length) if file.is_file() else None
+        model = ExportedModel(about, tokenizer)
+        load_model(model, folder / WEIGHTS)
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"{folder} holds no exported model, or a damaged one: {reason}") from error
+    return model
+
+
+def built(node: Any) -> Any:
+    """A node with a `_target_` -> the object that it describes, after `check_trust`; anything else as it is.
+
+    Raises:
+        ConfigError: the arguments cannot work; says of what.
+    """
+    if isinstance(node, list):
+        return [built(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "_target_" not in node:
+        return {key: built(value) for key, value in node.items()}
+    arguments = {key: built(value) for key, value in node.items() if key not in SPECIAL}
+    positional = built(node.get("_args_", []))
+    module, _, name = node["_target_"].rpartition(".")
+    part = getattr(import_module(module), name)
+    try:
+        return partial(part, *positional, **arguments) if node.get("_partial_") else part(*positional, **arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{node['_target_']}: {error}") from error
+
+
+def _pixels(value: Any, size: int, channels: int) -> Tensor:
+    """(C, S, S) uint8 of a path, of bytes, or of a Pillow image."""
+    if isinstance(value, Image.Image):
+        return torch.from_numpy(middle_square(value, size, channels))
+    return torch.from_numpy(read_image(value if isinstance(value, bytes) else Path(value), size, channels))

@@ -1,0 +1,140 @@
+"""What a checkpoint, or a config beside one, cannot make us do."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from polymodal.checkpoint import load_checkpoint
+from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.run_folder import DEFAULTS
+from polymodal.config.trust import check_trust
+from polymodal.errors import ConfigError
+
+REFUSED = "only classes of|there is no|has no|no run of ours stores"
+
+GOOD = [
+    "polymodal.encoders.image.cnn.CNN",
+    "polymodal.data.glyphs.Glyphs",
+    "polymodal.schedulers.cosine.cosine",
+    "torch.nn.Linear",
+    "torch.optim.AdamW",
+    "torchvision.models.ResNet",
+    "timm.models.ResNet",
+    "transformers.BertModel",
+    "lightning.pytorch.Trainer",
+    "lightning.pytorch.callbacks.EarlyStopping",
+    "lightning.pytorch.loggers.TensorBoardLogger",
+    "lightning.pytorch.strategies.ModelParallelStrategy",
+]
+COMMANDS = [
+    "os.system",
+    "subprocess.Popen",
+    "builtins.eval",
+    "builtins.exec",
+    "hydra.utils.instantiate",
+    "runpy.run_path",
+]
+OF_KNOWN_LIBRARIES = [
+    "torch.load",
+    "torch.hub.load",
+    "torch.package.PackageImporter",
+    "torch.utils.cpp_extension.load",
+    "torch.jit.load",
+    "torchvision.datasets.CIFAR10",
+    "torchvision.models.get_model",
+    "timm.create_model",
+    "transformers.AutoModel.from_pretrained",
+    "transformers.pipeline",
+    "transformers.Trainer",
+    "transformers.dynamic_module_utils.get_class_from_dynamic_module",
+    "lightning.pytorch.cli.LightningCLI",
+    "lightning.fabric.utilities.cloud_io._load",
+]
+THROUGH_OURS = [
+    "polymodal.run.train",
+    "polymodal.config.run_folder._git",
+    "polymodal.checkpoint.load_checkpoint",
+    "polymodal.data.workers.DataLoader",  # a class, but not one of ours
+    "torch.optim.adam.Tensor",
+    "polymodal.loggers.csv.os.system",
+]
+NO_NAMES = ["", "os", "torch", ["os.system"], {"_target_": "os.system"}, None, 1]
+
+
+@pytest.mark.parametrize("target", GOOD)
+def test_parts_of_models_and_of_training_are_built(target: str) -> None:
+    check_trust({"encoder": {"image": {"_target_": target}}, "x": [{"_target_": target, "_partial_": True}]})
+
+
+@pytest.mark.parametrize("target", [*COMMANDS, *OF_KNOWN_LIBRARIES, *THROUGH_OURS, *NO_NAMES], ids=str)
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        lambda node: {"encoder": {"image": node}},
+        lambda node: {"callbacks": {"x": {"_target_": "torch.nn.Linear", "in_features": {"deep": [[node]]}}}},
+        lambda node: {"optimizer": node | {"_partial_": True, "_args_": ["touch mark"]}},
+        lambda node: {"encoder": {"image": (node,)}},  # OmegaConf makes a list of a tuple
+        lambda node: {"data": {"a": torch.nn.modules.container.OrderedDict(node)}},
+    ],
+    ids=["plain", "nested", "partial", "in a tuple", "in another dict"],
+)
+def test_nothing_else_is(target, hidden) -> None:
+    with pytest.raises(ConfigError, match=REFUSED):
+        check_trust(hidden({"_target_": target}))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"encoder": {"image": "${oc.create:{_target_: os.system, command: x}}"}},
+        {"encoder": {"image": {"_target_": "${oc.env:EVIL}"}}},
+        {"a": "${oc.env:X,${oc.create:{_target_: os.system}}}"},
+        {"hydra": {"callbacks": {"x": {"_target_": "os.system"}}}},
+        {"defaults": ["/tmp/evil"]},
+        {"a": {1, 2}},
+        ["_target_"],
+        None,
+    ],
+    ids=str,
+)
+def test_nor_what_becomes_a_part_only_later(config) -> None:
+    with pytest.raises(ConfigError, match=REFUSED):
+        check_trust(config)
+
+
+class Evil:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return (Path.touch, (self.mark,))
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("place", ["config", "state_dict", "callbacks"])
+def test_a_pickle_bomb_is_refused(place: str, new: bool, tmp_path: Path) -> None:
+    file, mark = tmp_path / "evil.ckpt", tmp_path / "mark"
+    checkpoint = {"config": {"name": "x"}, "state_dict": {}} | {place: {"x": Evil(mark)}}
+    torch.save(checkpoint, file, _use_new_zipfile_serialization=new)
+    with pytest.raises(ConfigError, match=r"evil\.ckpt is damaged or not one of ours"):
+        load_checkpoint(file)
+    assert not mark.exists()
+
+
+def test_a_checkpoint_with_an_evil_config_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "evil.ckpt"
+    torch.save({"config": {"encoder": {"image": {"_target_": "os.system", "command": "x"}}}, "state_dict": {}}, file)
+    with pytest.raises(ConfigError, match=r"config\.encoder\.image is _target_=os\.system: only classes"):
+        load_checkpoint(file)
+
+
+@pytest.mark.parametrize("argument", ["repeat", "resume"])
+def test_a_run_folder_with_an_evil_config_is_refused(argument: str, tmp_path: Path) -> None:
+    config = {"defaults": DEFAULTS, "name": "x", "data": {"_target_": "os.system", "command": "x"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ConfigError, match="_target_=os.system"):
+        as_hydra_arguments([f"{argument}={tmp_path}"])
