@@ -25,7 +25,10 @@ LAYERS = [
     {"callbacks"},
     {"together"},
     {"run"},
-    {"evaluate"},
+    {"trained"},
+    {"evaluate", "answers", "parts", "vector_index", "by_hand"},
+    {"embed"},
+    {"search", "predict"},
 ]
 """A package imports its own and earlier layers only. `config` starts a run, and imports `run` inside a function."""
 

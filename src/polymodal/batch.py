@@ -31,6 +31,7 @@ class PairedBatch:
         labels: name -> what a sample is to be told from. (B,) int64 class indices, -1 without a class; (B, C) int64 of
             0 and 1 for several classes at once, -1 where that is not known; (B,) or (B, p) float values, NaN where
             they are not known.
+        left_out: id -> why a sample is not in the batch that was asked for, where the data are asked to say so.
     """
 
     inputs: dict[str, Tensor]
@@ -39,6 +40,7 @@ class PairedBatch:
     id: Tensor
     present: dict[str, Tensor] = field(default_factory=dict)
     labels: dict[str, Tensor] = field(default_factory=dict)
+    left_out: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -59,7 +61,7 @@ class PairedBatch:
     def _map(self, function: Any) -> PairedBatch:
         def apply(value: Any) -> Any:
             if isinstance(value, dict):
-                return {key: function(tensor) for key, tensor in value.items()}
-            return function(value)
+                return {key: apply(inner) for key, inner in value.items()}
+            return function(value) if isinstance(value, Tensor) else value
 
         return PairedBatch(**{f.name: apply(getattr(self, f.name)) for f in fields(self)})

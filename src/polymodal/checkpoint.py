@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import zipfile
 from pathlib import Path
@@ -51,6 +52,13 @@ def _check_sums(file: Path) -> None:
     with zipfile.ZipFile(file) as parts:
         if damaged := parts.testzip():
             raise ValueError(f"the sum of {damaged} is wrong")
+
+
+def fingerprint(file: Path) -> str:
+    """A number of what is in a checkpoint, made of the sums that it carries of its parts."""
+    with zipfile.ZipFile(file) as parts:
+        sums = sorted(f"{info.filename.partition('/')[2]} {info.CRC}" for info in parts.infolist())
+    return hashlib.blake2b("\n".join(sums).encode(), digest_size=8).hexdigest()
 
 
 def newest_checkpoint(folder: Path) -> Path:

@@ -1,42 +1,47 @@
-"""Judges a checkpoint again: the figures of the run that made it, or those on other data or devices."""
+"""Judges checkpoints again: the figures of the runs that made them, or those on other data or by other measures."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
-import tempfile
 import time
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Callback
-from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
 
-from polymodal.checkpoint import find_checkpoint, load_checkpoint
-from polymodal.choices import check_machine
-from polymodal.config.check import check_config
-from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments, is_first_process, quoted, readable_errors
-from polymodal.config.run_folder import HEADER, claim
-from polymodal.run import Settings, build, figures_of, finish, own_processes, prepare_process
+from polymodal.config.command import EvalSettings
+from polymodal.config.launch import is_first_process
+from polymodal.config.run_folder import claim
+from polymodal.run import figures_of, finish, own_processes, prepare_process
 from polymodal.together import ending_together
+from polymodal.trained import Trained
 
 TEST_HOOKS = [name for name in dir(Callback) if "_test_" in name]
 
+Figures = dict[str, float]
 
-def main() -> None:
+
+def main(settings: EvalSettings, changes: list[str]) -> None:
     """`python src/eval.py checkpoint=<run folder or file> [key=value ...]`."""
-    arguments = sys.argv[1:]
-    given = [a.removeprefix("checkpoint=") for a in arguments if a.startswith("checkpoint=")]
-    if not given or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        print("\npython src/eval.py checkpoint=<run folder or .ckpt file> [devices=cpu] [data.batch_size=256] ...")
-        sys.exit(0 if {"-h", "--help"} & set(arguments) else 2)
-    with readable_errors():
-        evaluate(Path(given[0]), [a for a in arguments if not a.startswith("checkpoint=")])
+    results: dict[str, Figures] = {}
+    with redirect_stdout(sys.stderr) if settings.json else nullcontext():
+        for path in settings.checkpoint:
+            with _arguments(f"checkpoint={path}", *changes):
+                results[path] = evaluate(Path(path), changes)
+    if not is_first_process():
+        return
+    if settings.json:
+        print(json.dumps(results, indent=2))
+    elif len(results) > 1:
+        Console().print(comparison(results))
 
 
-def evaluate(path: Path, overrides: list[str]) -> dict[str, float]:
+def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
     """Tests a checkpoint in a folder of its own under logs/eval.
 
     Args:
@@ -47,26 +52,12 @@ def evaluate(path: Path, overrides: list[str]) -> dict[str, float]:
         ConfigError: there is no such file, it is damaged, or it is none of ours.
     """
     started = time.perf_counter()
-    file = find_checkpoint(path)
-    checkpoint = load_checkpoint(file)
-    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
-    folder = Path("logs/eval", checkpoint["config"]["name"], stamp)
-    changes = []
-    for override in overrides:
-        if override.startswith("run_dir="):
-            folder = Path(override.removeprefix("run_dir=").strip('"'))
-        else:
-            changes.append(override)
-    folder = folder.absolute()
-    composed = compose_stored(checkpoint["config"], [*changes, f"run_dir={quoted(folder)}"])
-    config = check_config(composed)
-    check_machine(config)
+    trained = Trained(path, overrides)
+    folder = trained.run_dir
     with own_processes():
-        stored = claim(folder, composed, config, overrides) if is_first_process() else config
-        prepare_process(config)
-        data, module, trainer = build(config, stored, keep=takes_part_in_testing)
-        data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
-        module.load_state_dict(checkpoint["state_dict"])  # sharded only after this, by the trainer
+        stored = claim(folder, trained.composed, trained.config, overrides) if is_first_process() else None
+        prepare_process(trained.config)
+        data, module, trainer = trained.build(takes_part_in_testing, stored)
         with ending_together(trainer):
             trainer.test(module, datamodule=data, verbose=False)
             figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}
@@ -80,9 +71,26 @@ def takes_part_in_testing(callback: Callback) -> bool:
     return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in TEST_HOOKS)
 
 
-def compose_stored(config: Settings, overrides: list[str]) -> Any:
-    """A checkpoint's config with changes: values, `devices=` and `precision=`."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "config.yaml"
-        file.write_text(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(config)))
-        return compose_config(as_hydra_arguments(overrides, stored=True), "config", folder)
+def comparison(results: Mapping[str, Figures]) -> Table:
+    """A row a figure of the test, a column a checkpoint, named by what is not the same in all their paths."""
+    shared = len(os.path.commonpath([str(Path(path).parent) for path in results]))
+    table = Table(title="Held-out data", title_justify="left")
+    table.add_column("figure")
+    for path in results:
+        table.add_column(path[shared:].strip(os.sep), justify="right", overflow="fold")
+    for name in dict.fromkeys(name for figures in results.values() for name in figures):
+        if name.startswith("test/"):
+            values = [figures.get(name) for figures in results.values()]
+            table.add_row(name, *("" if value is None else f"{value:.4f}" for value in values))
+    return table
+
+
+@contextmanager
+def _arguments(*arguments: str) -> Iterator[None]:
+    """Further processes of a run are started with our command line: let it say this one checkpoint."""
+    before = list(sys.argv)
+    sys.argv[1:] = arguments
+    try:
+        yield
+    finally:
+        sys.argv[:] = before

@@ -100,7 +100,7 @@ def train(config: Settings, stored: Settings) -> float | None:
 
 
 def build(
-    config: Settings, stored: Settings, keep: Callable[[Callback], bool] | None = None
+    config: Settings, stored: Settings, keep: Callable[[Callback], bool] | None = None, partial: bool = False
 ) -> tuple[PairedDataModule, MultimodalModule, Trainer]:
     """Data, module and trainer of a config.
 
@@ -108,11 +108,13 @@ def build(
         config: resolved and checked.
         stored: what checkpoints keep of it.
         keep: where the run is only to be tested: which callbacks take part. Then there is no logger either.
+        partial: whether the data may lack modalities of the model, but not all.
     """
     check_choices(config)
     objective = make(config["objective"], "objective")  # cheap, and says whether its modalities can be
     data = make(config["data"], "data")
-    check_modalities(config, data.modalities)
+    if not partial or not set(config["encoder"]) & set(data.modalities):
+        check_modalities(config, data.modalities)
     check_shared(config, data.kinds)
     model = build_model(config)
     if keep is None and not config["resume"]:

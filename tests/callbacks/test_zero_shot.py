@@ -1,9 +1,11 @@
 """Zero-shot scores are those of the nearest prompt, or of the mean of a class's prompts."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
-from polymodal.callbacks.zero_shot import ZeroShot
+from polymodal.callbacks.zero_shot import ZeroShot, read_prompts
+from polymodal.errors import ConfigError
 
 
 def test_pooling() -> None:
@@ -27,3 +29,16 @@ def test_every_kind_of_the_glyphs_has_prompts() -> None:
     for entry in prompts.values():
         assert all("{}" in template for template in entry.templates)
         assert len(set(entry.words)) == len(entry.words)
+
+
+def test_prompts_may_be_a_file_of_words(tmp_path) -> None:
+    file = tmp_path / "classes.yaml"
+    file.write_text("cat: [cat, kitten]\ndog: {words: [dog], templates: ['one {}', 'a {}']}\nred: red\n")
+    prompts = ZeroShot("kind", str(file), templates=["a {}."]).prompts
+    assert prompts["cat"] == {"templates": ["a {}."], "words": ["cat", "kitten"]}
+    assert prompts["dog"]["templates"] == ["one {}", "a {}"]
+    assert prompts["red"]["words"] == ["red"]
+    for content in ("- cat", "cat: 3", "cat: {word: [x]}", "cat: [", ""):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=r"classes\.yaml"):
+            read_prompts(str(file), [])

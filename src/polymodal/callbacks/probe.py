@@ -34,6 +34,7 @@ class Probe(Callback):
       `<modality>/knn_accuracy`.
     - `linear_accuracy`: a logistic regression that is fitted on training vectors.
 
+    Without training samples, as in a judgement of other data, there are the figures of k-means alone.
     The training vectors are made by the trained model in evaluation mode, without augmentation on the device. They are
     those of as many shuffled batches as hold `samples` samples.
 
@@ -58,7 +59,8 @@ class Probe(Callback):
                 f"callbacks.probe.label={self.label}: these data have classes for {', '.join(there) or 'no label'}."
             )
         train_set = trainer.datamodule.train_set  # type: ignore[attr-defined]
-        if not isinstance(train_set, IterableDataset):  # a stream has no first sample to look at
+        self.has_training = isinstance(train_set, IterableDataset) or len(train_set) > 0
+        if self.has_training and not isinstance(train_set, IterableDataset):  # a stream has no first sample to look at
             self._classes(train_set[[0]])
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
@@ -79,7 +81,8 @@ class Probe(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Makes the training vectors and logs; the first process fits for all."""
-        train, test = self._train_table(trainer, pl_module), self.test.compute()
+        test = self.test.compute()
+        train = self._train_table(trainer, pl_module) if self.has_training else {"id": torch.zeros(0)}
         figures: dict[str, float] = {}
         if trainer.is_global_zero and len(test["id"]):
             figures = probe_figures(train, test, pl_module.model.modalities, self.seed)

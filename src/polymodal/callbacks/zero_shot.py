@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+import yaml
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
@@ -26,8 +28,9 @@ class ZeroShot(Callback):
 
     Args:
         label: key of `PairedBatch.labels`; samples with -1 do not count.
-        prompts: class name -> `templates` and `words`: each word is put into each template, at `{}`.
-        templates: for classes without prompts: their name is put into each.
+        prompts: class name -> `templates` and `words`: each word is put into each template, at `{}`; or a YAML file of
+            that, or of class name -> words.
+        templates: for classes without templates of their own; one without prompts has its name for a word.
         pool: `mean`: a class is the mean of its prompts' embeddings, as in CLIP. `max`: its nearest prompt counts,
             which suits classes of many faces.
         image: modality to be classified.
@@ -37,13 +40,14 @@ class ZeroShot(Callback):
     def __init__(
         self,
         label: str,
-        prompts: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+        prompts: Mapping[str, Mapping[str, Sequence[str]]] | str | None = None,
         templates: Sequence[str] = (),
         pool: Literal["mean", "max"] = "mean",
         image: str = "image",
         text: str = "text",
     ) -> None:
-        self.label, self.prompts, self.templates, self.pool = label, dict(prompts or {}), templates, pool
+        self.label, self.templates, self.pool = label, templates, pool
+        self.prompts = read_prompts(prompts, templates) if isinstance(prompts, str) else dict(prompts or {})
         self.image, self.text = image, text
         self.class_names = list(self.prompts)
         self.confusion: Tensor | None = None
@@ -108,3 +112,35 @@ class ZeroShot(Callback):
         confusion = self.confusion = confusion_matrix(table["answer"], table["target"], len(self.class_names))
         pl_module.log("test/zero_shot/accuracy", accuracy(confusion))
         pl_module.log("test/zero_shot/recall", macro_recall(confusion))
+
+
+def read_prompts(file: str, templates: Sequence[str]) -> dict[str, Mapping[str, Sequence[str]]]:
+    """The prompts of a YAML file: class name -> words, or `templates` and `words`.
+
+    Args:
+        file: its path.
+        templates: for classes that have none of their own.
+
+    Raises:
+        ConfigError: there is no such file, or something else is in it.
+    """
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"callbacks.zero_shot.prompts={file} cannot be read: {str(error).splitlines()[0]}") from error
+    prompts = {}
+    for name, entry in (content if isinstance(content, dict) else {"": None}).items():
+        entry = entry if isinstance(entry, dict) else {"words": entry}
+        words, own = _sentences(entry.get("words")), _sentences(entry.get("templates", list(templates) or ["{}"]))
+        if not words or not own or entry.keys() - {"words", "templates"}:
+            raise ConfigError(
+                f"callbacks.zero_shot.prompts={file}: a line is a class and its words, such as cat: [cat, kitten]"
+            )
+        prompts[str(name)] = {"templates": own, "words": words}
+    return prompts
+
+
+def _sentences(value: Any) -> list[str]:
+    """One word or several; nothing where it is neither."""
+    values = [value] if isinstance(value, str) else value
+    return values if isinstance(values, list) and all(isinstance(word, str) for word in values) else []

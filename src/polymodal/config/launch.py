@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def main() -> None:
             follow(arguments)
 
 
-def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
+def as_hydra_arguments(arguments: list[str], stored: Sequence[str] = ()) -> list[str]:
     """What a person types -> what Hydra takes.
 
     `key=value` becomes `++key=value`: any argument of a `_target_` can be given, whether its YAML file lists it or not,
@@ -69,7 +69,7 @@ def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
 
     Args:
         arguments: of the command line.
-        stored: they change the stored config of a run, as they do with `repeat=`.
+        stored: they change the stored config of a run, of which these groups can be chosen anew.
     """
     resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
     if resumed:
@@ -86,7 +86,7 @@ def as_hydra_arguments(arguments: list[str], stored: bool = False) -> list[str]:
         if not equals or before in WITH_VALUE or key[:1] in {"-", "+", "~"} or key.startswith("hydra"):
             result.append(argument)
         elif "/" in key or is_group(key):
-            result.append(_group(argument, stored or bool(repeated)))
+            result.append(_group(argument, stored or FOR_ANY_RUN * bool(repeated)))
         else:
             result.append(f"++{key}={quoted(value) if PATTERN.match(value) else value}")
     return result
@@ -98,16 +98,16 @@ def _resumed(which: str, arguments: list[str]) -> list[str]:
         raise ConfigError("resume= goes on with one run, in its own folder: leave -m, repeat= and hydra.run.dir= out.")
     experiment = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), None)
     folder = find_run(which, experiment)
-    changes = as_hydra_arguments([a for a in arguments if not a.startswith("experiment=")], stored=True)
+    changes = as_hydra_arguments([a for a in arguments if not a.startswith("experiment=")], FOR_ANY_RUN)
     own = [f"hydra.run.dir={quoted(folder)}", f"++resume={quoted(folder)}"]
     return ["--config-dir", str(folder), "--config-name", "config", *changes, *own]
 
 
-def _group(argument: str, stored: bool) -> str:
+def _group(argument: str, stored: Sequence[str]) -> str:
     """`group=option`; nothing at all (`null`, `[]`) is the option `none`, where a group has it."""
     key, _, option = argument.partition("=")
-    if stored and key not in FOR_ANY_RUN:
-        groups = " and ".join(f"{group}=" for group in FOR_ANY_RUN)
+    if stored and key not in stored:
+        groups = " and ".join(f"{group}=" for group in stored)
         raise ConfigError(f"{argument}: a stored run takes key=value, {groups}. For other parts start a new run.")
     if option in {"null", "[]"}:
         options = groups_of_configs().get(key, [])

@@ -47,6 +47,9 @@ class Content(Protocol):
     def show(self, item: int) -> Any:
         """Something for a person to see: a sentence or a picture."""
 
+    def words(self, items: np.ndarray) -> Sequence[str | None]:
+        """(N,) items -> sentences or paths; None where there is neither."""
+
 
 class Captions:
     """Token ids of sentences, one or several a sample, in one flat array; ids are made once.
@@ -88,6 +91,11 @@ class Captions:
         """The sentence."""
         return self.texts[item].as_py()
 
+    def words(self, items: np.ndarray) -> Sequence[str | None]:
+        """The sentences; None for an item that is none, as of a sample without any."""
+        there = items < len(self.texts)
+        return self.texts.take(pa.array(items, mask=~there)).to_pylist()
+
 
 class Columns:
     """Numbers and codes from the manifest itself.
@@ -111,6 +119,10 @@ class Columns:
     def read(self, item: int) -> np.ndarray:
         """(columns,) float32."""
         return self.values[item]
+
+    def words(self, items: np.ndarray) -> Sequence[str | None]:
+        """None: the row itself is told by its place."""
+        return [None] * len(items)
 
     def show(self, item: int) -> Any:
         """The row in words."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.batch import PairedBatch
+from polymodal.data.columns import FILE_KINDS
 from polymodal.data.draws import Draw, Drawn
+from polymodal.data.media import MediaFormat
 from polymodal.data.sampler import BatchSampler
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.workers import BatchLoader
@@ -30,6 +34,14 @@ class BatchDataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, indices: list[int]) -> PairedBatch: ...
+
+
+class EverySet(BatchDataset, Protocol):
+    """A split as it is judged."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(N,) int64 ids of its samples, in order."""
 
 
 class Limited:
@@ -52,13 +64,38 @@ class Limited:
         return self.dataset[Draw(spread, draw.epoch, draw.batch)]
 
 
+class Chosen:
+    """Some samples of a data set.
+
+    Args:
+        dataset: all of them.
+        indices: (n,) which.
+    """
+
+    def __init__(self, dataset: EverySet, indices: np.ndarray) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, indices: list[int]) -> PairedBatch:
+        """A list of B indices -> a batch."""
+        return self.dataset[self.indices[indices].tolist()]
+
+    def places(self, ids: np.ndarray) -> Sequence[str | None]:
+        """(B,) ids -> where the samples stand, in words; None where the data do not tell."""
+        places = getattr(self.dataset, "places", None)
+        return places(ids) if places else [None] * len(ids)
+
+
 class PairedDataModule(LightningDataModule):
     """Base of the data sources. A source fills `train_set`, `val_set` and `test_set` in `setup`.
 
     `modalities` names what a batch may hold, and is known before the data are read; `kinds` says what they are, image,
     text and so on, where that is not their name; `varying` names those whose inputs are changed at random in training;
     `class_names` gives the classes of each label that has some; `codes` how many of the last columns of a table are
-    codes of categories; `position` is the epoch and the number of its batches that were done where a run goes on.
+    codes of categories; `media` how files are read, where there are any; `position` is the epoch and the number of its
+    batches that were done where a run goes on.
 
     Args:
         batch_size: samples of a training step over all processes together, and of an evaluation step of each.
@@ -77,6 +114,7 @@ class PairedDataModule(LightningDataModule):
     kinds: Mapping[str, str] = MappingProxyType({})
     varying: Sequence[str] = ()
     codes: Mapping[str, int]
+    media: MediaFormat | None = None
     position: tuple[int, int] = (0, 0)
     divided: Mapping[str, int | None] = MappingProxyType({})  # `division` of the run that goes on
 
@@ -98,6 +136,54 @@ class PairedDataModule(LightningDataModule):
     @abstractmethod
     def describe(self, modality: str, item: int) -> Any:
         """Something to show of an item: a sentence, or an (H, W) or (H, W, C) uint8 picture."""
+
+    def every(self, split: str, modalities: Sequence[str]) -> EverySet:
+        """A split as it is judged: nothing is random, and all that cannot be read is told in `left_out`.
+
+        Args:
+            split: train, val or test.
+            modalities: what the model reads.
+        """
+        return getattr(self, f"{split}_set")  # type: ignore[no-any-return]
+
+    def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> Any:
+        """What of `every` is not done yet, as `loader` takes it; None where that is nothing.
+
+        Args:
+            split: train, val or test.
+            modalities: what the model reads.
+            done: ids.
+        """
+        dataset = self.every(split, modalities)
+        indices = np.arange(len(dataset))
+        if self.limit is not None and self.limit < len(indices):
+            indices = np.linspace(0, len(indices) - 1, self.limit).astype(int)
+        left = indices[~np.isin(dataset.ids[indices], done)]
+        return Chosen(dataset, left) if len(left) else None
+
+    def unread(self) -> Mapping[str, str]:
+        """Where a sample stands -> why it is in no split at all."""
+        return {}
+
+    def words(self, modality: str, items: np.ndarray) -> Sequence[str | None]:
+        """(N,) numbers of items -> captions, or paths of files; None where there is neither."""
+        return [None] * len(items)
+
+    def read(self, modality: str, given: str) -> np.ndarray:
+        """An input that a person gives, a sentence or the path of a file, as it stands in a batch; needs no setup.
+
+        Raises:
+            ConfigError: there is no such file, or the data hold nothing that could be given so.
+            DataError: it cannot be read.
+        """
+        kind = self.kinds.get(modality, modality)
+        if kind == "text":
+            return self.tokenize([given])[0].numpy()
+        if self.media is None or kind not in FILE_KINDS:
+            raise ConfigError(f"{modality}={given}: {type(self).__name__} takes no {kind} by hand. Give it by data=.")
+        if not Path(given).exists():
+            raise ConfigError(f"{modality}={given}: there is no such file.")
+        return self.media.reader(kind)[0](Path(given))
 
     def skipped(self) -> Mapping[str, int]:
         """Reason -> how many samples could not be used so far, on all processes; the same on each of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.draws import Draw
 from polymodal.data.glyph_cache import GlyphTable, load_glyphs
 from polymodal.data.glyph_kinds import KIND_NAMES, SCRIPT_NAMES, kind_of, script_of
+from polymodal.data.media import MediaFormat
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.words import drop_words, word_numbers
 from polymodal.errors import ConfigError
@@ -60,6 +62,11 @@ class GlyphSet:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(N,) int64 ids, in order."""
+        return self.rows
 
     def __getitem__(self, indices: list[int]) -> PairedBatch:
         """A list of B indices -> a batch with uint8 images (B, 1, S, S) and names (B, longest of the batch)."""
@@ -146,6 +153,7 @@ class Glyphs(PairedDataModule):
         changed = {"image": shift or scale, "text": self.merge_levels or word_dropout}
         self.varying = [name for name, value in changed.items() if value]
         self.class_names = {"kind": KIND_NAMES, "script": SCRIPT_NAMES}
+        self.media = MediaFormat((1, image_size, image_size), None, 0.0, sample_rate=1, max_seconds=1.0, frames=1)
 
     def prepare_data(self) -> None:
         """Renders the pictures where they are not cached yet; once on each machine."""
@@ -184,12 +192,32 @@ class Glyphs(PairedDataModule):
         )
         self.images = table.images
 
+    def every(self, split: str, modalities: Sequence[str]) -> GlyphSet:
+        """See `PairedDataModule`; training names are cut up as those of the other splits are, and lose the same."""
+        chosen, judged = getattr(self, f"{split}_set"), copy(self.test_set)
+        judged.rows = chosen.rows
+        return judged
+
+    def words(self, modality: str, items: np.ndarray) -> Sequence[str | None]:
+        """The names."""
+        if modality == "image":
+            return [None] * len(items)
+        characters = self.test_set.character[items] if self.word_dropout else items
+        return [self.names[character] for character in characters.tolist()]
+
+    def read(self, modality: str, given: str) -> np.ndarray:
+        """See `PairedDataModule`; of a picture the ink counts, which is black on white."""
+        content = super().read(modality, given)
+        return 255 - content if modality == "image" else content
+
     def describe(self, modality: str, item: int) -> Any:
         """The (S, S) picture with black ink on white, or the name."""
         return 255 - self.images[item] if modality == "image" else self.names[item]
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """uint8 -> normalised floats, on the device; in training also shifted and scaled."""
+        if "image" not in batch.inputs:  # a sentence that was given by hand
+            return batch
         images = batch.inputs["image"].float().div_(255)
         if self.trainer is not None and self.trainer.training:
             images = shift_and_scale(images, self.shift, self.scale)

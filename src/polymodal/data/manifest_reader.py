@@ -17,7 +17,7 @@ from polymodal.data.media import MediaFormat
 from polymodal.data.rows import Rows
 from polymodal.data.samples import Samples
 from polymodal.data.skips import Skips
-from polymodal.data.splits import SPLITS, check_filled, dealt_splits, named_splits
+from polymodal.data.splits import SPLITS, dealt_splits, named_splits
 from polymodal.data.table import ManifestTable, codes_of, taken
 from polymodal.data.templates import Templated
 from polymodal.errors import ConfigError, DataError
@@ -94,7 +94,6 @@ class ManifestReader:
         group, names = codes_of(taken(self._group_names(cells, roles), self.first))
         key = codes_of(taken(_named(roles["split_by"]), self.first)) if "split_by" in roles else (group, names)
         self.split = dealt_splits(split[self.first], *key, format.splits)
-        check_filled(self.split)
         self.learned = dict(learned)
         contents = {name: self._content(name, cells[name]) for name in cells}
         labels = {} if label is None else {"label": self._labels(label)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from polymodal.data import audio
 from polymodal.data.cells import FileCells
@@ -92,6 +93,12 @@ class Files:
         source, name = self.source(item)
         load = partial(self.load, name=name)
         return load(source) if self.cache is None else self.cache.get(item, source, load)
+
+    def words(self, items: np.ndarray) -> Sequence[str | None]:
+        """The paths; None for bytes."""
+        paths = self.cells.names().take(pa.array(self.rows[items])).to_pylist()
+        folders = self.folder[items].tolist()
+        return [p and str(self.folders[number] / p) for p, number in zip(paths, folders, strict=True)]
 
     def show(self, item: int) -> Any:
         """The path if there is one; of a picture (S, S) or (S, S, 3) uint8, of a video its frames side by side."""

@@ -44,7 +44,7 @@ class Pictures:
 
     def __call__(self, batch: PairedBatch, training: bool) -> PairedBatch:
         """(B, C, S, S) uint8, or (B, T, C, S, S), whose frames are changed alike, -> normalised floats."""
-        for name in self.modalities:
+        for name in filter(batch.inputs.__contains__, self.modalities):
             shape = batch.inputs[name].shape
             images = batch.inputs[name].float().flatten(1, -3)
             if training:

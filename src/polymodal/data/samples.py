@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -75,7 +75,18 @@ class SampleSet:
                 return batch
         raise DataError(f"No sample of a split can be read. {self.samples.skips.summary()}")
 
-    def _batch(self, indices: list[int], epoch: int) -> PairedBatch | None:
+    @property
+    def ids(self) -> np.ndarray:
+        """(n,) int64 ids of what is asked for in evaluation, in order."""
+        return self.samples.first_id[self.chosen] + (0 if self.turn is None else self.turn)
+
+    def places(self, ids: np.ndarray) -> list[str]:
+        """The row of the manifest that each id is of, in words."""
+        sample = np.searchsorted(self.samples.first_id, ids, "right") - 1
+        return [self.samples.skips.place(row) for row in self.samples.row[sample].tolist()]
+
+    def _batch(self, indices: list[int], epoch: int, left_out: dict[int, str] | None = None) -> PairedBatch | None:
+        """Some samples; with `left_out` those that cannot be used are noted there, each time that they come."""
         samples, sample = self.samples, self.chosen[indices]
         if self.turn is None:
             share = hashed_uniform(torch.from_numpy(sample), epoch).numpy()  # a sample's own, in whichever batch it is
@@ -85,12 +96,14 @@ class SampleSet:
         kept: list[int] = []
         arrays: list[list[np.ndarray]] = []
         for position, (number, way) in enumerate(zip(sample.tolist(), turn.tolist(), strict=True)):
-            if samples.skips.reasons[samples.row[number]]:
+            if samples.skips.reasons[samples.row[number]] and left_out is None:
                 continue
             try:
-                arrays.append([self._read(content, number, way) for content in samples.contents.values()])
+                arrays.append(self._arrays(number, way))
             except BadSampleError as error:
                 samples.skips.reject(int(samples.row[number]), error)
+                if left_out is not None:
+                    left_out[int(samples.first_id[number]) + way] = str(error)
             else:
                 kept.append(position)
         if not kept:
@@ -109,9 +122,47 @@ class SampleSet:
             labels={name: _label(values[sample]) for name, values in samples.labels.items()},
         )
 
+    def every(self, modalities: Sequence[str]) -> EverySample:
+        """The same split for a model of these modalities, with all that cannot be read."""
+        contents = {name: content for name, content in self.samples.contents.items() if name in modalities}
+        samples = replace(self.samples, contents=contents, labels={})
+        return EverySample(samples, np.unique(self.chosen), training=False)
+
+    def _arrays(self, sample: int, turn: int) -> list[np.ndarray]:
+        """What each modality holds.
+
+        Raises:
+            BadSampleError: one cannot be read.
+        """
+        return [self._read(content, sample, turn) for content in self.samples.contents.values()]
+
     @staticmethod
     def _read(content: Content, sample: int, turn: int) -> np.ndarray:
         return content.read(content.item(sample, turn)) if content.count[sample] else content.blank
+
+
+class EverySample(SampleSet):
+    """A split as it is evaluated, of which every sample is in a batch or in its `left_out`."""
+
+    def __getitem__(self, indices: list[int]) -> PairedBatch:
+        """A batch; where none of its samples can be read it is another one that can, with the id -1.
+
+        Raises:
+            DataError: none of the split can.
+        """
+        left_out: dict[int, str] = {}
+        batch = self._batch(indices, 0, left_out)
+        if batch is None:
+            batch = super().__getitem__(indices)
+            batch.id.fill_(-1)
+        batch.left_out = left_out
+        return batch
+
+    def _arrays(self, sample: int, turn: int) -> list[np.ndarray]:
+        contents = self.samples.contents
+        if not any(content.count[sample] for content in contents.values()):
+            raise BadSampleError("missing field", f"none of {', '.join(contents)} is there.")
+        return super()._arrays(sample, turn)
 
 
 def _label(values: np.ndarray) -> torch.Tensor:

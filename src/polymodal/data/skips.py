@@ -57,10 +57,11 @@ class Skips:
         self, rows: int, place: Callable[[int], str], on_error: Literal["raise", "skip"], max_bad_fraction: float
     ) -> None:
         self.reasons = torch.zeros(rows, dtype=torch.uint8).share_memory_()
+        self.problems: dict[int, str] = {}
         self.place, self.on_error, self.max_bad_fraction = place, on_error, max_bad_fraction
 
     def reject(self, row: int, error: BadSampleError) -> None:
-        """Notes a bad row.
+        """Notes a bad row, and in this process what is wrong with it.
 
         Raises:
             DataError: bad rows are not to be skipped, or there are too many of them.
@@ -69,6 +70,7 @@ class Skips:
             raise DataError(f"{self.place(row)}: {error} (data.on_error=skip leaves such rows out)") from error
         log.debug("%s: %s", self.place(row), error)
         self.reasons[row] = 1 + REASONS.index(error.reason)
+        self.problems[row] = str(error)
         if int(self.reasons.count_nonzero()) > self.max_bad_fraction * len(self.reasons):
             raise DataError(
                 f"{self.summary()}\nThat is more than data.max_bad_fraction={self.max_bad_fraction}. "

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from polymodal.batch import PairedBatch
-from polymodal.data.record_reader import RecordReader, Sample
+from polymodal.data.record_reader import TURNS, RecordReader, Sample
 from polymodal.data.records import Entry, Record, Source
 from polymodal.data.skips import BadSampleError
 from polymodal.data.splits import hashed_split
@@ -115,7 +115,7 @@ class Stream(IterableDataset[Any]):
             else:
                 yield record
 
-    def _batch(self, records: Iterable[Record]) -> PairedBatch:
+    def _batch(self, records: Iterable[Record], left_out: dict[int, str] | None = None) -> PairedBatch:
         """Some records, decoded; where none of them can be, the first of the split that can: a step needs one."""
         samples = []
         for record in records:
@@ -124,6 +124,8 @@ class Stream(IterableDataset[Any]):
                 samples.append(self.reader.read(record))
             except BadSampleError as error:
                 self.skips.reject(record.name, error)
+                if left_out is not None:
+                    left_out[record.number * TURNS] = f"{record.name}: {error}"
         samples = samples or [self._spare()]
         pairs = [(sample, turn) for sample in samples for turn in self._turns(sample)]
         return self.reader.batch(*map(list, zip(*pairs, strict=True)))  # type: ignore[arg-type]

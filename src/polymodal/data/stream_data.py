@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from polymodal.batch import PairedBatch
 from polymodal.data.columns import FILE_KINDS, ColumnChoice
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.every_stream import EveryStream
 from polymodal.data.media import MediaFormat, read_vector
 from polymodal.data.pictures import Pictures
 from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
@@ -226,6 +227,11 @@ class StreamData(PairedDataModule):
                 "give data.epoch_samples=<samples of an epoch>."
             )
         return StreamLoader(stream, self.num_workers, *self._start())
+
+    def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> EveryStream:
+        """See `PairedDataModule`."""
+        stream: Stream = getattr(self, f"{split}_set")
+        return EveryStream(done, split=stream.split, reader=self.reader, skips=stream.skips, batch_size=self.batch_size)
 
     def division(self) -> dict[str, int | None]:
         """Those of the order too, and how many processes share the samples."""

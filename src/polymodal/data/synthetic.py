@@ -45,6 +45,11 @@ class SyntheticSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def ids(self) -> np.ndarray:
+        """(n,) int64 ids, in order."""
+        return self.rows.numpy()
+
     def __getitem__(self, indices: list[int]) -> PairedBatch:
         """A list of B indices -> a batch."""
         rows = self.rows[indices]
@@ -196,6 +201,12 @@ class Synthetic(PairedDataModule):
         there = random.random((self.samples, len(self.kinds))) >= self.missing
         there[np.arange(self.samples), random.integers(len(self.kinds), size=self.samples)] |= ~there.any(1)
         return {name: torch.from_numpy(there[:, index].copy()) for index, name in enumerate(self.kinds)}
+
+    def words(self, modality: str, items: np.ndarray) -> Sequence[str | None]:
+        """Captions; nothing else has words."""
+        if self.kinds[modality] != "text":
+            return [None] * len(items)
+        return [self.contents[modality][item] for item in items.tolist()]
 
     def describe(self, modality: str, item: int) -> Any:
         """A picture (of a video its frames side by side), a caption, or what there is to say of a sound or a row."""

@@ -17,7 +17,8 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
 from polymodal.data.media import MediaFormat
 from polymodal.data.pictures import Pictures
-from polymodal.data.samples import SampleSet
+from polymodal.data.samples import EverySample, SampleSet
+from polymodal.data.splits import check_filled
 from polymodal.data.table import ManifestTable
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Probability
@@ -118,7 +119,7 @@ class TableData(PairedDataModule):
         super().__init__(batch_size, num_workers, seed, context_length, limit)
         self.columns = ColumnChoice(columns, kinds or {})
         shape = (channels, image_size, image_size)
-        media = MediaFormat(shape, image_cache, image_cache_gb, sample_rate, max_seconds, frames)
+        self.media = media = MediaFormat(shape, image_cache, image_cache_gb, sample_rate, max_seconds, frames)
         table = (numeric, cardinalities, max_caption, on_error, max_bad_fraction)
         self.format = ManifestFormat(self.columns, media, label_kind, splits, templates, eval_captions, *table)
         self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
@@ -158,6 +159,8 @@ class TableData(PairedDataModule):
         self.train_set, self.val_set, self.test_set = (
             SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
         )
+        if stage != "test":
+            check_filled(split)
         pa.default_memory_pool().release_unused()  # what was needed for it goes back before loading processes start
 
     def _fitted(self, training: Sequence[pa.Array]) -> Tokenizer:
@@ -173,6 +176,20 @@ class TableData(PairedDataModule):
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
         return self.pictures(batch, self.trainer is not None and self.trainer.training)
+
+    def every(self, split: str, modalities: Sequence[str]) -> EverySample:
+        """See `PairedDataModule`."""
+        chosen: SampleSet = getattr(self, f"{split}_set")
+        return chosen.every(modalities)
+
+    def unread(self) -> Mapping[str, str]:
+        """Rows whose cells cannot be used."""
+        skips, rows = self.samples.skips, set(self.samples.row.tolist())
+        return {skips.place(row): problem for row, problem in skips.problems.items() if row not in rows}
+
+    def words(self, modality: str, items: np.ndarray) -> Sequence[str | None]:
+        """Captions, or paths."""
+        return self.samples.contents[modality].words(items)
 
     def skipped(self) -> Mapping[str, int]:
         """Reason -> number of rows; tells of new ones."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,6 +35,11 @@ class TensorSet:
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(N,) int64 ids, in order."""
+        return np.arange(self.first_id, self.first_id + len(self))
 
     def __getitem__(self, indices: list[int]) -> PairedBatch:
         """A list of B indices -> a batch; every sample is a group of its own."""

@@ -53,11 +53,13 @@ def draw_gallery(
     with picture(file, size=size, nrows=len(asking), ncols=top + 2, squeeze=False) as axes:
         for index, (line, row) in enumerate(zip(axes, asking.tolist(), strict=True)):
             group = table["group"][row]
-            _show(line[0], describe(modalities[source], int(table["items"][row, source])), "query")
-            _show(line[1], describe(modalities[target], int(table["items"][row, target])), "true", RIGHT)
+            show_content(line[0], describe(modalities[source], int(table["items"][row, source])), "query")
+            show_content(line[1], describe(modalities[target], int(table["items"][row, target])), "true", RIGHT)
             for axis, value, found in zip(line[2:], values[index], searched[order[index]], strict=False):
                 colour = RIGHT if table["group"][found] == group else WRONG
-                _show(axis, describe(modalities[target], int(table["items"][found, target])), f"{value:.2f}", colour)
+                show_content(
+                    axis, describe(modalities[target], int(table["items"][found, target])), f"{value:.2f}", colour
+                )
             for axis in line[2 + len(order[index]) :]:
                 axis.axis("off")
 
@@ -69,7 +71,8 @@ def _first_rows(table: Table, modality: int, allowed: torch.Tensor) -> torch.Ten
     return rows[torch.from_numpy(np.sort(first)).to(rows.device)]
 
 
-def _show(axis: Any, content: Any, title: str, colour: str = "#333333") -> None:
+def show_content(axis: Any, content: Any, title: str, colour: str = "#333333") -> None:
+    """Puts a sentence or a picture into axes, in a frame of this colour."""
     axis.set_title(title, color=colour, fontsize=9)
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():

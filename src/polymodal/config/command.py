@@ -1,0 +1,126 @@
+"""Programs that use a trained model: their own settings, and changes to the config that the model came with."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from polymodal.config.explain import groups, is_group
+from polymodal.config.launch import readable_errors
+from polymodal.config.schema import Config
+from polymodal.config.signature import nearest
+from polymodal.errors import ConfigError
+from polymodal.types import PositiveInt
+
+
+def _listed(value: Any) -> Any:
+    """`[a,b]` -> a and b; anything else is one."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value[1:-1].split(",")] if value[:1] + value[-1:] == "[]" else [value]
+
+
+Chosen = TypeVar("Chosen", "EvalSettings", "EmbedSettings", "SearchSettings", "PredictSettings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalSettings:
+    """Of eval.py."""
+
+    checkpoint: Annotated[list[str], BeforeValidator(_listed)]
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedSettings:
+    """Of embed.py."""
+
+    checkpoint: str
+    output: str
+    split: Literal["all", "train", "val", "test"] = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """Of search.py."""
+
+    checkpoint: str
+    index: str
+    query: str
+    by: str | None = None
+    find: str | None = None
+    top: PositiveInt = 10
+    exact: bool | None = None
+    output: str | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings:
+    """Of predict.py; what is neither one of these nor a setting of the run is an input."""
+
+    checkpoint: str
+    inputs: dict[str, str] = field(default_factory=dict)
+    output: str | None = None
+    json: bool = False
+
+
+def command(text: str | None, start: str, settings: type[Any]) -> None:
+    """Checks the command line, and only then imports what does the work.
+
+    Args:
+        text: what `--help` prints.
+        start: `package.module.function`, which is called with the settings and the changes.
+        settings: which there are.
+    """
+    given = sys.argv[1:]
+    if not given or {"-h", "--help"} & set(given):
+        print(text)
+        sys.exit(0 if given else 2)
+    with readable_errors():
+        chosen, changes = parsed(given, settings)
+        module, _, function = start.rpartition(".")
+        getattr(import_module(module), function)(chosen, changes)
+
+
+def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, list[str]]:
+    """The settings of the program, and the arguments that change the config of the model.
+
+    Args:
+        arguments: `key=value` each; `--json` is json=true.
+        settings: the keys that are the program's own. With a field `inputs` it takes keys that nobody knows.
+
+    Raises:
+        ConfigError: a key is unknown, missing, or has a wrong value.
+    """
+    own: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
+    changes: list[str] = []
+    known = {field.name for field in fields(settings)}
+    for argument in arguments:
+        key, equals, value = ("json", "=", "true") if argument == "--json" else argument.partition("=")
+        if not equals:
+            raise ConfigError(f"{argument}: arguments are key=value. --help lists them.")
+        root = re.split(r"[./@]", key.lstrip("+~"))[0]
+        if key in known - {"inputs"}:
+            own[key] = value
+        elif root in Config.model_fields or is_group(key):
+            changes.append(argument)
+        elif "inputs" in known and key.isidentifier():
+            inputs[key] = value
+        else:
+            raise ConfigError(f"Unknown key {key!r}.{nearest(key, [*known, *Config.model_fields, *groups()])}")
+    try:
+        return TypeAdapter(settings).validate_python(own | ({"inputs": inputs} if inputs else {})), changes
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        key = str(detail["loc"][0])
+        if "missing" in detail["type"]:
+            raise ConfigError(f"No value for {key}. Give one on the command line: {key}=...") from error
+        raise ConfigError(f"{key}={detail['input']}: {detail['msg'][0].lower()}{detail['msg'][1:]}.") from error

@@ -1,0 +1,215 @@
+"""What a trained model says of any amount of data, written as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+import torch.distributed as dist
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from omegaconf import open_dict
+from torch import Tensor
+
+from polymodal.answers import answers
+from polymodal.batch import PairedBatch
+from polymodal.checkpoint import fingerprint
+from polymodal.config.check import check_config
+from polymodal.config.command import EmbedSettings
+from polymodal.config.secrets import mask
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.splits import SPLITS
+from polymodal.model import ModelOutput
+from polymodal.objectives.base import Objective
+from polymodal.objectives.supervised import Supervised
+from polymodal.parts import Parts, as_vectors
+from polymodal.run import own_processes, prepare_process
+from polymodal.together import ending_together
+from polymodal.trained import Trained, supervised
+
+ROWS = 8192
+"""Rows of a part: what is held in memory, and what is lost when the work is stopped."""
+
+HOW = ("batch_size", "num_workers", "image_cache", "image_cache_gb", "seed")
+"""Settings of the data that change nothing of what is written."""
+
+
+def main(settings: EmbedSettings, changes: list[str]) -> None:
+    """`python src/embed.py checkpoint=... output=...`."""
+    splits = SPLITS if settings.split == "all" else (settings.split,)
+    write_all(tolerant(Path(settings.checkpoint), changes), Path(settings.output), splits)
+
+
+def tolerant(path: Path, changes: Sequence[str]) -> Trained:
+    """A trained model whose data leave out what they cannot read, however much that is."""
+    trained = Trained(path, changes)
+    with open_dict(trained.composed):
+        if "on_error" in trained.composed.data:
+            trained.composed.data.on_error, trained.composed.data.max_bad_fraction = "skip", 1.0
+    trained.config = check_config(trained.composed)
+    return trained
+
+
+def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bool = True) -> None:
+    """Writes a row for every sample of some splits, and says how many there are.
+
+    Args:
+        trained: the model, with the data.
+        output: see `Parts`.
+        splits: of train, val and test.
+        vectors: whether not only the answers are written.
+
+    Raises:
+        ConfigError: the output is there already, or parts of it are left from other work.
+    """
+    data_settings = {key: value for key, value in trained.config["data"].items() if key not in HOW}
+    about = {"model": fingerprint(trained.file), "data": mask(data_settings), "splits": list(splits)}
+    with own_processes():
+        prepare_process(trained.config)
+        parts = Parts(output, about)
+        data, module, trainer = trained.build(lambda callback: isinstance(callback, ProgressBar), partial=True)
+        if not any(isinstance(callback, ProgressBar) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+            trainer.callbacks.append(RichProgressBar())  # type: ignore[attr-defined]
+        part = supervised(module)
+        names = None if part is None else trained.class_names.get(part.label)
+        with ending_together(trainer):
+            for split in splits:
+                rows = Rows(parts, data, split, module.model.modalities, part, names, vectors)
+                module.objective = rows
+                trainer.test(module, datamodule=Rest(data, rows), verbose=False)
+                rows.flush()
+            trainer.strategy.barrier()
+            if trainer.is_global_zero:
+                rows.write_unread()
+                print(f"{parts.join()} rows in {output}")
+
+
+class Rest(LightningDataModule):
+    """The samples of a split of which no row is written yet, for the trainer to go through.
+
+    Args:
+        data: where they come from.
+        rows: of the split, what is written.
+    """
+
+    def __init__(self, data: PairedDataModule, rows: Rows) -> None:
+        super().__init__()
+        self.data, self.rows = data, rows
+
+    def prepare_data(self) -> None:
+        """Once on each machine."""
+        self.data.prepare_data()
+
+    def setup(self, stage: str) -> None:
+        """Reads the data; only what is left matters."""
+        self.data.setup(stage)
+
+    def test_dataloader(self) -> Any:
+        """Batches of what is left, shared out among processes; none where that is nothing."""
+        self.data.trainer = self.trainer
+        self.rows.dataset = self.data.rest(self.rows.split, self.rows.modalities, self.rows.parts.done(self.rows.split))
+        return [] if self.rows.dataset is None else self.data._loader(self.rows.split, self.rows.dataset)
+
+    def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
+        """As the model takes it; what the data do not have is absent."""
+        batch = self.data.on_after_batch_transfer(batch, dataloader_idx)
+        for name in set(self.rows.modalities) - batch.inputs.keys():
+            batch.inputs[name] = torch.zeros(len(batch), 1, device=batch.id.device)
+            batch.items[name], batch.present[name] = batch.id, torch.zeros_like(batch.id, dtype=torch.bool)
+        return batch
+
+
+class Rows(Objective):
+    """Stands where the trainer judges a model: each batch is written instead.
+
+    Args:
+        parts: where to.
+        data: what the samples are called.
+        split: which one.
+        modalities: names of the rows of X.
+        objective: says what Y is; None where there is none.
+        names: of its classes.
+        vectors: whether X and the fused vectors are written.
+    """
+
+    dataset: Any = None
+
+    def __init__(
+        self,
+        parts: Parts,
+        data: PairedDataModule,
+        split: str,
+        modalities: list[str],
+        objective: Supervised | None,
+        names: Sequence[str] | None,
+        vectors: bool,
+    ) -> None:
+        super().__init__()
+        self.parts, self.data, self.split, self.modalities = parts, data, split, modalities
+        self.names, self.vectors = names, vectors
+        self.answers_of = [objective]  # in a list: it is no part of this module
+        self.waiting: list[pa.Table] = []
+
+    def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
+        """Nothing is trained here."""
+        raise NotImplementedError
+
+    def update(self, output: ModelOutput, batch: PairedBatch) -> None:
+        """Takes the rows of a batch, and writes a part where they are enough."""
+        self.waiting += [self._rows(output, batch), self._left_out(batch.left_out)]
+        if sum(map(len, self.waiting)) >= ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        table = pa.concat_tables(self.waiting, promote_options="permissive") if self.waiting else ()
+        if len(table):
+            self.parts.add(table, self.split, dist.get_rank() if dist.is_initialized() else 0)
+        self.waiting = []
+
+    def compute(self) -> Mapping[str, Tensor]:
+        """No figures."""
+        return {}
+
+    def reset(self) -> None:
+        """There is nothing to forget."""
+
+    def write_unread(self) -> None:
+        """A row for each sample that is in no split; once, at the end."""
+        unread = self.data.unread()
+        if unread:
+            ids = np.arange(-len(unread), 0)
+            self.parts.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
+
+    def _rows(self, output: ModelOutput, batch: PairedBatch) -> pa.Table:
+        kept = batch.id >= 0
+        ids, mask = batch.id[kept].cpu().numpy(), output.mask[kept].cpu().numpy()
+        columns = self._named(ids)
+        for index, name in enumerate(self.modalities):
+            items, there = batch.items[name][kept].cpu().numpy(), mask[:, index]
+            words = self.data.words(name, items) if there.any() else [None] * len(items)
+            columns[f"{name}_item"] = pa.array(items, mask=~there)
+            columns[f"{name}_words"] = pa.array(words, pa.string(), mask=~there)
+            if self.vectors:
+                columns[name] = as_vectors(output.x[kept, index].float().cpu().numpy(), there)
+        everywhere = np.ones(len(ids), dtype=bool)
+        if self.vectors and output.fused is not None:
+            columns["fused"] = as_vectors(output.fused[kept].float().cpu().numpy(), everywhere)
+        if (objective := self.answers_of[0]) is not None and output.y is not None:
+            said = answers(objective, output.y[kept], self.names)
+            columns["prediction"] = pa.array(said.prediction)
+            if said.probability is not None:
+                columns["probability"] = as_vectors(said.probability, everywhere)
+        return pa.table(columns | {"error": pa.nulls(len(ids), pa.string())})
+
+    def _left_out(self, problems: Mapping[int, str]) -> pa.Table:
+        ids = np.fromiter(problems, dtype=np.int64, count=len(problems))
+        return pa.table(self._named(ids) | {"error": pa.array(problems.values(), pa.string())})
+
+    def _named(self, ids: np.ndarray) -> dict[str, Any]:
+        split, places = np.full(len(ids), self.split), self.dataset.places(ids)
+        return {"id": ids, "split": pa.array(split, pa.string()), "source": pa.array(places, pa.string())}

@@ -1,0 +1,151 @@
+"""Rows that several processes write in parts, and that become one table at the end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, parquet
+
+from polymodal.errors import ConfigError
+
+ABOUT = b"polymodal"
+"""Key of a table's metadata: what it was made of, as JSON."""
+
+
+class Parts:
+    """Files of a folder beside the output. Each is whole or not there, so that work that was stopped goes on.
+
+    Args:
+        output: what it becomes: .parquet, .csv, or else a folder.
+        about: what the rows are made of, which must be the same when the work goes on.
+
+    Raises:
+        ConfigError: the output is there already, or its parts are of something else.
+    """
+
+    def __init__(self, output: Path, about: Mapping[str, Any]) -> None:
+        self.output, self.about = output, json.dumps(about, sort_keys=True)
+        self.folder = output.with_name(f"{output.name}.parts")
+        if output.exists():
+            raise ConfigError(f"output={output} is there already. Remove it, or choose another name.")
+        note = self.folder / "about.json"
+        if note.exists() and note.read_text() != self.about:
+            raise ConfigError(f"{self.folder} is left from other work. Remove it, or choose another output.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        whole(note, lambda file: file.write_text(self.about))
+
+    def done(self, split: str) -> np.ndarray:
+        """Ids of the rows of a split that are written."""
+        files = self.folder.glob(f"{split}-*.parquet")
+        return np.concatenate(
+            [np.zeros(0, np.int64), *(parquet.read_table(file, columns=["id"])["id"].to_numpy() for file in files)]
+        )
+
+    def add(self, table: pa.Table, split: str, rank: int) -> None:
+        """Writes the next part of a process."""
+        number = len(list(self.folder.glob(f"{split}-*-{rank}.parquet")))
+        name = f"{split}-{number:06d}-{rank}.parquet"
+        whole(self.folder / name, lambda file: parquet.write_table(table, file, compression="zstd"))
+
+    def join(self) -> int:
+        """Makes the output, and gives the number of its rows; the parts are gone then."""
+        unfinished = self.output.with_name(f"{self.output.name}.part")
+        schema = self._schema()
+        if self.output.suffix == ".parquet":
+            with parquet.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+                count = sum(writer.write_table(table) or len(table) for table in self._tables(schema))
+        elif self.output.suffix == ".csv":
+            count = self._write_csv(unfinished, schema)
+        else:
+            count = self._write_arrays(unfinished, schema)
+        unfinished.rename(self.output)
+        shutil.rmtree(self.folder)
+        return count
+
+    def _groups(self) -> list[list[Path]]:
+        """Parts of the same number, of all processes, in order: together they hold neighbouring rows."""
+        groups: dict[str, list[Path]] = defaultdict(list)
+        for file in sorted(self.folder.glob("*.parquet")):
+            groups[file.name.rpartition("-")[0]].append(file)
+        order = ("train", "val", "test", "unread")
+        return [groups[name] for name in sorted(groups, key=lambda name: (order.index(name.split("-")[0]), name))]
+
+    def _schema(self) -> pa.Schema:
+        """Of all parts together: one in which everything is null does not know better."""
+        files = [file for group in self._groups() for file in group]
+        schemas = [parquet.read_schema(file).remove_metadata() for file in files]
+        return pa.unify_schemas(schemas, promote_options="permissive").with_metadata({ABOUT: self.about.encode()})
+
+    def _tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
+        empty = schema.empty_table()
+        for group in self._groups():
+            tables = [parquet.read_table(file) for file in group]
+            table = pa.concat_tables([empty, *tables], promote_options="permissive").select(schema.names)
+            _, rows = np.unique(table["id"].to_numpy(), return_index=True)  # two processes may have had the last sample
+            yield table.take(pa.array(rows)).cast(schema)
+
+    def _write_csv(self, file: Path, schema: pa.Schema) -> int:
+        count = 0
+        plain = pa.schema([(f.name, pa.string() if pa.types.is_nested(f.type) else f.type) for f in schema])
+        with csv.CSVWriter(file, plain) as writer:
+            for table in self._tables(schema):
+                writer.write_table(pa.table([_flat(column) for column in table.columns], schema=plain))
+                count += len(table)
+        return count
+
+    def _write_arrays(self, folder: Path, schema: pa.Schema) -> int:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        count = sum(len(table) for table in self._tables(schema.remove_metadata()))
+        vectors = {f.name: f.type.list_size for f in schema if pa.types.is_fixed_size_list(f.type)}
+        files = {
+            name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, (count, width))
+            for name, width in vectors.items()
+        }
+        rest = pa.schema([f for f in schema if f.name not in vectors], schema.metadata)
+        done = 0
+        with parquet.ParquetWriter(folder / "rows.parquet", rest, compression="zstd") as writer:
+            for table in self._tables(schema):
+                for name, file in files.items():
+                    file[done : done + len(table)] = as_array(table[name])
+                writer.write_table(table.select(rest.names))
+                done += len(table)
+        return count
+
+
+def whole(file: Path, write: Any) -> None:
+    """The file is there when all of it is written."""
+    part = file.with_name(f".{file.name}.part")
+    write(part)
+    part.replace(file)
+
+
+def as_array(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of N vectors -> (N, d) float32, NaN where one is null."""
+    array = column.combine_chunks()
+    array = array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
+    result = np.full((len(array), array.type.list_size), np.nan, dtype=np.float32)
+    there = array.is_valid().to_numpy(zero_copy_only=False)
+    result[there] = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
+    return result
+
+
+def as_vectors(values: np.ndarray, there: np.ndarray) -> pa.Array:
+    """(N, d) float32, (N,) bool -> a column of N vectors, null where it is not there."""
+    flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(~there))
+
+
+def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Lists as text: CSV has none."""
+    if not pa.types.is_nested(column.type):
+        return column
+    return pa.chunked_array([pc.binary_join(column.combine_chunks().cast(pa.list_(pa.string())), "|")])

@@ -1,0 +1,18 @@
+"""Searches what embed.py wrote, by a sentence, a picture or a sound: prints and draws the nearest.
+
+    python src/search.py checkpoint=<run folder or .ckpt file> index=vectors.parquet query="black arrow pointing left"
+
+query=                 a sentence or a file; which one of the model's inputs it is, says by= where that is not plain
+find=image             whose vectors are searched; by default those of another modality than that of the query
+top=10                 how many are found
+exact=true             compare every vector; by default up to two millions of them
+output=found.png       where they are drawn; by default beside the index
+json=true or --json    nothing but JSON on stdout
+
+The index is made once, and kept beside the table. It needs faiss: pip install -e '.[search]'
+"""
+
+from polymodal.config.command import SearchSettings, command
+
+if __name__ == "__main__":
+    command(__doc__, "polymodal.search.main", SearchSettings)
