@@ -28,7 +28,7 @@ LAYERS = [
     {"trained"},
     {"evaluate", "answers", "parts", "vector_index", "by_hand"},
     {"embed"},
-    {"search", "predict"},
+    {"search", "predict", "demo"},
 ]
 """A package imports its own and earlier layers only. `config` starts a run, and imports `run` inside a function."""
 
