@@ -30,6 +30,8 @@ def test_a_sentence_finds_pictures_by_cosine(aligned: HeldOut) -> None:
     assert found.cosine.tolist() == pytest.approx([cosines[item] for item in found.item.tolist()], abs=1e-5)
     assert found.cosine[0] == pytest.approx(max(cosines.values()), abs=1e-5)
     assert aligned.show("image", found.item[0]).shape == (16, 16, 3)
+    assert aligned.title(found.row[0]).endswith(f"picture number {aligned.title(found.row[0]).split()[-1]}")
+    assert aligned.table["items"][found.row, 0].tolist() == found.item.tolist()
 
 
 def test_classes_are_told_by_their_sentences(aligned: HeldOut, pairs: Path) -> None:

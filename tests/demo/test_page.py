@@ -27,7 +27,9 @@ def test_a_sentence_finds_pictures(monkeypatch, clip: Path, aligned: HeldOut) ->
     shown.text_input[0].set_value("a red picture").run()
     assert not shown.exception
     captions = [str(image.proto.imgs[0].caption) for image in shown.get("imgs")]
-    assert captions == [f"{cosine:.3f}" for cosine in aligned.search("text", "a red picture", "image", 4).cosine]
+    found = aligned.search("text", "a red picture", "image", 4)
+    expected = [f"{cosine:.3f} {aligned.title(row)}" for cosine, row in zip(found.cosine, found.row, strict=True)]
+    assert [caption.replace("\\", "") for caption in captions] == expected
 
 
 def test_a_picture_is_classified_by_names(monkeypatch, clip: Path, pairs: Path) -> None:

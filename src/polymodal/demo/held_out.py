@@ -33,10 +33,12 @@ class Found(NamedTuple):
     Attributes:
         cosine: (k,) float32.
         item: (k,) numbers.
+        row: (k,) of the first sample that has it, in the table.
     """
 
     cosine: np.ndarray
     item: np.ndarray
+    row: np.ndarray
 
 
 class Point(NamedTuple):
@@ -109,9 +111,10 @@ class HeldOut:
 
     def search(self, by: str, given: str, find: str, top: int) -> Found:
         """The nearest distinct items of a modality to a sentence, or to the file of a picture or a sound."""
-        vectors, items = self._items[find]
-        cosine, rows = (vectors @ self.vectors(by, [given])[0]).topk(min(top, len(items)))
-        return Found(cosine.numpy(), items[rows].numpy())
+        vectors, rows = self._items[find]
+        cosine, best = (vectors @ self.vectors(by, [given])[0]).topk(min(top, len(rows)))
+        row = rows[best]
+        return Found(cosine.numpy(), self.table["items"][row, self.modalities.index(find)].numpy(), row.numpy())
 
     def zero_shot(self, by: str, given: str, text: str, names: Sequence[str], template: str) -> list[float]:
         """The probability of each class by what the sentences `template` with its name say, `{}` being its place."""
@@ -126,6 +129,14 @@ class HeldOut:
     def show(self, modality: str, item: int) -> Any:
         """A sentence, a uint8 picture, or None where there is nothing to see."""
         return self.data.describe(modality, int(item))
+
+    def title(self, row: int) -> str:
+        """A sentence of a sample of the table, or else its class; "" where it has neither."""
+        for index, name in enumerate(self.modalities):
+            if self.kinds[name] == "text" and self.table["mask"][row, index]:
+                return str(self.show(name, int(self.table["items"][row, index])))
+        label, names = int(self.table["label"][row]), next(iter(self.data.class_names.values()), [])
+        return names[label] if label >= 0 else ""
 
     def example(self, number: int) -> tuple[PairedBatch, dict[str, Any]]:
         """A held-out sample: as the model takes it, and what there is to see of the modalities that it has."""
@@ -144,8 +155,8 @@ class HeldOut:
         which = [(name, i, row) for i, (name, own) in enumerate(zip(self.modalities, rows, strict=True)) for row in own]
         labels = self.table["label"].tolist()
         return [
-            Point(*place, name, int(self.table["items"][row, i]), names[labels[row]] if labels[row] >= 0 else "other")
-            for place, (name, i, row) in zip(places.tolist(), which, strict=True)
+            Point(x, y, name, int(self.table["items"][row, i]), names[labels[row]] if labels[row] >= 0 else "other")
+            for (x, y), (name, i, row) in zip(places.tolist(), which, strict=True)
         ]
 
     def _items_rows(self, modality: str, most: int) -> Tensor:
@@ -158,10 +169,9 @@ class HeldOut:
 
     @cached_property
     def _items(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Modality -> (n, d) vectors and (n,) numbers of its distinct items."""
+        """Modality -> (n, d) vectors of its distinct items, and (n,) the row of each."""
         rows = {name: self._items_rows(name, len(self.table["id"])) for name in self.modalities}
-        x, items = self.table["x"], self.table["items"]
-        return {name: (x[own, i], items[own, i]) for i, (name, own) in enumerate(rows.items())}
+        return {name: (self.table["x"][own, i], own) for i, (name, own) in enumerate(rows.items())}
 
     @property
     def _scale(self) -> float:

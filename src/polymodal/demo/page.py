@@ -24,10 +24,10 @@ from polymodal.demo.uploads import RATE, Upload
 from polymodal.errors import DataError
 from polymodal.report.style import COLOURS
 
-ACROSS = 5
-"""Pictures in a row."""
-SIDE = 160
-"""Of a found picture, in pixels."""
+# no strings below the constants, as elsewhere: Streamlit would show them
+ACROSS = 5  # pictures in a row
+SIDE = 160  # of a found picture, in pixels
+LIKELY = 12  # classes that are shown
 
 
 def main() -> None:
@@ -64,7 +64,11 @@ def search(held: HeldOut, most: int) -> None:
         with given as query:
             found = held.search(by, query, find, top)
         contents = [held.show(find, item) for item in found.item]
-        pictures(contents, found.cosine) if isinstance(contents[0], np.ndarray) else sentences(contents, found.cosine)
+        if isinstance(contents[0], np.ndarray):
+            pictures(contents, [f"{cosine:.3f} {held.title(row)}" for cosine, row in zip(*found[::2], strict=True)])
+        else:
+            names = [content or f"{held.title(row)} ({row})" for content, row in zip(contents, found.row, strict=True)]
+            bars(dict(zip(names, found.cosine.tolist(), strict=True)), "cosine", signed=True)
 
 
 def zero_shot(held: HeldOut, most: int) -> None:
@@ -80,7 +84,9 @@ def zero_shot(held: HeldOut, most: int) -> None:
     if given and names:
         with given as query:
             values = held.zero_shot(by, query, texts(held)[0], names, template)
-        bars(dict(sorted(zip(names, values, strict=True), key=lambda pair: -pair[1])[:30]), "probability")
+        ranked = sorted(zip(names, values, strict=True), key=lambda pair: -pair[1])
+        with right:
+            bars(dict(ranked[:LIKELY]), "probability")
 
 
 def embedding_map(held: HeldOut, _: int) -> None:
@@ -133,7 +139,7 @@ def predict(held: HeldOut, most: int) -> None:
     said = answer(held.asked, batch, frozenset(shown) - frozenset(kept))
     left, right = st.columns(2)
     with left:
-        ranked = dict(sorted(said.scores.items(), key=lambda pair: -pair[1])[:10])
+        ranked = dict(sorted(said.scores.items(), key=lambda pair: -pair[1])[:LIKELY])
         bars(said.scores if said.are_values else ranked, "value" if said.are_values else "probability")
     with right:
         of = next(iter(said.scores if said.are_values else ranked))
@@ -173,17 +179,13 @@ def see(content: Any) -> None:
         st.image(enlarged(content))
 
 
-def pictures(contents: list[np.ndarray], cosines: np.ndarray) -> None:
-    """In rows, each with its cosine."""
+def pictures(contents: list[np.ndarray], captions: list[str]) -> None:
+    """In rows."""
     for start in range(0, len(contents), ACROSS):
-        row = zip(st.columns(ACROSS), contents[start : start + ACROSS], cosines[start:], strict=False)
-        for column, content, cosine in row:
-            column.image(enlarged(content), caption=f"{cosine:.3f}")
-
-
-def sentences(contents: list[Any], cosines: np.ndarray) -> None:
-    """A table with the cosines as bars."""
-    bars(dict(zip([str(content) for content in contents], cosines.tolist(), strict=True)), "cosine", signed=True)
+        end = start + ACROSS
+        for column, content, caption in zip(st.columns(ACROSS), contents[start:end], captions[start:end], strict=False):
+            with column.container(border=True):
+                st.image(enlarged(content), caption=plain(caption), width="stretch")
 
 
 def bars(values: Mapping[str, float], title: str, signed: bool = False) -> None:
@@ -196,7 +198,9 @@ def bars(values: Mapping[str, float], title: str, signed: bool = False) -> None:
         x=altair.X("value", title=title, scale=span),
     )
     figures = base.mark_text(align="left", dx=4).encode(text=altair.Text("value", format=".3f"))
-    st.altair_chart((base.mark_bar() + figures).properties(height=40 + 26 * len(table)), width="stretch")
+    st.altair_chart(
+        (base.mark_bar(color=COLOURS[0]) + figures).properties(height=40 + 26 * len(table)), width="stretch"
+    )
 
 
 def enlarged(content: np.ndarray) -> Image.Image:

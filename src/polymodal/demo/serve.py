@@ -38,6 +38,7 @@ def options(settings: DemoSettings) -> list[str]:
         "server.headless": "true",  # else it asks for an e-mail address
         "server.maxUploadSize": settings.upload_mb,
         "server.fileWatcherType": "none",
+        "runner.magicEnabled": "false",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "client.showErrorLinks": "false",
