@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -53,7 +56,15 @@ def test_wandb_has_the_pictures_and_tables(folder: Path, tmp_path: Path, monkeyp
         assert key in keys
 
 
-def test_the_best_checkpoint_is_an_artifact_only_where_it_can_be_sent(tmp_path: Path) -> None:
-    assert wandb_logger(str(tmp_path), offline=False)._log_model is True
-    assert wandb_logger(str(tmp_path), offline=False, log_model=False)._log_model is False
+@pytest.mark.parametrize(("options", "sent"), [({}, True), ({"log_model": False}, False)])
+def test_online_the_best_checkpoint_is_an_artifact(options: dict, sent: bool, tmp_path: Path) -> None:
+    run = Mock(id="abc", project="p")
+    logger = wandb_logger(str(tmp_path), offline=False, experiment=run, **options)
+    best = ModelCheckpoint(dirpath=tmp_path)
+    best.best_model_path, best.current_score = str(tmp_path / "best.ckpt"), torch.tensor(0.5)
+    (tmp_path / "best.ckpt").write_text("weights")
+    logger.after_save_checkpoint(best)
+    logger.finalize("success")
+    artifacts = [call.args[0] for call in run.log_artifact.call_args_list]
+    assert [list(artifact.manifest.entries) for artifact in artifacts] == ([["model.ckpt"]] if sent else [])
     assert wandb_logger(str(tmp_path), offline=True)._log_model is False
