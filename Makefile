@@ -50,6 +50,8 @@ bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_retrieval.py
 	$(BIN)/python scripts/benchmark_open_clip.py
 	$(BIN)/python scripts/benchmark_processes.py
+	$(BIN)/python scripts/benchmark_embed.py
+	$(BIN)/python scripts/benchmark_search.py
 
 demo: $(READY) ## a page with the model of the last run; ARGS="checkpoint=<run folder>" shows another
 	$(BIN)/python src/demo.py $(ARGS)

@@ -32,7 +32,7 @@ def configured(overrides: list[str], folder: str) -> dict[str, Any]:
 
 def ours(config: dict[str, Any], folder: Path) -> float:
     """Seconds from the start of the loop to the whole table."""
-    data, module, trainer = build(config, config, lambda _: False)
+    data, module, trainer = build(config, config, keep=lambda _: False)
     data.prepare_data()
     data.setup("test")
     parts = Parts(folder / "vectors.parquet", {})
@@ -48,7 +48,7 @@ def ours(config: dict[str, Any], folder: Path) -> float:
 @torch.inference_mode()
 def bare(config: dict[str, Any]) -> tuple[float, int]:
     """Seconds of the plain loop, and how many samples there were."""
-    data, module, _ = build(config, config, lambda _: False)
+    data, module, _ = build(config, config, keep=lambda _: False)
     data.prepare_data()
     data.setup("test")
     module.eval()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from torch import Tensor
 
 from polymodal.objectives.classification import Classification
@@ -17,11 +18,11 @@ class Answers(NamedTuple):
     """The answers to B samples.
 
     Attributes:
-        prediction: (B,) names of classes, lists of tags, values, or lists of p values.
+        prediction: (B,) names of classes, lists of tags, float32 values, or lists of p values.
         probability: (B, p) float32, or None for values: of each class, or of each tag by itself.
     """
 
-    prediction: Sequence[Any]
+    prediction: pa.Array
     probability: np.ndarray | None
 
 
@@ -34,12 +35,14 @@ def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> An
         names: of the classes or tags; None where they have only numbers.
     """
     y = y.double()
-    labels = np.array(names if names and len(names) == objective.outputs else range(objective.outputs), dtype=object)
+    known = names is not None and len(names) == objective.outputs
+    labels = np.array(names if known else [str(number) for number in range(objective.outputs)], dtype=object)
     if isinstance(objective, Classification):
         probability = y.softmax(1).cpu().numpy().astype(np.float32)
-        return Answers([str(name) for name in labels[y.argmax(1).cpu().numpy()]], probability)
+        return Answers(pa.array(labels[y.argmax(1).cpu().numpy()], pa.string()), probability)
     if isinstance(objective, MultiLabel):
         probability = y.sigmoid().cpu().numpy().astype(np.float32)
-        return Answers([[str(name) for name in labels[row]] for row in probability > 0.5], probability)
-    values = y.float().cpu().tolist()
-    return Answers([value[0] for value in values] if y.shape[1] == 1 else values, None)
+        tags = [labels[row].tolist() for row in probability > 0.5]
+        return Answers(pa.array(tags, pa.list_(pa.string())), probability)
+    values = y.cpu().numpy().astype(np.float32)
+    return Answers(pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None)

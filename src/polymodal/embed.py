@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 import torch.distributed as dist
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from omegaconf import open_dict
 from torch import Tensor
 
@@ -34,7 +34,7 @@ from polymodal.trained import Trained, supervised
 ROWS = 8192
 """Rows of a part: what is held in memory, and what is lost when the work is stopped."""
 
-HOW = ("batch_size", "num_workers", "image_cache", "image_cache_gb", "seed")
+HOW = ("batch_size", "num_workers", "image_cache", "image_cache_gb")
 """Settings of the data that change nothing of what is written."""
 
 
@@ -45,11 +45,12 @@ def main(settings: EmbedSettings, changes: list[str]) -> None:
 
 
 def tolerant(path: Path, changes: Sequence[str]) -> Trained:
-    """A trained model whose data leave out what they cannot read, however much that is."""
+    """A trained model whose data leave out what they cannot read, however much that is; all else is gone through."""
     trained = Trained(path, changes)
     with open_dict(trained.composed):
         if "on_error" in trained.composed.data:
             trained.composed.data.on_error, trained.composed.data.max_bad_fraction = "skip", 1.0
+        trained.composed.trainer.update(limit_test_batches=1.0, fast_dev_run=False, overfit_batches=0.0)
     trained.config = check_config(trained.composed)
     return trained
 
@@ -72,8 +73,6 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         prepare_process(trained.config)
         parts = Parts(output, about)
         data, module, trainer = trained.build(lambda callback: isinstance(callback, ProgressBar), partial=True)
-        if not any(isinstance(callback, ProgressBar) for callback in trainer.callbacks):  # type: ignore[attr-defined]
-            trainer.callbacks.append(RichProgressBar())  # type: ignore[attr-defined]
         part = supervised(module)
         names = None if part is None else trained.class_names.get(part.label)
         with ending_together(trainer):
@@ -110,8 +109,12 @@ class Rest(LightningDataModule):
 
     def test_dataloader(self) -> Any:
         """Batches of what is left, shared out among processes; none where that is nothing."""
+        assert self.trainer is not None
         self.data.trainer = self.trainer
-        self.rows.dataset = self.data.rest(self.rows.split, self.rows.modalities, self.rows.parts.done(self.rows.split))
+        self.rows.dataset = self.data.rest(
+            self.rows.split, self.rows.modalities, self.rows.written.done(self.rows.split)
+        )
+        self.trainer.strategy.barrier()  # none writes before all know what is left
         return [] if self.rows.dataset is None else self.data._loader(self.rows.split, self.rows.dataset)
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
@@ -149,9 +152,9 @@ class Rows(Objective):
         vectors: bool,
     ) -> None:
         super().__init__()
-        self.parts, self.data, self.split, self.modalities = parts, data, split, modalities
+        self.written, self.data, self.split, self.modalities = parts, data, split, modalities
         self.names, self.vectors = names, vectors
-        self.answers_of = [objective]  # in a list: it is no part of this module
+        self.objective = objective
         self.waiting: list[pa.Table] = []
 
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
@@ -168,7 +171,7 @@ class Rows(Objective):
         """Writes what waits."""
         table = pa.concat_tables(self.waiting, promote_options="permissive") if self.waiting else ()
         if len(table):
-            self.parts.add(table, self.split, dist.get_rank() if dist.is_initialized() else 0)
+            self.written.add(table, self.split, dist.get_rank() if dist.is_initialized() else 0)
         self.waiting = []
 
     def compute(self) -> Mapping[str, Tensor]:
@@ -181,9 +184,9 @@ class Rows(Objective):
     def write_unread(self) -> None:
         """A row for each sample that is in no split; once, at the end."""
         unread = self.data.unread()
-        if unread:
+        if unread and not len(self.written.done("unread")):
             ids = np.arange(-len(unread), 0)
-            self.parts.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
+            self.written.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
 
     def _rows(self, output: ModelOutput, batch: PairedBatch) -> pa.Table:
         kept = batch.id >= 0
@@ -199,9 +202,9 @@ class Rows(Objective):
         everywhere = np.ones(len(ids), dtype=bool)
         if self.vectors and output.fused is not None:
             columns["fused"] = as_vectors(output.fused[kept].float().cpu().numpy(), everywhere)
-        if (objective := self.answers_of[0]) is not None and output.y is not None:
-            said = answers(objective, output.y[kept], self.names)
-            columns["prediction"] = pa.array(said.prediction)
+        if self.objective is not None and output.y is not None:
+            said = answers(self.objective, output.y[kept], self.names)
+            columns["prediction"] = said.prediction
             if said.probability is not None:
                 columns["probability"] = as_vectors(said.probability, everywhere)
         return pa.table(columns | {"error": pa.nulls(len(ids), pa.string())})

@@ -73,11 +73,12 @@ def takes_part_in_testing(callback: Callback) -> bool:
 
 def comparison(results: Mapping[str, Figures]) -> Table:
     """A row a figure of the test, a column a checkpoint, named by what is not the same in all their paths."""
-    shared = len(os.path.commonpath([str(Path(path).parent) for path in results]))
+    names = {path: str(Path(path).absolute()) for path in results}
+    shared = len(os.path.commonpath([str(Path(name).parent) for name in names.values()]))
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("figure")
-    for path in results:
-        table.add_column(path[shared:].strip(os.sep), justify="right", overflow="fold")
+    for name in names.values():
+        table.add_column(name[shared:].strip(os.sep), justify="right", overflow="fold")
     for name in dict.fromkeys(name for figures in results.values() for name in figures):
         if name.startswith("test/"):
             values = [figures.get(name) for figures in results.values()]

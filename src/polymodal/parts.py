@@ -16,6 +16,9 @@ from pyarrow import csv, parquet
 
 from polymodal.errors import ConfigError
 
+PLAIN: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": ["id"]}
+"""Nearly all of a table are vectors: better codes and dictionaries of them take time, and save nothing."""
+
 ABOUT = b"polymodal"
 """Key of a table's metadata: what it was made of, as JSON."""
 
@@ -53,14 +56,14 @@ class Parts:
         """Writes the next part of a process."""
         number = len(list(self.folder.glob(f"{split}-*-{rank}.parquet")))
         name = f"{split}-{number:06d}-{rank}.parquet"
-        whole(self.folder / name, lambda file: parquet.write_table(table, file, compression="zstd"))
+        whole(self.folder / name, lambda file: parquet.write_table(table, file, **PLAIN))
 
     def join(self) -> int:
         """Makes the output, and gives the number of its rows; the parts are gone then."""
         unfinished = self.output.with_name(f"{self.output.name}.part")
         schema = self._schema()
         if self.output.suffix == ".parquet":
-            with parquet.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+            with parquet.ParquetWriter(unfinished, schema, **PLAIN) as writer:
                 count = sum(writer.write_table(table) or len(table) for table in self._tables(schema))
         elif self.output.suffix == ".csv":
             count = self._write_csv(unfinished, schema)
@@ -82,7 +85,9 @@ class Parts:
         """Of all parts together: one in which everything is null does not know better."""
         files = [file for group in self._groups() for file in group]
         schemas = [parquet.read_schema(file).remove_metadata() for file in files]
-        return pa.unify_schemas(schemas, promote_options="permissive").with_metadata({ABOUT: self.about.encode()})
+        found = pa.unify_schemas(schemas, promote_options="permissive")
+        last = sorted(found, key=lambda column: column.name == "error")
+        return pa.schema(last, {ABOUT: self.about.encode()})
 
     def _tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
         empty = schema.empty_table()
@@ -112,7 +117,7 @@ class Parts:
         }
         rest = pa.schema([f for f in schema if f.name not in vectors], schema.metadata)
         done = 0
-        with parquet.ParquetWriter(folder / "rows.parquet", rest, compression="zstd") as writer:
+        with parquet.ParquetWriter(folder / "rows.parquet", rest, **PLAIN) as writer:
             for table in self._tables(schema):
                 for name, file in files.items():
                     file[done : done + len(table)] = as_array(table[name])

@@ -84,7 +84,9 @@ def predicted(trained: Trained, samples: Sequence[Sample]) -> list[dict[str, Any
     names = trained.class_names.get(objective.label)
     y = torch.cat([asked.answer(samples[start : start + TOGETHER]) for start in range(0, len(samples), TOGETHER)])
     said = answers(objective, y, names)
-    rows = [{**sample, "prediction": answer} for sample, answer in zip(samples, said.prediction, strict=True)]
+    rows = [
+        {**sample, "prediction": answer} for sample, answer in zip(samples, said.prediction.to_pylist(), strict=True)
+    ]
     if said.probability is not None:
         width = said.probability.shape[1]
         named = names if names and len(names) == width else [str(index) for index in range(width)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pyarrow import parquet
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +21,7 @@ from polymodal.config.command import SearchSettings
 from polymodal.config.signature import nearest
 from polymodal.config.trust import check_trust
 from polymodal.data.images import read_image
-from polymodal.errors import ConfigError, PolymodalError
+from polymodal.errors import ConfigError
 from polymodal.parts import ABOUT, as_array
 from polymodal.report.gallery import show_content
 from polymodal.report.style import picture
@@ -97,8 +98,9 @@ class Embedded:
             raise ConfigError(f"index={file} is no table that embed.py wrote: {error}") from error
         if about["model"] != fingerprint(asked.trained.file):
             raise ConfigError(f"index={file} was written by another model. Write it anew with embed.py.")
+        self.data: Any
         self.file, self.settings, self.columns = file, about["data"], self.parquet.schema_arrow.names
-        self.data: Any = None
+        self.kinds, self.data = asked.data.kinds, None
 
     def index(self, column: str, exact: bool | None) -> VectorIndex:
         """The index of a column of vectors; made where there is none, or one that is older than the table.
@@ -118,7 +120,7 @@ class Embedded:
 
     def _vectors(self, column: str) -> Iterator[np.ndarray]:
         for batch in self.parquet.iter_batches(ROWS, columns=[column]):
-            yield as_array(batch.column(0))
+            yield as_array(pa.chunked_array([batch.column(0)]))
 
     def take(self, rows: np.ndarray) -> list[Result]:
         """What stands in some rows, but for vectors."""
@@ -133,12 +135,10 @@ class Embedded:
 
     def content(self, result: Result, modality: str) -> Any:
         """What there is to see of a row: a picture, a sentence or a path."""
-        words = result[f"{modality}_words"]
+        words, kind = result[f"{modality}_words"], self.kinds.get(modality, modality)
         if words is not None:
-            try:
-                return read_image(Path(words), PICTURE, 3).transpose(1, 2, 0) if Path(words).is_file() else words
-            except (PolymodalError, OSError):  # a sound
-                return Path(words).name
+            is_picture = kind == "image" and Path(words).is_file()
+            return read_image(Path(words), PICTURE, 3).transpose(1, 2, 0) if is_picture else words
         if self.data is None:  # pictures without files: the data have them
             check_trust({"data": self.settings})
             self.data = make(self.settings, "data")

@@ -50,8 +50,9 @@ class Trained:
         chosen = {change.partition("=")[0] for change in changes}
         self.replaced = [group for group in REPLACED if group in chosen]
         self.composed = self._compose(self.stored | {group: {} for group in self.replaced}, changes)
-        if "data" in self.replaced and self.composed.objective.get("label") == self.stored["label"]:
-            self.composed.objective.label = self.composed.label
+        objective = self.composed.objective
+        if "data" in self.replaced and "label" in objective and objective.label == self.stored["label"]:
+            objective.label = self.composed.label
         self.config = check_config(self.composed)
         check_machine(self.config)
 

@@ -15,6 +15,7 @@ def test_own_settings_and_changes_are_told_apart() -> None:
         "devices=cpu",
         "encoder.image.depth=3",
     ]
+    given.append("hydra.run.dir=x")  # as Lightning starts further processes
     settings, changes = parsed(given, EvalSettings)
     assert settings == EvalSettings(checkpoint=["a=1/b", "c"], json=True)
     assert changes == given[2:]

@@ -98,12 +98,12 @@ def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch)
 
     def stop_after(parts, table, *rest):
         if len(written) == 2:
-            raise KeyboardInterrupt
+            raise RuntimeError("stopped")
         add(parts, table, *rest)
         written.append(set(table["id"].to_pylist()))
 
     monkeypatch.setattr(embed.Parts, "add", stop_after)
-    with pytest.raises(BaseException):  # noqa: B017, PT011  (Lightning makes of it what it likes)
+    with pytest.raises(RuntimeError, match="stopped"):
         embedded(classifier, tmp_path / "x.parquet", *changes)
     assert not (tmp_path / "x.parquet").exists()
     again = []

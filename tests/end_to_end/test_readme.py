@@ -47,7 +47,8 @@ def test_a_command_works(line: str, command, cache: Path, run_folder: Path, tmp_
     words = [str(ROOT / word) if word.startswith("src/") else word for word in words]
     starts = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
     words[:1] = starts[words[0]]
-    is_short = any(word in line for word in ("--help", "check=true", "eval.py", "embed.py", "search.py", "repeat=", "resume="))
+    uses = ("--help", "check=true", "eval.py", "embed.py", "search.py", "repeat=", "resume=")
+    is_short = any(word in line for word in uses)
     fast = SHORT if "data=" not in line else ["debug=fast", "callbacks.report=null"]
     short = [] if is_short else [word for word in fast if word.split("=")[0] not in line]
     done = subprocess.run([*words, *short], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)

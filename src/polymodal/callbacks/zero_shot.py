@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-import yaml
 from lightning.pytorch import Callback, Trainer
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
@@ -125,11 +124,11 @@ def read_prompts(file: str, templates: Sequence[str]) -> dict[str, Mapping[str, 
         ConfigError: there is no such file, or something else is in it.
     """
     try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    except Exception as error:  # of yaml, of the encoding, of the file system
         raise ConfigError(f"callbacks.zero_shot.prompts={file} cannot be read: {str(error).splitlines()[0]}") from error
-    prompts = {}
-    for name, entry in (content if isinstance(content, dict) else {"": None}).items():
+    prompts: dict[str, Mapping[str, Sequence[str]]] = {}
+    for name, entry in (content if isinstance(content, dict) and content else {"": None}).items():
         entry = entry if isinstance(entry, dict) else {"words": entry}
         words, own = _sentences(entry.get("words")), _sentences(entry.get("templates", list(templates) or ["{}"]))
         if not words or not own or entry.keys() - {"words", "templates"}:

@@ -113,7 +113,7 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
     own: dict[str, Any] = {}
     inputs: dict[str, str] = {}
     changes: list[str] = []
-    known = {field.name for field in fields(settings)}
+    known: set[str] = {own_field.name for own_field in fields(settings)}
     for argument in arguments:
         key, equals, value = ("json", "=", "true") if argument == "--json" else argument.partition("=")
         if not equals:
@@ -121,7 +121,9 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
         root = re.split(r"[./@]", key.lstrip("+~"))[0]
         if key in known - {"inputs"}:
             own[key] = value
-        elif root in Config.model_fields or is_group(key):
+        elif root in Config.model_fields or is_group(
+            root
+        ):  # hydra too: Lightning adds its settings for other processes
             changes.append(argument)
         elif "inputs" in known and key.isidentifier():
             inputs[key] = value

@@ -47,7 +47,8 @@ class EveryStream(EvaluationStream):
                     yield record
 
     def _batch(self, records: Iterable[Record], left_out: dict[int, str] | None = None) -> PairedBatch:
-        records, found = list(records), {}
+        records = list(records)
+        found: dict[int, str] = {}
         batch = super()._batch(records, found)
         if len(found) == len(records):
             batch.id.fill_(-1)

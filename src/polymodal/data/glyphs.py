@@ -194,15 +194,15 @@ class Glyphs(PairedDataModule):
 
     def every(self, split: str, modalities: Sequence[str]) -> GlyphSet:
         """See `PairedDataModule`; training names are cut up as those of the other splits are, and lose the same."""
-        chosen, judged = getattr(self, f"{split}_set"), copy(self.test_set)
-        judged.rows = chosen.rows
+        judged: GlyphSet = copy(self.test_set)  # type: ignore[assignment]
+        judged.rows = getattr(self, f"{split}_set").rows
         return judged
 
     def words(self, modality: str, items: np.ndarray) -> Sequence[str | None]:
         """The names."""
         if modality == "image":
             return [None] * len(items)
-        characters = self.test_set.character[items] if self.word_dropout else items
+        characters = self.test_set.character[items] if self.word_dropout else items  # type: ignore[attr-defined]
         return [self.names[character] for character in characters.tolist()]
 
     def read(self, modality: str, given: str) -> np.ndarray:

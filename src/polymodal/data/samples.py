@@ -145,18 +145,16 @@ class EverySample(SampleSet):
     """A split as it is evaluated, of which every sample is in a batch or in its `left_out`."""
 
     def __getitem__(self, indices: list[int]) -> PairedBatch:
-        """A batch; where none of its samples can be read it is another one that can, with the id -1.
-
-        Raises:
-            DataError: none of the split can.
-        """
+        """A batch; where none of its samples can be read it is one that means nothing, with the id -1."""
         left_out: dict[int, str] = {}
-        batch = self._batch(indices, 0, left_out)
-        if batch is None:
-            batch = super().__getitem__(indices)
-            batch.id.fill_(-1)
+        batch = self._batch(indices, 0, left_out) or self._nothing()
         batch.left_out = left_out
         return batch
+
+    def _nothing(self) -> PairedBatch:
+        none, contents = torch.full((1,), -1), self.samples.contents
+        ones = {name: torch.ones_like(torch.from_numpy(content.blank))[None] for name, content in contents.items()}
+        return PairedBatch(ones, dict.fromkeys(contents, none), none, none)
 
     def _arrays(self, sample: int, turn: int) -> list[np.ndarray]:
         contents = self.samples.contents

@@ -87,6 +87,8 @@ class StreamData(PairedDataModule):
         DataError: a shard or a sample that cannot be used, or a field that no sample has.
     """
 
+    media: MediaFormat
+
     def __init__(
         self,
         path: str | Sequence[str] | Mapping[str, Any],
