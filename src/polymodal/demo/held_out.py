@@ -109,6 +109,16 @@ class HeldOut:
         files = {"image", "audio"} if self.data.media is not None else set()
         return [name for name, kind in self.kinds.items() if kind in files | {"text"}]
 
+    @property
+    def texts(self) -> list[str]:
+        """Those of them that are sentences."""
+        return [name for name in self.askable if self.kinds[name] == "text"]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Of the first label of the data; none where they have no classes."""
+        return next(iter(self.data.class_names.values()), [])
+
     def search(self, by: str, given: str, find: str, top: int) -> Found:
         """The nearest distinct items of a modality to a sentence, or to the file of a picture or a sound."""
         vectors, rows = self._items[find]
@@ -135,8 +145,8 @@ class HeldOut:
         for index, name in enumerate(self.modalities):
             if self.kinds[name] == "text" and self.table["mask"][row, index]:
                 return str(self.show(name, int(self.table["items"][row, index])))
-        label, names = int(self.table["label"][row]), next(iter(self.data.class_names.values()), [])
-        return names[label] if label >= 0 else ""
+        label = int(self.table["label"][row])
+        return self.class_names[label] if label >= 0 else ""
 
     def example(self, number: int) -> tuple[PairedBatch, dict[str, Any]]:
         """A held-out sample: as the model takes it, and what there is to see of the modalities that it has."""
@@ -151,11 +161,12 @@ class HeldOut:
         if sum(map(len, rows)) < 5:
             return []
         places = places_of(torch.cat([self.table["x"][own, i] for i, own in enumerate(rows)]).numpy())
-        names = next(iter(self.data.class_names.values()), [])
         which = [(name, i, row) for i, (name, own) in enumerate(zip(self.modalities, rows, strict=True)) for row in own]
         labels = self.table["label"].tolist()
         return [
-            Point(x, y, name, int(self.table["items"][row, i]), names[labels[row]] if labels[row] >= 0 else "other")
+            Point(
+                x, y, name, int(self.table["items"][row, i]), self.class_names[labels[row]] if labels[row] >= 0 else ""
+            )
             for (x, y), (name, i, row) in zip(places.tolist(), which, strict=True)
         ]
 

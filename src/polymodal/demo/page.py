@@ -39,7 +39,7 @@ def main() -> None:
     sections: dict[str, Callable[[HeldOut, int], None]] = {"Embedding map": embedding_map}
     if held.askable and len(held.modalities) > 1:
         sections = {"Search": search} | sections
-        if texts(held) and set(held.askable) - set(texts(held)):
+        if held.texts and set(held.askable) - set(held.texts):
             sections["Classify by name"] = zero_shot
     if held.model.fusion is not None:
         sections = {"Predict": predict} | sections
@@ -57,7 +57,7 @@ def main() -> None:
 def search(held: HeldOut, most: int) -> None:
     """The nearest held-out items to a sentence, a picture or a sound."""
     left, right, end = st.columns([2, 2, 3])
-    by = left.radio("Ask with", [*texts(held), *(n for n in held.askable if n not in texts(held))], horizontal=True)
+    by = left.radio("Ask with", [*held.texts, *(n for n in held.askable if n not in held.texts)], horizontal=True)
     find = right.radio("Find", [n for n in held.modalities if n != by] + [by], horizontal=True)
     top = end.slider("How many", 1, 50, 10)
     if given := ask(held, by, most):
@@ -75,15 +75,16 @@ def zero_shot(held: HeldOut, most: int) -> None:
     """Classes that are told by nothing but their names."""
     left, right = st.columns(2)
     with left:
-        by = st.radio("Classify", [name for name in held.askable if name not in texts(held)], horizontal=True)
+        by = st.radio("Classify", [name for name in held.askable if name not in held.texts], horizontal=True)
         given = ask(held, by, most)
-    known = next(iter(held.data.class_names.values()), [])
-    names = right.text_area("Classes, one a line", "\n".join(known[:30]), height=200, max_chars=5000).splitlines()
+    names = right.text_area(
+        "Classes, one a line", "\n".join(held.class_names[:30]), height=200, max_chars=5000
+    ).splitlines()
     names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     template = right.text_input("The sentence of a class; {} is its name", next(iter(templates(held)), "{}"))
     if given and names:
         with given as query:
-            values = held.zero_shot(by, query, texts(held)[0], names, template)
+            values = held.zero_shot(by, query, held.texts[0], names, template)
         ranked = sorted(zip(names, values, strict=True), key=lambda pair: -pair[1])
         with right:
             bars(dict(ranked[:LIKELY]), "probability")
@@ -100,7 +101,7 @@ def embedding_map(held: HeldOut, _: int) -> None:
     points["image"] = [data_uri(content) if isinstance(content, np.ndarray) else None for content in contents]
     points["content"] = [content if isinstance(content, str) else "" for content in contents]
     chosen = st.pills("Modalities", held.modalities, selection_mode="multi", default=held.modalities)
-    frequent = [name for name in points.class_name.value_counts().index if name != "other"][: len(COLOURS) - 1]
+    frequent = [name for name in points.class_name.value_counts().index if name][: len(COLOURS) - 1]
     points["class"] = points.class_name.where(points.class_name.isin(frequent), "other")
     colours = altair.Scale(domain=[*frequent, "other"], range=[*COLOURS[: len(frequent)], "#b0b0b0"])
     chart = altair.Chart(points[points.modality.isin(chosen)]).mark_point(filled=True, size=45, opacity=0.8)
@@ -216,11 +217,6 @@ def data_uri(content: np.ndarray) -> str:
     image.thumbnail((96, 96))
     image.save(stream, "PNG")
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def texts(held: HeldOut) -> list[str]:
-    """Modalities that are sentences."""
-    return [name for name in held.askable if held.kinds[name] == "text"]
 
 
 def templates(held: HeldOut) -> list[str]:
