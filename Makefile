@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help install train test test-all lint format check bench clean
+.PHONY: help install train test test-all lint format check bench demo clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_processes.py
 	$(BIN)/python scripts/benchmark_embed.py
 	$(BIN)/python scripts/benchmark_search.py
+
+demo: $(READY) ## a page with the model of the last run; ARGS="checkpoint=<run folder>" shows another
+	$(BIN)/python src/demo.py $(ARGS)
 
 clean: ## remove what can be made again, but no run and no environment
 	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

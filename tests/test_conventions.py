@@ -29,7 +29,7 @@ LAYERS = [
     {"trained"},
     {"evaluate", "answers", "parts", "vector_index", "by_hand"},
     {"embed", "export"},
-    {"search", "predict"},
+    {"search", "predict", "demo"},
     {"sweeps"},
 ]
 """A package imports its own and earlier layers only. `config` starts a run, and imports `run` inside a function."""

@@ -65,6 +65,10 @@ class PairedBatch:
         """The same batch in page-locked memory, for a copy to the device that does not block."""
         return self._map(lambda tensor: tensor.pin_memory())
 
+    def rows(self, rows: slice) -> PairedBatch:
+        """Some of the samples."""
+        return self._map(lambda tensor: tensor[rows])
+
     def _map(self, function: Any) -> PairedBatch:
         def apply(value: Any) -> Any:
             if isinstance(value, dict):

@@ -21,9 +21,17 @@ log = logging.getLogger(__name__)
 def find_checkpoint(path: Path) -> Path:
     """The file itself, or the best checkpoint of a run folder, or else its last.
 
+    Args:
+        path: of a file or a folder; `last` is the folder under logs/ that was at work last.
+
     Raises:
         ConfigError: there is none.
     """
+    if path == Path("last") and not path.exists():
+        files = sorted(Path("logs").glob("**/checkpoints/*.ckpt"), key=lambda file: file.stat().st_mtime)
+        if not files:
+            raise ConfigError("checkpoint=last: no run under logs/ has a checkpoint. Train one: python src/train.py")
+        path = files[-1].parents[1]
     candidates = [path, *(path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))]
     for candidate in candidates:
         if candidate.is_file():

@@ -61,7 +61,7 @@ def _smallest(batch: PairedBatch) -> int:
 def parts_of(batch: PairedBatch, count: int) -> list[PairedBatch]:
     """The batch cut into so many, each of them a view."""
     bounds = [len(batch) * index // count for index in range(count + 1)]
-    return [batch._map(lambda tensor, rows=slice(*ends): tensor[rows]) for ends in zip(bounds, bounds[1:])]  # noqa: B905
+    return [batch.rows(slice(*ends)) for ends in zip(bounds, bounds[1:])]  # noqa: B905
 
 
 def _joined(outputs: list[ModelOutput]) -> ModelOutput:

@@ -35,6 +35,7 @@ from polymodal.execution import compile_parts, recompute_blocks
 from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
+from polymodal.report.page import write_page
 from polymodal.resume import take_up
 from polymodal.sharding import load_weights
 from polymodal.signals import listener
@@ -259,10 +260,11 @@ def figures_of(trainer: Trainer) -> dict[str, float]:
 
 
 def finish(figures: dict[str, float], run_dir: Path) -> None:
-    """Writes metrics.json, whole or not at all, and shows the test figures."""
+    """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures."""
     unfinished = run_dir / "metrics.json.part"
     unfinished.write_text(json.dumps(figures, indent=2))
     unfinished.rename(run_dir / "metrics.json")
+    page = write_page(run_dir) if (run_dir / "report").is_dir() else None
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")
@@ -274,3 +276,5 @@ def finish(figures: dict[str, float], run_dir: Path) -> None:
     if "test/accuracy" in figures:
         console.print(f"Accuracy of the model on the test data: {100 * figures['test/accuracy']:.0f} %")
     console.print(f"{figures['time/total_seconds']:.0f} s in all. Run folder: {run_dir}", soft_wrap=True)
+    if page:
+        console.print(f"To look at: {page}", soft_wrap=True)

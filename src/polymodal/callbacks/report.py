@@ -26,6 +26,7 @@ from polymodal.report.confusion import draw_confusion
 from polymodal.report.curves import draw_curves
 from polymodal.report.embedding_map import draw_map
 from polymodal.report.gallery import draw_gallery
+from polymodal.report.publish import publish
 from polymodal.report.reliability import draw_reliability
 from polymodal.report.scatter import draw_scatter
 from polymodal.report.tables import write_classes, write_confusion
@@ -39,6 +40,8 @@ class Report(Callback):
     Alignment: retrieval galleries of the first modality with each other, both ways, and a map of the embeddings.
     Classes: confusion matrix, reliability and a table of the classes. Values: predicted against true.
     The confusion matrix of zero-shot classification is drawn where that was done.
+    Pictures of the folder, those of other callbacks too, go to TensorBoard and wandb; wandb gets the tables as well.
+    When the run has its final figures, `polymodal.report.page` makes one page of it all.
 
     Args:
         run_dir: the run's folder.
@@ -98,6 +101,7 @@ class Report(Callback):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ZeroShot) and callback.confusion is not None:
                 draw_confusion(folder / "zero_shot.png", callback.confusion, callback.class_names, "Zero-shot")
+        publish(folder, trainer.loggers, trainer.global_step)
 
     def _curves(self, folder: Path) -> None:
         metrics = self.run_dir / "metrics.csv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from importlib import import_module
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,7 +26,7 @@ def _listed(value: Any) -> Any:
     return [part.strip() for part in value[1:-1].split(",")] if value[:1] + value[-1:] == "[]" else [value]
 
 
-Chosen = TypeVar("Chosen", "EvalSettings", "EmbedSettings", "SearchSettings", "PredictSettings")
+Chosen = TypeVar("Chosen", "EvalSettings", "EmbedSettings", "SearchSettings", "PredictSettings", "DemoSettings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,16 @@ class PredictSettings:
     json: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class DemoSettings:
+    """Of demo.py."""
+
+    checkpoint: str = "last"
+    port: PositiveInt = 8501
+    samples: PositiveInt = 6000
+    upload_mb: PositiveInt = 10
+
+
 def command(text: str | None, start: str, settings: type[Any]) -> None:
     """Checks the command line, and only then imports what does the work.
 
@@ -80,7 +90,8 @@ def command(text: str | None, start: str, settings: type[Any]) -> None:
         settings: which there are.
     """
     given = sys.argv[1:]
-    if not given or {"-h", "--help"} & set(given):
+    needed = any(part.default is MISSING and part.default_factory is MISSING for part in fields(settings))
+    if (needed and not given) or {"-h", "--help"} & set(given):
         print(text)
         sys.exit(0 if given else 2)
     with readable_errors():

@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None = None, **options: Any) -> WandbLogger:
     """Lightning's WandbLogger; without an API key it records offline and says so.
 
-    A run that is resumed goes on under the id that is kept in its folder.
+    A run that is resumed goes on under the id that is kept in its folder. Online, the best checkpoint becomes an
+    artifact of the run; `log_model: false` leaves that out.
 
     Args:
         save_dir: the run's folder.
@@ -36,6 +37,7 @@ def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # the one that logs
         options = {"id": _kept_id(Path(save_dir) / "wandb_id"), "resume": "allow", **options}
+    options = {"log_model": not offline, **options}
     return WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
 
 

@@ -35,7 +35,7 @@ def draw_map(
     if count < 5:
         return  # nothing that a map could show
     x = torch.cat([table["x"][rows, i] for i, rows in enumerate(chosen)]).cpu().numpy()
-    places = TSNE(perplexity=min(30, count // 4), init="pca", random_state=0).fit_transform(x)
+    places = places_of(x)
     names = [[classes.get(id, "") for id in table["id"][rows].tolist()] for rows in chosen]
     counted = Counter(name for own in names for name in own if name).most_common(len(COLOURS) - 1)
     colours = {name: COLOURS[index] for index, (name, _) in enumerate(counted)}
@@ -51,6 +51,11 @@ def draw_map(
             marks = [axes.scatter([], [], s=30, color=colour) for colour in (*colours.values(), OTHER)]
             names_shown = [*(short(name) for name in colours), "other"]
             axes.figure.legend(marks, names_shown, frameon=False, fontsize=8, loc="outside right center")
+
+
+def places_of(x: np.ndarray) -> np.ndarray:
+    """(N, d) vectors, five at least, -> (N, 2) places by t-SNE, the same every time."""
+    return TSNE(perplexity=min(30, len(x) // 4), init="pca", random_state=0).fit_transform(x)
 
 
 OTHER = "#b0b0b0"

@@ -1,10 +1,11 @@
-"""Tables of classes as CSV files."""
+"""Tables as CSV files."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -30,3 +31,43 @@ def _cell(value: float) -> str:
 def _write(file: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     with file.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([header, *rows])
+
+
+class TextTable(NamedTuple):
+    """The start of a CSV file.
+
+    Attributes:
+        header: names of the columns.
+        rows: cells; in a column that holds nothing but numbers they are floats, and None where it is empty.
+        shares: columns of numbers from 0 to 1, some of them between.
+        left_out: what there is beyond these rows and columns, in words; "" for nothing.
+    """
+
+    header: list[str]
+    rows: list[list[str | float | None]]
+    shares: set[int]
+    left_out: str
+
+
+def read_table(file: Path, rows: int | None = None, columns: int | None = None) -> TextTable:
+    """A CSV file with a header, at most so many rows and columns of it."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        header, *lines = list(csv.reader(stream)) or [[]]
+    shown = [line[:columns] for line in lines[:rows]]
+    cells = [_numbers(column) for column in zip(*shown, strict=True)]
+    shares = {index for index, column in enumerate(cells) if _are_shares(column)}
+    beyond = {"rows": len(lines) - len(shown), "columns": len(header) - len(header[:columns])}
+    left_out = " and ".join(f"{count} {what}" for what, count in beyond.items() if count)
+    return TextTable(header[:columns], [list(row) for row in zip(*cells, strict=True)], shares, left_out)
+
+
+def _numbers(column: Sequence[str]) -> Sequence[str | float | None]:
+    try:
+        return [float(cell) if cell else None for cell in column]
+    except ValueError:
+        return column
+
+
+def _are_shares(column: Sequence[str | float | None]) -> bool:
+    values = [value for value in column if isinstance(value, float)]
+    return bool(values) and all(0 <= value <= 1 for value in values) and any(0 < value < 1 for value in values)

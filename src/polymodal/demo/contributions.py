@@ -1,0 +1,89 @@
+"""What a fusion model answers, and what each modality has to do with it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from polymodal.answers import answers
+from polymodal.batch import PairedBatch
+from polymodal.by_hand import Asked
+from polymodal.metrics.shapley import shapley_values
+from polymodal.model import Encoded
+from polymodal.tokens import Tokens
+from polymodal.trained import supervised
+
+MOST = 8
+"""Modalities of which all subsets are tried; with more, each is left out alone."""
+
+
+class Answer(NamedTuple):
+    """The answer to one sample.
+
+    Attributes:
+        scores: class, tag or number of the output -> its probability, or its value where `are_values`.
+        are_values: whether the model predicts values.
+        contribution: modality -> what it adds to the highest score, the first value: its Shapley value, whose sum is
+            the difference to an answer that is given without any modality.
+        weights: modality -> weight within the fusion; empty where it has none.
+    """
+
+    scores: dict[str, float]
+    are_values: bool
+    contribution: dict[str, float]
+    weights: dict[str, float]
+
+
+@torch.no_grad()
+def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozenset()) -> Answer:
+    """What the model says of one sample without some modalities.
+
+    Args:
+        asked: a model with a fusion.
+        sample: one, as the model takes it; a modality that is not dropped must be there.
+        dropped: modalities.
+    """
+    model, names = asked.module.model, asked.module.model.modalities
+    absent = torch.tensor([name in dropped for name in names], device=asked.device)
+    encoded = model.encode(sample.to(asked.device)).without(absent)
+    there = [name for name, has in zip(names, encoded.mask[0].tolist(), strict=True) if has]
+    sizes = range(len(there) + 1) if len(there) <= MOST else (len(there) - 1, len(there))
+    subsets = [frozenset(subset) for size in sizes for subset in combinations(there, size)]  # the last one is all
+    left_out = torch.tensor([[name not in subset for name in names] for subset in subsets], device=asked.device)
+    output = model.fuse(_repeated(encoded, len(subsets)).without(left_out))
+    objective = supervised(asked.module)
+    assert objective is not None
+    assert output.y is not None
+    known = asked.trained.class_names.get(objective.label) or []
+    labels = known if len(known) == objective.outputs else [str(number) for number in range(objective.outputs)]
+    probability = answers(objective, output.y, labels).probability
+    scores = output.y if probability is None else torch.from_numpy(probability)
+    best = 0 if probability is None else int(scores[-1].argmax())
+    worth = dict(zip(subsets, scores[:, best].double().tolist(), strict=True))
+    weights = {} if output.weights is None else dict(zip(names, output.weights[-1].tolist(), strict=True))
+    return Answer(
+        dict(zip(labels, scores[-1].tolist(), strict=True)),
+        probability is None,
+        _contributions(there, worth),
+        {name: weights[name] for name in there if name in weights},
+    )
+
+
+def _contributions(there: list[str], worth: dict[frozenset[str], float]) -> dict[str, float]:
+    if len(there) <= MOST:
+        return shapley_values(there, worth)
+    everything = frozenset(there)
+    return {name: worth[everything] - worth[everything - {name}] for name in there}
+
+
+def _repeated(encoded: Encoded, count: int) -> Encoded:
+    """One sample -> the same (count) times."""
+
+    def times(part: Tensor) -> Tensor:
+        return part.expand(count, *part.shape[1:])
+
+    tokens = None if encoded.tokens is None else [Tokens(times(t.values), times(t.mask)) for t in encoded.tokens]
+    return Encoded(times(encoded.x), times(encoded.mask), tokens)

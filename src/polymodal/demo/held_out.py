@@ -1,0 +1,192 @@
+"""A trained model and the held-out samples of its data: what the page asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.progress import track
+from torch import Tensor
+
+from polymodal.batch import PairedBatch
+from polymodal.by_hand import Asked
+from polymodal.config.command import DemoSettings
+from polymodal.metrics.table import SampleTable
+from polymodal.objectives.contrastive import Contrastive
+from polymodal.report.embedding_map import places_of
+from polymodal.trained import Trained
+
+EXAMPLES = 64
+"""Samples that the model can be asked about one by one."""
+POINTS = 1500
+"""Of the map, at most."""
+
+
+class Found(NamedTuple):
+    """Items of a modality, the nearest first.
+
+    Attributes:
+        cosine: (k,) float32.
+        item: (k,) numbers.
+        row: (k,) of the first sample that has it, in the table.
+    """
+
+    cosine: np.ndarray
+    item: np.ndarray
+    row: np.ndarray
+
+
+class Point(NamedTuple):
+    """A sample's vector of one modality on the map."""
+
+    x: float
+    y: float
+    modality: str
+    item: int
+    class_name: str
+
+
+@cache
+def opened(settings: DemoSettings, changes: tuple[str, ...]) -> HeldOut:
+    """The model with its data, opened once in a process."""
+    return HeldOut(Trained(Path(settings.checkpoint), changes), settings.samples)
+
+
+class HeldOut:
+    """A model in evaluation mode, and the unit vectors of the test split.
+
+    Args:
+        trained: the model.
+        samples: at most so many, spread evenly over the split.
+
+    Raises:
+        DataError: the data cannot be read, or the split is empty.
+    """
+
+    def __init__(self, trained: Trained, samples: int) -> None:
+        self.asked = Asked.opened(trained)
+        self.data, self.model = self.asked.data, self.asked.module.model
+        self.modalities = self.model.modalities
+        self.kinds = {name: self.data.kinds.get(name, name) for name in self.modalities}
+        self.name: str = trained.stored["name"]
+        self.data.limit = min(samples, self.data.limit or samples)
+        self.data.prepare_data()
+        self.data.setup("test")
+        self.examples: list[PairedBatch] = []
+        self.table = self._embedded()
+        self.trained = trained
+
+    @torch.no_grad()
+    def _embedded(self) -> Mapping[str, Tensor]:
+        """Columns id (N,), items and mask (N, m), x (N, m, d), label (N,), -1 where there is none."""
+        table = SampleTable("items", "mask", "x", "label")
+        loader = self.data.test_dataloader()
+        each = -(-EXAMPLES // max(1, len(loader)))
+        label = next(iter(self.data.class_names), "")
+        for batch in track(loader, "Held-out samples"):
+            batch = self.data.on_after_batch_transfer(batch, 0)
+            self.examples += [batch.rows(slice(row, row + 1)) for row in range(min(each, len(batch)))]
+            x, mask, _ = self.model.encode(batch.to(self.asked.device))
+            classes = batch.labels.get(label, torch.empty(0, 0))
+            table.update(
+                batch.id,
+                items=torch.stack([batch.items[name] for name in self.modalities], dim=1),
+                mask=mask.cpu(),
+                x=F.normalize(x.float(), dim=-1).cpu(),
+                label=classes if classes.ndim == 1 else torch.full_like(batch.id, -1),
+            )
+        del self.examples[EXAMPLES:]
+        return table.compute()
+
+    @property
+    def askable(self) -> list[str]:
+        """Modalities that a person can give: sentences, pictures and sounds."""
+        files = {"image", "audio"} if self.data.media is not None else set()
+        return [name for name, kind in self.kinds.items() if kind in files | {"text"}]
+
+    @property
+    def texts(self) -> list[str]:
+        """Those of them that are sentences."""
+        return [name for name in self.askable if self.kinds[name] == "text"]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Of the first label of the data; none where they have no classes."""
+        return next(iter(self.data.class_names.values()), [])
+
+    def search(self, by: str, given: str, find: str, top: int) -> Found:
+        """The nearest distinct items of a modality to a sentence, or to the file of a picture or a sound."""
+        vectors, rows = self._items[find]
+        cosine, best = (vectors @ self.vectors(by, [given])[0]).topk(min(top, len(rows)))
+        row = rows[best]
+        return Found(cosine.numpy(), self.table["items"][row, self.modalities.index(find)].numpy(), row.numpy())
+
+    def zero_shot(self, by: str, given: str, text: str, names: Sequence[str], template: str) -> list[float]:
+        """The probability of each class by what the sentences `template` with its name say, `{}` being its place."""
+        classes = self.vectors(text, [template.replace("{}", name) for name in names])
+        return (self._scale * (classes @ self.vectors(by, [given])[0])).softmax(0).tolist()
+
+    def vectors(self, modality: str, given: Sequence[str]) -> Tensor:
+        """(n, d) unit vectors of sentences or files."""
+        x = self.asked([{modality: one} for one in given]).x
+        return F.normalize(x[:, self.modalities.index(modality)].float(), dim=-1).cpu()
+
+    def show(self, modality: str, item: int) -> Any:
+        """A sentence, a uint8 picture, or None where there is nothing to see."""
+        return self.data.describe(modality, int(item))
+
+    def title(self, row: int) -> str:
+        """A sentence of a sample of the table, or else its class; "" where it has neither."""
+        for index, name in enumerate(self.modalities):
+            if self.kinds[name] == "text" and self.table["mask"][row, index]:
+                return str(self.show(name, int(self.table["items"][row, index])))
+        label = int(self.table["label"][row])
+        return self.class_names[label] if label >= 0 else ""
+
+    def example(self, number: int) -> tuple[PairedBatch, dict[str, Any]]:
+        """A held-out sample: as the model takes it, and what there is to see of the modalities that it has."""
+        batch = self.examples[number]
+        there = [name for name, has in zip(self.modalities, batch.mask(self.modalities)[0], strict=True) if has]
+        return batch, {name: self.show(name, int(batch.items[name][0])) for name in there}
+
+    @cached_property
+    def points(self) -> list[Point]:
+        """t-SNE of the vectors of all modalities in one space; none where there are too few for a map."""
+        rows = [self._items_rows(name, POINTS // len(self.modalities)) for name in self.modalities]
+        if sum(map(len, rows)) < 5:
+            return []
+        places = places_of(torch.cat([self.table["x"][own, i] for i, own in enumerate(rows)]).numpy())
+        which = [(name, i, row) for i, (name, own) in enumerate(zip(self.modalities, rows, strict=True)) for row in own]
+        labels = self.table["label"].tolist()
+        return [
+            Point(
+                x, y, name, int(self.table["items"][row, i]), self.class_names[labels[row]] if labels[row] >= 0 else ""
+            )
+            for (x, y), (name, i, row) in zip(places.tolist(), which, strict=True)
+        ]
+
+    def _items_rows(self, modality: str, most: int) -> Tensor:
+        """Rows of the table, one for each distinct item of a modality, at most so many, spread evenly."""
+        index = self.modalities.index(modality)
+        there = self.table["mask"][:, index].nonzero().squeeze(1)
+        first = np.unique(self.table["items"][there, index].numpy(), return_index=True)[1]
+        rows = there[torch.from_numpy(np.sort(first))]
+        return rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()]
+
+    @cached_property
+    def _items(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Modality -> (n, d) vectors of its distinct items, and (n,) the row of each."""
+        rows = {name: self._items_rows(name, len(self.table["id"])) for name in self.modalities}
+        return {name: (self.table["x"][own, i], own) for i, (name, own) in enumerate(rows.items())}
+
+    @property
+    def _scale(self) -> float:
+        """The inverse temperature that the model was trained with; that of CLIP's start where it has none."""
+        parts = [part for part in self.asked.module.objective.parts().values() if isinstance(part, Contrastive)]
+        learned = [float(part.scale().detach()) for part in parts if part.logit_scale is not None]
+        return learned[0] if learned else 1 / 0.07

@@ -1,0 +1,68 @@
+"""What a visitor sends: looked at before it is used, and never handed on as it came."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+
+from polymodal.data.audio import read
+from polymodal.data.images import read_image
+from polymodal.errors import DataError
+
+SIDE = 320
+"""Of a picture that is shown back, in pixels."""
+RATE = 16_000
+"""Samples a second of a sound that is played back."""
+MAX_SAMPLES = 30_000_000
+"""Of a sound, over all channels, some five minutes: a small file may unfold to hours."""
+
+
+class Upload(NamedTuple):
+    """A file that was found to be a picture or a sound by what is in it; its name says nothing.
+
+    Attributes:
+        content: of the file.
+        shown: (SIDE, SIDE, 3) uint8, or (samples,) float32 at RATE: decoded, so that a browser gets nothing else.
+    """
+
+    content: bytes
+    shown: np.ndarray
+
+    @classmethod
+    def checked(cls, content: bytes, kind: str, most: int) -> Upload:
+        """A file of at most so many bytes.
+
+        Args:
+            content: of the file.
+            kind: image or audio.
+            most: bytes.
+
+        Raises:
+            DataError: it is larger, or not of this kind, or damaged.
+        """
+        if len(content) > most:
+            raise DataError(f"The file has {len(content):,} bytes; {most:,} are allowed.")
+        if kind == "image":
+            return cls(content, read_image(content, SIDE, 3, "The file").transpose(1, 2, 0))
+        try:
+            about = soundfile.info(io.BytesIO(content))
+        except soundfile.LibsndfileError as error:
+            raise DataError(f"The file is damaged or no sound: {error.error_string}") from error
+        if about.frames * about.channels > MAX_SAMPLES:
+            raise DataError(f"The sound has {about.frames * about.channels:,} samples; {MAX_SAMPLES:,} are allowed.")
+        return cls(content, read(content, RATE, "The file"))
+
+    @contextmanager
+    def file(self) -> Iterator[str]:
+        """The path of a file with this content, for as long as it is needed."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "upload"
+            path.write_bytes(self.content)
+            yield str(path)

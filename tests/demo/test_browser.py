@@ -1,0 +1,123 @@
+"""The demo and the report in a browser, as a researcher opens them."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.demo.browser import chromium
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("streamlit", reason="pip install -e '.[demo]'")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def address(browser, clip: Path) -> Iterator[str]:
+    """Where the demo of the small run is, while the tests run."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "src" / "demo.py"), f"checkpoint={clip}", f"port={port}", "upload_mb=1"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    server = subprocess.Popen([*command, "devices=cpu"], stdout=subprocess.PIPE, text=True, env=environment)
+    said: list[str] = []
+    for line in server.stdout:  # until it is there, or has ended
+        said.append(line)
+        if "URL" in line:
+            break
+    assert any(f"http://127.0.0.1:{port}" in line for line in said), said
+    yield f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait(30)
+
+
+@pytest.fixture
+def page(browser, address: str):
+    opened, asked = browser.new_page(), []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(address)
+    opened.get_by_role("heading", name="Search").wait_for()
+    yield opened
+    foreign = [
+        url for url in asked if urlparse(url).scheme in {"http", "https", "ws", "wss"} and not url.startswith(address)
+    ]
+    assert not foreign
+    opened.close()
+
+
+def test_a_sentence_finds_pictures(page) -> None:
+    page.get_by_label("Sentence (text)").fill("a red picture")
+    page.get_by_label("Sentence (text)").press("Enter")
+    page.locator('[data-testid="stImage"] img').nth(9).wait_for()
+
+
+def upload(page, name: str, content: bytes) -> None:
+    file = {"name": name, "mimeType": "image/png", "buffer": content}
+    page.locator('input[type="file"]').first.set_input_files([file])
+
+
+def test_a_picture_is_classified_and_what_is_none_is_refused(page, pairs: Path) -> None:
+    page.get_by_text("Classify by name", exact=True).click()
+    page.get_by_label("Classes, one a line").wait_for()
+    upload(page, "x.png", (pairs.parent / "images" / "000.png").read_bytes())
+    page.locator('[data-testid="stVegaLiteChart"] canvas, [data-testid="stVegaLiteChart"] svg').first.wait_for()
+    upload(page, "x.png", b"<svg onload=alert(1)>")
+    page.get_by_text("damaged or no picture").wait_for()
+    upload(page, "x.png", bytes(2 * 2**20))
+    page.get_by_text("1MB", exact=False).first.wait_for()
+
+
+def test_the_map_is_drawn(page) -> None:
+    page.get_by_text("Embedding map", exact=True).first.click()
+    page.locator('[data-testid="stVegaLiteChart"] canvas, [data-testid="stVegaLiteChart"] svg').first.wait_for()
+
+
+def test_a_request_that_is_too_large_is_refused_by_the_server_itself(page, address: str) -> None:
+    answer = page.request.put(f"{address}/_stcore/upload_file/x/y", data=bytes(3 * 2**20))
+    assert answer.status >= 400
+
+
+def test_another_page_may_not_use_it(address: str) -> None:
+    host, port = urlparse(address).hostname, urlparse(address).port
+    with socket.create_connection((host, port)) as connection:
+        connection.sendall(
+            f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+            "Origin: https://evil.example\r\n\r\n".encode()
+        )
+        assert b" 101 " not in connection.recv(1000).split(b"\r\n")[0]
+
+
+def test_the_report_sorts_zooms_and_asks_nobody(browser, clip: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from polymodal.report.page import write_page
+
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "classes.csv").write_text("class,f1\nb,0.25\na,1.0\nc,\n")
+    Image.new("RGB", (50, 40), "red").save(tmp_path / "report" / "curves.png")
+    opened, asked, complaints = browser.new_page(), [], []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.goto(write_page(tmp_path).as_uri())
+    opened.locator("summary", has_text="Classes").click()
+    opened.get_by_role("columnheader", name="f1").click()
+    assert opened.locator(".sortable tbody td:first-child").all_inner_texts() == ["a", "b", "c"]
+    opened.get_by_role("columnheader", name="class").click()
+    assert opened.locator(".sortable tbody td:first-child").all_inner_texts() == ["c", "b", "a"]
+    opened.locator("figure img").click()
+    assert opened.locator("dialog[open] img").is_visible()
+    assert not complaints
+    assert all(urlparse(url).scheme in {"file", "data"} for url in asked)
