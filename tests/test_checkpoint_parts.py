@@ -13,8 +13,8 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from polymodal.checkpoint import load_checkpoint, newest_checkpoint
 from polymodal.checkpoint_io import WholeFiles
-from polymodal.errors import ConfigError
 from polymodal.checkpoint_parts import put_back, remove_parts, tensors_of, write_parts
+from polymodal.errors import ConfigError
 from polymodal.sharding import load_weights
 from tests.losses.processes import run_processes
 
@@ -43,12 +43,24 @@ def shared_out(node: Any) -> Any:
     return [shared_out(item) for item in node] if isinstance(node, list) else node
 
 
-def save(rank: int, world_size: int, file: Path) -> None:
+def save(rank: int, world_size: int, file: Path) -> str:
+    """Saves twice, and once more when the second process cannot write; what each process says of that."""
     for _ in range(2):  # the second takes the place of the first
         checkpoint = write_parts(shared_out(content()), file)
         if rank == 0:
             WholeFiles().save_checkpoint(checkpoint, file)
         dist.barrier()
+    if rank == 1:
+
+        def full(*arguments: Any, **options: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        torch.distributed.checkpoint.filesystem.os.fsync = full
+    try:
+        write_parts(shared_out(content()), file)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def loaded(rank: int, world_size: int, file: Path) -> dict[str, Tensor]:
@@ -64,9 +76,10 @@ def loaded(rank: int, world_size: int, file: Path) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of two processes, after which there was no room for another one."""
     file = tmp_path_factory.mktemp("run") / "checkpoints" / "last.ckpt"
     file.parent.mkdir()
-    run_processes(save, 2, file)
+    assert all("No space left" in message for message in run_processes(save, 2, file))
     return file
 
 
@@ -75,6 +88,11 @@ def copied(saved: Path, tmp_path: Path) -> Path:
     """A run folder that a test may damage."""
     shutil.copytree(saved.parent, tmp_path / "checkpoints")
     return tmp_path / "checkpoints" / "last.ckpt"
+
+
+def test_what_one_process_cannot_write_is_an_error_of_all_and_leaves_the_checkpoint_before(saved: Path) -> None:
+    assert len(list(saved.parent.iterdir())) == 2
+    assert newest_checkpoint(saved.parents[1]) == saved
 
 
 def test_there_is_a_file_a_process_and_no_index_that_is_pickled(saved: Path) -> None:
@@ -93,6 +111,7 @@ def test_one_process_reads_the_whole(saved: Path) -> None:
     assert checkpoint["optimizer_states"][0]["param_groups"] == expected["optimizer_states"][0]["param_groups"]
 
 
+@pytest.mark.slow
 def test_another_number_of_processes_reads_what_each_has(saved: Path) -> None:
     for result in run_processes(loaded, 3, saved):
         for path, tensor in tensors_of(content()).items():
@@ -140,27 +159,6 @@ def test_what_belongs_to_a_checkpoint_goes_with_it(copied: Path) -> None:
     assert newest_checkpoint(copied.parents[1]) == copied
     WholeFiles().remove_checkpoint(copied)
     assert not list(copied.parent.iterdir())
-
-
-def no_room(rank: int, world_size: int, file: Path) -> str:
-    """What a process says when the second one cannot write."""
-    if rank == 1:
-
-        def full(*arguments: Any, **options: Any) -> None:
-            raise OSError(28, "No space left on device")
-
-        torch.distributed.checkpoint.filesystem.os.fsync = full
-    try:
-        write_parts(shared_out(content()), file)
-    except OSError as error:
-        return str(error)
-    return ""
-
-
-def test_what_one_process_cannot_write_is_an_error_of_all_and_leaves_the_checkpoint_before(copied: Path) -> None:
-    assert all("No space left" in message for message in run_processes(no_room, 2, copied))
-    assert len(list(copied.parent.iterdir())) == 2
-    assert newest_checkpoint(copied.parents[1]) == copied
 
 
 def test_removing_without_parts_is_nothing(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from polymodal.checkpoint_parts import check_parts, put_back
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
-from polymodal.checkpoint_parts import check_parts, put_back
 
 log = logging.getLogger(__name__)
 

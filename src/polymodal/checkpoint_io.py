@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
+from polymodal.checkpoint_parts import remove_parts, sync_folder, tensors_of
 from polymodal.errors import StorageError
-from polymodal.checkpoint_parts import remove_parts, tensors_of
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -36,7 +36,7 @@ class WholeFiles(TorchCheckpointIO):
                 stream.flush()
                 os.fsync(stream.fileno())
             part.replace(file)
-            _sync_folder(file.parent)
+            sync_folder(file.parent)
             remove_parts(file, keep=checkpoint.get("parts", {}).get("folder"))
         except (OSError, RuntimeError) as error:  # torch's writer turns what the file says into a RuntimeError
             raise explained(error, checkpoint, file) from error
@@ -47,15 +47,6 @@ class WholeFiles(TorchCheckpointIO):
         """Removes the file and, after it, what belongs to it."""
         super().remove_checkpoint(path)
         remove_parts(Path(path))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Brings the new name of a file down to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def explained(error: Exception, checkpoint: dict[str, Any], file: Path) -> StorageError:

@@ -8,6 +8,7 @@ takes the place of the old one.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -39,6 +40,7 @@ def write_parts(checkpoint: dict[str, Any], file: Path) -> dict[str, Any]:
     shared = {path: tensor for path, tensor in tensors_of(checkpoint).items() if isinstance(tensor, DTensor)}
     try:
         save(shared, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+        sync_folder(folder)
         sums: list[dict[str, str]] = [{} for _ in range(dist.get_world_size())]
         dist.all_gather_object(sums, {own.name: _sum(own) for own in folder.glob(f"shard-{dist.get_rank() + 1:05d}-*")})
         together = {name: value for own in sums for name, value in own.items()}
@@ -102,6 +104,15 @@ def remove_parts(file: Path, keep: str | None = None) -> None:
     for folder in file.parent.glob(f"{file.name}.parts-*"):
         if folder.name != keep:
             shutil.rmtree(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Brings the names of new files down to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def tensors_of(node: Any, path: str = "") -> dict[str, Tensor]:

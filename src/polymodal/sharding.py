@@ -15,8 +15,8 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
 from polymodal.checkpoint import load_checkpoint
-from polymodal.model import MultimodalModel
 from polymodal.checkpoint_parts import put_back, tensors_of
+from polymodal.model import MultimodalModel
 from polymodal.tuning import blocks_of
 
 
