@@ -12,9 +12,10 @@ from polymodal.config.slurm import begun_here, goes_on, run_again
 from polymodal.errors import ConfigError
 from polymodal.signals import Stopped, listener
 
-RUNNING, PREEMPTED, CANCELLED = (
+RUNNING, PREEMPTED, CANCELLED, CANCELLED_THEN = (
     f"JobId=7 JobState={state} PreemptEligibleTime=2026-01-01T00:00:00 PreemptTime={time}"
-    for state, time in (("RUNNING", "None"), ("RUNNING", "2026-01-01T00:00:00"), ("COMPLETING", "None"))
+    for state in ("RUNNING", "COMPLETING")
+    for time in ("None", "2026-01-01T00:00:00")
 )
 
 
@@ -39,6 +40,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (signal.SIGTERM, RUNNING, False),
         (signal.SIGTERM, PREEMPTED, True),
         (signal.SIGTERM, CANCELLED, False),
+        (signal.SIGTERM, CANCELLED_THEN, False),
         (signal.SIGINT, RUNNING, False),
     ],
 )
