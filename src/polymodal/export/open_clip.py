@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.torch import save_model
+from safetensors.torch import save_file
 
 from polymodal.config.run_folder import write_whole
 from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
 from polymodal.encoders.open_clip import library
 from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
 from polymodal.errors import ConfigError
-from polymodal.exported import ExportedModel
+from polymodal.exported import ExportedModel, weights_of
 
 
 def write_open_clip(model: ExportedModel, folder: Path) -> None:
@@ -48,4 +48,4 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     own |= {f"visual.{key}": value for key, value in image.tower.state_dict().items()}
     own |= {f"{prefix}{key}": value for key, value in text.tower.state_dict().items()}
     theirs.load_state_dict({"logit_scale": theirs.logit_scale.detach(), **own})
-    save_model(theirs, str(folder / "open_clip_model.safetensors"))
+    save_file(weights_of(theirs), folder / "open_clip_model.safetensors", {"format": "pt"})
