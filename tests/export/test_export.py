@@ -151,8 +151,8 @@ def test_towers_of_open_clip_go_back_to_it(tmp_path: Path, cache) -> None:
     folder = tmp_path / "exported"
     export(str(file), str(folder), ["open_clip", "safetensors"], "MIT")
     theirs = open_clip.create_model(f"local-dir:{folder}").eval()
-    assert theirs.logit_scale.item() == pytest.approx(float(module.objective.logit_scale[0]))
-    assert theirs.logit_bias.item() == pytest.approx(float(module.objective.logit_bias[0]))
+    assert theirs.logit_scale.item() == pytest.approx(module.objective.logit_scale[0].item())
+    assert theirs.logit_bias.item() == pytest.approx(module.objective.logit_bias[0].item())
     images, ids = torch.randn(2, 3, 32, 32), open_clip.get_tokenizer(name)(CAPTIONS)
     model = polymodal.load(folder)
     with torch.no_grad():

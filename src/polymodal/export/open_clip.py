@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from polymodal.config.run_folder import write_whole
 from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
-from polymodal.encoders.open_clip import library
+from polymodal.encoders.open_clip import library, quiet
 from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
 from polymodal.errors import ConfigError
 from polymodal.exported import ExportedModel, weights_of
@@ -43,7 +43,8 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     pixels = {key: list(about[key]) * (3 // len(about[key])) for key in ("mean", "std")}
     described = {"model_cfg": config, "preprocess_cfg": pixels}
     write_whole(folder / "open_clip_config.json", json.dumps(described, indent=2))
-    theirs = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+    with quiet():
+        theirs = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
     prefix = "text." if hasattr(theirs, "text") else ""  # its oldest models hold the parts of the text tower themselves
     own |= {f"visual.{key}": value for key, value in image.tower.state_dict().items()}
     own |= {f"{prefix}{key}": value for key, value in text.tower.state_dict().items()}
