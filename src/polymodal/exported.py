@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_model
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -140,11 +141,20 @@ def load(path: str | Path) -> ExportedModel:
         length = max((part.get("context_length", 0) for part in about["inputs"].values()), default=0)
         tokenizer = Tokenizer.from_json(file.read_text(encoding="utf-8"), length) if file.is_file() else None
         model = ExportedModel(about, tokenizer)
-        load_model(model, folder / WEIGHTS)
+        weights = load_file(folder / WEIGHTS)
+        if differing := weights.keys() ^ weights_of(model).keys():
+            raise ValueError(f"{WEIGHTS} is of another model: {min(differing)} is in one of them only")
+        model.load_state_dict(weights, strict=False)  # names that share a tensor are in the file once
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{folder} holds no exported model, or a damaged one: {reason}") from error
     return model
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """The state of a model for a file: a tensor that has several names is there once, under the first of them."""
+    first = {name for name, _ in chain(model.named_parameters(), model.named_buffers())}
+    return {name: value.contiguous() for name, value in model.state_dict().items() if name in first}
 
 
 def built(node: Any) -> Any:

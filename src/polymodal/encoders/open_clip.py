@@ -53,7 +53,7 @@ def create(name: str, dim: int, pretrained: str | None = None, image_size: int |
             )
         if name.startswith(WITH_WEIGHTS) and pretrained:
             raise ValueError("it comes with weights: leave pretrained out")
-        with _quiet():
+        with quiet():
             return open_clip.create_model(
                 name,
                 pretrained,
@@ -72,7 +72,7 @@ def first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without open_clip's warning that random weights are random."""
     log = logging.getLogger()
     level = log.level

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_model
+from safetensors.torch import save_file
 
 from polymodal import __version__
 from polymodal.checkpoint import find_checkpoint, load_checkpoint
@@ -20,7 +20,7 @@ from polymodal.evaluate import compose_stored
 from polymodal.export.card import model_card
 from polymodal.export.graphs import write_graphs
 from polymodal.export.open_clip import write_open_clip
-from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load
+from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
 from polymodal.run import make
 
 PARTS = ("encoder", "fusion", "head", "missing", "objective")
@@ -52,7 +52,7 @@ def export(checkpoint: str, output: str, formats: Sequence[str], licence: str) -
             part.mkdir()
             write_base(model, part)
             if "safetensors" in formats:
-                save_model(model, str(part / WEIGHTS))
+                save_file(weights_of(model), part / WEIGHTS, {"format": "pt"})
                 load(part)  # what is given away can be read
             for name in ("onnx", "torch_export"):
                 if name in formats:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.torch import save_model
+from safetensors.torch import save_file
 
 from polymodal.config.run_folder import write_whole
 from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
-from polymodal.encoders.open_clip import library
+from polymodal.encoders.open_clip import library, quiet
 from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
 from polymodal.errors import ConfigError
-from polymodal.exported import ExportedModel
+from polymodal.exported import ExportedModel, weights_of
 
 
 def write_open_clip(model: ExportedModel, folder: Path) -> None:
@@ -43,9 +43,10 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     pixels = {key: list(about[key]) * (3 // len(about[key])) for key in ("mean", "std")}
     described = {"model_cfg": config, "preprocess_cfg": pixels}
     write_whole(folder / "open_clip_config.json", json.dumps(described, indent=2))
-    theirs = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+    with quiet():
+        theirs = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
     prefix = "text." if hasattr(theirs, "text") else ""  # its oldest models hold the parts of the text tower themselves
     own |= {f"visual.{key}": value for key, value in image.tower.state_dict().items()}
     own |= {f"{prefix}{key}": value for key, value in text.tower.state_dict().items()}
     theirs.load_state_dict({"logit_scale": theirs.logit_scale.detach(), **own})
-    save_model(theirs, str(folder / "open_clip_model.safetensors"))
+    save_file(weights_of(theirs), folder / "open_clip_model.safetensors", {"format": "pt"})
