@@ -21,7 +21,7 @@ from polymodal.config.command import DemoSettings, parsed
 from polymodal.demo.contributions import answer
 from polymodal.demo.held_out import HeldOut, opened
 from polymodal.demo.uploads import RATE, Upload
-from polymodal.errors import DataError
+from polymodal.errors import PolymodalError
 from polymodal.report.style import COLOURS
 
 # no strings below the constants, as elsewhere: Streamlit would show them
@@ -50,7 +50,7 @@ def main() -> None:
     st.header(chosen)
     try:
         sections[chosen](held, most)
-    except DataError as error:
+    except PolymodalError as error:
         st.error(plain(str(error)))
 
 
