@@ -121,9 +121,7 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
         root = re.split(r"[./@]", key.lstrip("+~"))[0]
         if key in known - {"inputs"}:
             own[key] = value
-        elif root in Config.model_fields or is_group(
-            root
-        ):  # hydra too: Lightning adds its settings for other processes
+        elif root in Config.model_fields or is_group(root):  # hydra, too: Lightning gives it to other processes
             changes.append(argument)
         elif "inputs" in known and key.isidentifier():
             inputs[key] = value
