@@ -74,7 +74,7 @@ def test_a_picture_is_classified_and_what_is_none_is_refused(page, pairs: Path) 
     upload(page, "x.png", (pairs.parent / "images" / "000.png").read_bytes())
     page.locator('[data-testid="stVegaLiteChart"] canvas, [data-testid="stVegaLiteChart"] svg').first.wait_for()
     upload(page, "x.png", b"<svg onload=alert(1)>")
-    page.get_by_text("damaged or no picture").wait_for()
+    page.get_by_text("damaged or no SVG drawing").wait_for()
     upload(page, "x.png", bytes(2 * 2**20))
     page.get_by_text("1MB", exact=False).first.wait_for()
 

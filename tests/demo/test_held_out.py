@@ -36,10 +36,10 @@ def test_a_sentence_finds_pictures_by_cosine(aligned: HeldOut) -> None:
 
 def test_classes_are_told_by_their_sentences(aligned: HeldOut, pairs: Path) -> None:
     file = str(pairs.parent / "images" / "000.png")
-    names = ["red", "{0.__class__}", "blue"]
-    values = aligned.zero_shot("image", file, "text", names, "a {} picture")
+    names = ["red", "{}", "blue"]
+    values = aligned.zero_shot("image", file, "text", names, "a {} picture {0.__class__}")
     picture = aligned.vectors("image", [file])[0]
-    sentences = aligned.vectors("text", ["a red picture", "a {0.__class__} picture", "a blue picture"])
+    sentences = aligned.vectors("text", [f"a {name} picture {{0.__class__}}" for name in names])
     scale = aligned.asked.module.objective.scale()
     assert values == pytest.approx((scale * (sentences @ picture)).softmax(0).tolist(), abs=1e-5)
 

@@ -26,7 +26,7 @@ def test_a_sentence_finds_pictures(monkeypatch, clip: Path, aligned: HeldOut) ->
     shown.slider[0].set_value(4)
     shown.text_input[0].set_value("a red picture").run()
     assert not shown.exception
-    captions = [str(image.proto.imgs[0].caption) for image in shown.get("imgs")]
+    captions = [image.captions[0] for image in shown.get("image")]
     found = aligned.search("text", "a red picture", "image", 4)
     expected = [f"{cosine:.3f} {aligned.title(row)}" for cosine, row in zip(found.cosine, found.row, strict=True)]
     assert [caption.replace("\\", "") for caption in captions] == expected

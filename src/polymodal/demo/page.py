@@ -21,7 +21,7 @@ from polymodal.config.command import DemoSettings, parsed
 from polymodal.demo.contributions import answer
 from polymodal.demo.held_out import HeldOut, opened
 from polymodal.demo.uploads import RATE, Upload
-from polymodal.errors import DataError
+from polymodal.errors import PolymodalError
 from polymodal.report.style import COLOURS
 
 # no strings below the constants, as elsewhere: Streamlit would show them
@@ -50,7 +50,7 @@ def main() -> None:
     st.header(chosen)
     try:
         sections[chosen](held, most)
-    except DataError as error:
+    except PolymodalError as error:
         st.error(plain(str(error)))
 
 
@@ -68,7 +68,7 @@ def search(held: HeldOut, most: int) -> None:
             pictures(contents, [f"{cosine:.3f} {held.title(row)}" for cosine, row in zip(*found[::2], strict=True)])
         else:
             names = [content or f"{held.title(row)} ({row})" for content, row in zip(contents, found.row, strict=True)]
-            bars(dict(zip(names, found.cosine.tolist(), strict=True)), "cosine", signed=True)
+            bars(dict(zip(names, found.cosine.tolist(), strict=True)), "cosine")
 
 
 def zero_shot(held: HeldOut, most: int) -> None:
@@ -144,7 +144,7 @@ def predict(held: HeldOut, most: int) -> None:
         bars(said.scores if said.are_values else ranked, "value" if said.are_values else "probability")
     with right:
         of = next(iter(said.scores if said.are_values else ranked))
-        bars(said.contribution, f"contribution to {of}", signed=True)
+        bars(said.contribution, f"contribution to {of}")
         st.caption("Shapley values: they add up to the difference to an answer that is given without any modality.")
         if said.weights:
             bars(said.weights, "weight in the fusion")
@@ -189,18 +189,17 @@ def pictures(contents: list[np.ndarray], captions: list[str]) -> None:
                 st.image(enlarged(content), caption=plain(caption), width="stretch")
 
 
-def bars(values: Mapping[str, float], title: str, signed: bool = False) -> None:
+def bars(values: Mapping[str, float], title: str) -> None:
     """A row a name, in this order, with its value."""
     table = pd.DataFrame({"name": list(values), "value": list(values.values())})
-    low = min(0.0, float(table.value.min())) if signed else 0.0
-    span = altair.Scale(domain=[low, max(float(table.value.max()), 1e-6)])
+    span = altair.Scale(domain=[min(0.0, float(table.value.min())), max(1e-6, float(table.value.max()))])
     base = altair.Chart(table).encode(
         y=altair.Y("name", sort=None, title=None, axis=altair.Axis(labelLimit=420)),
         x=altair.X("value", title=title, scale=span),
     )
-    figures = base.mark_text(align="left", dx=4).encode(text=altair.Text("value", format=".3f"))
+    figures = base.mark_text(align="left", dx=4, color="gray").encode(text=altair.Text("value", format=".3f"))
     st.altair_chart(
-        (base.mark_bar(color=COLOURS[0]) + figures).properties(height=40 + 26 * len(table)), width="stretch"
+        (base.mark_bar(color=COLOURS[0]) + figures).properties(height=75 + 26 * len(table)), width="stretch"
     )
 
 

@@ -42,6 +42,7 @@ def options(settings: DemoSettings) -> list[str]:
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "client.showErrorLinks": "false",
-        "theme.primaryColor": COLOURS[0],
+        "theme.light.primaryColor": COLOURS[0],
+        "theme.dark.primaryColor": COLOURS[7],
     }
     return [f"--{key}={value}" for key, value in chosen.items()]
