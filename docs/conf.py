@@ -1,0 +1,29 @@
+"""Settings of the documentation: `make docs`."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "src")]
+
+project = "polymodal"
+author = copyright = "the contributors of polymodal"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "parts"]
+exclude_patterns = ["build"]
+nitpicky = False  # the docstrings name types of torch and Lightning, whose own pages are not asked
+
+html_theme = "furo"
+html_title = "polymodal"
+html_copy_source = False
+html_show_copyright = False
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+default_role = "literal"  # a name in single backticks in a docstring
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+autodoc_class_signature = "mixed"
+napoleon_use_rtype = False
+python_maximum_signature_line_length = 100
+add_module_names = False
