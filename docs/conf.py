@@ -25,5 +25,6 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # else the fields of a named tuple are described twice
 python_maximum_signature_line_length = 100
 add_module_names = False

@@ -1,7 +1,7 @@
 """Reference pages that are complete by themselves: what the configs offer, and what a package holds.
 
-    :::{options} encoder/image       all options of a config group, each with the docstring of what it builds
-    :::{modules} polymodal.losses    all public names of a package or module
+:::{options} encoder/image       all options of a config group, each with the docstring of what it builds
+:::{modules} polymodal.losses    all public names of a package or module
 """
 
 from __future__ import annotations
