@@ -82,7 +82,8 @@ def check_script(script: Path, words: list[str]) -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_can_be_given(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    words = shlex.split(line.replace("<run>", RUN.name).replace("<folder>", "folder"))
+    line = line.replace("logs/train/clip_small/<run>", str(folder / RUN))
+    words = shlex.split(line.replace("<run>", "run").replace("<folder>", "folder"))
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
         return
