@@ -22,11 +22,11 @@ from polymodal.config.launch import as_hydra_arguments, quoted
 from polymodal.config.run_folder import claim
 
 DOCS = ROOT / "docs"
-PAGES = sorted(page for page in DOCS.rglob("*.md"))
+PAGES = sorted(DOCS.rglob("*.md"))
 TABLES = [page for page in PAGES if page.name.startswith("from_")]
 GIVEN = [(page, line) for page in PAGES for line in commands_of(page)]
 GIVEN += [(page, line) for page in TABLES for line in tabled_commands_of(page)]
-GIVEN += [(ROOT / "README.md", line) for line in indented_commands_of(ROOT / "README.md")]
+GIVEN += [(page, line) for page in [*PAGES, ROOT / "README.md"] for line in indented_commands_of(page)]
 COMMANDS = [pytest.param(line, id=f"{page.stem}-{number}") for number, (page, line) in enumerate(GIVEN)]
 SHOWS = {"--help", "--cfg", "check=true"}
 """Words of commands that train nothing; the tests of the command line run them."""
