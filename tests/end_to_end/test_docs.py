@@ -105,7 +105,7 @@ def test_a_wrong_command_would_be_found(folder: Path, monkeypatch: pytest.Monkey
     with pytest.raises(Exception, match="Did you mean"):
         check_training(["encoder.image.widht=3"])
     with pytest.raises(AssertionError):
-        check_script(ROOT / "scripts" / "measure.py", ["sedes=0"])
+        check_script(ROOT / "scripts" / "compare_fusions.py", ["sedes=0"])
     assert len(list(jobs_of(["-m", "seed=0,1", "encoder/text=bow,rnn"]))) == 4
 
 
