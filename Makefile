@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help install train test test-all lint format check bench demo clean
+.PHONY: help install train test test-all lint format check docs bench demo clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ format: $(READY) ## put the code into its style
 
 check: $(READY) ## compose and check every experiment with every debug mode
 	$(BIN)/python src/train.py check=true
+
+docs: $(READY) ## the documentation, in build/docs/index.html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
 
 bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_training.py

@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C, Slurm's warnings: a training run finishes its step, or batch of validation, and saves; else it ends."""
+"""SIGTERM, Ctrl-C, warnings of Slurm: a run ends its step, or batch of validation, and saves; all else ends at once."""
 
 from __future__ import annotations
 

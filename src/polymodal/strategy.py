@@ -27,8 +27,8 @@ class ShardedStrategy(ModelParallelStrategy):
     since their order depends on what is shared out.
 
     Args:
-        save_distributed_checkpoint: each process writes its own part (`polymodal.checkpoint_parts`), for models of which one
-            machine cannot hold the whole; else the first process puts all together in one file.
+        save_distributed_checkpoint: each process writes its own part (`checkpoint_parts`), for models of
+            which one machine cannot hold the whole; else the first process puts all together in one file.
     """
 
     def __init__(self, save_distributed_checkpoint: bool = False) -> None:

@@ -1,6 +1,5 @@
 """Every command that the README gives works, shortened to seconds."""
 
-import re
 import shlex
 import shutil
 import subprocess
@@ -9,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT, SMALL
+from tests.end_to_end.commands import commands_of
 
-BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-COMMANDS = [line.split(" #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+COMMANDS = commands_of(ROOT / "README.md")
 SHORT = ["debug=fast", SMALL, "data.vocab_size=400", "callbacks.report=null"]
 
 

@@ -1,11 +1,14 @@
 """Pictures can be drawn of anything that a run may give, and tables say what they should."""
 
 import csv
+import re
 from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 from PIL import Image
+from tests.conftest import ROOT
 
 from polymodal.metrics.calibration import reliability
 from polymodal.report.confusion import draw_confusion
@@ -104,6 +107,14 @@ def test_curves_of_many_figures_and_of_none(file: Path) -> None:
     assert {name.rpartition("/")[2] for name in shown} == {"recall@1"}
     assert shown_shares(["val/recall@5", "val/accuracy", "test/accuracy"]) == ["val/accuracy", "val/recall@5"]
     draw_curves(file, [])
+
+
+def test_a_notebook_keeps_its_own_figures(file: Path) -> None:
+    matplotlib.use("svg")  # as a notebook sets a backend of its own
+    draw_confusion(file, torch.eye(2, dtype=torch.long), ["a", "b"], "kind")
+    assert matplotlib.get_backend() == "svg"
+    drawing = re.compile(r"pyplot import|import matplotlib\.pyplot|matplotlib\.use\(")
+    assert not [script for script in (ROOT / "src").rglob("*.py") if drawing.search(script.read_text())]
 
 
 def test_tables_can_be_read_again(tmp_path: Path) -> None:

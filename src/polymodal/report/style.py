@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from cycler import cycler
-
-matplotlib.use("Agg")  # no screen is needed
-import matplotlib.pyplot as plt
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 COLOURS = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0"]
 
 
 @contextmanager
 def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[Any]:
-    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`."""
+    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`.
+
+    Without pyplot: that would take a screen, or take it away from a notebook which shows figures of its own.
+    """
     style: Any = {
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -27,13 +28,10 @@ def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[A
         "axes.titlesize": 10,
         "axes.titleweight": "bold",
     }
-    with plt.rc_context(style):
-        figure, axes = plt.subplots(figsize=size, layout="constrained", **grid)
-        try:
-            yield axes
-            figure.savefig(file, dpi=130)
-        finally:
-            plt.close(figure)
+    with rc_context(style):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure.subplots(**grid)
+        figure.savefig(file, dpi=130)
 
 
 def short(name: str, length: int = 30) -> str:
