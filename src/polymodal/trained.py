@@ -27,6 +27,14 @@ REPLACED = ("data", "callbacks")
 """Groups that a user of the model chooses anew as a whole."""
 
 
+def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
+    """A checkpoint's config with changes, as on the command line."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(config)))
+        return compose_config(as_hydra_arguments(changes, (*FOR_ANY_RUN, *REPLACED)), "config", folder)
+
+
 class Trained:
     """A checkpoint with changes to its config.
 
@@ -49,19 +57,13 @@ class Trained:
         self.run_dir = Path(folders[-1] if folders else new).absolute()
         chosen = {change.partition("=")[0] for change in changes}
         self.replaced = [group for group in REPLACED if group in chosen]
-        self.composed = self._compose(self.stored | {group: {} for group in self.replaced}, changes)
+        kept = self.stored | {group: {} for group in self.replaced}
+        self.composed = compose_stored(kept, [*changes, f"run_dir={quoted(self.run_dir)}"])
         objective = self.composed.objective
         if "data" in self.replaced and "label" in objective and objective.label == self.stored["label"]:
             objective.label = self.composed.label
         self.config = check_config(self.composed)
         check_machine(self.config)
-
-    def _compose(self, config: Settings, changes: Sequence[str]) -> DictConfig:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "config.yaml"
-            file.write_text(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(config)))
-            given = [*changes, f"run_dir={quoted(self.run_dir)}"]
-            return compose_config(as_hydra_arguments(given, (*FOR_ANY_RUN, *REPLACED)), "config", folder)
 
     def build(
         self, keep: Callable[[Callback], bool], stored: Settings | None = None, partial: bool = False
@@ -92,7 +94,7 @@ class Trained:
         """Label -> names of the classes that the data of the training had."""
         source = self.stored["data"]["_target_"].rpartition(".")[2]
         learned = self.checkpoint.get(source, {}).get("learned", {})
-        data = make(check_config(self._compose(self.stored, []))["data"], "data")
+        data = make(check_config(compose_stored(self.stored, ["run_dir=."]))["data"], "data")
         return data.class_names | {name: learned[name] for name in ("label",) if name in learned}
 
 

@@ -16,12 +16,12 @@ from polymodal.config.check import check_config
 from polymodal.config.run_folder import write_whole
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError, StorageError
-from polymodal.evaluate import compose_stored
 from polymodal.export.card import model_card
 from polymodal.export.graphs import write_graphs
 from polymodal.export.open_clip import write_open_clip
 from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
 from polymodal.run import make
+from polymodal.trained import compose_stored
 
 PARTS = ("encoder", "fusion", "head", "missing", "objective")
 
