@@ -143,21 +143,22 @@ class TableData(PairedDataModule):
         if hasattr(self, "test_set"):
             return
         reader = ManifestReader(self.read_table(), self.format, self.learned)
-        self.samples, self.learned, split = reader.samples, reader.learned, reader.split
+        self.samples, self.learned, split, captions = reader.samples, reader.learned, reader.split, reader.captions
+        del reader
+        pa.default_memory_pool().release_unused()  # the table itself is as large as all that stays
         if self.position != (0, 0):  # a run that goes on: it does not come to the same rows again
             self.samples.skips.load_state_dict(self.left_out)
         if "label" in self.learned:
             self.class_names = {"label": self.learned["label"]}
-        if reader.captions and self.tokenizer is None:
-            self.tokenizer = self._fitted([captions.of_samples(split == 0) for captions in reader.captions])
-        for captions in reader.captions:
+        if captions and self.tokenizer is None:
+            self.tokenizer = self._fitted([texts.of_samples(split == 0) for texts in captions])
+        for texts in captions:
             assert self.tokenizer is not None
-            captions.tokenize(self.tokenizer)
+            texts.tokenize(self.tokenizer)
         self.train_set, self.val_set, self.test_set = (
             SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
         )
-        del reader
-        pa.default_memory_pool().release_unused()  # what was needed to read goes back before loading processes start
+        pa.default_memory_pool().release_unused()  # what was needed for it goes back before loading processes start
 
     def _fitted(self, training: Sequence[pa.Array]) -> Tokenizer:
         if self.pretrained_tokenizer:
