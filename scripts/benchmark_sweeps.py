@@ -28,8 +28,8 @@ def command(way: str, folder: Path, jobs: int) -> list[str]:
     train = [python, str(SRC / "train.py"), *FAST]
     return {
         "single": [*train, f"hydra.run.dir={folder}/0"],
-        "basic": [*train, "-m", seeds, f"hydra.sweep.dir={folder}"],
-        "joblib": [*train, "-m", seeds, f"hydra.sweep.dir={folder}", "hydra/launcher=joblib"],
+        "basic": [*train, seeds, f"hydra.sweep.dir={folder}", "-m"],
+        "joblib": [*train, seeds, f"hydra.sweep.dir={folder}", "hydra/launcher=joblib", "-m"],
         "runner": [
             python,
             str(SRC / "sweep.py"),

@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from polymodal.config import environment  # noqa: F401  (Hydra hands its resolvers to the processes of a sweep)
 from polymodal.config.explain import CONFIGS, explain, is_group
 from polymodal.config.explain import groups as groups_of_configs
 from polymodal.config.resume import claim_again, find_run, how, locked, stored_config

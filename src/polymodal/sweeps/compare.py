@@ -101,4 +101,4 @@ def _name(node: Any) -> str:
         return ""
     if isinstance(node, dict) and "_target_" in node:
         return str(node["_target_"]).rpartition(".")[2]
-    return node if isinstance(node, str) else json.dumps(node)
+    return node if isinstance(node, str) else json.dumps(node, sort_keys=True)

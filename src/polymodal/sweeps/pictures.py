@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 
 from polymodal.report.style import COLOURS, picture, short
 from polymodal.sweeps.results import Run, curve
-from polymodal.sweeps.table import ranked, varied
+from polymodal.sweeps.table import cell, ranked, varied
 
 FEWEST = 6
 """Runs that are needed to say anything about what matters."""
@@ -112,7 +112,7 @@ def draw_curves(file: Path, runs: Sequence[Run]) -> None:
         for axes, figure in zip(panels, ("val/loss", monitor), strict=True):
             for place, run in enumerate(ranked(runs)):
                 if points := curve(run.folder, figure):
-                    label = ", ".join([run.name, *(run.changes.get(key, "") for key in keys)])
+                    label = ", ".join([run.name, *(cell(run.changes.get(key, "")) for key in keys)])
                     named = {"label": short(label, 44), "color": COLOURS[place]} if place < len(COLOURS) else {}
                     axes.plot(*zip(*points, strict=True), marker=".", **({"color": "#cccccc", "zorder": 0} | named))
             axes.set(title=figure, xlabel="optimizer step")

@@ -94,7 +94,7 @@ class View:
         if end_of(job.folder):
             self.over[run.name] = run
         what = run.error or ("" if run.best is None else f"{run.monitor} {run.best:.4g}")
-        line = f"job {run.name} {run.status} ({len(self.over)} of {self.plan.total}): {mask(' '.join(job.overrides))}"
+        line = f"job {run.name} {run.status} ({len(self.over)} of {self.plan.total}): {self.swept(job)}"
         self.console.print(Text(f"{line} -> {what}" if what else line), soft_wrap=True)
 
     def show(self, running: Sequence[Job]) -> None:
@@ -107,9 +107,12 @@ class View:
         for job in running:
             values = curve(job.folder, self.order.monitor)
             last = f"{values[-1][1]:.4g}" if values else ""
-            swept = [a for a in job.overrides if a not in self.order.fixed]
-            table.add_row(job.folder.name, clock(time.monotonic() - job.started), last, mask(" ".join(swept)))
+            table.add_row(job.folder.name, clock(time.monotonic() - job.started), last, self.swept(job))
         self.live.update(Group(Text(self.summary(len(running))), table))
+
+    def swept(self, job: Job) -> str:
+        """What a job has that others have not."""
+        return str(mask(" ".join(a.lstrip("+") for a in job.overrides if a not in self.order.fixed)))
 
     def summary(self, running: int) -> str:
         """Jobs done, running and failed, the best so far, the time left."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import optuna
@@ -21,6 +21,12 @@ from polymodal.types import NonNegativeInt, PositiveInt
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: dict[Mode, Direction] = {"max": "maximize", "min": "minimize"}
+
+PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+    "Median": lambda: optuna.pruners.MedianPruner(n_warmup_steps=2),  # by its second validation, not before
+    "Hyperband": optuna.pruners.HyperbandPruner,
+    "SuccessiveHalving": optuna.pruners.SuccessiveHalvingPruner,
+}
 
 
 class Search:
@@ -87,7 +93,7 @@ class Search:
 
     def _study(self) -> optuna.Study:
         journal = self.order.folder / "study.log"
-        pruner = getattr(optuna.pruners, f"{self.pruner}Pruner")() if isinstance(self.pruner, str) else self.pruner
+        pruner = PRUNERS[self.pruner]() if isinstance(self.pruner, str) else self.pruner
         return optuna.create_study(
             storage=self.storage or JournalStorage(JournalFileBackend(str(journal))),
             study_name=self.order.folder.name,

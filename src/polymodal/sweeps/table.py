@@ -6,7 +6,7 @@ import csv
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,18 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
     """
     title = f"{len(runs)} runs in {folder}"
     _write_csv(folder / f"{name}.csv", [_all_of(run) for run in runs])
-    tables = {title: [_main_of(run, varied(runs)) for run in ranked(runs)]}
+    figures = {figure for run in runs for figure in run.figures if _is_main(figure)}
+    tables = {title: [_main_of(run, varied(runs), figures) for run in ranked(runs)]}
     if seeds := over_seeds(runs):
         _write_csv(folder / f"{name}_seeds.csv", seeds)
-        tables["Over seeds (ci95: half of the mean's 95 % interval)"] = [r for r in seeds if _is_main(r["figure"])]
+        tables["Over seeds (ci95: half of the mean's 95 % interval)"] = [
+            row for row in seeds if _is_main(row["figure"])
+        ]
     pages = [f"# {heading}\n\n{markdown(rows)}\n" for heading, rows in tables.items()]
     again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
     (folder / f"{name}.md").write_text(mask("\n".join([*pages, again])))
-    for heading, rows in tables.items():
+    judged = {run.monitor.replace("val/", "test/", 1) for run in runs}  # a terminal has no room for all of them
+    for heading, rows in (tables | {title: [_main_of(run, varied(runs), judged) for run in ranked(runs)]}).items():
         _print(heading, rows)
 
 
@@ -85,8 +89,8 @@ def over_seeds(runs: Sequence[Run]) -> list[Row]:
 def markdown(rows: Sequence[Row]) -> str:
     """Rows as a table; a missing cell is empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [columns, ["---"] * len(columns), *([_cell(row.get(key, "")) for key in columns] for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    lines = [columns, ["---"] * len(columns), *([cell(row.get(key, "")) for key in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
 
 
 def _all_of(run: Run) -> Row:
@@ -94,20 +98,21 @@ def _all_of(run: Run) -> Row:
     return {"job": run.name, "status": run.status, **run.changes, "error": run.error, **judged, **run.figures}
 
 
-def _main_of(run: Run, keys: Sequence[str]) -> Row:
+def _main_of(run: Run, keys: Sequence[str], figures: Collection[str]) -> Row:
     row: dict[str, Any] = {"job": run.name, "status": run.status}
     row |= {key: run.changes.get(key, "") for key in keys}
     row |= {f"best {run.monitor}": run.best} if run.best is not None else {}
-    row |= {name.removeprefix("test/"): value for name, value in run.figures.items() if _is_main(name)}
-    return row | ({"error": run.error} if run.error else {})
+    row |= {name.removeprefix("test/"): value for name, value in run.figures.items() if name in figures}
+    return row | ({"error": run.error} if run.status == "failed" else {})
 
 
 def _is_main(figure: str) -> bool:
     return figure.startswith("test/") and figure.rpartition("/")[2] in SHOWN
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"-?\d*\.\d{5,}(e-?\d+)?", value):  # a number that was drawn
+def cell(value: Any) -> str:
+    """A value as a person reads it: four places, or four digits of a number that was drawn."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d*\.\d{5,}(e-?\d+)?", value):
         return f"{float(value):.4g}"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
@@ -126,5 +131,5 @@ def _print(title: str, rows: Sequence[Row]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*[mask(_cell(row.get(column, ""))) for column in columns])
+        table.add_row(*[mask(cell(row.get(column, ""))) for column in columns])
     Console().print(table)
