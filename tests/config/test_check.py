@@ -36,6 +36,8 @@ ALL_TARGETS = sorted(set().union(*(targets(yaml.safe_load(file.read_text())) for
 @pytest.mark.parametrize("target", ALL_TARGETS)
 def test_the_signature_that_is_read_is_the_one_that_python_has(target: str) -> None:
     module, _, name = target.rpartition(".")
+    if module.startswith("hydra_plugins."):
+        pytest.importorskip(module, reason="a launcher that is not installed: pip install -e '.[ray]'")
     part = getattr(import_module(module), name)
     if part in TABLES:  # their `**options` are those of the base: the next test
         return
