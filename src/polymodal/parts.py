@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
+from polymodal.config.run_folder import write_whole
+from polymodal.data.table import in_one_piece
 from polymodal.errors import ConfigError
 
 PLAIN: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": ["id"]}
@@ -43,7 +45,7 @@ class Parts:
         if note.exists() and note.read_text() != self.about:
             raise ConfigError(f"{self.folder} is left from other work. Remove it, or choose another output.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        whole(note, lambda file: file.write_text(self.about))
+        write_whole(note, self.about)
 
     def done(self, split: str) -> np.ndarray:
         """Ids of the rows of a split that are written."""
@@ -135,8 +137,7 @@ def whole(file: Path, write: Any) -> None:
 
 def as_array(column: pa.ChunkedArray) -> np.ndarray:
     """A column of N vectors -> (N, d) float32, NaN where one is null."""
-    array = column.combine_chunks()
-    array = array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
+    array = in_one_piece(column)
     result = np.full((len(array), array.type.list_size), np.nan, dtype=np.float32)
     there = array.is_valid().to_numpy(zero_copy_only=False)
     result[there] = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
