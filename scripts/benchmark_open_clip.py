@@ -13,7 +13,8 @@ with the same first weights.
   bytes in batches. Start-up is in neither, and to it belong the tokens of ours, which are made once (20,000 captions a
   second).
 
-In bf16 the losses differ: open_clip's logits are in bf16, ours in fp32.
+In bf16 the losses differ: open_clip's unit vectors and logits are in bf16, ours in fp32. How far each is from the fp32
+curve is printed too.
 """
 
 from __future__ import annotations
@@ -209,14 +210,21 @@ def captions(samples: Samples, settings: dict[str, int]) -> tuple[Callable[[], A
     return lambda: DataLoader(data, batch_size=batch), lambda: Ours(samples, batch)
 
 
+def apart(curve: list[float], other: list[float]) -> float:
+    """The largest difference of two loss curves."""
+    return max(abs(a - b) for a, b in zip(curve, other, strict=True))
+
+
 def compare(
     case: Callable[..., Any], samples: Samples, model: str, settings: dict[str, int], precisions: list[str]
 ) -> None:
     """Both in turns, and how many times as fast ours is."""
     loader, data = case(samples, settings)
+    exact: list[float] | None = None
     for name in precisions:
         their_name, our_name = PRECISIONS[name]
-        ratios, apart = [], 0.0
+        ratios: list[float] = []
+        curves: list[list[float]] = []
         for turn in range(settings["rounds"]):
             runs: list[Callable[[], Result]] = [
                 lambda loader=loader, p=their_name: theirs(model, loader(), settings, p),
@@ -225,11 +233,16 @@ def compare(
             order = (0, 1) if turn % 2 == 0 else (1, 0)
             results = {index: runs[index]() for index in order}
             ratios.append(results[0][0] / results[1][0])
-            apart = max(abs(a - b) for a, b in zip(results[0][1], results[1][1], strict=True))
+            curves = [results[0][1], results[1][1]]
         speed = settings["steps"] * settings["batch"] / results[1][0]
         middle = f"{statistics.median(ratios):.2f} (lowest {min(ratios):.2f}, highest {max(ratios):.2f})"
         print(f"{case.__name__:9}{name}: ours {speed:.0f} samples/s, {middle} x open_clip; ", end="")
-        print(f"losses at most {apart:.1e} apart", flush=True)
+        print(f"losses at most {apart(*curves):.1e} apart", flush=True)
+        if name == "fp32":
+            exact = curves[0]
+        elif exact is not None:
+            away = [apart(curve, exact) for curve in curves]
+            print(f"{'':9}{name}: from the fp32 losses open_clip {away[0]:.1e}, ours {away[1]:.1e}", flush=True)
 
 
 def main() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from xxhash import xxh3_64_intdigest
 
 from polymodal.errors import DataError
 
@@ -90,22 +90,23 @@ class ImageCache:
         if place < 0 or self.stamps[place, 0] != name:  # or another run has taken its place
             return read(source)
         kept, stamp = self.pixels[place], _stamp(source)
-        if self.stamps[place].tolist() == [name, *stamp, zlib.crc32(kept)]:
+        if self.stamps[place].tolist() == [name, *stamp, _checksum(kept)]:
             return np.array(kept)
         picture = np.ascontiguousarray(read(source))
         kept[:] = picture
-        self.stamps[place] = [
-            name,
-            *stamp,
-            zlib.crc32(picture.data),
-        ]  # of what is meant: another run may write here too
+        self.stamps[place] = [name, *stamp, _checksum(picture)]  # of what is meant: another run may write here too
         return picture
+
+
+def _checksum(content: np.ndarray | bytes) -> int:
+    """A signed 64-bit number (XXH3, a tenth of the time of CRC-32)."""
+    return xxh3_64_intdigest(content) - 2**63
 
 
 def _stamp(source: Path | bytes) -> tuple[int, int]:
     """Changes when the content does."""
     if isinstance(source, bytes):
-        return len(source), zlib.crc32(source)
+        return len(source), _checksum(source)
     status = source.stat()
     return status.st_size, status.st_mtime_ns
 

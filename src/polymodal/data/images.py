@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,8 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
                 raise BadSampleError("too large", f"{name} has {image.width} x {image.height} pixels.")
             image.draft(mode, (2 * size, 2 * size))
             image.load()
-            return middle_square(_upright(image), size, channels)
+            _turn_upright(image)
+            return middle_square(image, size, channels)
     except PolymodalError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
@@ -71,11 +73,9 @@ def _image(source: Path | bytes, size: int, name: str) -> Image.Image:
     return Image.open(opened(source))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data say nothing; the picture itself is whole
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    with contextlib.suppress(Exception):  # damaged EXIF data say nothing; the picture itself is whole
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
