@@ -90,15 +90,15 @@ class ImageCache:
         if place < 0 or self.stamps[place, 0] != name:  # or another run has taken its place
             return read(source)
         kept, stamp = self.pixels[place], _stamp(source)
-        if self.stamps[place].tolist() == [name, *stamp, _checksum(kept)]:
+        if self.stamps[place].tolist() == [name, *stamp, _checksum(kept.data)]:
             return np.array(kept)
         picture = np.ascontiguousarray(read(source))
         kept[:] = picture
-        self.stamps[place] = [name, *stamp, _checksum(picture)]  # of what is meant: another run may write here too
+        self.stamps[place] = [name, *stamp, _checksum(picture.data)]  # of what is meant: another run may write here too
         return picture
 
 
-def _checksum(content: np.ndarray | bytes) -> int:
+def _checksum(content: memoryview | bytes) -> int:
     """A signed 64-bit number (XXH3, a tenth of the time of CRC-32)."""
     return xxh3_64_intdigest(content) - 2**63
 
