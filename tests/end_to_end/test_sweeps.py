@@ -123,6 +123,23 @@ def test_failed_jobs_of_hydras_sweep_run_again_by_themselves(command: Callable, 
     assert "seed" in (tmp_path / "compared" / "compare.md").read_text()
 
 
+def test_a_folder_that_a_sweep_has_is_left_to_it(command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "environment.json").write_text('{"overrides": ["seed=5,6"]}')
+    done = command("train.py", "-m", *FAST, "seed=0,1", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: The folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["environment.json"]
+
+
+def test_a_job_whose_folder_another_run_has_leaves_it_as_it_is(command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "config.yaml").write_text("name: another")
+    done = command("train.py", "-m", *FAST, f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "holds a run already" in done.stderr
+    assert [path.name for path in (tmp_path / "0").iterdir()] == ["config.yaml"]
+
+
 def test_a_launcher_without_its_plugin_says_what_to_install(command: Callable, tmp_path: Path) -> None:
     missing = "hydra.launcher._target_=hydra_plugins.hydra_ray_launcherr.x.RayLauncher"
     done = command("train.py", "-m", *FAST, "hydra/launcher=ray", missing, "seed=0,1", cwd=tmp_path)

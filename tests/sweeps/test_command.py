@@ -71,7 +71,16 @@ def test_what_cannot_work_is_said_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    "argument", ["++data._target_=os.system", "repeat=x", "--config-dir=x", "hydra.searchpath=[x]"]
+    "argument",
+    [
+        "++data._target_=os.system",
+        "repeat=x",
+        "--config-dir=x",
+        "hydra.searchpath=[x]",
+        "++hydra.searchpath=[x]",
+        "+experiment=../../elsewhere/x",
+        '++data=${oc.decode:"{_${x}target_: os.system}"}',
+    ],
 )
 def test_a_folder_names_no_code(orders: list, tmp_path: Path, argument: str) -> None:
     (tmp_path / "environment.json").write_text(json.dumps({"overrides": ["sweep=grid", "seed=0,1", argument]}))

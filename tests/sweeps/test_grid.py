@@ -6,9 +6,11 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from polymodal.sweeps import grid
 from polymodal.sweeps.grid import Grid
 from polymodal.sweeps.job import Job, reason
 from polymodal.sweeps.lock import at_work, take
@@ -63,6 +65,25 @@ def test_only_failed_jobs_run_again(ordered: Ordered) -> None:
     after = {folder.name: (folder / "output.txt").stat().st_ino for folder in jobs_of(order.folder)}
     assert [name for name in before if before[name] != after[name]] == ["0", "1"]
     assert (order.folder / "0.1" / "error.txt").exists()  # nothing is lost
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_what_has_failed_meanwhile_in_another_process_is_not_run_again(
+    ordered: Ordered, monkeypatch: pytest.MonkeyPatch, retry: bool
+) -> None:
+    order = ordered("fail=true,false", retry_failed=retry)
+    if retry:
+        Grid().run(order)
+    run_jobs = grid.run_jobs
+
+    def after_another(*arguments: Any) -> int:
+        monkeypatch.setattr(grid, "run_jobs", run_jobs)
+        Grid().run(order)
+        return run_jobs(*arguments)
+
+    monkeypatch.setattr(grid, "run_jobs", after_another)
+    Grid().run(order)
+    assert len(list(order.folder.glob("0.*"))) == retry
 
 
 def test_a_stopped_sweep_goes_on_where_it_was(ordered: Ordered) -> None:

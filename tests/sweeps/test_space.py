@@ -30,6 +30,14 @@ def test_a_grid_has_no_intervals() -> None:
         combinations(swept)
 
 
+@pytest.mark.parametrize(
+    ("argument", "message"), [("seed=range(0)", "no value"), ("seed=shuffle(range(5))", "one order")]
+)
+def test_values_that_are_none_or_change_their_places_are_refused(argument: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        split({}, [argument])
+
+
 words = st.sampled_from(["bow", "1e-3", "[1,2]", "'a b'", "{a: 1}", "null", "2"])
 axis = st.one_of(
     st.lists(words, min_size=2, max_size=3, unique=True).map(",".join),

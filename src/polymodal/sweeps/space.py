@@ -46,7 +46,7 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
         arguments: of the command line; where both have a key, these count.
 
     Raises:
-        ConfigError: one is no `key=value`.
+        ConfigError: one is no `key=value`, has no values, or has them in another order each time.
         HydraException: one does not follow the grammar.
     """
     if wrong := [a for a in arguments if a.startswith(("-", "repeat=", "resume="))]:
@@ -54,6 +54,11 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
     values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (space or {}).items()}
     texts = as_hydra_arguments([*(f"{key}={value}" for key, value in values.items()), *arguments])
     last = {override.key_or_group: override for override in OverridesParser.create().parse_overrides(texts)}
+    for key, override in last.items():
+        if override.is_discrete_sweep() and not any(True for _ in override.sweep_string_iterator()):
+            raise ConfigError(f"{key}={override.get_value_string()}: there is no value in it.")
+        if getattr(override.value(), "shuffle", False):
+            raise ConfigError(f"{key}={override.get_value_string()}: a sweep that goes on later needs one order.")
     fixed = [str(override.input_line) for override in last.values() if not override.is_sweep_override()]
     return fixed, {key: override for key, override in last.items() if override.is_sweep_override()}
 
