@@ -107,6 +107,20 @@ def test_launchers_run_jobs_side_by_side_with_loading_processes(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "ray"])
+def test_a_launcher_that_loses_a_process_leaves_the_table(command: Callable, tmp_path: Path, launcher: str) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher", reason=f"the {launcher} launcher is not installed")
+    pytest.importorskip(launcher, reason=f"{launcher} is not installed: pip install -e '.[{launcher}]'")
+    killed = ["+callbacks.failing._target_=tests.failing.Failing", "callbacks.failing.how=killed"]
+    chosen = [*FAST, f"hydra/launcher={launcher}", *killed, "callbacks.failing.rank=7,0"]
+    own = {"HOME": str(tmp_path), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    done = command("train.py", "-m", *chosen, f"hydra.sweep.dir={tmp_path / 'sweep'}", cwd=tmp_path, **own)
+    assert done.returncode == 1, done.stderr
+    assert "unfinished" in {row["status"] for row in table(tmp_path / "sweep")}
+    assert f"Go on with: python src/sweep.py resume={tmp_path / 'sweep'}" in done.stderr
+
+
+@pytest.mark.slow
 def test_failed_jobs_of_hydras_sweep_run_again_by_themselves(command: Callable, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     done = command("train.py", "-m", *FAST, "seed=0,1", f"hydra.sweep.dir={sweep}", cwd=tmp_path)

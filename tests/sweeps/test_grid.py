@@ -64,7 +64,9 @@ def test_only_failed_jobs_run_again(ordered: Ordered) -> None:
     Grid().run(ordered("fail=true,false", "seed=0,1", retry_failed=True))
     after = {folder.name: (folder / "output.txt").stat().st_ino for folder in jobs_of(order.folder)}
     assert [name for name in before if before[name] != after[name]] == ["0", "1"]
-    assert (order.folder / "0.1" / "error.txt").exists()  # nothing is lost
+    (order.folder / "0.1").rename(order.folder / "0.2")
+    Grid().run(ordered("fail=true,false", "seed=0,1", retry_failed=True))
+    assert all((order.folder / name / "error.txt").exists() for name in ("0", "0.1", "0.2"))  # nothing is lost
 
 
 @pytest.mark.parametrize("retry", [False, True])

@@ -31,7 +31,8 @@ def test_a_grid_has_no_intervals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "message"), [("seed=range(0)", "no value"), ("seed=shuffle(range(5))", "one order")]
+    ("argument", "message"),
+    [("seed=range(0)", "no value"), ("seed=shuffle(range(5))", "one order"), ("fusion=glob(*)", "by their names")],
 )
 def test_values_that_are_none_or_change_their_places_are_refused(argument: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

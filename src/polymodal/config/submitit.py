@@ -49,7 +49,7 @@ class Settled:
         """What the job gave, or else nothing; then its folder says why."""
         try:
             return self.job.results()
-        except (UncompletedJobError, FailedJobError) as error:
+        except UncompletedJobError as error:
             from polymodal.sweeps.results import end_of
 
             if end_of(self.folder) is None:
