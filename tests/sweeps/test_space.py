@@ -13,8 +13,8 @@ from polymodal.sweeps.space import combinations, split
 
 def test_the_command_line_counts_more_than_the_file() -> None:
     space = {"optimizer.lr": "tag(log, interval(1e-4, 1e-2))", "seed": "range(3)", "trainer.max_epochs": 1}
-    fixed, swept = split(space, ["seed=7", "trainer.max_epochs=2,3", "data.batch_size=64"])
-    assert fixed == ["++seed=7", "++data.batch_size=64"]
+    fixed, swept = split(space, ["seed=7", "trainer.max_epochs=2,3", "data.batch_size=64", "~logger.csv"])
+    assert fixed == ["++seed=7", "++data.batch_size=64", "~logger.csv"]
     assert list(swept) == ["optimizer.lr", "trainer.max_epochs"]
 
 

@@ -54,10 +54,11 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
     values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (space or {}).items()}
     texts = as_hydra_arguments([*(f"{key}={value}" for key, value in values.items()), *arguments])
     last = {override.key_or_group: override for override in OverridesParser.create().parse_overrides(texts)}
-    for override in last.values():
-        _check_values(override)
     fixed = [str(override.input_line) for override in last.values() if not override.is_sweep_override()]
-    return fixed, {key: override for key, override in last.items() if override.is_sweep_override()}
+    swept = {key: override for key, override in last.items() if override.is_sweep_override()}
+    for override in swept.values():
+        _check_values(override)
+    return fixed, swept
 
 
 def _check_values(override: Override) -> None:
