@@ -15,7 +15,7 @@ from polymodal.sweeps.grid import Grid
 from polymodal.sweeps.job import Job, reason
 from polymodal.sweeps.lock import at_work, take
 from polymodal.sweeps.report import end_sweep
-from polymodal.sweeps.results import jobs_of, read_run, status_of
+from polymodal.sweeps.results import curve, jobs_of, read_run, status_of
 from polymodal.sweeps.space import Order
 
 Ordered = Callable[..., Order]
@@ -145,6 +145,16 @@ def test_a_secret_stays_out_of_the_table(ordered: Ordered, monkeypatch: pytest.M
     Grid().run(order)
     end_sweep(order.folder)
     assert "s3cr3t" not in (order.folder / "sweep.csv").read_text() + (order.folder / "sweep.md").read_text()
+
+
+def test_a_curve_is_read_as_far_as_it_is_now(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    assert curve(tmp_path, "a") == []
+    file.write_text("step,a\n1,0.5\n")
+    assert curve(tmp_path, "a") == [(1, 0.5)]
+    with file.open("a") as stream:
+        stream.write("2,0.7\n")
+    assert curve(tmp_path, "a") == [(1, 0.5), (2, 0.7)]
 
 
 def test_a_run_without_anything_is_a_row(tmp_path: Path) -> None:
