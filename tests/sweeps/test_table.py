@@ -43,7 +43,10 @@ def test_a_run_and_its_repetition_are_one_sample() -> None:
     assert (row["seeds"], row["mean"]) == (2, pytest.approx(0.2))
 
 
-def test_brackets_are_values_in_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_brackets_are_values_in_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     failed = run(1, None, status="failed", logger="[tensorboard]")
     failed.error = "[/data] is empty"
     write_tables(tmp_path, "sweep", [run(0, logger="[csv]"), failed])

@@ -30,7 +30,7 @@ def wait_for_all(sweep: Path) -> None:
                 Settled(job, sweep / str(number), a) for job, number, a in zip(jobs, numbers, arguments, strict=True)
             ]
 
-    submitit.AutoExecutor = Executor
+    submitit.AutoExecutor = Executor  # type: ignore[misc]
 
 
 class Settled:
