@@ -166,5 +166,5 @@ def test_a_job_of_submitit_that_is_killed_is_a_failed_row(sweep: subprocess.Pope
     assert sweep.returncode == 1, said
     first, second = table(tmp_path / "sweep")
     assert (first["status"], second["status"]) == ("failed", "done")
-    assert "FAILED: no result." in first["error"]
+    assert "CANCELLED: no result." in first["error"]  # as Slurm calls it
     assert "1 of 2 jobs failed: 0" in said
