@@ -61,7 +61,7 @@ start() {
     echo "It was started already: $0 stop ends it." >&2
     exit 1
   fi
-  if ! command -v slurmctld slurmd munged > /dev/null; then
+  if ! type slurmctld slurmd munged &> /dev/null; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge
   fi

@@ -44,6 +44,21 @@ def waited_for(condition: Callable[[], bool]) -> bool:
     return True
 
 
+ACCOUNTING = r"""#!/bin/sh
+echo 'JobID|State|NodeList'
+scontrol --oneliner show job |
+  sed -nE 's/^JobId=.*ArrayJobId=([0-9]+) ArrayTaskId=([0-9]+) .*JobState=([A-Z_]+) .* NodeList=(\S*).*/\1_\2|\3|\4/p'
+"""
+
+
+def accounting(folder: Path) -> Path:
+    """A folder with an `sacct`, which submitit asks; the sandbox has no accounting. It knows the tasks of arrays."""
+    folder.mkdir()
+    (folder / "sacct").write_text(ACCOUNTING)
+    (folder / "sacct").chmod(0o755)
+    return folder
+
+
 class Job:
     """A job from one of the examples in scripts/slurm, in a folder that looks like the repository."""
 

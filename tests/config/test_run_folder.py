@@ -1,11 +1,13 @@
 """A folder belongs to one run, repeats it, and holds no secret."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from polymodal.config import run_folder
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.run_folder import claim
@@ -71,6 +73,24 @@ def test_the_environment_says_what_was_run(tmp_path: Path) -> None:
     assert environment["overrides"] == ["++seed=3"]
     assert {"torch", "lightning", "hydra-core"} <= set(environment["packages"])
     assert {"python", "commit", "command", "started"} <= set(environment)
+
+
+def test_what_was_not_committed_can_be_applied_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str, **more: str) -> None:
+        own = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *own, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True, **more)
+
+    file = tmp_path / "file"
+    file.write_text("one\n\n\n")
+    for arguments in (["init"], ["add", "file"], ["commit", "-m", "first"]):
+        git(*arguments)
+    file.write_text(changed := "two\n\n\n")
+    monkeypatch.setattr(run_folder, "__file__", str(file))
+    about = run_folder.environment_of([])
+    assert about["uncommitted"] == " M file\n"
+    git("checkout", about["commit"], "file")
+    git("apply", input=about["diff"])
+    assert file.read_text() == changed
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
 from tests.resumed import TINY, differences, final_state, rows
-from tests.slurm import Job, needs_slurm, needs_two_nodes, waited_for
+from tests.slurm import Job, accounting, needs_slurm, needs_two_nodes, waited_for
 
 pytestmark = [pytest.mark.slow, needs_slurm]
 
@@ -111,15 +112,15 @@ def test_the_array_of_the_example_has_a_folder_a_seed(tmp_path: Path) -> None:
     assert ["seed: 0" in configs[0], "seed: 1" in configs[1]] == [True, True]
 
 
-def test_a_sweep_by_submitit_is_one_folder_and_its_jobs_go_on(whole: Path, tmp_path: Path, cache: Path) -> None:
+@pytest.fixture
+def sweep(tmp_path: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep of two jobs by submitit, two processes each; the first job has saved."""
     launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2", "hydra.launcher.cpus_per_task=1"]
-    launcher += [
-        "hydra.launcher.timeout_min=10",
-        f"hydra.sweep.dir={tmp_path / 'sweep'}",
-        "hydra.launcher.signal_delay_s=30",
-    ]
-    script = [str(ROOT / "src" / "train.py"), "-m", *launcher, *LONG, "devices=multi_node", "seed=0,1"]
+    launcher += ["hydra.launcher.timeout_min=10", "hydra.launcher.signal_delay_s=30"]
+    script = [str(ROOT / "src" / "train.py"), "-m", *launcher, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    script += [*LONG, "devices=multi_node", "seed=0,1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MASTER_ADDR": "127.0.0.1", "COLUMNS": "200"}
+    environment["PATH"] = f"{accounting(tmp_path / 'bin')}:{os.environ['PATH']}"
     with subprocess.Popen(
         [sys.executable, *script],
         env=environment,
@@ -128,16 +129,42 @@ def test_a_sweep_by_submitit_is_one_folder_and_its_jobs_go_on(whole: Path, tmp_p
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        folders = [tmp_path / "sweep" / name for name in ("0", "1")]
-        assert waited_for(lambda: (folders[0] / "checkpoints" / "last.ckpt").exists() or process.poll() is not None)
+        first = tmp_path / "sweep" / "0" / "checkpoints" / "last.ckpt"
+        assert waited_for(lambda: first.exists() or process.poll() is not None)
         assert process.poll() is None, process.communicate()[0]
-        (number,) = {path.name.split("_")[0] for path in (tmp_path / "sweep" / ".submitit").glob("*_0")}
-        subprocess.run(["scancel", "--signal=USR2", f"{number}_0"], check=True)
-        said = process.communicate(timeout=400)[0]
-    assert process.returncode == 0, said
-    with (tmp_path / "sweep" / "sweep.csv").open(newline="") as stream:
-        assert [(job["job"], job["status"]) for job in csv.DictReader(stream)] == [("0", "done"), ("1", "done")]
+        yield process
+
+
+def to_the_first(signum: str, folder: Path) -> None:
+    """Sends a signal to the first job of a sweep by submitit."""
+    (number,) = {path.name.split("_")[0] for path in (folder / ".submitit").glob("*_0")}
+    subprocess.run(["scancel", f"--signal={signum}", f"{number}_0"], check=True)
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "sweep.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_sweep_by_submitit_is_one_folder_and_its_jobs_go_on(
+    sweep: subprocess.Popen[str], whole: Path, tmp_path: Path
+) -> None:
+    to_the_first("USR2", tmp_path / "sweep")
+    said = sweep.communicate(timeout=400)[0]
+    assert sweep.returncode == 0, said
+    assert [(job["job"], job["status"]) for job in table(tmp_path / "sweep")] == [("0", "done"), ("1", "done")]
+    folders = [tmp_path / "sweep" / name for name in ("0", "1")]
     assert [starts(folder) for folder in folders] == [2, 1]
     assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.name.isdigit()) == ["0", "1"]
     assert not (tmp_path / "logs").exists()
     check_same(folders[0], whole)
+
+
+def test_a_job_of_submitit_that_is_killed_is_a_failed_row(sweep: subprocess.Popen[str], tmp_path: Path) -> None:
+    to_the_first("KILL", tmp_path / "sweep")
+    said = sweep.communicate(timeout=400)[0]
+    assert sweep.returncode == 1, said
+    first, second = table(tmp_path / "sweep")
+    assert (first["status"], second["status"]) == ("failed", "done")
+    assert "CANCELLED: no result." in first["error"]  # as Slurm calls it
+    assert "1 of 2 jobs failed: 0" in said

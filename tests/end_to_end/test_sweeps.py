@@ -107,6 +107,20 @@ def test_launchers_run_jobs_side_by_side_with_loading_processes(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "ray"])
+def test_a_launcher_that_loses_a_process_leaves_the_table(command: Callable, tmp_path: Path, launcher: str) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher", reason=f"the {launcher} launcher is not installed")
+    pytest.importorskip(launcher, reason=f"{launcher} is not installed: pip install -e '.[{launcher}]'")
+    killed = ["+callbacks.failing._target_=tests.failing.Failing", "callbacks.failing.how=killed"]
+    chosen = [*FAST, f"hydra/launcher={launcher}", *killed, "callbacks.failing.rank=7,0"]
+    own = {"HOME": str(tmp_path), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    done = command("train.py", "-m", *chosen, f"hydra.sweep.dir={tmp_path / 'sweep'}", cwd=tmp_path, **own)
+    assert done.returncode == 1, done.stderr
+    assert "unfinished" in {row["status"] for row in table(tmp_path / "sweep")}
+    assert f"Go on with: python src/sweep.py resume={tmp_path / 'sweep'}" in done.stderr
+
+
+@pytest.mark.slow
 def test_failed_jobs_of_hydras_sweep_run_again_by_themselves(command: Callable, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     done = command("train.py", "-m", *FAST, "seed=0,1", f"hydra.sweep.dir={sweep}", cwd=tmp_path)
@@ -121,6 +135,23 @@ def test_failed_jobs_of_hydras_sweep_run_again_by_themselves(command: Callable, 
     done = command("compare.py", str(sweep), f"output={tmp_path / 'compared'}")
     assert done.returncode == 0, done.stderr
     assert "seed" in (tmp_path / "compared" / "compare.md").read_text()
+
+
+def test_a_folder_that_a_sweep_has_is_left_to_it(command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "environment.json").write_text('{"overrides": ["seed=5,6"]}')
+    done = command("train.py", "-m", *FAST, "seed=0,1", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: The folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["environment.json"]
+
+
+def test_a_job_whose_folder_another_run_has_leaves_it_as_it_is(command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "config.yaml").write_text("name: another")
+    done = command("train.py", "-m", *FAST, f"hydra.sweep.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "holds a run already" in done.stderr
+    assert [path.name for path in (tmp_path / "0").iterdir()] == ["config.yaml"]
 
 
 def test_a_launcher_without_its_plugin_says_what_to_install(command: Callable, tmp_path: Path) -> None:

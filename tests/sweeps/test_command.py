@@ -71,7 +71,16 @@ def test_what_cannot_work_is_said_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    "argument", ["++data._target_=os.system", "repeat=x", "--config-dir=x", "hydra.searchpath=[x]"]
+    "argument",
+    [
+        "++data._target_=os.system",
+        "repeat=x",
+        "--config-dir=x",
+        "hydra.searchpath=[x]",
+        "++hydra.searchpath=[x]",
+        "+experiment=../../elsewhere/x",
+        '++data=${oc.decode:"{_${x}target_: os.system}"}',
+    ],
 )
 def test_a_folder_names_no_code(orders: list, tmp_path: Path, argument: str) -> None:
     (tmp_path / "environment.json").write_text(json.dumps({"overrides": ["sweep=grid", "seed=0,1", argument]}))
@@ -89,6 +98,7 @@ def test_a_folder_that_is_in_use_is_refused(orders: list, tmp_path: Path) -> Non
 
 def test_wandb_gets_a_file_of_the_same_space(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     own = ["encoder/text=bow,transformer", "dim=int(interval(64, 256))", "data.batch_size=128", "seed=range(2)"]
+    own.append('name="a b",c')
     assert command.sweep(["sweep=wandb", *own, f"hydra.sweep.dir={tmp_path / 'w'}"]) == 0
     written = OmegaConf.to_container(OmegaConf.load(tmp_path / "w" / "wandb.yaml"), resolve=False)
     assert written["metric"] == {"name": "val/recall@1", "goal": "maximize"}
@@ -96,6 +106,9 @@ def test_wandb_gets_a_file_of_the_same_space(tmp_path: Path, capsys: pytest.Capt
     assert written["parameters"]["dim"] == {"distribution": "int_uniform", "min": 64, "max": 256}
     assert written["parameters"]["optimizer.lr"]["distribution"] == "log_uniform_values"
     assert written["parameters"]["seed"] == {"values": [0, 1]}
+    assert written["parameters"]["name"] == {"values": ['"a b"', "c"]}
     assert written["command"][:3] == ["${env}", "${interpreter}", "${program}"]
     assert "++data.batch_size=128" in written["command"]
     assert "wandb agent" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="no interval"):
+        command.sweep(["sweep=wandb", "sweep.method=grid", f"hydra.sweep.dir={tmp_path / 'v'}"])

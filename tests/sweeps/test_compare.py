@@ -56,5 +56,13 @@ def test_runs_and_sweeps_stand_side_by_side(tmp_path: Path) -> None:
     ]
     names = {file.name for file in (tmp_path / "out").iterdir()}
     assert names == {"compare.csv", "compare.md", "curves.png", "parallel_coordinates.png"}
+    (tmp_path / "sweep" / "2").mkdir()
+    (tmp_path / "sweep" / "2" / "error.txt").write_text("a bad choice")  # before it had a config
+    runs = compare([str(tmp_path / "sweep")], tmp_path / "out")
+    assert [(run.changes, run.error) for run in runs] == [
+        ({"dim": "16"}, ""),
+        ({"dim": "32"}, ""),
+        ({}, "a bad choice"),
+    ]
     with pytest.raises(ConfigError, match="no run"):
         compare([str(tmp_path / "nothing")], tmp_path / "out")

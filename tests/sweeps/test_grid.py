@@ -6,14 +6,16 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from polymodal.sweeps import grid
 from polymodal.sweeps.grid import Grid
 from polymodal.sweeps.job import Job, reason
 from polymodal.sweeps.lock import at_work, take
 from polymodal.sweeps.report import end_sweep
-from polymodal.sweeps.results import jobs_of, read_run, status_of
+from polymodal.sweeps.results import curve, jobs_of, read_run, status_of
 from polymodal.sweeps.space import Order
 
 Ordered = Callable[..., Order]
@@ -62,7 +64,28 @@ def test_only_failed_jobs_run_again(ordered: Ordered) -> None:
     Grid().run(ordered("fail=true,false", "seed=0,1", retry_failed=True))
     after = {folder.name: (folder / "output.txt").stat().st_ino for folder in jobs_of(order.folder)}
     assert [name for name in before if before[name] != after[name]] == ["0", "1"]
-    assert (order.folder / "0.1" / "error.txt").exists()  # nothing is lost
+    (order.folder / "0.1").rename(order.folder / "0.2")
+    Grid().run(ordered("fail=true,false", "seed=0,1", retry_failed=True))
+    assert all((order.folder / name / "error.txt").exists() for name in ("0", "0.1", "0.2"))  # nothing is lost
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_what_has_failed_meanwhile_in_another_process_is_not_run_again(
+    ordered: Ordered, monkeypatch: pytest.MonkeyPatch, retry: bool
+) -> None:
+    order = ordered("fail=true,false", retry_failed=retry)
+    if retry:
+        Grid().run(order)
+    run_jobs = grid.run_jobs
+
+    def after_another(*arguments: Any) -> int:
+        monkeypatch.setattr(grid, "run_jobs", run_jobs)
+        Grid().run(order)
+        return run_jobs(*arguments)
+
+    monkeypatch.setattr(grid, "run_jobs", after_another)
+    Grid().run(order)
+    assert len(list(order.folder.glob("0.*"))) == retry
 
 
 def test_a_stopped_sweep_goes_on_where_it_was(ordered: Ordered) -> None:
@@ -122,6 +145,16 @@ def test_a_secret_stays_out_of_the_table(ordered: Ordered, monkeypatch: pytest.M
     Grid().run(order)
     end_sweep(order.folder)
     assert "s3cr3t" not in (order.folder / "sweep.csv").read_text() + (order.folder / "sweep.md").read_text()
+
+
+def test_a_curve_is_read_as_far_as_it_is_now(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    assert curve(tmp_path, "a") == []
+    file.write_text("step,a\n1,0.5\n")
+    assert curve(tmp_path, "a") == [(1, 0.5)]
+    with file.open("a") as stream:
+        stream.write("2,0.7\n")
+    assert curve(tmp_path, "a") == [(1, 0.5), (2, 0.7)]
 
 
 def test_a_run_without_anything_is_a_row(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """A search asks, trains, prunes and tells; what it knows survives it."""
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from polymodal.errors import ConfigError
+from polymodal.sweeps import job
 from polymodal.sweeps.report import end_sweep
 from polymodal.sweeps.results import jobs_of, read_run
 from polymodal.sweeps.space import Order, split
@@ -112,6 +115,32 @@ def test_what_ended_after_the_search_was_killed_is_told(ordered: Ordered) -> Non
     again = Search(trials=1, pruner=None)
     assert again.run(order) == 0
     assert states(again) == [COMPLETE]
+
+
+def test_a_trial_that_another_process_takes_first_is_left_to_it(
+    ordered: Ordered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, locks = job.take, []
+
+    def first_by_another(folder: Path) -> int | None:
+        if not locks:
+            locks.append(take(folder))
+        return take(folder)
+
+    monkeypatch.setattr(job, "take", first_by_another)
+    search = Search(trials=2, pruner=None)
+    search.run(ordered("value=interval(0, 1)"))
+    assert states(search) == [RUNNING, COMPLETE]
+    os.close(locks[0])
+
+
+def test_a_search_whose_folder_has_another_name_goes_on(ordered: Ordered, tmp_path: Path) -> None:
+    order = ordered("value=interval(0, 1)")
+    Search(trials=1, pruner=None).run(order)
+    moved = replace(order, folder=order.folder.rename(tmp_path / "moved"))
+    search = Search(trials=2, pruner=None)
+    search.run(moved)
+    assert states(search) == [COMPLETE] * 2
 
 
 def test_several_metrics_are_those_of_one_time(ordered: Ordered) -> None:

@@ -8,7 +8,7 @@ from scipy import stats
 
 from polymodal.sweeps.pictures import draw_all, importance
 from polymodal.sweeps.results import Run
-from polymodal.sweeps.table import markdown, over_seeds, ranked, varied
+from polymodal.sweeps.table import markdown, over_seeds, ranked, varied, write_tables
 
 
 def run(job: int, best: float | None = 0.5, status: str = "done", mode: str = "max", **changes: str) -> Run:
@@ -33,6 +33,25 @@ def test_mean_and_interval_over_seeds_are_those_of_student() -> None:
 
 def test_one_seed_each_is_no_sample() -> None:
     assert over_seeds([run(0, fusion="sum", seed="0"), run(1, fusion="concat", seed="0")]) == []
+
+
+def test_a_run_and_its_repetition_are_one_sample() -> None:
+    runs = [
+        run(k, best, fusion="sum", seed=seed) for k, (seed, best) in enumerate([("0", 0.1), ("0", 0.1), ("1", 0.3)])
+    ]
+    (row,) = over_seeds(runs)
+    assert (row["seeds"], row["mean"]) == (2, pytest.approx(0.2))
+
+
+def test_brackets_are_values_in_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    failed = run(1, None, status="failed", logger="[tensorboard]")
+    failed.error = "[/data] is empty"
+    write_tables(tmp_path, "sweep", [run(0, logger="[csv]"), failed])
+    said = capsys.readouterr().out
+    assert all(text in said for text in ("[csv]", "[tensorboard]", "[/data] is empty"))
 
 
 @pytest.mark.parametrize(("mode", "order"), [("max", ["2", "0", "1"]), ("min", ["0", "2", "1"])])

@@ -77,7 +77,7 @@ def threads_of_a_job() -> int | None:
     launcher = HydraConfig.get().launcher
     if jobs := OmegaConf.select(launcher, "n_jobs"):  # joblib
         return threads_each(int(jobs))
-    cores = OmegaConf.select(launcher, "ray.remote.num_cpus")
+    cores = OmegaConf.select(launcher, "ray.remote.num_cpus") or OmegaConf.select(launcher, "cpus_per_task")  # submitit
     return None if cores is None else max(1, int(cores))
 
 

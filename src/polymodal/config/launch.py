@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from polymodal.config.resume import claim_again, find_run, how, locked, stored_c
 from polymodal.config.run_folder import claim
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import goes_on, run_again
-from polymodal.config.sweep import end_sweep, record_failure, table_after_interruption
+from polymodal.config.sweep import record_failure, table_at_the_end
 from polymodal.errors import ConfigError, FollowedError, PolymodalError
 from polymodal.signals import Stopped
 
@@ -60,7 +59,7 @@ def main() -> None:
             check_all()
         elif is_first_process():
             sys.argv[1:] = arguments
-            with full_errors("1"), table_after_interruption():  # Hydra raises its errors, instead of printing them
+            with full_errors("1"), table_at_the_end():  # Hydra raises its errors, instead of printing them
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(run_job)()
         else:
             follow(arguments)
@@ -147,12 +146,14 @@ def run_job(config: DictConfig) -> float | None:
     folder = Path(settings.runtime.output_dir)
     if not is_first_process():
         return take_part(check_config(config))
+    ours = not (folder / "config.yaml").exists()
     try:
         plain = check_config(config)
         overrides = list(settings.overrides.task)
         again = plain["resume"] is not None or goes_on(folder)
         stored = None if again else claim(folder, config, plain, overrides)
         with locked(folder):
+            ours = True
             stored = stored or claim_again(folder, config, plain, overrides)
             if stored is None:
                 return None
@@ -165,10 +166,6 @@ def run_job(config: DictConfig) -> float | None:
         if saved and run_again(stop):
             sys.exit(stop.code)
         message = f"{stop} " + (f"Go on with: {how(folder)}" if saved else "There was no checkpoint yet.")
-        if settings.mode == RunMode.MULTIRUN:
-            message += f"\nWith the whole sweep: python src/sweep.py {shlex.quote(f'resume={folder.parent}')}"
-            if settings.launcher._target_.endswith("BasicLauncher"):  # other jobs may be at work beside this one
-                end_sweep(folder.parent)
         print(message, file=sys.stderr)
         if "SUBMITIT_EXECUTOR" in os.environ:
             return None  # the other jobs go on; the process that submitted them all writes the table
@@ -180,8 +177,9 @@ def run_job(config: DictConfig) -> float | None:
                 show(error)
                 sys.exit(2)  # here, since Hydra would put a line of its own before the message
             raise
-        details = "".join(traceback.format_exception(error))
-        record_failure(folder, str(error) or type(error).__name__, details, list(settings.overrides.task))
+        if ours:  # not of another sweep that has the folder
+            details = "".join(traceback.format_exception(error))
+            record_failure(folder, str(error) or type(error).__name__, details, list(settings.overrides.task))
         show(error)
         return None
 

@@ -83,11 +83,12 @@ def storable(raw: Any, resolved: Any) -> Any:
 
 def write_environment(folder: Path, overrides: Sequence[str]) -> None:
     """environment.json: what `environment_of` says."""
-    (folder / "environment.json").write_text(json.dumps(mask(environment_of(overrides)), indent=2))
+    write_whole(folder / "environment.json", json.dumps(mask(environment_of(overrides)), indent=2))
 
 
 def environment_of(overrides: Sequence[str]) -> dict[str, Any]:
     """Versions, commit and what was not committed, command, and what the command changed."""
+    commit = _git("rev-parse", "HEAD")
     return {
         "overrides": list(overrides),
         "command": [Path(sys.executable).name, *sys.argv],
@@ -98,7 +99,7 @@ def environment_of(overrides: Sequence[str]) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": commit and commit.strip(),
         "uncommitted": _git("status", "--porcelain"),
         "diff": _git("diff", "HEAD"),
     }
@@ -117,4 +118,4 @@ def _git(*arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout  # whole: without its last blank lines a diff cannot be applied

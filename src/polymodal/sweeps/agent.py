@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString
 from omegaconf import OmegaConf
 
+from polymodal.errors import ConfigError
 from polymodal.sweeps.job import TRAIN
 from polymodal.sweeps.space import Order
 
@@ -30,7 +31,14 @@ class WandbSweep:
         self.space, self.method, self.trials = space, method, trials
 
     def run(self, order: Order) -> int:
-        """Writes the file; runs nothing."""
+        """Writes the file; runs nothing.
+
+        Raises:
+            ConfigError: something varies in an interval, of which a grid cannot try all.
+        """
+        for key, override in order.swept.items():
+            if self.method == "grid" and not override.is_discrete_sweep():
+                raise ConfigError(f"{key}={override.get_value_string()}: sweep.method=grid takes values, no interval.")
         logger = [] if any(argument.startswith("logger=") for argument in order.fixed) else ["logger=[csv,wandb]"]
         described = {
             "program": str(TRAIN.relative_to(TRAIN.parents[1])),
@@ -51,7 +59,8 @@ def parameter(override: Override) -> dict[str, Any]:
     """Values of a key in wandb's words."""
     space = override.value()
     if not isinstance(space, IntervalSweep):
-        return {"values": list(override.sweep_iterator())}
+        values = override.sweep_iterator()
+        return {"values": [v.with_quotes() if isinstance(v, QuotedString) else v for v in values]}
     kind = "int_uniform" if isinstance(space.start, int) else "uniform"
     if "log" in space.tags:
         kind = "q_log_uniform_values" if isinstance(space.start, int) else "log_uniform_values"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,10 +18,9 @@ from omegaconf import OmegaConf
 from polymodal.config.check import check_config, check_node
 from polymodal.config.compose import compose_config
 from polymodal.config.environment import threads_each
-from polymodal.config.explain import CONFIGS
+from polymodal.config.explain import CONFIGS, is_group
 from polymodal.config.launch import as_hydra_arguments, readable_errors
-from polymodal.config.run_folder import write_environment
-from polymodal.config.sweep import end_sweep
+from polymodal.config.sweep import claim_sweep, end_sweep
 from polymodal.errors import ConfigError, PolymodalError
 from polymodal.sweeps.space import Order, corners, split
 
@@ -44,6 +43,9 @@ jobs again. hydra.sweep.dir=<folder> says where a new one goes. At the end: swee
 sweep= is one of: {names}
 """
 OWN = ("sweep=", "sweep.", "+sweep", "~sweep")
+
+CODE = re.compile(r"_target_|\$\{(?!oc\.env:)[^}]*:")
+"""What could name code: a class, or a reference that computes one. References to secrets are what we store."""
 
 
 def main() -> None:
@@ -86,12 +88,9 @@ def sweep(arguments: Sequence[str]) -> int:
         chosen = [a.removeprefix("hydra.sweep.dir=") for a in arguments if a.startswith("hydra.sweep.dir=")]
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
         folder = Path(chosen[-1] if chosen else f"logs/{base.task}/{base.name}/{stamp}").absolute()
-        _claim(folder, given)
+        claim_sweep(folder, given)
     code = part.run(Order(folder, fixed, swept, base.monitor, base.monitor_mode, retry))
-    failed = end_sweep(folder)
-    if code or failed:
-        again = " retry_failed=true" if failed and not code else ""
-        print(f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}{again}", file=sys.stderr)
+    failed = end_sweep(folder, stopped=code != 0)
     return code or failed
 
 
@@ -109,7 +108,9 @@ def stored_arguments(folder: Path) -> list[str]:
     else:
         raise ConfigError(f"resume={folder}: there is no sweep in this folder.")
     for argument in arguments:
-        if "_target_" in argument or argument.startswith(("-", "hydra", "repeat=", "resume=")):
+        key, _, value = argument.lstrip("+~").partition("=")
+        outside = is_group(key) and ".." in value  # Hydra would take it from there
+        if outside or CODE.search(argument) or key.startswith(("-", "hydra", "repeat", "resume")):
             raise ConfigError(f"resume={folder}: its {argument} is not taken from a file. Start a new sweep with it.")
     return arguments
 
@@ -138,15 +139,3 @@ def _make(node: Any) -> Any:
         if "No module named 'optuna" in str(error.__cause__):
             raise ConfigError("sweep=optuna needs Optuna: pip install -e '.[sweep]'") from error
         raise ConfigError(f"sweep: {error.__cause__ or error}") from error
-
-
-def _claim(folder: Path, arguments: Sequence[str]) -> None:
-    """Makes the folder; says in its environment.json what was asked for."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "environment.json").open("x").close()  # of two sweeps that start at once, one gets it
-        write_environment(folder, arguments)
-    except FileExistsError:
-        raise ConfigError(f"The folder {folder} is in use. To go on: python src/sweep.py resume={folder}") from None
-    except OSError as error:
-        raise ConfigError(f"The folder {folder} cannot be written: {error}") from error

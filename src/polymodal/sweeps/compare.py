@@ -56,8 +56,10 @@ def compare(patterns: Sequence[str], output: Path) -> list[Run]:
     folders = list(dict.fromkeys(folder for pattern in patterns for folder in _runs(pattern)))
     runs = [read_run(folder) for folder in folders]
     above = os.path.commonpath([folder.parent for folder in folders])
-    for run, changes in zip(runs, differences([config_of(folder) for folder in folders]), strict=True):
-        run.name, run.changes = os.path.relpath(run.folder, above), changes
+    configs = {folder: config for folder in folders if (config := config_of(folder))}
+    changes = dict(zip(configs, differences(list(configs.values())), strict=True))
+    for run in runs:  # one that never began has no config, and so no differences
+        run.name, run.changes = os.path.relpath(run.folder, above), changes.get(run.folder, {})
     output.mkdir(parents=True, exist_ok=True)
     write_report(output, "compare", runs)
     print(f"Written to {output}.")

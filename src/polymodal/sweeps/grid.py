@@ -23,6 +23,7 @@ class Grid:
     def __init__(self, space: Mapping[str, Any] | None = None, jobs: PositiveInt = 1) -> None:
         self.space, self.jobs = space, jobs
         self.waiting: list[Job] = []
+        self.again: dict[Job, int] = {}
         self.total = 0
 
     def run(self, order: Order) -> int:
@@ -36,8 +37,8 @@ class Grid:
         self.waiting = [
             Job(order.folder / str(number), [*order.fixed, *choice]) for number, choice in enumerate(choices)
         ]
-        if not order.retry_failed:
-            self.waiting = [job for job in self.waiting if end_of(job.folder) != "failed"]
+        failed = [job for job in self.waiting if end_of(job.folder) == "failed"]
+        self.again = {job: failed_at(job) for job in failed} if order.retry_failed else {}
         return run_jobs(self, self.jobs, order)
 
     def next(self) -> Job | None:
@@ -45,8 +46,9 @@ class Grid:
         while self.waiting:
             job = self.waiting.pop(0)
             if job.take():
-                if end_of(job.folder) in (None, "failed"):
-                    return job
+                end = end_of(job.folder)
+                if end is None or (end == "failed" and self.again.get(job) == failed_at(job)):
+                    return job  # and not one that has failed, again, in another process
                 job.release()
         return None
 
@@ -56,3 +58,8 @@ class Grid:
 
     def ended(self, job: Job) -> None:
         """Nothing follows from how a job of a grid ended."""
+
+
+def failed_at(job: Job) -> int:
+    """When a job failed, as its file system knows it."""
+    return (job.folder / "error.txt").stat().st_mtime_ns

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from polymodal.config.explain import CONFIGS
@@ -32,7 +33,7 @@ class Job:
 
     def __init__(self, folder: Path, overrides: Sequence[str]) -> None:
         self.folder, self.overrides = folder, list(overrides)
-        self.started = time.monotonic()
+        self.started = 0.0
         self.stopped_at = 0.0
         self.process: subprocess.Popen[bytes] | None = None
         self.lock: int | None = None
@@ -49,9 +50,10 @@ class Job:
         """
         goes_on = end_of(self.folder) is None and any((self.folder / "checkpoints").glob("*.ckpt"))
         if self.folder.exists() and not goes_on:
-            earlier = len(list(self.folder.parent.glob(f"{self.folder.name}.*")))
-            self.folder.rename(self.folder.with_name(f"{self.folder.name}.{earlier + 1}"))
+            aside = (self.folder.with_name(f"{self.folder.name}.{number}") for number in count(1))
+            self.folder.rename(next(folder for folder in aside if not folder.exists()))
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.started = time.monotonic()
         again = [f"resume={self.folder}"]
         arguments = again if goes_on else [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
         with (self.folder / "output.txt").open("ab") as output:

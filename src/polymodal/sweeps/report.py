@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +18,13 @@ def write_report(folder: Path, name: str, runs: Sequence[Run]) -> None:
     draw_all(folder, runs)
 
 
-def end_sweep(folder: Path) -> int:
-    """Writes the report of a sweep; gives its exit code: 1 if a job failed or was not finished."""
+def end_sweep(folder: Path, stopped: bool = False) -> int:
+    """Writes the report of a sweep, says how to go on; gives its exit code: 1 if a job failed or was not finished.
+
+    Args:
+        folder: of the sweep.
+        stopped: there may be jobs that it has not begun.
+    """
     runs = [read_run(job) for job in jobs_of(folder)]
     if not runs:
         return 0
@@ -28,4 +34,8 @@ def end_sweep(folder: Path) -> int:
         if names := [run.name for run in runs if run.status == status]:
             where = "; see error.txt there" if status == "failed" else ""
             print(f"{len(names)} of {len(runs)} jobs {what}: {', '.join(names)}{where}.", file=sys.stderr)
-    return int(any(run.status in said for run in runs))
+    statuses = {run.status for run in runs}
+    if stopped or statuses & {"failed", "unfinished"}:
+        again = " retry_failed=true" if "failed" in statuses else ""
+        print(f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}{again}", file=sys.stderr)
+    return int(bool(statuses & said.keys()))

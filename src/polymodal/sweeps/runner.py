@@ -51,8 +51,8 @@ def run_jobs(plan: Plan, jobs: int, order: Order) -> int:
         try:
             while True:
                 while not listener.signum and len(running) < jobs and (job := plan.next()):
-                    running.append(job)
                     job.start()
+                    running.append(job)
                 if not running:
                     break
                 for job in list(running):
@@ -107,7 +107,7 @@ class View:
         for job in running:
             values = curve(job.folder, self.order.monitor)
             last = f"{values[-1][1]:.4g}" if values else ""
-            table.add_row(job.folder.name, clock(time.monotonic() - job.started), last, self.swept(job))
+            table.add_row(job.folder.name, clock(time.monotonic() - job.started), last, Text(self.swept(job)))
         self.live.update(Group(Text(self.summary(len(running))), table))
 
     def swept(self, job: Job) -> str:

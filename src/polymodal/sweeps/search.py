@@ -96,7 +96,7 @@ class Search:
         pruner = PRUNERS[self.pruner]() if isinstance(self.pruner, str) else self.pruner
         return optuna.create_study(
             storage=self.storage or JournalStorage(JournalFileBackend(str(journal))),
-            study_name=self.order.folder.name,
+            study_name=self.order.folder.name if self.storage else "sweep",  # whose folder may get another name
             directions=[DIRECTIONS[mode] for mode in self.wanted.values()],
             pruner=pruner or optuna.pruners.NopPruner(),
             load_if_exists=True,
@@ -113,16 +113,17 @@ class Search:
 
     def next(self) -> Job | None:
         """A trial that was interrupted, or else a new one."""
-        if job := self._interrupted():
-            return job
-        trials = self.study.get_trials(deepcopy=False)
-        if sum(trial.state != TrialState.WAITING for trial in trials) >= self.total:
-            return None
-        if isinstance(self.sampler, str):
-            self.study.sampler = getattr(optuna.samplers, f"{self.sampler}Sampler")(seed=self.seed + len(trials))
-        else:
-            self.study.sampler = self.sampler
-        return self._job(self.study.ask(), reported=0)
+        job = self._interrupted()
+        while job is None:  # another process may take a trial that we have asked for, as one that was interrupted
+            trials = self.study.get_trials(deepcopy=False)
+            if sum(trial.state != TrialState.WAITING for trial in trials) >= self.total:
+                return None
+            if isinstance(self.sampler, str):
+                self.study.sampler = getattr(optuna.samplers, f"{self.sampler}Sampler")(seed=self.seed + len(trials))
+            else:
+                self.study.sampler = self.sampler
+            job = self._job(self.study.ask(), reported=0)
+        return job
 
     def _interrupted(self) -> Job | None:
         """A trial that runs according to the storage, but that no process is at work on."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 
 from polymodal.config.launch import as_hydra_arguments
 from polymodal.errors import ConfigError
@@ -46,7 +46,7 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
         arguments: of the command line; where both have a key, these count.
 
     Raises:
-        ConfigError: one is no `key=value`.
+        ConfigError: one is no `key=value`, or its values are none, or not the same each time.
         HydraException: one does not follow the grammar.
     """
     if wrong := [a for a in arguments if a.startswith(("-", "repeat=", "resume="))]:
@@ -55,7 +55,20 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
     texts = as_hydra_arguments([*(f"{key}={value}" for key, value in values.items()), *arguments])
     last = {override.key_or_group: override for override in OverridesParser.create().parse_overrides(texts)}
     fixed = [str(override.input_line) for override in last.values() if not override.is_sweep_override()]
-    return fixed, {key: override for key, override in last.items() if override.is_sweep_override()}
+    swept = {key: override for key, override in last.items() if override.is_sweep_override()}
+    for override in swept.values():
+        _check_values(override)
+    return fixed, swept
+
+
+def _check_values(override: Override) -> None:
+    given = f"{override.key_or_group}={override.get_value_string()}"
+    if isinstance(override.value(), Glob):
+        raise ConfigError(f"{given}: a sweep takes the options by their names, as in fusion=sum,concat.")
+    if getattr(override.value(), "shuffle", False):
+        raise ConfigError(f"{given}: a sweep that goes on later needs one order of its values.")
+    if override.is_discrete_sweep() and not any(True for _ in override.sweep_string_iterator()):
+        raise ConfigError(f"{given}: there is no value in it.")
 
 
 def combinations(swept: Mapping[str, Override]) -> list[list[str]]:

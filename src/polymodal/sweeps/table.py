@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from polymodal.config.secrets import mask
 from polymodal.sweeps.results import Run
@@ -65,19 +66,20 @@ def ranked(runs: Sequence[Run]) -> list[Run]:
 def over_seeds(runs: Sequence[Run]) -> list[Row]:
     """Count, mean, standard deviation and half a 95 % confidence interval (Student's t) of each figure.
 
-    Runs belong together where nothing but their `seed` differs; what has one seed has no row.
+    Runs belong together where nothing but their `seed` differs; what has one seed has no row. Of several runs with the
+    same seed the last one counts: a repetition is no further sample.
     """
     from scipy.stats import t
 
     keys = [key for key in varied(runs) if key != "seed"]
-    groups: dict[tuple[str, ...], list[Run]] = {}
+    groups: dict[tuple[str, ...], dict[str, Run]] = {}
     for run in runs:
         if run.status == "done" and "seed" in run.changes:
-            groups.setdefault(tuple(run.changes.get(key, "") for key in keys), []).append(run)
+            groups.setdefault(tuple(run.changes.get(key, "") for key in keys), {})[run.changes["seed"]] = run
     rows: list[Row] = []
     for values, group in groups.items():
-        for figure in group[0].figures:
-            found = [run.figures[figure] for run in group if figure in run.figures]
+        for figure in next(iter(group.values())).figures:
+            found = [run.figures[figure] for run in group.values() if figure in run.figures]
             if (n := len(found)) > 1:
                 deviation = statistics.stdev(found)
                 about = {"figure": figure, "seeds": n, "mean": statistics.mean(found), "std": deviation}
@@ -127,9 +129,9 @@ def _write_csv(file: Path, rows: Sequence[Row]) -> None:
 
 def _print(title: str, rows: Sequence[Row]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")  # Text: [csv] is a value here, and no style
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*[mask(cell(row.get(column, ""))) for column in columns])
+        table.add_row(*[Text(mask(cell(row.get(column, "")))) for column in columns])
     Console().print(table)
