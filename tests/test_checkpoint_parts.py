@@ -25,12 +25,12 @@ def content() -> dict[str, Any]:
     """What is to be shared out, in the places where a checkpoint has it, and a rest."""
     weights = {name: torch.randn(shape, generator=torch.Generator().manual_seed(1)) for name, shape in SHAPES.items()}
     weights["odd"] = weights["odd"].bfloat16()
-    state = {name: {"exp_avg": value + 1, "step": torch.tensor(3.0)} for name, value in weights.items()}
+    state = {i: {"exp_avg": value + 1, "step": torch.tensor(3.0)} for i, value in enumerate(weights.values())}
     return {
         "config": {},
         **{name: {} for name in ("resume", "loops")},
         "state_dict": {**weights, "whole": torch.arange(3.0)},
-        "optimizer_states": [{"state": state, "param_groups": [{"params": list(weights), "betas": (0.9, 0.99)}]}],
+        "optimizer_states": [{"state": state, "param_groups": [{"params": list(state), "betas": (0.9, 0.99)}]}],
     }
 
 
@@ -65,11 +65,10 @@ def save(rank: int, world_size: int, file: Path) -> str:
 
 def loaded(rank: int, world_size: int, file: Path) -> dict[str, Tensor]:
     """What the processes have when each has read its part alone, put together."""
-    into = {path: tensor for path, tensor in tensors_of(shared_out(content())).items() if isinstance(tensor, DTensor)}
-    for tensor in into.values():
-        tensor.to_local().zero_()
+    shards = {path: tensor for path, tensor in tensors_of(shared_out(content())).items() if isinstance(tensor, DTensor)}
     checkpoint = load_checkpoint(file, parts=False)
-    put_back(checkpoint, file, into)
+    put_back(checkpoint, file, shards.get)
+    assert all(isinstance(tensors_of(checkpoint)[path], DTensor) for path in shards)
     tensors = tensors_of(checkpoint)
     return {path: t.full_tensor() if isinstance(t, DTensor) else t for path, t in tensors.items()}
 

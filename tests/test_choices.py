@@ -36,7 +36,6 @@ def config(*overrides: str) -> dict[str, Any]:
         ),
         (["precision=fp16", "++trainer.gradient_clip_val=1"], "optimizer.fused=false"),
         (["devices=fsdp", "precision=fp64"], "precision=fp32, bf16 or bf16_true"),
-        (["devices=fsdp", "callbacks=[ema]"], "callbacks.ema copies the whole"),
         (["devices=fsdp", "++tuning.image.cache=x"], "with tuning.image.cache an encoder would run on some"),
         (
             ["devices=fsdp", "trainer.strategy._target_=lightning.pytorch.strategies.ModelParallelStrategy"],
@@ -100,6 +99,11 @@ def test_a_missing_compiler_is_told(monkeypatch) -> None:
 def test_fp16_on_a_cpu_is_refused_and_not_changed_in_silence() -> None:
     with pytest.raises(ConfigError, match="precision=fp16 needs a GPU; choose precision=bf16"):
         check_machine(config("precision=fp16", "devices=cpu"))
+
+
+def test_norms_over_all_processes_are_refused_on_a_cpu() -> None:
+    with pytest.raises(ConfigError, match="sync_batchnorm=true needs GPUs"):
+        check_machine(config("devices=ddp_cpu", "++trainer.sync_batchnorm=true"))
 
 
 @pytest.mark.parametrize(

@@ -106,12 +106,13 @@ def test_dropout_is_replayed_in_a_fusion_that_reads_tokens(dropout: float) -> No
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
-def test_batch_norms_count_each_sample_once(momentum: float | None) -> None:
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.SyncBatchNorm])
+def test_batch_norms_count_each_sample_once(norm: type[nn.Module], momentum: float | None) -> None:
     batch = samples(12)
     states = []
     for forward in (in_parts, one_graph):
         torch.manual_seed(0)
-        norms = {n: nn.Sequential(nn.Linear(5, DIM), nn.BatchNorm1d(DIM, momentum=momentum)) for n in MODALITIES}
+        norms = {n: nn.Sequential(nn.Linear(5, DIM), norm(DIM, momentum=momentum)) for n in MODALITIES}
         model = MultimodalModel(norms, Mixture(DIM, MODALITIES, experts=2, hidden=4), nn.Linear(DIM, 3)).double()
         forward(model, batch, 3).x.square().sum().backward()
         states.append({**model.state_dict(), **{name: p.grad for name, p in model.encoders.named_parameters()}})

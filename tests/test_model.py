@@ -8,6 +8,7 @@ from polymodal.batch import PairedBatch
 from polymodal.fusion.sum import Sum
 from polymodal.heads.linear import Linear
 from polymodal.model import MultimodalModel
+from tests.losses.processes import run_processes
 
 
 class Recorder(nn.Module):
@@ -84,6 +85,29 @@ def test_a_single_sample_of_a_modality_passes_batch_norms_in_training() -> None:
     batch.present["b"] = ~present
     model(batch)
     assert not torch.equal(norm.running_mean, before)
+
+
+class Meeting(nn.SyncBatchNorm):
+    """Notes how many samples it got, where it would wait for the other processes."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.met = len(inputs) if self.training else None
+        return inputs * self.weight
+
+
+def met(rank: int, world_size: int) -> int | None:
+    """The first process has one sample of a modality, the second has none."""
+    present = torch.zeros(5, dtype=torch.bool)
+    present[0] = rank == 0
+    model, batch = make(present)
+    model.encoders["b"] = nn.Sequential(nn.Linear(4, 3), Meeting(3))
+    model.train()(batch).x.sum().backward()
+    assert model.encoders["b"][0].weight.grad is not None
+    return model.encoders["b"][1].met
+
+
+def test_norms_over_all_processes_meet_in_each_step() -> None:
+    assert run_processes(met, 2) == [1, 0]
 
 
 def test_vectors_that_are_known_are_those_of_the_data_alone() -> None:

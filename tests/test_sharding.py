@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.tensor import DTensor
 
 from polymodal.batch import PairedBatch
+from polymodal.checkpoint_parts import tensors_of
 from polymodal.encoders.image.vit import ViT
 from polymodal.encoders.text.transformer import Transformer
 from polymodal.execution import recompute_blocks
@@ -17,17 +18,19 @@ from polymodal.model import MultimodalModel
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.weighted import Weighted
-from polymodal.sharding import average_whole, clip_gradients, load_weights, separate, shard
+from polymodal.sharding import average_whole, clip_gradients, load_weights, shard, share_out
+from polymodal.strategy import whole
 from polymodal.tuning import parameter_groups
 from tests.losses.processes import run_processes
 
-NAMES = ("image", "text", "more")
+NAMES = ("image", "text", "more", "again")
 SIZES = [7, 4]
 
 
 def parts() -> nn.ModuleDict:
     torch.manual_seed(0)
     encoders = {"image": ViT(8, 1, 8, 4, 8, 2, 2), "text": Transformer(8, 9, width=8, heads=2), "more": nn.Linear(5, 8)}
+    encoders["again"] = encoders["more"]
     model = MultimodalModel(encoders, Concat(8, NAMES), Linear(8, 3))
     objective = Weighted({"clip": CLIP(NAMES), "kind": Classification("kind", 3)}, {"clip": 1.0, "kind": 0.5})
     return nn.ModuleDict({"model": model, "objective": objective}).double()
@@ -40,25 +43,20 @@ def batch() -> PairedBatch:
         "image": torch.randn(len(number), 1, 8, 8, generator=generator).double(),
         "text": torch.randint(1, 9, (len(number), 5), generator=generator),
         "more": torch.randn(len(number), 5, generator=generator).double(),
+        "again": torch.randn(len(number), 5, generator=generator).double(),
     }
     items = dict.fromkeys(NAMES, number)
     return PairedBatch(inputs, items, number // 2, number, {"text": number < SIZES[0]}, {"kind": number % 3})
 
 
-def full_state(module: nn.Module) -> dict[str, Tensor]:
-    """Whole weights, on the first process."""
-    return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-
-
 def steps(rank: int, world_size: int, clipping: str | None, file: Path) -> dict[str, Tensor]:
-    """Loss, clipped gradients of the first step and weights after three of them."""
+    """Loss, clipped gradients of the first step; weights and state of the optimizer after three of them."""
     module, samples = parts(), batch()
     if world_size > 1:
         recompute_blocks(module.model.encoders["image"])
         shard(module.model, "cpu")
         samples = samples._map(lambda tensor: tensor.split(SIZES)[rank])
-    groups = parameter_groups(module, {})
-    optimizer = torch.optim.AdamW(separate(groups) if world_size > 1 else groups, lr=0.01, fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(module, {}), lr=0.01, fused=True)
     result: dict[str, Any] = {}
     for step in range(3):
         loss = module.objective(module.model(samples), samples)
@@ -79,13 +77,18 @@ def steps(rank: int, world_size: int, clipping: str | None, file: Path) -> dict[
                 torch.distributed.all_reduce(result["loss"])
                 result["loss"] /= world_size
         optimizer.step()
-    whole = {key: value.clone() for key, value in full_state(module).items()}
+    state = {"state_dict": dict(module.state_dict()), "optimizer": optimizer.state_dict()}
+    result |= {path: tensor.clone() for path, tensor in tensors_of(whole(state, keep=True)).items()}
     if world_size > 1:
+        shards = tensors_of(state)
+        again = whole(state, keep=True)
+        share_out(again, shards.get)
+        for path, tensor in tensors_of(again).items():
+            assert type(tensor) is type(shards[path])
+            assert torch.equal(*(t.to_local() if isinstance(t, DTensor) else t for t in (tensor, shards[path])))
         load_weights(module, file)
-        fresh = full_state(module)
-        if rank == 0:
-            torch.testing.assert_close(fresh, dict(parts().state_dict()), rtol=0, atol=0)
-    return result | whole
+        torch.testing.assert_close(whole(dict(module.state_dict()), True), dict(parts().state_dict()), rtol=0, atol=0)
+    return result
 
 
 def both_ways(rank: int, world_size: int, file: Path) -> list[dict[str, Tensor]]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from polymodal.checkpoint_parts import remove_parts, sync_folder, tensors_of
+from polymodal.checkpoint_parts import put_back, remove_parts, sync_folder, tensors_of
 from polymodal.errors import StorageError
 
 
@@ -42,6 +42,12 @@ class WholeFiles(TorchCheckpointIO):
             raise explained(error, checkpoint, file) from error
         finally:
             part.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None) -> Any:
+        """The whole, what is in parts too; nothing is unpickled."""
+        checkpoint = super().load_checkpoint(path, map_location, weights_only=True)
+        put_back(checkpoint, Path(path))
+        return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Removes the file and, after it, what belongs to it."""

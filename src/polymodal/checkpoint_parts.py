@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +27,8 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 
 from polymodal.errors import ConfigError
+
+Like = Callable[[str], Tensor | None]
 
 
 def write_parts(checkpoint: dict[str, Any], file: Path) -> dict[str, Any]:
@@ -66,37 +69,43 @@ def check_parts(checkpoint: dict[str, Any], file: Path) -> None:
             raise ConfigError(f"checkpoint={file} is damaged: the sum of its part {part} is wrong.")
 
 
-def put_back(checkpoint: dict[str, Any], file: Path, into: dict[str, Tensor] | None = None) -> None:
+def put_back(checkpoint: dict[str, Any], file: Path, like: Like | None = None) -> None:
     """Reads tensors from the parts, and puts them where they were in the checkpoint.
 
     Args:
         checkpoint: what `file` holds; without parts, it stays as it is.
         file: beside which they are.
-        into: path -> a tensor of the right shape to be filled, whole or shared out in any way: as `tensors_of` gives
-            them. What is not in it is not read. None: everything is, into whole tensors on the CPU.
+        like: the path of a tensor, as `tensors_of` gives it -> one that is shared out as this one is to be, or a whole
+            one; None: it is not read. Without `like`, everything is, into whole tensors on the CPU.
 
     Raises:
         ConfigError: a part cannot be read.
     """
     if "parts" not in checkpoint:
         return
-    folder = str(_folder(checkpoint, file))
-    stored = HuggingFaceStorageReader(folder).read_metadata().state_dict_metadata
-    if into is None:
-        kinds = {path: about for path, about in stored.items() if isinstance(about, TensorStorageMetadata)}
-        into = {path: torch.empty(about.size, dtype=about.properties.dtype) for path, about in kinds.items()}
-    tensors = {path: tensor for path, tensor in into.items() if path in stored}
+    reader = HuggingFaceStorageReader(str(_folder(checkpoint, file)))
+    tensors = {}
+    for path, about in reader.read_metadata().state_dict_metadata.items():
+        example = torch.empty(0) if like is None else like(path)
+        if example is not None and isinstance(about, TensorStorageMetadata):
+            shared = isinstance(example, DTensor) and example.shape == about.size
+            dtype = about.properties.dtype
+            tensors[path] = torch.empty_like(example, dtype=dtype) if shared else torch.empty(about.size, dtype=dtype)
     try:
         with warnings.catch_warnings(action="ignore"):  # each process reads for itself, and torch is afraid for it
-            load(tensors, storage_reader=HuggingFaceStorageReader(folder), no_dist=True)
+            load(tensors, storage_reader=reader, no_dist=True)
     except CheckpointException as error:  # not an `Exception`
         raise ConfigError(f"checkpoint={file}: its parts cannot be read: {_words(error)}") from error
     for path, tensor in tensors.items():
-        *parents, key = path.split("/")
-        node: Any = checkpoint
-        for name in parents:
-            node = node[int(name)] if isinstance(node, list) else node[name]
-        node[key] = tensor
+        put(checkpoint, path, tensor)
+
+
+def put(node: Any, path: str, tensor: Tensor) -> None:
+    """Puts a tensor at its path, as `tensors_of` gives it, into nested dictionaries and lists."""
+    *parents, last = (int(key) if key.isdecimal() else key for key in path.split("/"))
+    for key in parents:
+        node = node[key]
+    node[last] = tensor
 
 
 def remove_parts(file: Path, keep: str | None = None) -> None:

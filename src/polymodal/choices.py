@@ -38,6 +38,8 @@ def check_machine(config: Settings) -> None:
     on_cpu = wanted == "cpu" or (wanted == "auto" and not there["gpu"] and not there["mps"])
     if on_cpu and config["trainer"].get("precision") == "16-mixed":
         raise ConfigError("precision=fp16 needs a GPU; choose precision=bf16.")
+    if on_cpu and config["trainer"].get("sync_batchnorm"):
+        raise ConfigError("trainer.sync_batchnorm=true needs GPUs. Leave it out.")
     if config.get("compile"):
         _check_compiler(on_cpu)
 
@@ -85,11 +87,6 @@ def _check_sharding(config: Settings) -> None:
             "here.\nChoose devices=fsdp, which is the same with trainer.strategy._target_="
             "polymodal.strategy.ShardedStrategy."
         )
-    for name, node in (config["callbacks"] or {}).items():
-        if str(_node(node).get("_target_")).endswith(".EMA"):
-            raise ConfigError(
-                f"devices=fsdp: callbacks.{name} copies the whole model, and each process has a part. Leave it out."
-            )
     if cached := next((name for name, settings in config["tuning"].items() if settings.get("cache")), None):
         raise ConfigError(
             f"devices=fsdp: with tuning.{cached}.cache an encoder would run on some processes and not on others. "

@@ -81,7 +81,7 @@ def kept_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms if norm.training]
     for norm, *_ in before:
         norm.momentum = 0.0
-        norm.num_batches_tracked = None  # it is not counted then
+        norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
     try:
         yield
     finally:

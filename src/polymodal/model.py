@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -131,7 +132,7 @@ class MultimodalModel(nn.Module):
         everywhere = name not in batch.present
         rows = None if everywhere else present.nonzero().squeeze(1)
         if rows is not None:
-            if len(rows) == 0:
+            if len(rows) == 0 and not _norms_over_all(encoder):
                 return self._in_vain(encoder, inputs, len(batch)) if self.sharded else None
             inputs, items = inputs[rows], items[rows]
         with _norms_of_one(encoder, len(inputs)):
@@ -173,6 +174,7 @@ class MultimodalModel(nn.Module):
 def _norms_of_one(encoder: nn.Module, count: int) -> Iterator[None]:
     """A single sample has no statistics of its own: batch norms then use their running ones, as in evaluation."""
     norms = [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.training] if count == 1 else []
+    norms = [norm for norm in norms if norm not in _norms_over_all(encoder)]
     for norm in norms:
         norm.eval()
     try:
@@ -180,6 +182,13 @@ def _norms_of_one(encoder: nn.Module, count: int) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.train()
+
+
+def _norms_over_all(encoder: nn.Module) -> list[nn.Module]:
+    """Batch norms whose statistics are those of all processes, each of which waits there for the others."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return []
+    return [module for module in encoder.modules() if isinstance(module, nn.SyncBatchNorm) and module.training]
 
 
 def _nothing(encoder: nn.Module, known: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from polymodal.errors import ConfigError
 from polymodal.grad_cache import in_parts
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
-from polymodal.sharding import average_whole, clip_gradients, separate, shard, share_buffers
+from polymodal.sharding import average_whole, clip_gradients, shard, share_buffers
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
 
@@ -123,8 +123,8 @@ class MultimodalModule(LightningModule):
                     if key in self.frozen[name]:
                         parameter.grad = None
 
-    def on_validation_start(self) -> None:
-        """All processes judge with the same running statistics."""
+    def on_validation_epoch_start(self) -> None:
+        """All processes judge with the same running statistics: those of an average, if there is one, by now."""
         if self.model.sharded:
             share_buffers(self.model)
 
@@ -175,8 +175,7 @@ class MultimodalModule(LightningModule):
             # a step of a temperature is smaller than bf16 can tell apart, and so is what a checkpoint has of it
             exact = self.restored.get(f"objective.{name}", parameter.data).to(parameter.device)
             parameter.data = exact.to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
-        groups = parameter_groups(self, self.tuning)
-        optimizer = self.make_optimizer(separate(groups) if self.model.sharded else groups)
+        optimizer = self.make_optimizer(parameter_groups(self, self.tuning))
         if self.make_scheduler is None:
             return optimizer
         total_steps = self.trainer.estimated_stepping_batches
@@ -190,7 +189,7 @@ class MultimodalModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what Lightning is about to load: with bf16 weights it rounds it then."""
-        self.restored = checkpoint.get("current_model_state", checkpoint.get("state_dict", {}))  # neither: it is loaded
+        self.restored = checkpoint.get("current_model_state", checkpoint["state_dict"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave up to it."""

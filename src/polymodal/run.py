@@ -82,6 +82,7 @@ def train(config: Settings, stored: Settings) -> float | None:
             if checkpoint:
                 take_up(checkpoint, data, trainer)
             before = checkpoint.get("resume", {"figures": {}, "seconds": 0.0})
+            checkpoint.clear()  # it is larger than the model, and the trainer reads it for itself
             started -= before["seconds"]
             for logger in trainer.loggers:
                 logger.log_hyperparams(stored)

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from polymodal.checkpoint import load_checkpoint
-from polymodal.checkpoint_parts import put_back, tensors_of
+from polymodal.checkpoint_parts import Like, put, put_back, tensors_of
 from polymodal.model import MultimodalModel
 from polymodal.tuning import blocks_of
 
@@ -35,12 +34,13 @@ def shard(model: MultimodalModel, device: str) -> None:
     for parameter in model.parameters():
         parameter.data = parameter.data.contiguous()  # channels_last cannot be cut up
     mesh = init_device_mesh(device, (dist.get_world_size(),))
-    for encoder in model.encoders.values():
+    encoders = dict.fromkeys(model.encoders.values())  # two modalities may share one
+    for encoder in encoders:
         for path in blocks_of(encoder):
             fully_shard(encoder.get_submodule(path), mesh=mesh)
-    for part in (*model.encoders.values(), model.fusion, model.head, model.missing):
+    for part in (*encoders, model.fusion, model.head, model.missing):
         if part is not None and any(True for _ in part.parameters()):
-            fully_shard(part, mesh=mesh)
+            fully_shard(part, mesh=mesh, reshard_after_forward=True)
             if hasattr(part, "tokens"):
                 register_fsdp_forward_method(part, "tokens")
     model.sharded = True
@@ -58,16 +58,6 @@ def share_buffers(model: nn.Module) -> None:
     """Gives all processes the running statistics of the first one, as DDP does."""
     for buffer in model.buffers():
         dist.broadcast(buffer, src=0)
-
-
-def separate(groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same groups of parameters, none of which has shards and whole parameters: optimizers do not mix them."""
-    parts = (
-        {**group, "params": [parameter for parameter in group["params"] if isinstance(parameter, DTensor) == sharded]}
-        for group in groups
-        for sharded in (True, False)
-    )
-    return [part for part in parts if part["params"]]
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float, algorithm: str | None) -> None:
@@ -90,9 +80,25 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float, algorithm: 
         grad.mul_(factor)
 
 
+def share_out(checkpoint: dict[str, Any], like: Like) -> None:
+    """Gives each process its shards of the whole tensors in a checkpoint, which all processes have.
+
+    Args:
+        checkpoint: as it was read; its tensors are replaced.
+        like: the path of a tensor -> one that is shared out in the way that this one is to be; a whole one or None, and
+            it stays whole.
+    """
+    for path, tensor in tensors_of(checkpoint).items():
+        example = like(path)
+        if isinstance(example, DTensor) and not isinstance(tensor, DTensor) and example.shape == tensor.shape:
+            whole = tensor.to(example.device)
+            put(checkpoint, path, distribute_tensor(whole, example.device_mesh, example.placements, src_data_rank=None))
+
+
 def load_weights(module: nn.Module, file: Path) -> None:
     """Gives a module the weights of a checkpoint, whether they are whole or in parts in one or in the other."""
     checkpoint = load_checkpoint(file, parts=False)
-    if in_parts := "parts" in checkpoint:
-        put_back(checkpoint, file, tensors_of({"state_dict": get_model_state_dict(module)}))
-    set_model_state_dict(module, checkpoint["state_dict"], options=StateDictOptions(full_state_dict=not in_parts))
+    weights = {f"state_dict/{name}": tensor for name, tensor in module.state_dict().items()}
+    put_back(checkpoint, file, weights.get)
+    share_out(checkpoint, weights.get)
+    module.load_state_dict(checkpoint["state_dict"])

@@ -6,25 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import ModelParallelStrategy
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
-from torch.optim import Optimizer
+from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
+from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from polymodal.checkpoint_io import explained
-from polymodal.checkpoint_parts import put_back, tensors_of, write_parts
+from polymodal.checkpoint_parts import put_back, write_parts
+from polymodal.sharding import share_out
 
 
 class ShardedStrategy(ModelParallelStrategy):
     """FSDP2 as Lightning has it, with checkpoints that are data: Lightning's in parts have an index that is a pickle.
 
-    Either kind is read on any number of processes. The state of the optimizer goes by the names of the parameters,
-    since their order depends on what is shared out.
+    A checkpoint holds what one of any other strategy holds, so that a run can go on with any other, and the other way.
 
     Args:
         save_distributed_checkpoint: each process writes its own part (`checkpoint_parts`), for models of
@@ -34,10 +28,11 @@ class ShardedStrategy(ModelParallelStrategy):
     def __init__(self, save_distributed_checkpoint: bool = False) -> None:
         super().__init__(save_distributed_checkpoint=save_distributed_checkpoint)
 
-    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """By the names of the parameters; in a whole checkpoint on the first process only."""
-        options = StateDictOptions(full_state_dict=not self._save_distributed_checkpoint, cpu_offload=True)
-        return get_optimizer_state_dict(self.model, optimizer, options=options)  # type: ignore[arg-type]
+    lightning_module_state_dict = Strategy.lightning_module_state_dict
+    optimizer_state = Strategy.optimizer_state
+    load_model_state_dict = Strategy.load_model_state_dict
+    load_optimizer_state_dict = Strategy.load_optimizer_state_dict
+    lightning_restore_optimizer = True  # type: ignore[assignment]
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None) -> None:
         """Called by all processes.
@@ -51,22 +46,37 @@ class ShardedStrategy(ModelParallelStrategy):
                 checkpoint = write_parts(checkpoint, file)
             except OSError as error:
                 raise explained(error, checkpoint, file) from error
+        else:
+            checkpoint = whole(checkpoint, keep=self.is_global_zero)
         if self.is_global_zero:
             self.checkpoint_io.save_checkpoint(checkpoint, file)
 
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
-        """Gives weights and state to the model and its optimizer, to each process its part; returns the rest."""
-        file, model = Path(checkpoint_path), self.model
-        assert model is not None
-        checkpoint = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-        if "parts" in checkpoint:
-            states = [get_optimizer_state_dict(model, optimizer) for optimizer in self.optimizers]
-            into = {"state_dict": get_model_state_dict(model), "optimizer_states": states}
-            put_back(checkpoint, file, tensors_of(into))
-        whole = "parts" not in checkpoint
-        set_model_state_dict(model, checkpoint.pop("state_dict"), options=StateDictOptions(full_state_dict=whole))
-        # what is not trained yet has no state
-        options = StateDictOptions(full_state_dict=whole, strict=False)
-        for optimizer, state in zip(self.optimizers, checkpoint.pop("optimizer_states"), strict=True):
-            set_optimizer_state_dict(model, optimizer, state, options=options)
+        """The checkpoint of any strategy, of which each process has its shards."""
+        checkpoint: dict[str, Any] = torch.load(checkpoint_path, map_location="cpu", mmap=True, weights_only=True)
+        weights = self.lightning_module_state_dict()
+        trained = [[p for group in optimizer.param_groups for p in group["params"]] for optimizer in self.optimizers]
+
+        def like(path: str) -> Tensor | None:
+            key, _, name = path.partition("/")
+            if key == "optimizer_states":
+                number, _, index, _ = name.split("/")
+                return trained[int(number)][int(index)]
+            return weights.get(name) if key in ("state_dict", "current_model_state") else None
+
+        put_back(checkpoint, Path(checkpoint_path), like)
+        share_out(checkpoint, like)
         return checkpoint
+
+
+def whole(node: Any, keep: bool) -> Any:
+    """The same containers with whole tensors in the place of shards; in processes that do not `keep` it, with None.
+
+    Called by all processes.
+    """
+    if isinstance(node, DTensor):
+        tensor = node.full_tensor()
+        return tensor.cpu() if keep else None
+    if isinstance(node, dict):
+        return {key: whole(value, keep) for key, value in node.items()}
+    return [whole(item, keep) for item in node] if isinstance(node, list) else node

@@ -89,28 +89,27 @@ def hold_still(encoder: nn.Module, frozen: set[str]) -> None:
 
 def parameter_groups(module: nn.Module, tuning: Mapping[str, Tuning]) -> list[dict[str, Any]]:
     """Trainable parameters in groups: vectors and scalars (norms, biases, scales) are not decayed; an encoder with
-    settings of its own has groups of its own.
+    settings of its own has groups of its own, and so has the objective, which stays whole where the model is sharded:
+    optimizers do not mix the two.
 
     Args:
-        module: with the encoders at `model.encoders.<name>`.
+        module: with the encoders at `model.encoders.<name>` and the objective at `objective`.
         tuning: encoder -> its settings.
     """
-    special = {n: t for n, t in tuning.items() if t.lr is not None or t.weight_decay is not None}
-    encoders = {name: module.get_submodule(f"model.encoders.{name}") for name in special}
-    owner = {parameter: name for name, encoder in encoders.items() for parameter in encoder.parameters()}
-    owners: dict[str | None, list[nn.Parameter]] = {None: [], **{name: [] for name in special}}
+    special = {f"model.encoders.{n}": t for n, t in tuning.items() if t.lr is not None or t.weight_decay is not None}
+    paths = (*special, "objective")
+    owner = {parameter: path for path in paths for parameter in module.get_submodule(path).parameters()}
+    owned: dict[str, list[nn.Parameter]] = {path: [] for path in ("model", *paths)}
     for parameter in module.parameters():  # a shared encoder has paths under both its names: they do not tell
         if parameter.requires_grad:
-            owners[owner.get(parameter)].append(parameter)
-    return [group for name, owned in owners.items() for group in _groups(owned, special.get(name or ""))]
+            owned[owner.get(parameter, "model")].append(parameter)
+    return [group for path, own in owned.items() for group in _groups(own, special.get(path, Tuning()))]
 
 
-def _groups(parameters: list[nn.Parameter], tuning: Tuning | None) -> Iterator[dict[str, Any]]:
-    rate = {} if tuning is None or tuning.lr is None else {"lr": tuning.lr}
-    decay = {} if tuning is None or tuning.weight_decay is None else {"weight_decay": tuning.weight_decay}
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    if matrices or tuning is None:
+def _groups(parameters: list[nn.Parameter], tuning: Tuning) -> Iterator[dict[str, Any]]:
+    rate = {} if tuning.lr is None else {"lr": tuning.lr}
+    decay = {} if tuning.weight_decay is None else {"weight_decay": tuning.weight_decay}
+    if matrices := [parameter for parameter in parameters if parameter.ndim > 1]:
         yield {"params": matrices, **rate, **decay}
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    if vectors or tuning is None:
+    if vectors := [parameter for parameter in parameters if parameter.ndim <= 1]:
         yield {"params": vectors, **rate, "weight_decay": 0.0}

@@ -233,14 +233,6 @@ def test_a_signal_ends_a_run_within_a_validation_which_begins_again(options, tmp
     assert rows(tmp_path / "run") == rows(tmp_path / "whole")
 
 
-def test_what_lightning_has_taken_out_of_a_checkpoint_is_not_asked_for() -> None:
-    kept = SimpleNamespace()
-    MultimodalModule.on_load_checkpoint(kept, {"config": {}})  # devices=fsdp: the weights are loaded
-    assert kept.restored == {}
-    MultimodalModule.on_load_checkpoint(kept, {"state_dict": {"a": 1}})
-    assert kept.restored == {"a": 1}
-
-
 def test_signals_are_ours_in_the_test_too(tmp_path: Path, monkeypatch) -> None:
     judge, seen = MultimodalModule.test_step, []
 

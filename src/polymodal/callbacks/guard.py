@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
@@ -31,10 +32,9 @@ SHOWN = 8
 class Guard(Callback):
     """Stops at a NaN or infinite loss or gradient, or leaves a few such steps out. All processes decide alike.
 
-    A look waits for the device. On a CPU, and where steps may be left out, there is one before each step of the
-    optimizer, so that nothing bad reaches the weights, and running statistics are put back: checkpoints/last.ckpt is
-    saved there, and begins with the bad step. Elsewhere there is one at logged steps and before each checkpoint, so
-    that none is written over a good one.
+    The look before each step of the optimizer waits for the device, as the progress bar does after it. So nothing bad
+    reaches the weights, and running statistics are put back: checkpoints/last.ckpt is saved there, and begins with the
+    bad step.
 
     Args:
         run_dir: the run's folder, for `bad_step.json`: parameters and samples of the step that ended it.
@@ -50,12 +50,9 @@ class Guard(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Nothing is bad yet."""
-        self.loss = torch.zeros((), device=pl_module.device)
-        self.since = torch.full((), -1, device=pl_module.device)  # the step that was the first bad one
         self.scaler = getattr(trainer.precision_plugin, "scaler", None)
         self.allowed = max(self.max_bad_steps, SCALER if self.scaler else 0)
-        self.every = self.allowed > 0 or pl_module.device.type == "cpu"
-        self.statistics = list(pl_module.statistics()) if self.every else []
+        self.statistics = list(pl_module.statistics())
         self.before = [values.clone() for values in self.statistics]
 
     def on_train_batch_start(
@@ -71,44 +68,32 @@ class Guard(Callback):
         self.loss = loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: MultimodalModule, optimizer: Optimizer) -> None:
-        """Notes a bad step, and looks whether there was one."""
+        """Looks whether the step would be a bad one, in any process."""
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        gradients = [g.to_local() if hasattr(g, "to_local") else g for g in gradients]  # sharded: the own part
-        bad = ~(get_total_norm(gradients).isfinite() & self.loss.isfinite())
-        self.since = torch.where(bad & (self.since < 0), trainer.global_step, self.since)
-        if not self.every and (trainer.global_step + 1) % trainer.log_every_n_steps:  # type: ignore[attr-defined]
-            return
-        since = self._agreed()
-        self.in_a_row = self.in_a_row + 1 if since >= 0 else 0
-        if since >= 0:
-            for kept, values in zip(self.before, self.statistics, strict=True):
-                values.copy_(kept)
-            if self.in_a_row > self.allowed:
-                self._stop(trainer, pl_module, since)
-            self.since.fill_(-1)
-            if self.scaler is None:  # which leaves the step out by itself, and does so at the start of any run
-                warnings.warn(f"Step {since} is left out: its loss or gradient is NaN or infinite.", stacklevel=2)
-                optimizer.zero_grad()
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: MultimodalModule, checkpoint: dict) -> None:
-        """No checkpoint of weights that are lost."""
-        if trainer.training and (since := self._agreed()) >= 0:
-            self._stop(trainer, pl_module, since)
-
-    def _agreed(self) -> int:
-        """The first bad step of any process, -1 if there is none."""
+        gradients = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]  # sharded: the own part
+        bad = (~(get_total_norm(gradients).isfinite() & self.loss.isfinite())).int()
         if world_size() > 1:
-            dist.all_reduce(self.since, dist.ReduceOp.MAX)
-        return int(self.since)
+            dist.all_reduce(bad, dist.ReduceOp.MAX)
+        if not bad:
+            self.in_a_row = 0
+            return
+        for kept, values in zip(self.before, self.statistics, strict=True):
+            values.copy_(kept)
+        self.in_a_row += 1
+        if self.in_a_row > self.allowed:
+            self._stop(trainer, pl_module)
+        if self.scaler is None:  # which leaves the step out by itself, and does so at the start of any run
+            step = trainer.global_step
+            warnings.warn(f"Step {step} is left out: its loss or gradient is NaN or infinite.", stacklevel=2)
+            optimizer.zero_grad()
 
-    def _stop(self, trainer: Trainer, module: MultimodalModule, since: int) -> None:
+    def _stop(self, trainer: Trainer, module: MultimodalModule) -> None:
         spoilt = torch.stack([_not_finite(values) for values in self.batch.inputs.values()]).any(0)
         ids, spoilt = gather_rows(self.batch.id, spoilt)
-        file = self.run_dir / "bad_step.json"
+        file, step, epoch = self.run_dir / "bad_step.json", trainer.global_step, trainer.current_epoch
         report: dict[str, Any] = {
-            "step": since,
-            "noticed_at_step": trainer.global_step,
-            "epoch": trainer.current_epoch,
+            "step": step,
+            "epoch": epoch,
             "loss": str(float(self.loss) / (self.scaler.get_scale() if self.scaler else 1)),
             "parameters": [
                 n for n, p in module.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
@@ -120,7 +105,7 @@ class Guard(Callback):
             self.run_dir.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(report, indent=2))
         raise NumericError(
-            f"NaN or infinity at step {since} (epoch {trainer.current_epoch}): the loss is {report['loss']}.\n"
+            f"NaN or infinity at step {step} (epoch {epoch}): the loss is {report['loss']}.\n"
             f"Bad gradients: {_shown(report['parameters'])}. Samples of the batch: {_shown(report['ids'])}; with NaN "
             f"or infinite inputs: {_shown(report['ids_with_bad_inputs'])}. All of them: {file}\n"
             f"The last good checkpoint: {self._last_good(trainer, module)}. A smaller optimizer.lr, a longer "
@@ -128,14 +113,12 @@ class Guard(Callback):
         )
 
     def _last_good(self, trainer: Trainer, module: MultimodalModule) -> Path | str:
-        """The newest checkpoint; one that begins with the bad step where nothing of that has reached the weights."""
+        """The checkpoint that begins with the bad step; without the callback that saves it, the newest."""
         last = next(
             (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)), None
         )
-        if self.every and last is not None:
-            self.since.fill_(-1)  # it is good to save
-            if saved := last.save_before_batch(trainer, module):
-                return saved
+        if last is not None and (saved := last.save_before_batch(trainer, module)):
+            return saved
         files = (self.run_dir / "checkpoints").glob("*.ckpt")
         return max(files, key=lambda file: file.stat().st_mtime, default="none was saved yet")
 

@@ -151,7 +151,7 @@ def claim_again(
 
 
 def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Refuses other values of what a run keeps, and another kind of checkpoint."""
+    """Refuses other values of what a run keeps."""
     old, new = ({key: v for key, v in _flat(config) if key not in FREE} for config in (before, asked))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changed := [key for key in changed if key.partition(".")[0] in FIXED]:
@@ -160,16 +160,6 @@ def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
             f"A run that goes on keeps its model, its data and their order; here it would have {values}.\n"
             f"Leave that out, or start a new run. Of the data {', '.join(FREE)} can be changed."
         )
-    if _is_sharded(before) != _is_sharded(asked):
-        raise ConfigError(
-            "With devices=fsdp the state of the optimizer is kept in another way: a run that began with it goes on "
-            "with it, and no other does. The number of processes may change: trainer.devices=1."
-        )
-
-
-def _is_sharded(config: dict[str, Any]) -> bool:
-    strategy = config.get("trainer", {}).get("strategy")
-    return isinstance(strategy, dict) and str(strategy.get("_target_")).endswith(".ShardedStrategy")
 
 
 def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
