@@ -137,7 +137,7 @@ def test_whatever_is_done_already_only_the_rest_is_written(classifier, pairs, tm
     monkeypatch.setattr(embed.Parts, "join", lambda _: 0)
     embedded(classifier, tmp_path / "x.parquet", "devices=cpu")
     monkeypatch.undo()
-    files = sorted((tmp_path / "x.parquet.parts").glob("*.parquet"))
+    files = sorted((tmp_path / "x.parquet.parts").glob("*.arrow"))
     assert len(files) == 3
     lost = {file.name.split("-")[0] for file in files} - {file.name.split("-")[0] for file in files[which]}
     for file in files:
