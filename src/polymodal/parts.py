@@ -62,7 +62,7 @@ class Parts:
         return np.concatenate([np.zeros(0, np.int64), *(_opened(file).read_all()["id"].to_numpy() for file in files)])
 
     def add(self, table: pa.Table, split: str, rank: int) -> None:
-        """Writes the next part of a process, as it is in memory: Parquet takes ten times as long."""
+        """Writes the next part of a process, as it is in memory: Parquet of long lists takes longer."""
         file = self.folder / f"{split}-{next(self.numbers[split]):06d}-{rank}.arrow"
         unfinished = file.with_suffix(".part")
         with pa.ipc.new_file(unfinished, table.schema) as writer:
