@@ -102,6 +102,15 @@ def test_vectors_are_those_of_the_model(classifier, pairs, tmp_path) -> None:
     assert as_array(table["probability"]) == pytest.approx(output.y.softmax(1).numpy(), abs=1e-5)
 
 
+def test_each_row_says_which_split_it_is_of(classifier, tmp_path) -> None:
+    table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", "devices=cpu"))
+    data, _, _ = Trained(classifier, ["devices=cpu"]).build(lambda _: False)
+    data.setup("test")
+    for split in ("train", "val", "test"):
+        rows = np.array(table["split"].to_pylist()) == split
+        assert table["id"].to_numpy()[rows].tolist() == data.every(split, ["image"]).ids.tolist()
+
+
 def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch) -> None:
     changes = [*NEW, f"data.path={dirty}", "data.batch_size=3"]
     whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
@@ -131,14 +140,15 @@ def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("which", [slice(0, -1), slice(1, None)], ids=["all but the last", "all but the first"])
-def test_whatever_is_done_already_only_the_rest_is_written(classifier, pairs, tmp_path, monkeypatch, which) -> None:
+def test_whatever_is_done_already_only_the_rest_is_written(classifier, dirty, tmp_path, monkeypatch, which) -> None:
     """Stopped before the table is made of its parts: of all splits, or of all but one, everything is there."""
-    whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", "devices=cpu"))
+    changes = [*NEW, f"data.path={dirty}"]
+    whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
     monkeypatch.setattr(embed.Parts, "join", lambda _: 0)
-    embedded(classifier, tmp_path / "x.parquet", "devices=cpu")
+    embedded(classifier, tmp_path / "x.parquet", *changes)
     monkeypatch.undo()
     files = sorted((tmp_path / "x.parquet.parts").glob("*.arrow"))
-    assert len(files) == 3
+    assert len(files) == 4
     lost = {file.name.split("-")[0] for file in files} - {file.name.split("-")[0] for file in files[which]}
     for file in files:
         if file not in files[which]:
@@ -147,7 +157,7 @@ def test_whatever_is_done_already_only_the_rest_is_written(classifier, pairs, tm
     monkeypatch.setattr(
         embed.Parts, "add", lambda parts, table, *rest: (again.append(rest[0]), add(parts, table, *rest))
     )
-    table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", "devices=cpu"))
+    table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", *changes))
     assert set(again) == lost
     assert table.drop_columns(VECTORS) == whole.drop_columns(VECTORS)
 
