@@ -2,8 +2,8 @@
 
     python src/embed.py checkpoint=<run folder or .ckpt file> output=vectors.parquet [key=value ...]
 
-output=x.parquet       one file; any other name is a folder with an .npy file for each kind of vector (x[i] is that of
-                       row i of rows.parquet, NaN where there is none)
+output=x.parquet       one file, or x.csv; any other name is a folder with an .npy file for each kind of vector (x[i] is
+                       that of row i of rows.parquet, NaN where there is none)
 split=all              or train, val, test
 data=manifest data.path=new.csv data.columns.image=file ...
                        other data than those of the run, with modalities of the model; columns that are not named are

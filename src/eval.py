@@ -6,7 +6,7 @@ checkpoint=[a,b,...]   several at once: one table that compares them
 json=true or --json    nothing but JSON on stdout: {checkpoint: {figure: value}}
 data=manifest data.path=new.csv data.columns.image=file ...
                        other data, with the same modalities; the test split of them is judged,
-                       all of them with data.splits=[0,0,1]
+                       all of them with data.splits=[0,0,1]; their labels are data.columns.label=
 callbacks=[probe,robustness,zero_shot_names]
                        other measures, instead of those of the run: neighbours, a linear classifier and clusters;
                        subsets of the modalities and noise; classes by their names:

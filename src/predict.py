@@ -5,7 +5,7 @@
     python src/predict.py checkpoint=<...> data=manifest data.path=new.csv data.columns.image=file output=answers.csv
 
 <modality>=            a file, a pattern of files (one sample each), or a sentence; what is not given is missing
-output=answers.csv     or .parquet; needed with data=, whose rows that cannot be read are there with their error
+output=answers.csv     or .parquet; needed with data= or data.path=, whose rows that cannot be read have their error
 json=true or --json    nothing but JSON on stdout
 devices=, precision=, and any other value of the run's config.yaml
 """

@@ -2,7 +2,7 @@
 
     python src/search.py checkpoint=<run folder or .ckpt file> index=vectors.parquet query="black arrow pointing left"
 
-query=                 a sentence or a file; which one of the model's inputs it is, says by= where that is not plain
+query=                 a sentence or a file; by=<modality> says which input of the model it is, where that is not plain
 find=image             whose vectors are searched; by default those of another modality than that of the query
 top=10                 how many are found
 exact=true             compare every vector; by default up to two millions of them

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, DataError
 from polymodal.parts import Parts, as_array, as_vectors
 
 
@@ -33,8 +33,8 @@ def part(ids: list[int], absent: bool = False) -> pa.Table:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 3), st.integers(1, 7), st.sets(st.integers(0, 39)))
 def test_all_rows_are_there_once_in_order(tmp_path_factory, count, processes, size, broken) -> None:
-    parts = Parts(tmp_path_factory.mktemp("parts") / "x.parquet", {"model": 1})
-    for rank in range(processes):
+    output = tmp_path_factory.mktemp("parts") / "x.parquet"
+    for rank, parts in enumerate([Parts(output, {"model": 1}) for _ in range(processes)]):
         own = list(range(rank, count, processes)) or [count - 1]  # of fewer rows than processes one has it twice
         for start in range(0, len(own), size):
             rows = own[start : start + size]
@@ -75,3 +75,28 @@ def test_parts_of_other_work_and_a_finished_output_are_not_touched(tmp_path: Pat
     parts.join()
     with pytest.raises(ConfigError, match="there already"):
         Parts(tmp_path / "x.parquet", {"model": 1})
+
+
+def test_a_row_that_two_processes_have_after_a_stop_is_there_once(tmp_path: Path) -> None:
+    output = tmp_path / "x.parquet"
+    before = [Parts(output, {}) for _ in range(2)]
+    for rank, row in ((0, 0), (0, 2), (1, 1)):
+        before[rank].add(part([row]), "test", rank)
+    assert sorted(Parts(output, {}).done("test").tolist()) == [0, 1, 2]
+    again = [Parts(output, {}) for _ in range(2)]
+    for rank in range(2):
+        again[rank].add(part([3]), "test", rank)  # what is left is less than one for each of them
+    assert again[0].join() == 4
+    assert pq.read_table(output)["id"].to_pylist() == [0, 1, 2, 3]
+
+
+def test_only_the_first_process_makes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert not Parts(tmp_path / "x.parquet", {}).folder.exists()
+
+
+def test_nothing_at_all_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "x.parquet", {})
+    with pytest.raises(DataError, match="no sample"):
+        parts.join()
+    assert not list(tmp_path.iterdir())

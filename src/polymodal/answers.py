@@ -20,10 +20,12 @@ class Answers(NamedTuple):
     Attributes:
         prediction: (B,) names of classes, lists of tags, float32 values, or lists of p values.
         probability: (B, p) float32, or None for values: of each class, or of each tag by itself.
+        names: (p,) of the classes or tags; their numbers where they have none.
     """
 
     prediction: pa.Array
     probability: np.ndarray | None
+    names: list[str]
 
 
 def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> Answers:
@@ -34,15 +36,15 @@ def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> An
         y: of the model.
         names: of the classes or tags; None where they have only numbers.
     """
-    y = y.double()
+    y = y.cpu().double()  # not every device has doubles
     known = names is not None and len(names) == objective.outputs
     labels = np.array(names if known else [str(number) for number in range(objective.outputs)], dtype=object)
     if isinstance(objective, Classification):
-        probability = y.softmax(1).cpu().numpy().astype(np.float32)
-        return Answers(pa.array(labels[y.argmax(1).cpu().numpy()], pa.string()), probability)
+        probability = y.softmax(1).numpy().astype(np.float32)
+        return Answers(pa.array(labels[y.argmax(1).numpy()], pa.string()), probability, labels.tolist())
     if isinstance(objective, MultiLabel):
-        probability = y.sigmoid().cpu().numpy().astype(np.float32)
+        probability = y.sigmoid().numpy().astype(np.float32)
         tags = [labels[row].tolist() for row in probability > 0.5]
-        return Answers(pa.array(tags, pa.list_(pa.string())), probability)
-    values = y.cpu().numpy().astype(np.float32)
-    return Answers(pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None)
+        return Answers(pa.array(tags, pa.list_(pa.string())), probability, labels.tolist())
+    values = y.numpy().astype(np.float32)
+    return Answers(pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None, labels.tolist())

@@ -43,8 +43,9 @@ class Asked(NamedTuple):
             ConfigError: a modality is unknown, or a file is not there.
             DataError: a file cannot be read.
         """
-        batch = batch_of(self.data, samples, self.module.model.modalities)
-        return self.module.model(batch.to(self.device))
+        model = self.module.model
+        batch = batch_of(self.data, samples, model.modalities).to(self.device)
+        return model.fuse(model.encode(batch, known=False))  # their numbers are none of the data
 
     def answer(self, samples: Sequence[Mapping[str, str]]) -> Tensor:
         """Y (B, p) of a model with a fusion."""
@@ -57,12 +58,14 @@ def batch_of(data: PairedDataModule, samples: Sequence[Mapping[str, str]], modal
     """B samples that are given by hand -> a batch as the model takes it; what is not given is absent.
 
     Raises:
-        ConfigError: a modality is unknown, a file is not there, or nothing is given.
+        ConfigError: a modality is unknown, a file is not there, or nothing is given, or blanks alone.
         DataError: a file cannot be read.
     """
-    for name in (name for sample in samples for name in sample):
+    for name, given in (pair for sample in samples for pair in sample.items()):
         if name not in modalities:
             raise ConfigError(f"{name}=: the model has no such input.{nearest(name, modalities)}")
+        if not given.strip():
+            raise ConfigError(f"{name}=: there is nothing in it. Leave it out where it is missing.")
     if not samples or not all(samples):
         raise ConfigError(f"Give an input, one of {', '.join(f'{name}=' for name in modalities)}.")
     inputs, present = {}, {}

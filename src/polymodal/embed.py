@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from polymodal.batch import PairedBatch
 from polymodal.checkpoint import fingerprint
 from polymodal.config.check import check_config
 from polymodal.config.command import EmbedSettings
+from polymodal.config.launch import is_first_process
+from polymodal.config.resume import locked
 from polymodal.config.secrets import mask
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.splits import SPLITS
@@ -65,17 +68,20 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         vectors: whether not only the answers are written.
 
     Raises:
-        ConfigError: the output is there already, or parts of it are left from other work.
+        ConfigError: the output is there already, or parts of it are left from other work, or are at work.
+        DataError: there is no sample.
     """
-    data_settings = {key: value for key, value in trained.config["data"].items() if key not in HOW}
+    config = trained.config
+    data_settings = {key: value for key, value in config["data"].items() if key not in HOW}
     about = {"model": fingerprint(trained.file), "data": mask(data_settings), "splits": list(splits)}
     with own_processes():
-        prepare_process(trained.config)
-        parts = Parts(output, about)
+        prepare_process(config)
         data, module, trainer = trained.build(lambda callback: isinstance(callback, ProgressBar), partial=True)
         part = supervised(module)
         names = None if part is None else trained.class_names.get(part.label)
-        with ending_together(trainer):
+        about |= {"classes": names, "vectors": vectors, "precision": config["trainer"].get("precision")}
+        parts = Parts(output, about)
+        with locked(parts.folder) if is_first_process() else nullcontext(), ending_together(trainer):
             for split in splits:
                 rows = Rows(parts, data, split, module.model.modalities, part, names, vectors)
                 module.objective = rows
@@ -136,7 +142,7 @@ class Rows(Objective):
         modalities: names of the rows of X.
         objective: says what Y is; None where there is none.
         names: of its classes.
-        vectors: whether X and the fused vectors are written.
+        vectors: whether X and the fused vectors are written, and probabilities as one; else each has a column.
     """
 
     dataset: Any = None
@@ -205,8 +211,10 @@ class Rows(Objective):
         if self.objective is not None and output.y is not None:
             said = answers(self.objective, output.y[kept], self.names)
             columns["prediction"] = said.prediction
-            if said.probability is not None:
+            if said.probability is not None and self.vectors:
                 columns["probability"] = as_vectors(said.probability, everywhere)
+            elif said.probability is not None:
+                columns |= {f"probability {name}": p for name, p in zip(said.names, said.probability.T, strict=True)}
         return pa.table(columns | {"error": pa.nulls(len(ids), pa.string())})
 
     def _left_out(self, problems: Mapping[int, str]) -> pa.Table:

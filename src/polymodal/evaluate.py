@@ -12,11 +12,14 @@ from pathlib import Path
 
 from lightning.pytorch import Callback
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from polymodal.checkpoint import find_checkpoint
 from polymodal.config.command import EvalSettings
 from polymodal.config.launch import is_first_process
 from polymodal.config.run_folder import claim
+from polymodal.errors import ConfigError
 from polymodal.run import figures_of, finish, own_processes, prepare_process
 from polymodal.together import ending_together
 from polymodal.trained import Trained
@@ -28,6 +31,10 @@ Figures = dict[str, float]
 
 def main(settings: EvalSettings, changes: list[str]) -> None:
     """`python src/eval.py checkpoint=<run folder or file> [key=value ...]`."""
+    for path in settings.checkpoint:
+        find_checkpoint(Path(path))  # all of them before the first is judged
+    if len(settings.checkpoint) > 1 and any(change.startswith("run_dir=") for change in changes):
+        raise ConfigError("run_dir= is one folder, and each checkpoint has its own: leave it out, or judge one.")
     results: dict[str, Figures] = {}
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
         for path in settings.checkpoint:
@@ -78,7 +85,7 @@ def comparison(results: Mapping[str, Figures]) -> Table:
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("figure")
     for name in names.values():
-        table.add_column(name[shared:].strip(os.sep), justify="right", overflow="fold")
+        table.add_column(escape(name[shared:].strip(os.sep)), justify="right", overflow="fold")
     for name in dict.fromkeys(name for figures in results.values() for name in figures):
         if name.startswith("test/"):
             values = [figures.get(name) for figures in results.values()]

@@ -6,6 +6,8 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
+from polymodal.config.launch import is_first_process
 from polymodal.config.run_folder import write_whole
 from polymodal.data.table import in_one_piece
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, DataError
 
 PLAIN: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": ["id"]}
 """Nearly all of a table are vectors: better codes and dictionaries of them take time, and save nothing."""
@@ -34,6 +37,9 @@ class Parts:
 
     Raises:
         ConfigError: the output is there already, or its parts are of something else.
+
+    Of several processes the first makes the folder. All have their own `Parts` before one of them writes a part, and
+    count on from the same number: rows that two of them have are in parts of one number.
     """
 
     def __init__(self, output: Path, about: Mapping[str, Any]) -> None:
@@ -44,41 +50,51 @@ class Parts:
         note = self.folder / "about.json"
         if note.exists() and note.read_text() != self.about:
             raise ConfigError(f"{self.folder} is left from other work. Remove it, or choose another output.")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(note, self.about)
+        if is_first_process():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(note, self.about)
+        before = (int(file.name.split("-")[1]) for file in self.folder.glob("*-*-*.arrow"))
+        self.numbers: dict[str, Iterator[int]] = defaultdict(partial(count, 1 + max(before, default=-1)))
 
     def done(self, split: str) -> np.ndarray:
         """Ids of the rows of a split that are written."""
-        files = self.folder.glob(f"{split}-*.parquet")
-        return np.concatenate(
-            [np.zeros(0, np.int64), *(parquet.read_table(file, columns=["id"])["id"].to_numpy() for file in files)]
-        )
+        files = self.folder.glob(f"{split}-*.arrow")
+        return np.concatenate([np.zeros(0, np.int64), *(_opened(file).read_all()["id"].to_numpy() for file in files)])
 
     def add(self, table: pa.Table, split: str, rank: int) -> None:
-        """Writes the next part of a process."""
-        number = len(list(self.folder.glob(f"{split}-*-{rank}.parquet")))
-        name = f"{split}-{number:06d}-{rank}.parquet"
-        whole(self.folder / name, lambda file: parquet.write_table(table, file, **PLAIN))
+        """Writes the next part of a process, as it is in memory: Parquet of long lists takes longer."""
+        file = self.folder / f"{split}-{next(self.numbers[split]):06d}-{rank}.arrow"
+        unfinished = file.with_suffix(".part")
+        with pa.ipc.new_file(unfinished, table.schema) as writer:
+            writer.write_table(table)
+        unfinished.replace(file)
 
     def join(self) -> int:
-        """Makes the output, and gives the number of its rows; the parts are gone then."""
+        """Makes the output, and gives the number of its rows; the parts are gone then.
+
+        Raises:
+            DataError: there is no row.
+        """
+        if not self._groups():
+            shutil.rmtree(self.folder)
+            raise DataError(f"output={self.output}: these data have no sample there. Take another split, or split=all.")
         unfinished = self.output.with_name(f"{self.output.name}.part")
         schema = self._schema()
         if self.output.suffix == ".parquet":
             with parquet.ParquetWriter(unfinished, schema, **PLAIN) as writer:
-                count = sum(writer.write_table(table) or len(table) for table in self._tables(schema))
+                rows = sum(writer.write_table(table) or len(table) for table in self._tables(schema))
         elif self.output.suffix == ".csv":
-            count = self._write_csv(unfinished, schema)
+            rows = self._write_csv(unfinished, schema)
         else:
-            count = self._write_arrays(unfinished, schema)
+            rows = self._write_arrays(unfinished, schema)
         unfinished.rename(self.output)
         shutil.rmtree(self.folder)
-        return count
+        return rows
 
     def _groups(self) -> list[list[Path]]:
         """Parts of the same number, of all processes, in order: together they hold neighbouring rows."""
         groups: dict[str, list[Path]] = defaultdict(list)
-        for file in sorted(self.folder.glob("*.parquet")):
+        for file in sorted(self.folder.glob("*.arrow")):
             groups[file.name.rpartition("-")[0]].append(file)
         order = ("train", "val", "test", "unread")
         return [groups[name] for name in sorted(groups, key=lambda name: (order.index(name.split("-")[0]), name))]
@@ -86,7 +102,7 @@ class Parts:
     def _schema(self) -> pa.Schema:
         """Of all parts together: one in which everything is null does not know better."""
         files = [file for group in self._groups() for file in group]
-        schemas = [parquet.read_schema(file).remove_metadata() for file in files]
+        schemas = [_opened(file).schema.remove_metadata() for file in files]
         found = pa.unify_schemas(schemas, promote_options="permissive")
         last = sorted(found, key=lambda column: column.name == "error")
         return pa.schema(last, {ABOUT: self.about.encode()})
@@ -94,27 +110,28 @@ class Parts:
     def _tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
         empty = schema.empty_table()
         for group in self._groups():
-            tables = [parquet.read_table(file) for file in group]
+            tables = [_opened(file).read_all() for file in group]
             table = pa.concat_tables([empty, *tables], promote_options="permissive").select(schema.names)
-            _, rows = np.unique(table["id"].to_numpy(), return_index=True)  # two processes may have had the last sample
-            yield table.take(pa.array(rows)).cast(schema)
+            if (np.diff(table["id"].to_numpy()) <= 0).any():  # several processes, of which two may have the last sample
+                table = table.take(pa.array(np.unique(table["id"].to_numpy(), return_index=True)[1]))
+            yield table.cast(schema)
 
     def _write_csv(self, file: Path, schema: pa.Schema) -> int:
-        count = 0
+        rows = 0
         plain = pa.schema([(f.name, pa.string() if pa.types.is_nested(f.type) else f.type) for f in schema])
         with csv.CSVWriter(file, plain) as writer:
             for table in self._tables(schema):
                 writer.write_table(pa.table([_flat(column) for column in table.columns], schema=plain))
-                count += len(table)
-        return count
+                rows += len(table)
+        return rows
 
     def _write_arrays(self, folder: Path, schema: pa.Schema) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        count = sum(len(table) for table in self._tables(schema.remove_metadata()))
+        rows = sum(len(table) for table in self._tables(schema.remove_metadata()))
         vectors = {f.name: f.type.list_size for f in schema if pa.types.is_fixed_size_list(f.type)}
         files = {
-            name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, (count, width))
+            name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, (rows, width))
             for name, width in vectors.items()
         }
         rest = pa.schema([f for f in schema if f.name not in vectors], schema.metadata)
@@ -125,14 +142,12 @@ class Parts:
                     file[done : done + len(table)] = as_array(table[name])
                 writer.write_table(table.select(rest.names))
                 done += len(table)
-        return count
+        return rows
 
 
-def whole(file: Path, write: Any) -> None:
-    """The file is there when all of it is written."""
-    part = file.with_name(f".{file.name}.part")
-    write(part)
-    part.replace(file)
+def _opened(file: Path) -> pa.RecordBatchFileReader:
+    """A part, of which only that is read which is looked at."""
+    return pa.ipc.open_file(pa.memory_map(str(file)))
 
 
 def as_array(column: pa.ChunkedArray) -> np.ndarray:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 from pyarrow import csv, parquet
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from polymodal.answers import answers
@@ -37,13 +38,14 @@ Sample = Mapping[str, str]
 def main(settings: PredictSettings, changes: list[str]) -> None:
     """`python src/predict.py checkpoint=... <modality>=...`."""
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
-        if any(change.startswith("data=") for change in changes):
+        if _is_table(settings, changes):
             if settings.inputs or settings.output is None or settings.json:
-                raise ConfigError("With data= there are no other inputs, and the answers go to output=answers.csv.")
+                raise ConfigError("A table has no inputs beside it, and its answers go to output=answers.csv.")
             trained = tolerant(Path(settings.checkpoint), changes)
             write_all(trained, Path(settings.output), SPLITS, vectors=False)
             return
-        rows = predicted(Trained(Path(settings.checkpoint), changes), samples_of(settings.inputs))
+        asked = Asked.opened(Trained(Path(settings.checkpoint), changes))
+        rows = predicted(asked, samples_of(settings.inputs, asked.data.kinds))
         if settings.output:
             _write(Path(settings.output), rows)
     if settings.json:
@@ -52,46 +54,51 @@ def main(settings: PredictSettings, changes: list[str]) -> None:
         Console().print(as_table(rows))
 
 
-def samples_of(inputs: Mapping[str, str]) -> list[dict[str, str]]:
+def _is_table(settings: PredictSettings, changes: Sequence[str]) -> bool:
+    """Whether the samples are rows: of other data, or of the run's own with changes."""
+    by_hand = bool(settings.inputs)
+    return any(change.startswith("data=") or (change.startswith("data.") and not by_hand) for change in changes)
+
+
+def samples_of(inputs: Mapping[str, str], kinds: Mapping[str, str]) -> list[dict[str, str]]:
     """One sample of all inputs; where one is a pattern, one for each of its files.
+
+    Args:
+        inputs: modality -> what is given.
+        kinds: modality -> image, text and so on, where that is not its name; a text is no pattern ("what?").
 
     Raises:
         ConfigError: a pattern has no file, or there are several patterns.
     """
-    patterns = [name for name, given in inputs.items() if glob.has_magic(given) and not Path(given).exists()]
-    patterns = [name for name in patterns if "/" in inputs[name] or "." in inputs[name]]  # "what?" is a sentence
+    files = {name: given for name, given in inputs.items() if kinds.get(name, name) != "text"}
+    patterns = [name for name, given in files.items() if glob.has_magic(given) and not Path(given).exists()]
     if len(patterns) > 1:
         raise ConfigError(
             f"{' and '.join(patterns)} are patterns of files: write a manifest that says which go together."
         )
     for name in patterns:
-        if files := sorted(glob.glob(inputs[name], recursive=True)):  # noqa: PTH207  (it may start anywhere)
-            return [{**inputs, name: file} for file in files]
-        if "*" in inputs[name] and " " not in inputs[name]:
-            raise ConfigError(f"{name}={inputs[name]}: there is no such file.")
+        if found := sorted(glob.glob(inputs[name], recursive=True)):  # noqa: PTH207  (it may start anywhere)
+            return [{**inputs, name: file} for file in found]
+        raise ConfigError(f"{name}={inputs[name]}: there is no such file.")
     return [dict(inputs)]
 
 
-def predicted(trained: Trained, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def predicted(asked: Asked, samples: Sequence[Sample]) -> list[dict[str, Any]]:
     """Each sample with `prediction` and, for classes and tags, `probability` by their names.
 
     Raises:
         ConfigError: the model answers nothing, has no such input, or a file is not there.
         DataError: a file cannot be read.
     """
-    asked = Asked.opened(trained)
     objective = supervised_of(asked)
-    names = trained.class_names.get(objective.label)
     y = torch.cat([asked.answer(samples[start : start + TOGETHER]) for start in range(0, len(samples), TOGETHER)])
-    said = answers(objective, y, names)
+    said = answers(objective, y, asked.trained.class_names.get(objective.label))
     rows = [
         {**sample, "prediction": answer} for sample, answer in zip(samples, said.prediction.to_pylist(), strict=True)
     ]
     if said.probability is not None:
-        width = said.probability.shape[1]
-        named = names if names and len(names) == width else [str(index) for index in range(width)]
         for row, values in zip(rows, said.probability.tolist(), strict=True):
-            row["probability"] = dict(zip(named, values, strict=True))
+            row["probability"] = dict(zip(said.names, values, strict=True))
     return rows
 
 
@@ -116,7 +123,7 @@ def as_table(rows: Sequence[dict[str, Any]]) -> Table:
         likely = "\n".join(f"{value:.3f} {name}" for name, value in ranked)
         answer = row["prediction"]
         shown = f"{answer:.4g}" if isinstance(answer, float) else str(answer)
-        table.add_row(*(row.get(name, "") for name in inputs), shown, likely)
+        table.add_row(*map(escape, (*(row[name] for name in inputs), shown, likely)))
     return table
 
 
@@ -129,6 +136,7 @@ def _write(file: Path, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows
     ]
     table = pa.Table.from_pylist(plain)
+    file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".parquet":
         parquet.write_table(table, file)
     else:

@@ -52,6 +52,7 @@ IRRELEVANT = (
     "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
     "The `srun` command is available on your system but is not used",  # where one is missing, we say so (check_started)
     ".*LeafSpec",  # of Lightning's own use of torch
+    "Total length of `list` across ranks is zero",  # a split of which every row is embedded already
     "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
 )
 """Warnings that tell a user nothing that could be acted upon."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, redirect_stdout
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from polymodal.by_hand import Asked
@@ -20,6 +22,7 @@ from polymodal.checkpoint import fingerprint
 from polymodal.config.command import SearchSettings
 from polymodal.config.signature import nearest
 from polymodal.config.trust import check_trust
+from polymodal.data.columns import FILE_KINDS
 from polymodal.data.images import read_image
 from polymodal.errors import ConfigError
 from polymodal.parts import ABOUT, as_array
@@ -31,6 +34,11 @@ from polymodal.vector_index import LARGE, VectorIndex
 
 ROWS = 65_536
 """Rows that are read at a time."""
+
+ENDINGS = dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg"), "image")
+ENDINGS |= dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "audio")
+ENDINGS |= dict.fromkeys((".mp4", ".webm", ".mkv", ".mov", ".avi"), "video") | {".npy": "vector"}
+"""What a file is likely to hold."""
 
 PICTURE = 128
 """Side of a found picture in pixels."""
@@ -63,11 +71,12 @@ def _directions(settings: SearchSettings, asked: Asked, table: Embedded) -> tupl
     """The modality of the query, and that of what is searched."""
     modalities = asked.module.model.modalities
     kinds = {name: asked.data.kinds.get(name, name) for name in modalities}
-    is_file = Path(settings.query).is_file()
-    fitting = [name for name, kind in kinds.items() if (kind != "text") == is_file]
-    if is_file and len(fitting) > 1:  # by what the file is called
-        sounds = Path(settings.query).suffix.lower() in {".wav", ".flac", ".ogg", ".mp3"}
-        fitting = [name for name in fitting if (kinds[name] == "audio") == sounds] or fitting
+    is_file, ending = _is_file(settings.query), Path(settings.query).suffix.lower()
+    if not is_file and not settings.by and ending in ENDINGS and " " not in settings.query:
+        raise ConfigError(f"query={settings.query}: there is no such file. If it is a sentence, add by=<modality>.")
+    files = {name: kind for name, kind in kinds.items() if kind in FILE_KINDS}
+    wanted = ENDINGS.get(ending) if is_file else "text"
+    fitting = [name for name, kind in kinds.items() if kind == wanted] or (list(files) if is_file else [])
     by = settings.by or (fitting[0] if fitting else "")
     if by not in modalities:
         what = "file" if is_file else "sentence"
@@ -77,6 +86,13 @@ def _directions(settings: SearchSettings, asked: Asked, table: Embedded) -> tupl
     if find not in modalities or find not in table.columns:
         raise ConfigError(f"find={find}: {table.file} has no such vectors.{nearest(find, modalities)}")
     return by, find
+
+
+def _is_file(query: str) -> bool:
+    try:
+        return Path(query).is_file()
+    except (OSError, ValueError):  # a sentence that is too long for a name
+        return False
 
 
 class Embedded:
@@ -91,6 +107,8 @@ class Embedded:
     """
 
     def __init__(self, file: Path, asked: Asked) -> None:
+        if file.is_dir():
+            raise ConfigError(f"index={file} is a folder of arrays: search what embed.py writes to output=x.parquet.")
         try:
             self.parquet = parquet.ParquetFile(file)
             about = json.loads((self.parquet.schema_arrow.metadata or {})[ABOUT])
@@ -103,7 +121,7 @@ class Embedded:
         self.kinds, self.data = asked.data.kinds, None
 
     def index(self, column: str, exact: bool | None) -> VectorIndex:
-        """The index of a column of vectors; made where there is none, or one that is older than the table.
+        """The index of a column of vectors; made where there is none, or one of another table. It has its table's time.
 
         Args:
             column: which one.
@@ -111,11 +129,13 @@ class Embedded:
         """
         exact = self.parquet.metadata.num_rows < LARGE if exact is None else exact
         file = self.file.with_name(f"{self.file.name}.{column}.{'exact' if exact else 'approximate'}.faiss")
-        if file.exists() and file.stat().st_mtime >= self.file.stat().st_mtime:
+        written = self.file.stat().st_mtime_ns
+        if file.exists() and file.stat().st_mtime_ns == written:
             return VectorIndex.load(file)
         with Console(stderr=True).status(f"Index of {self.parquet.metadata.num_rows} rows"):
             index = VectorIndex.build(lambda: self._vectors(column), exact)
             index.save(file)
+        os.utime(file, ns=(written, written))
         return index
 
     def _vectors(self, column: str) -> Iterator[np.ndarray]:
@@ -155,7 +175,7 @@ def as_table(found: Sequence[Result], modality: str) -> Table:
         words = [value for key, value in result.items() if key.endswith("_words") and value]
         words.sort(key=lambda word: word != result[f"{modality}_words"])
         source = [result["source"]] if found[0]["source"] else []
-        table.add_row(f"{result['cosine']:.3f}", str(result["id"]), *source, "\n".join(words))
+        table.add_row(*map(escape, (f"{result['cosine']:.3f}", str(result["id"]), *source, "\n".join(words))))
     return table
 
 
@@ -164,7 +184,7 @@ def draw(file: Path, query: str, found: Sequence[Result], modality: str, table: 
     columns = min(5, len(found)) or 1
     lines = -(-len(found) // columns) or 1
     with picture(file, size=(2.1 * columns, 2.2 * lines + 0.4), nrows=lines, ncols=columns, squeeze=False) as axes:
-        axes[0, 0].figure.suptitle(query.replace("$", r"\$"))
+        axes[0, 0].figure.suptitle(query, parse_math=False)
         for axis in axes.flat[len(found) :]:
             axis.axis("off")
         for axis, result in zip(axes.flat, found, strict=False):

@@ -35,13 +35,20 @@ def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
         return compose_config(as_hydra_arguments(changes, (*FOR_ANY_RUN, *REPLACED)), "config", folder)
 
 
+def labelled(objective: Any) -> list[Any]:
+    """The node of an objective or, where that joins others, of each of them, if it can name a label."""
+    inner = [node for child in objective.get("objectives", {}).values() for node in labelled(child)]
+    return inner or [objective] * ("label" in objective)
+
+
 class Trained:
     """A checkpoint with changes to its config.
 
     Args:
         path: a run folder (its best checkpoint is taken) or a checkpoint file.
         changes: as on the command line; `data=` and `callbacks=` replace those of the run, and `run_dir=` is where
-            callbacks write, which is by default a new folder under logs/eval.
+            callbacks write, which is by default a new folder under logs/eval. `label=` is what every objective
+            reads that read the label of the run.
 
     Raises:
         ConfigError: there is no such file, it is damaged or none of ours, or the changes cannot be.
@@ -59,9 +66,11 @@ class Trained:
         self.replaced = [group for group in REPLACED if group in chosen]
         kept = self.stored | {group: {} for group in self.replaced}
         self.composed = compose_stored(kept, [*changes, f"run_dir={quoted(self.run_dir)}"])
-        objective = self.composed.objective
-        if "data" in self.replaced and "label" in objective and objective.label == self.stored["label"]:
-            objective.label = self.composed.label
+        self.renamed: dict[str, str] = {}
+        for node, before in zip(labelled(self.composed.objective), labelled(self.stored["objective"]), strict=True):
+            if node["label"] is not None and node["label"] == self.stored["label"]:
+                node["label"] = self.composed.label  # of the other data, or of label=
+            self.renamed[node["label"]] = before["label"]
         self.config = check_config(self.composed)
         check_machine(self.config)
 
@@ -91,11 +100,12 @@ class Trained:
 
     @cached_property
     def class_names(self) -> dict[str, list[str]]:
-        """Label -> names of the classes that the data of the training had."""
+        """Label -> names of the classes that the data of the training had, whatever the label is called now."""
         source = self.stored["data"]["_target_"].rpartition(".")[2]
         learned = self.checkpoint.get(source, {}).get("learned", {})
         data = make(check_config(compose_stored(self.stored, ["run_dir=."]))["data"], "data")
-        return data.class_names | {name: learned[name] for name in ("label",) if name in learned}
+        names = data.class_names | {name: learned[name] for name in ("label",) if name in learned}
+        return names | {new: names[old] for new, old in self.renamed.items() if old in names}
 
 
 def supervised(module: MultimodalModule) -> Supervised | None:

@@ -55,8 +55,13 @@ def test_its_own_splits_are_taken(workers: int, tmp_path: Path) -> None:
     assert batches[0].inputs["image"][0, :, 0, 0].tolist() == list(COLOURS["green"])
     said = [data.describe("text", item) for batch in batches for item in batch.items["text"].tolist()]
     assert said[:4] == ["picture 10", "number 10", "picture 11", "number 11"]
-    assert data.class_names == {"label": list(COLOURS)}
+    assert data.class_names == data.state_dict()["learned"] == {"label": list(COLOURS)}
     assert sum(map(len, data.train_dataloader())) == 10
+    other = HuggingFaceStream(str(tmp_path / "set"), COLUMNS, image_size=4, vocab_size=300, batch_size=4)
+    other.load_state_dict({"learned": {"label": ["blue", "red", "green"]}})  # of a model that was trained elsewhere
+    other.setup()
+    assert next(iter(other.val_dataloader())).labels["label"].tolist() == [2, 2, 0, 0, 1, 1, 2, 2]
+    assert other.class_names == {"label": ["blue", "red", "green"]}
 
 
 def test_else_a_hash_splits_the_rows(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from polymodal.data.records import Record
 from polymodal.data.splits import hashed_split
 from polymodal.data.tar_shards import TarShards, expanded
 from polymodal.data.video import read_video
+from polymodal.data.webdataset import WebDataset
 from polymodal.errors import ConfigError, DataError
 
 SKIP = {"on_error": "skip", "max_bad_fraction": 0.5}
@@ -55,6 +56,10 @@ def test_a_batch_holds_what_the_shard_does(tmp_path: Path) -> None:
     assert data.describe("text", int(second.items["text"][0])) == "a green picture 4"
     assert data.describe("image", int(second.items["image"][0])).shape == (4, 4, 3)
     assert data.class_names == {"label": ["red", "green", "blue"]}
+    other = WebDataset(by_split(files), PAIR | {"label": "json.colour"}, class_names=["red", "green", "blue"])
+    other.load_state_dict({"learned": {"label": ["blue", "red", "green"]}})
+    other.setup()
+    assert next(iter(other.val_dataloader())).labels["label"].tolist()[:3] == [1, 2, 0]
     floats = data.on_after_batch_transfer(second, 0).inputs["image"]
     assert floats[0, 1, 0, 0] == pytest.approx((200 / 255 - 0.5) / 0.25)
 

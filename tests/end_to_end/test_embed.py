@@ -1,22 +1,31 @@
 """What a trained model says of data is written as a table: whole, in order, whatever is broken or stopped."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.conftest import ROOT
+from tests.conftest import SMALL as SMALL_DATA
 from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run
 
 from polymodal import embed
 from polymodal.config.command import EmbedSettings
+from polymodal.data.glyph_kinds import KIND_NAMES
 from polymodal.errors import ConfigError
+from polymodal.evaluate import evaluate
 from polymodal.parts import as_array
 from polymodal.trained import Trained
 
 SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
+VECTORS = ["image", "text", "fused", "probability"]
 NEW = ["data=manifest", "data.columns.image=filepath", "data.columns.text=caption", "data.image_size=16", "devices=cpu"]
 
 
@@ -72,7 +81,10 @@ def test_every_row_is_there_once_with_what_the_model_says_or_its_error(classifie
     assert by_row[0]["prediction"] in {"red", "green", "blue", "grey"}
     assert sum(by_row[0]["probability"]) == pytest.approx(1, abs=1e-6)
     assert by_row[2]["prediction"] is None
-    assert json.loads(table.schema.metadata[b"polymodal"])["splits"] == ["train", "val", "test"]
+    about = json.loads(table.schema.metadata[b"polymodal"])
+    assert about["splits"] == ["train", "val", "test"]
+    likeliest = [row["probability"] and about["classes"][np.argmax(row["probability"])] for row in table.to_pylist()]
+    assert likeliest == table["prediction"].to_pylist()
 
 
 def test_vectors_are_those_of_the_model(classifier, pairs, tmp_path) -> None:
@@ -88,6 +100,15 @@ def test_vectors_are_those_of_the_model(classifier, pairs, tmp_path) -> None:
         assert as_array(table[name]) == pytest.approx(output.x[:, index].numpy(), abs=1e-5)
     assert as_array(table["fused"]) == pytest.approx(output.fused.numpy(), abs=1e-5)
     assert as_array(table["probability"]) == pytest.approx(output.y.softmax(1).numpy(), abs=1e-5)
+
+
+def test_each_row_says_which_split_it_is_of(classifier, tmp_path) -> None:
+    table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", "devices=cpu"))
+    data, _, _ = Trained(classifier, ["devices=cpu"]).build(lambda _: False)
+    data.setup("test")
+    for split in ("train", "val", "test"):
+        rows = np.array(table["split"].to_pylist()) == split
+        assert table["id"].to_numpy()[rows].tolist() == data.every(split, ["image"]).ids.tolist()
 
 
 def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch) -> None:
@@ -112,12 +133,72 @@ def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch)
         embedded(classifier, tmp_path / "x.parquet", *changes, "data.image_size=8")
     table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", *changes, "data.batch_size=5"))
     assert not written[0] & {id for part in again for id in part["id"].to_pylist()}
-    assert table.drop_columns(["image", "text", "fused", "probability"]) == whole.drop_columns(
-        ["image", "text", "fused", "probability"]
-    )
+    assert table.drop_columns(VECTORS) == whole.drop_columns(VECTORS)
     assert as_array(table["image"]) == pytest.approx(as_array(whole["image"]), abs=1e-5, nan_ok=True)
     with pytest.raises(ConfigError, match="there already"):
         embedded(classifier, tmp_path / "x.parquet", *changes)
+
+
+@pytest.mark.parametrize("which", [slice(0, -1), slice(1, None)], ids=["all but the last", "all but the first"])
+def test_whatever_is_done_already_only_the_rest_is_written(classifier, dirty, tmp_path, monkeypatch, which) -> None:
+    """Stopped before the table is made of its parts: of all splits, or of all but one, everything is there."""
+    changes = [*NEW, f"data.path={dirty}"]
+    whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
+    monkeypatch.setattr(embed.Parts, "join", lambda _: 0)
+    embedded(classifier, tmp_path / "x.parquet", *changes)
+    monkeypatch.undo()
+    files = sorted((tmp_path / "x.parquet.parts").glob("*.arrow"))
+    assert len(files) == 4
+    lost = {file.name.split("-")[0] for file in files} - {file.name.split("-")[0] for file in files[which]}
+    for file in files:
+        if file not in files[which]:
+            file.unlink()
+    again, add = [], embed.Parts.add
+    monkeypatch.setattr(
+        embed.Parts, "add", lambda parts, table, *rest: (again.append(rest[0]), add(parts, table, *rest))
+    )
+    table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", *changes))
+    assert set(again) == lost
+    assert table.drop_columns(VECTORS) == whole.drop_columns(VECTORS)
+
+
+def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(cache, tmp_path, monkeypatch) -> None:
+    """A label that has a name of its own in the data of the training, several objectives that read it."""
+    folder, rows = tmp_path / "run", make_pairs(tmp_path, 12)
+    kinds = [*KIND_NAMES[:3], "", *KIND_NAMES[:3], ""] * 2
+    new = write_csv(tmp_path / "new.csv", [row | {"kind": kind} for row, kind in zip(rows, kinds, strict=False)])
+    chosen = ["objective=clip_and_classification", "fusion=sum", "head=linear", "callbacks=[checkpoint]", "debug=fast"]
+    run(folder, *chosen, f"++{SMALL_DATA}", "++data.vocab_size=300", "encoder/image=linear", "encoder/text=bow", *QUIET)
+    other = ["data=manifest", f"data.path={new}", "data.columns.image=filepath", "data.columns.text=caption"]
+    other += ["data.image_size=32", "data.channels=1", "data.num_workers=0", "devices=cpu", "data.splits=[0,0,1]"]
+    said = pq.read_table(embedded(folder, tmp_path / "x.parquet", *other))["prediction"].to_pylist()
+    assert set(said) <= set(KIND_NAMES)
+    monkeypatch.chdir(tmp_path)
+    figures = evaluate(folder, [*other, "data.columns.label=kind"])
+    known = [(name, kind) for name, kind in zip(said, kinds, strict=False) if kind]
+    assert figures["test/classification/accuracy"] == pytest.approx(np.mean([name == kind for name, kind in known]))
+    with pytest.raises(ConfigError, match="label=label: these data have no such labels. They have none: data.columns"):
+        evaluate(folder, [*other])
+    with pytest.raises(ConfigError, match="label=word: these data have no such labels. Choose one: label=kind, script"):
+        evaluate(folder, ["label=word", "devices=cpu"])
+    with pytest.raises(ConfigError, match="Leave it out"):  # zero_shot asks for the kinds of the glyphs
+        evaluate(folder, [*other, "data.columns.label=kind", "callbacks=[zero_shot]"])
+
+
+def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(classifier, tmp_path) -> None:
+    parts = embed.Parts(tmp_path / "x.parquet", {})
+    (parts.folder / "about.json").unlink()
+    code = "import sys; from pathlib import Path; from polymodal.config.resume import locked\n"
+    code += "with locked(Path(sys.argv[1])): print('locked', flush=True); input()"
+    command = [sys.executable, "-c", code, str(parts.folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=environment) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(ConfigError, match="at work in another process"):
+            embedded(classifier, tmp_path / "x.parquet", "devices=cpu", split="test")
+        other.communicate("\n")
+    with pytest.raises(ConfigError, match="other work"):
+        embedded(classifier, tmp_path / "x.parquet", "devices=cpu", "precision=bf16", split="test")
 
 
 def test_any_other_name_is_a_folder_of_arrays(classifier, dirty, tmp_path) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from tests.end_to_end.test_embed import NEW, classifier, dirty, embedded, pairs  # noqa: F401  (fixtures)
 
 from polymodal import evaluate, predict
+from polymodal.by_hand import Asked
 from polymodal.config.command import EvalSettings, PredictSettings
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, DataError
+from polymodal.trained import Trained
 
 COLOURS = {"red", "green", "blue", "grey"}
 
@@ -37,6 +40,47 @@ def test_a_pattern_is_a_sample_a_file_and_a_modality_may_be_missing(classifier, 
     assert list(alone["probability"].values()) == pytest.approx(list(rows[4]["probability"].values()), abs=1e-5)
     (text,) = predicted(classifier, capsys, text="what is *this*?")
     assert text["text"] == "what is *this*?"
+    long = "is it red? It is a/b. " * 20
+    both = predicted(classifier, capsys, image=f"{pairs.parent}/images/00[12].png", text=long)
+    assert [row["text"] for row in both] == [long, long]
+    (again,) = predicted(classifier, capsys, image=both[1]["image"], text=long)
+    assert list(again["probability"].values()) == pytest.approx(list(both[1]["probability"].values()), abs=1e-5)
+
+
+def test_more_files_than_are_read_at_a_time(classifier, pairs, capsys, monkeypatch) -> None:  # noqa: F811
+    every = predicted(classifier, capsys, image=f"{pairs.parent}/images/00*.png")
+    monkeypatch.setattr(predict, "TOGETHER", 4)
+    few = predicted(classifier, capsys, image=f"{pairs.parent}/images/00*.png")
+    assert [row["image"] for row in few] == [row["image"] for row in every]
+    for one, other in zip(few, every, strict=True):
+        assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
+
+
+def test_the_table_for_people_shows_every_character(classifier, capsys, tmp_path, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setenv("COLUMNS", "200")
+    settings = PredictSettings(checkpoint=str(classifier), inputs={"text": "a [red] picture [/b] [b]"})
+    predict.main(settings, ["devices=cpu"])
+    out = capsys.readouterr().out
+    assert "a [red] picture [/b] [b]" in out
+    assert out.index("prediction") < out.index("probability")
+    first = [line for line in out.splitlines() if "[red]" in line][0]
+    assert any(f"{colour} " in first for colour in COLOURS)
+    output = tmp_path / "new" / "answers.csv"
+    predict.main(PredictSettings(checkpoint=str(classifier), inputs={"text": "a red"}, output=str(output)), [])
+    with output.open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert sum(float(row[f"probability {colour}"]) for colour in COLOURS) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_a_frozen_encoder_gave_for_the_data_is_not_taken_for_a_file(classifier, pairs) -> None:  # noqa: F811
+    asked = Asked.opened(Trained(classifier, ["devices=cpu"]))
+    before = asked.answer([{"image": f"{pairs.parent}/images/003.png"}])
+
+    def wrong(encoder, inputs, items):
+        raise AssertionError("sample 0 of the data is asked for")
+
+    asked.module.model.caches["image"] = wrong
+    assert torch.equal(asked.answer([{"image": f"{pairs.parent}/images/003.png"}]), before)
 
 
 def test_a_manifest_becomes_a_table_of_answers(classifier, dirty, tmp_path) -> None:  # noqa: F811
@@ -53,15 +97,37 @@ def test_a_manifest_becomes_a_table_of_answers(classifier, dirty, tmp_path) -> N
     assert sum("no file" in row["error"] for row in rows) == 1
     assert sum("none of image is there" in row["error"] for row in rows) == 4
     assert "image" not in rows[0]
+    for row in rows:
+        known = {colour: row[f"probability {colour}"] for colour in COLOURS}
+        if row["error"]:
+            assert set(known.values()) == {""}
+        else:
+            assert sum(map(float, known.values())) == pytest.approx(1, abs=1e-5)
+            assert max(known, key=lambda colour: float(known[colour])) == row["prediction"]
 
 
-def test_a_mistake_says_what_to_type(classifier, capsys) -> None:  # noqa: F811
+def test_the_data_of_the_run_are_a_table_too(classifier, dirty, tmp_path) -> None:  # noqa: F811
+    output = tmp_path / "answers.parquet"
+    settings = PredictSettings(checkpoint=str(classifier), output=str(output))
+    predict.main(settings, [f"data.path={dirty}", "data.columns.label=null", "devices=cpu"])
+    assert len(pq.read_table(output)) == 20
+
+
+def test_a_mistake_says_what_to_type(classifier, pairs, capsys) -> None:  # noqa: F811
     with pytest.raises(ConfigError, match="no such input. Did you mean image"):
         predicted(classifier, capsys, imaeg="x.png")
     with pytest.raises(ConfigError, match="no such file"):
         predicted(classifier, capsys, image="x.png")
     with pytest.raises(ConfigError, match="Give an input"):
         predicted(classifier, capsys)
+    with pytest.raises(ConfigError, match="text=: there is nothing in it"):
+        predicted(classifier, capsys, text=" ")
+    with pytest.raises(ConfigError, match=r"x\*.png: there is no such file"):
+        predicted(classifier, capsys, image="x*.png")
+    with pytest.raises(ConfigError, match="image and other are patterns"):
+        predict.samples_of({"image": "a*.png", "other": "b*.png", "text": "c*.png"}, {"other": "image"})
+    with pytest.raises(DataError, match="images"):
+        predicted(classifier, capsys, image=str(pairs.parent / "images"))
 
 
 def test_other_data_and_several_checkpoints_are_judged(classifier, pairs, capsys, tmp_path, monkeypatch) -> None:  # noqa: F811
@@ -73,5 +139,12 @@ def test_other_data_and_several_checkpoints_are_judged(classifier, pairs, capsys
     assert list(said) == two
     assert said[two[0]]["test/accuracy"] == said[two[1]]["test/accuracy"]
     assert "test/probe/nmi" in said[two[0]]
+    with pytest.raises(ConfigError, match="run_dir= is one folder"):
+        evaluate.main(EvalSettings(checkpoint=two), ["devices=cpu", f"run_dir={tmp_path}"])
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_: pytest.fail("the second one is none"))
+    with pytest.raises(ConfigError, match="nowhere: neither"):
+        evaluate.main(EvalSettings(checkpoint=[two[0], "nowhere"]), ["devices=cpu"])
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
     evaluate.main(EvalSettings(checkpoint=two), ["devices=cpu"])
     assert "checkpoints/best.ckpt" in capsys.readouterr().out.replace("\n", "")

@@ -202,7 +202,7 @@ def test_what_does_not_fit_is_told(name: str) -> None:
         objective(output._replace(y=output.y[:, :2]), batch)
     with pytest.raises(ConfigError, match="fusion=concat head=linear"):
         objective(output._replace(y=None), batch)
-    with pytest.raises(ConfigError, match=r"objective.label=answer.*There are: other"):
+    with pytest.raises(ConfigError, match=r"label=answer.*Choose one: label=other"):
         objective(output, PairedBatch({}, {}, batch.group, batch.id, labels={"other": batch.group}))
     for labels in (torch.zeros(40, 5), torch.zeros(40, 2, dtype=torch.long), torch.zeros(40, 3, 1)):
         batch.labels["answer"] = labels

@@ -51,7 +51,9 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
         stored = store(folder, config, plain)
         write_environment(folder, overrides)
     except FileExistsError:
-        raise ConfigError(f"The folder {folder} holds a run already. Choose another hydra.run.dir.") from None
+        raise ConfigError(
+            f"The folder {folder} holds a run already. Choose another hydra.run.dir, or run_dir of eval.py."
+        ) from None
     except OSError as error:
         raise ConfigError(f"The run folder {folder} cannot be written: {error}") from error
     return stored

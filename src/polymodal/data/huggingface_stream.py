@@ -115,7 +115,7 @@ class HuggingFaceStream(StreamData):
         source = HubShards({name: _undecoded(loaded[name]) for name in chosen.values()}, self.fields())
         label = self.columns["label"][0] if "label" in self.columns else None
         if label in source.classes:
-            self.class_names = {"label": source.classes[label]}
+            self.class_names = {"label": self.learned.get("label") or source.classes[label]}
         names = [name for name, _, _ in source.shards]
         return source, {part: [n for n, of in enumerate(names) if of == name] for part, name in chosen.items()}
 

@@ -145,6 +145,7 @@ class StreamData(PairedDataModule):
         self.shuffle_buffer, self.epoch_samples = shuffle_buffer, epoch_samples
         self.skips = {name: StreamSkips(num_workers, on_error, max_bad_fraction) for name in SPLITS}
         self.told = dict.fromkeys(SPLITS, 0)
+        self.learned: dict[str, list[str]] = {}
         if "label" in self.columns and class_names:
             self.class_names = {"label": [str(name) for name in class_names]}
 
@@ -243,6 +244,17 @@ class StreamData(PairedDataModule):
             "data.epoch_samples": self.epoch_samples,
             "number of processes": self.trainer.world_size if self.trainer else 1,
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tokenizer, and the names of the classes."""
+        return super().state_dict() | {"learned": dict(self.class_names)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes them from a checkpoint; where these data name their classes, a name means what it did in training."""
+        super().load_state_dict(state_dict)
+        self.learned = state_dict.get("learned", {})
+        if self.class_names and "label" in self.learned:
+            self.class_names = {"label": self.learned["label"]}
 
     def describe(self, modality: str, item: int) -> Any:
         """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read again."""

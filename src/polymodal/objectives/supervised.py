@@ -91,8 +91,9 @@ class Supervised(Objective):
                 f"objective.outputs={self.outputs}, but Y has {output.y.shape[1]} columns: add head=linear."
             )
         if self.label not in batch.labels:
-            there = ", ".join(batch.labels) or "none"
-            raise ConfigError(f"objective.label={self.label}: these data have no such labels. There are: {there}.")
+            there = ", ".join(batch.labels)
+            what = f"Choose one: label={there}" if there else "They have none: data.columns.label= names a column."
+            raise ConfigError(f"label={self.label}: these data have no such labels. {what}")
         target = self.targets(batch.labels[self.label])
         counted = known(target) if target.ndim == 1 else known(target).any(1)
         y = output.y if output.y.dtype == torch.float64 else output.y.float()

@@ -79,6 +79,7 @@ def show_content(axis: Any, content: Any, title: str, colour: str = "#333333") -
         spine.set(visible=True, color=colour, linewidth=1.5)
     if isinstance(content, str):
         text = textwrap.fill(content, 18)
-        axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=7.5, transform=axis.transAxes)
+        place = {"ha": "center", "va": "center", "transform": axis.transAxes}
+        axis.text(0.5, 0.5, text, fontsize=7.5, parse_math=False, **place)  # "$" is a dollar
     else:
         axis.imshow(content, cmap="gray", vmin=0, vmax=255)
