@@ -49,7 +49,7 @@ def _format(form: Mapping[str, Any]) -> str:
 def _table(figures: Mapping[str, float]) -> list[str]:
     tested = {key: value for key, value in figures.items() if key.startswith("test/")}
     if not tested:
-        return ["None are known: the checkpoint did not lie in the folder of a finished run."]
+        return ["None are known: this checkpoint is not the one that a finished run was judged by."]
     rows = [f"| {key} | {value:.4g} |" for key, value in list(tested.items())[:SHOWN]]
     more = [f"and {len(tested) - SHOWN} more"] if len(tested) > SHOWN else []
     return ["| on the test split | |", "|---|---|", *rows, *more]

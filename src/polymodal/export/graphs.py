@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -56,15 +57,15 @@ def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
         file = folder / f"{modality}{ENDINGS[name]}"
         try:
             with quiet():
-                run = (to_onnx if name == "onnx" else to_program)(encoder, examples[0], model.formats[modality], file)
+                run = WRITERS[name](encoder, examples[0], model.formats[modality]["kind"], file)
+            worst = max(difference(encoder, run, inputs) for inputs in examples)
         except ImportError as error:
             raise ConfigError(f"format={name} needs more packages: pip install 'polymodal[onnx]' ({error})") from error
         except Exception as error:  # both exporters fail in many ways
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ConfigError(f"format={name}: encoder.{modality} ({type(encoder).__name__}): {reason}") from error
-        worst = float(
-            torch.tensor([difference(encoder, run, inputs) for inputs in examples]).max()
-        )  # NaN is the largest
+            raise ConfigError(
+                f"format={name}: no graph can be made of encoder.{modality}, a {type(encoder).__name__}: "
+                f"{_first(error)}\nformat=safetensors takes any model."
+            ) from error
         if not worst <= TOLERANCE:
             raise ConfigError(f"{file.name} differs from PyTorch by {worst:.1e} of the largest number.")
         inputs = example(model, modality, TIMED, 1.0)
@@ -81,7 +82,8 @@ def example(model: ExportedModel, modality: str, count: int, share: float) -> Te
     Raises:
         ConfigError: nothing is known of what they look like.
     """
-    about, node = model.formats[modality], model.about["model"]["encoder"][modality]
+    about, nodes = model.formats[modality], model.about["model"]["encoder"]
+    node = nodes[nodes[modality].get("of", modality)]  # of a shared encoder
     generator = torch.Generator().manual_seed(count)
     kind = about["kind"]
     if kind == "text":
@@ -108,7 +110,7 @@ def _padding(count: int, length: int) -> Tensor:
     return torch.arange(length) >= lengths[:, None]
 
 
-def to_onnx(encoder: nn.Module, inputs: Tensor, about: Mapping[str, Any], file: Path) -> Run:
+def to_onnx(encoder: nn.Module, inputs: Tensor, kind: str, file: Path) -> Run:
     """Writes one file, and runs it in onnxruntime with as many threads as torch has."""
     import onnxruntime
 
@@ -120,20 +122,23 @@ def to_onnx(encoder: nn.Module, inputs: Tensor, about: Mapping[str, Any], file: 
         file,
         dynamo=True,
         external_data=False,
-        input_names=[about["kind"]],
+        input_names=[kind],
         output_names=["vectors"],
-        dynamic_shapes=(_axes(about["kind"]),),
+        dynamic_shapes=(_axes(kind),),
         verbose=False,
     )
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda inputs: torch.from_numpy(np.asarray(session.run(None, {about["kind"]: inputs.numpy()})[0]))
+    return lambda inputs: torch.from_numpy(np.asarray(session.run(None, {kind: inputs.numpy()})[0]))
 
 
-def to_program(encoder: nn.Module, inputs: Tensor, about: Mapping[str, Any], file: Path) -> Run:
+def to_program(encoder: nn.Module, inputs: Tensor, kind: str, file: Path) -> Run:
     """Writes one file for `torch.export.load`, without the inputs that it was made with."""
-    program: ExportedProgram = torch.export.export(encoder, (inputs,), dynamic_shapes=(_axes(about["kind"]),))
+    program: ExportedProgram = torch.export.export(encoder, (inputs,), dynamic_shapes=(_axes(kind),))
     torch.export.save(program, file)
     return torch.export.load(file).module()
+
+
+WRITERS = {"onnx": to_onnx, "torch_export": to_program}
 
 
 def _axes(kind: str) -> dict[int, Any]:
@@ -144,7 +149,8 @@ def _axes(kind: str) -> dict[int, Any]:
 def difference(encoder: nn.Module, run: Run, inputs: Tensor) -> float:
     """The largest one, relative to the largest number of PyTorch's vectors."""
     expected = encoder(inputs)
-    return float((run(inputs) - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
+    found = float((run(inputs) - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
+    return found if found == found else math.inf  # NaN is the largest
 
 
 @torch.no_grad()
@@ -157,6 +163,13 @@ def timed(functions: Sequence[Callable[[], Any]], rounds: int = 7) -> list[float
             function()
             times.append(time.perf_counter() - start)
     return [statistics.median(times[1:]) for times in seconds]
+
+
+def _first(error: BaseException) -> str:
+    """What went wrong first, in a line: exporters wrap it in pages about themselves."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextmanager

@@ -1,0 +1,40 @@
+"""Every encoder of configs/encoder becomes a graph that gives its vectors: a new one is tested by being there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.encoders.test_encoders import NAMES, PADDED, build, inputs_of
+
+from polymodal.encoders.recurrent import Recurrent
+from polymodal.export.graphs import TOLERANCE, WRITERS, difference, quiet
+
+SLOW = {"efficientnet", "resnet", "timm", "open_clip", "bert"}
+"""Encoders of other libraries, which take the exporters many seconds."""
+CASES = [pytest.param(*case, marks=pytest.mark.slow if case[1] in SLOW else ()) for case in NAMES]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(("modality", "name"), CASES)
+def test_a_graph_gives_the_vectors_for_any_batch_and_length(
+    modality: str, name: str, writer: str, tmp_path: Path
+) -> None:
+    if writer == "onnx":
+        pytest.importorskip("onnxscript")
+    encoder = build(modality, name).eval()
+    with quiet():
+        run = WRITERS[writer](encoder, inputs_of(modality), modality, tmp_path / "graph")
+    six = inputs_of(modality)
+    longer = torch.cat([six, six], dim=1) if modality in PADDED else six
+    for inputs in (six, six.repeat(2, *[1] * (six.ndim - 1)), longer[:1], longer[2:5], six[1:4, :4]):
+        if inputs.shape[1:] == six.shape[1:] or modality in PADDED:
+            assert difference(encoder, run, inputs) <= TOLERANCE
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_a_recurrent_network_needs_no_packing(cell: str, bidirectional: bool) -> None:
+    network = Recurrent(5, 7, 3, cell, bidirectional, 0.0)
+    sequence, lengths = torch.randn(6, 9, 5), torch.tensor([9, 1, 4, 7, 2, 9])
+    real = torch.arange(9) < lengths[:, None]
+    torch.testing.assert_close(network.mirrored(sequence, real), network(sequence, real))
