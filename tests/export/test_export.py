@@ -289,7 +289,7 @@ def test_a_wrong_argument_is_explained(wrong: str, message: str) -> None:
 
 def test_the_command_says_what_is_not_there(command, tmp_path: Path) -> None:
     done = command("export.py", "checkpoint=x", f"output={tmp_path / 'out'}", "format=[onnx, safetensors]")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "checkpoint=x: neither a checkpoint file nor a run folder" in done.stderr
     assert "Traceback" not in done.stderr
 
