@@ -24,12 +24,12 @@ def pairs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="package")
 def sounds(tmp_path_factory) -> Path:
-    """Tones of half a second with the name of their pitch."""
+    """Tones of half a second, each of its own pitch, with a caption."""
     folder, rows = tmp_path_factory.mktemp("sounds"), []
     for number in range(40):
-        pitch = ("low", "high")[number % 2]
-        wave = np.sin(np.arange(4000) * {"low": 0.2, "high": 1.5}[pitch] + number) / 2
+        wave = np.sin(np.arange(4000) * (0.1 + 0.07 * number)) / 2
         soundfile.write(folder / f"{number:02}.flac", wave, 8000)
+        pitch = "low" if number < 20 else "high"
         rows.append({"sound": f"{number:02}.flac", "caption": f"a {pitch} tone number {number}"})
     return write_csv(folder / "sounds.csv", rows)
 

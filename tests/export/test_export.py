@@ -53,7 +53,13 @@ def test_a_folder_has_all_that_is_needed(exported: Path) -> None:
         "README.md",
     }
     card = (exported / "README.md").read_text()
-    for said in ("license: CC-BY-4.0", "test/recall@1 | 0.5", "data.glyphs.Glyphs", "polymodal.load", "image.cnn.CNN"):
+    for said in (
+        'license: "CC-BY-4.0"',
+        "test/recall@1 | 0.5",
+        "data.glyphs.Glyphs",
+        "polymodal.load",
+        "image.cnn.CNN",
+    ):
         assert said in card
     assert "cache" not in (exported / "config.json").read_text()  # nothing of the machine it was made on
 

@@ -30,7 +30,7 @@ ENDINGS = {"onnx": ".onnx", "torch_export": ".pt2"}
 TOLERANCE = 1e-4
 """The largest difference of a vector's numbers from PyTorch's, relative to the largest of them."""
 
-LENGTHS = {"text": 1, "audio": 1}
+LENGTHS = {"text": 1, "audio": 1, "video": 1}
 """Kinds whose samples have lengths, and the axis of it; axis 0 is the batch in any case."""
 
 TIMED = 32
@@ -77,7 +77,7 @@ def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
 
 
 def example(model: ExportedModel, modality: str, count: int, share: float) -> Tensor:
-    """Inputs of one modality, at random: captions and sounds as long as a share of the longest, padded.
+    """Inputs of one modality, at random: captions, sounds and videos as long as a share of the longest, padded.
 
     Raises:
         ConfigError: nothing is known of what they look like.
@@ -94,7 +94,7 @@ def example(model: ExportedModel, modality: str, count: int, share: float) -> Te
         ids = torch.randint(1, vocabulary, (count, length), generator=generator)
         return ids.masked_fill(_padding(count, length), PAD)
     if kind in ("image", "video") and "size" in about:
-        frames = [about.get("frames", 8)] if kind == "video" else []
+        frames = [max(2, round(share * about.get("frames", 8)))] if kind == "video" else []
         return torch.randn(count, *frames, about["channels"], about["size"], about["size"], generator=generator)
     if kind == "audio" and "sample_rate" in about:
         length = round(share * about["sample_rate"] * min(1.0, about.get("max_seconds", 1.0)))
