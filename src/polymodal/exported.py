@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from polymodal.batch import PairedBatch
 from polymodal.config.signature import SPECIAL, nearest
-from polymodal.config.trust import check_trust
+from polymodal.config.trust import OF_MODELS, check_trust
 from polymodal.data.images import middle_square, read_image
 from polymodal.data.media import read_sound
 from polymodal.data.tokenizer import Tokenizer
@@ -51,7 +51,7 @@ class ExportedModel(nn.Module):
     def __init__(self, about: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
         parts = about["model"]
-        check_trust(parts)
+        check_trust(parts, OF_MODELS)
         encoders = in_place({name: built(node) for name, node in parts["encoder"].items()})
         self.model = MultimodalModel(
             encoders, *(built(parts[group] or None) for group in ("fusion", "head", "missing"))

@@ -236,6 +236,11 @@ def changed(exported: Path, folder: Path, change) -> Path:
         (lambda a: a["model"].update(head={"_target_": "torch.load", "f": "x"}), "only classes of"),
         (lambda a: a["model"]["encoder"]["text"].update(width={"_target_": "subprocess.Popen"}), "only classes of"),
         (lambda a: a["model"].update(fusion={"_target_": "builtins.eval", "_partial_": True}), "only classes of"),
+        (
+            lambda a: a["model"].update(head={"_target_": "polymodal.loggers.wandb.wandb_logger", "save_dir": "x"}),
+            "only",
+        ),
+        (lambda a: a["model"].update(head={"_target_": "lightning.pytorch.loggers.MLFlowLogger"}), "only classes of"),
         (lambda a: a.update(format="other"), "another format"),
         (lambda a: a.update(version=99), "newer version"),
         (lambda a: a.pop("model"), "holds no exported model"),
