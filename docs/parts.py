@@ -52,7 +52,7 @@ class Options(Parsed):
         return lines
 
     def _described(self, target: str) -> list[str]:
-        """The docstring, once in all pages."""
+        """The docstring, once a page: two options may be of one class."""
         seen = self.env.temp_data.setdefault("described", set())
         if target in seen:
             return []

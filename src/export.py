@@ -1,6 +1,19 @@
-"""Makes a trained model usable elsewhere: python src/export.py checkpoint=<run> format=safetensors output=<folder>."""
+"""Makes a trained model usable elsewhere: a folder that can be given away.
 
-from polymodal.export.command import main
+    python src/export.py checkpoint=<run folder or .ckpt file> output=<new folder> [key=value ...]
+
+format=safetensors     the weights, by default; polymodal.load("<folder>") gives the model back
+format=onnx            one graph an encoder, any batch and length, compared with PyTorch in onnxruntime
+format=torch_export    the same for torch.export.load
+format=open_clip       for open_clip.create_model("local-dir:<folder>"); both encoders are one model of open_clip
+format=[onnx,safetensors]
+                       several
+licence=MIT            of the weights, for the model card
+
+With each of them config.json, tokenizer.json and README.md, a model card. Nothing of a checkpoint is unpickled.
+"""
+
+from polymodal.config.command import ExportSettings, command
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, "polymodal.export.folder.main", ExportSettings)

@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from polymodal.batch import PairedBatch
 from polymodal.config.signature import SPECIAL, nearest
-from polymodal.config.trust import check_trust
+from polymodal.config.trust import OF_MODELS, check_trust
 from polymodal.data.images import middle_square, read_image
 from polymodal.data.media import read_sound
 from polymodal.data.tokenizer import Tokenizer
@@ -31,6 +31,9 @@ from polymodal.model import ModelOutput, MultimodalModel
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 VERSION = 1
 """Of the layout of the folder."""
+
+HERE = "./"
+"""What names of folders within the exported one start with."""
 
 
 class ExportedModel(nn.Module):
@@ -48,7 +51,7 @@ class ExportedModel(nn.Module):
     def __init__(self, about: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
         parts = about["model"]
-        check_trust(parts)
+        check_trust(parts, OF_MODELS)
         encoders = in_place({name: built(node) for name, node in parts["encoder"].items()})
         self.model = MultimodalModel(
             encoders, *(built(parts[group] or None) for group in ("fusion", "head", "missing"))
@@ -85,8 +88,9 @@ class ExportedModel(nn.Module):
 
         Args:
             modality: one of `formats`.
-            values: N captions; N paths, bytes or Pillow images of pictures; N paths or bytes of sounds; or a tensor
-                (N, ...), which stays as it is but for uint8 pictures (N, C, S, S), which are normalised.
+            values: N captions; N paths, bytes or Pillow images of pictures; N paths or bytes of sounds; one of these
+                alone; or a tensor (N, ...), which stays as it is but for uint8 pictures (N, C, S, S), which are
+                normalised.
 
         Raises:
             ConfigError: the model has no such modality, or can take it only as a tensor.
@@ -95,12 +99,14 @@ class ExportedModel(nn.Module):
         self._encoder(modality)
         about = self.formats[modality]
         kind = about["kind"]
+        if isinstance(values, str | bytes | Path | Image.Image):
+            values = [values]
         if isinstance(values, Tensor):
             tensor = values
         elif kind == "text":
             if self.tokenizer is None:
                 raise ConfigError(f"{modality}: this model has no tokenizer: give token ids (N, T).")
-            tensor = torch.from_numpy(self.tokenizer([values] if isinstance(values, str) else list(values)))
+            tensor = torch.from_numpy(self.tokenizer(list(values)))
         elif kind == "image" and "size" in about:
             tensor = torch.stack([_pixels(value, about["size"], about["channels"]) for value in values])
         elif kind == "audio" and "sample_rate" in about:
@@ -137,6 +143,7 @@ def load(path: str | Path) -> ExportedModel:
         about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if about["format"] != "polymodal" or about["version"] > VERSION:
             raise ValueError(f"{CONFIG} is of another format, or of a newer version")
+        about["model"] = _located(about["model"], folder)
         file = folder / TOKENIZER
         length = max((part.get("context_length", 0) for part in about["inputs"].values()), default=0)
         tokenizer = Tokenizer.from_json(file.read_text(encoding="utf-8"), length) if file.is_file() else None
@@ -145,7 +152,16 @@ def load(path: str | Path) -> ExportedModel:
         if differing := weights.keys() ^ weights_of(model).keys():
             raise ValueError(f"{WEIGHTS} is of another model: {min(differing)} is in one of them only")
         model.load_state_dict(weights, strict=False)  # names that share a tensor are in the file once
-    except (OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError, SafetensorError) as error:
+    except (
+        OSError,
+        ImportError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{folder} holds no exported model, or a damaged one: {reason}") from error
     return model
@@ -177,6 +193,18 @@ def built(node: Any) -> Any:
         return partial(part, *positional, **arguments) if node.get("_partial_") else part(*positional, **arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{node['_target_']}: {error}") from error
+
+
+def _located(node: Any, folder: Path) -> Any:
+    """A node with the places of the folders that it names."""
+    if isinstance(node, dict):
+        return {key: _located(value, folder) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_located(value, folder) for value in node]
+    for start in (HERE, f"local-dir:{HERE}"):
+        if isinstance(node, str) and node.startswith(start):
+            return f"{start.removesuffix(HERE)}{folder / node.removeprefix(start)}"
+    return node
 
 
 def _pixels(value: Any, size: int, channels: int) -> Tensor:

@@ -1,8 +1,12 @@
-"""Two small runs on pictures with captions: one that aligns them, and one that tells their class from both."""
+"""Small runs: two on pictures with captions, one that aligns them and one that tells their class from both, and one
+that aligns sounds with captions."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from polymodal.config.command import DemoSettings
 from polymodal.demo.held_out import HeldOut, opened
@@ -18,8 +22,20 @@ def pairs(tmp_path_factory) -> Path:
     return write_csv(folder / "pairs.csv", make_pairs(folder, 60))
 
 
-def trained(folder: Path, pairs: Path, *changes: str) -> Path:
-    data = [f"++data.path={pairs}", *(f"++data.columns.{key}={column}" for key, column in COLUMNS.items())]
+@pytest.fixture(scope="package")
+def sounds(tmp_path_factory) -> Path:
+    """Tones of half a second, each of its own pitch, with a caption."""
+    folder, rows = tmp_path_factory.mktemp("sounds"), []
+    for number in range(40):
+        wave = np.sin(np.arange(4000) * (0.1 + 0.07 * number)) / 2
+        soundfile.write(folder / f"{number:02}.flac", wave, 8000)
+        pitch = "low" if number < 20 else "high"
+        rows.append({"sound": f"{number:02}.flac", "caption": f"a {pitch} tone number {number}"})
+    return write_csv(folder / "sounds.csv", rows)
+
+
+def trained(folder: Path, table: Path, *changes: str, columns: Mapping[str, str] = COLUMNS) -> Path:
+    data = [f"++data.path={table}", *(f"++data.columns.{key}={column}" for key, column in columns.items())]
     small = ["++data.image_size=16", "++data.vocab_size=300", "++data.num_workers=0", "++data.batch_size=16"]
     split = ["++data.splits=[0.4,0.1,0.5]", "++trainer.max_epochs=3", "callbacks=[checkpoint]"]
     run(folder, "data=manifest", *data, *small, *split, *QUIET, *changes)
@@ -35,6 +51,13 @@ def clip(pairs: Path, tmp_path_factory) -> Path:
 def classifier(pairs: Path, tmp_path_factory) -> Path:
     kind = ["objective=classification", "fusion=gated", "head=linear", "outputs=4"]
     return trained(tmp_path_factory.mktemp("classifier"), pairs, *kind)
+
+
+@pytest.fixture(scope="package")
+def listening(sounds: Path, tmp_path_factory) -> Path:
+    kind = ["encoder/image=none", "encoder/audio=cnn", "++data.sample_rate=8000"]
+    columns = {"audio": "sound", "text": "caption"}
+    return trained(tmp_path_factory.mktemp("listening"), sounds, *kind, columns=columns)
 
 
 @pytest.fixture(scope="package")

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -23,24 +24,33 @@ def browser():
         yield opened
 
 
-@pytest.fixture(scope="module")
-def address(browser, clip: Path) -> Iterator[str]:
-    """Where the demo of the small run is, while the tests run."""
+@contextmanager
+def served(checkpoint: Path) -> Iterator[str]:
+    """Where the demo of a run is, as long as it is needed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "src" / "demo.py"), f"checkpoint={clip}", f"port={port}", "upload_mb=1"]
+    command = [sys.executable, str(ROOT / "src" / "demo.py"), f"checkpoint={checkpoint}", f"port={port}", "upload_mb=1"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen([*command, "devices=cpu"], stdout=subprocess.PIPE, text=True, env=environment)
-    said: list[str] = []
-    for line in server.stdout:  # until it is there, or has ended
-        said.append(line)
-        if "URL" in line:
-            break
-    assert any(f"http://127.0.0.1:{port}" in line for line in said), said
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(30)
+    try:
+        said: list[str] = []
+        for line in server.stdout:  # until it is there, or has ended
+            said.append(line)
+            if "URL" in line:
+                break
+        assert any(f"http://127.0.0.1:{port}" in line for line in said), said
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def address(browser, clip: Path) -> Iterator[str]:
+    """Where the demo of pictures and captions is, while the tests run."""
+    with served(clip) as place:
+        yield place
 
 
 @pytest.fixture
@@ -77,6 +87,20 @@ def test_a_picture_is_classified_and_what_is_none_is_refused(page, pairs: Path) 
     page.get_by_text("damaged or no SVG drawing").wait_for()
     upload(page, "x.png", bytes(2 * 2**20))
     page.get_by_text("1MB", exact=False).first.wait_for()
+
+
+def test_a_sound_finds_sentences_and_what_is_none_is_refused(browser, listening: Path, sounds: Path) -> None:
+    with served(listening) as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.get_by_role("radiogroup", name="Ask with").get_by_text("audio", exact=True).click()
+        upload(page, "x.flac", (sounds.parent / "00.flac").read_bytes())
+        page.locator("audio").wait_for()  # what was sent can be heard
+        page.locator('[data-testid="stVegaLiteChart"] canvas, [data-testid="stVegaLiteChart"] svg').first.wait_for()
+        upload(page, "x.flac", b"RIFF <script>")
+        page.get_by_text("damaged or no sound").wait_for()
+        assert page.locator("audio").count() == 0
+        page.close()
 
 
 def test_the_map_is_drawn(page) -> None:

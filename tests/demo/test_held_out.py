@@ -22,6 +22,16 @@ def test_a_held_out_picture_finds_itself_and_each_item_once(aligned: HeldOut, pa
     assert len(set(found.item.tolist())) == len(found.item) == len(aligned.table["id"])
 
 
+def test_a_held_out_sound_finds_itself(listening: Path) -> None:
+    held = HeldOut(Trained(listening, ["devices=cpu"]), 100)
+    item = int(held.table["items"][3, held.modalities.index("audio")])
+    file = held.data.samples.contents["audio"].source(item)[0]
+    found = held.search("audio", str(file), "audio", 3)
+    assert found.item[0] == item
+    assert found.cosine[0] == pytest.approx(1, abs=1e-4)
+    assert len(held.search("audio", str(file), "text", 3).item) == 3
+
+
 def test_a_sentence_finds_pictures_by_cosine(aligned: HeldOut) -> None:
     found = aligned.search("text", "a red picture", "image", 4)
     vector = aligned.vectors("text", ["a red picture"])[0]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from polymodal.demo import contributions
 from polymodal.demo.held_out import HeldOut
 from tests.conftest import ROOT
 
@@ -60,6 +61,22 @@ def test_a_prediction_is_taken_apart(monkeypatch, classifier: Path) -> None:
     shown.text_input[0].set_value("a red picture").run()
     assert not shown.exception
     assert not shown.info
+
+
+def test_of_many_modalities_nothing_is_said_to_add_up(monkeypatch, classifier: Path) -> None:
+    shown = page(monkeypatch, classifier)
+    assert [caption.value for caption in shown.caption if "Shapley values: they add up" in caption.value]
+    monkeypatch.setattr(contributions, "MOST", 1)
+    shown = page(monkeypatch, classifier)
+    assert [caption.value for caption in shown.caption if "With more than 1 modalities these are no" in caption.value]
+    assert not [caption.value for caption in shown.caption if "they add up" in caption.value]
+
+
+def test_a_sentence_without_a_place_for_the_name_is_explained(monkeypatch, clip: Path) -> None:
+    shown = page(monkeypatch, clip)
+    shown.sidebar.radio[0].set_value("Classify by name").run()
+    shown.text_input[0].set_value("a picture").run()
+    assert "needs {}" in shown.info[0].value
 
 
 def test_it_is_for_this_machine_alone_and_tells_nobody() -> None:

@@ -1,5 +1,6 @@
 """Encoders and tokenizers of open_clip against open_clip itself."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -63,6 +64,24 @@ def test_an_evil_file_of_weights_runs_nothing(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="Weights only load failed"):
         Image(256, "ViT-S-32-alt", pretrained=str(tmp_path / "weights.pt"))
     assert not (tmp_path / "mark").exists()
+
+
+def test_a_tokenizer_that_is_code_is_never_run(tmp_path: Path) -> None:
+    name, _ = make("siglip", tmp_path)
+    file, mark = tmp_path / "open_clip_config.json", tmp_path / "mark"
+    config = json.loads(file.read_text())
+    config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"trust_remote_code": True}
+    file.write_text(json.dumps(config))
+    about = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    about |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(about))
+    (tmp_path / "evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: from_pretrained = print\n")
+    with pytest.raises(DataError, match="code that comes with the model, which is never run"):
+        Tokenizer.pretrained(name)
+    for tower in (lambda: Image(DIM, name, image_size=32), lambda: Text(DIM, name, 20, tokenizer=name)):
+        with pytest.raises(ValueError, match="code that comes with it, which is never run"):
+            tower()
+    assert not mark.exists()
 
 
 OWN = {

@@ -1,6 +1,8 @@
 """Exported models give what the module gives, and nothing in their folder is run."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +12,19 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tests.conftest import ROOT
+from tests.encoders.open_clip_models import DIM, make, tokenizer
 from tests.export.models import checkpoint_of
 from tests.resumed import differences
 
 import polymodal
+from polymodal.config.command import ExportSettings, parsed
+from polymodal.encoders.image.cnn import CNN
 from polymodal.errors import ConfigError
-from polymodal.export.command import parsed
-from polymodal.export.folder import export
+from polymodal.export.folder import export, main
 
 CLIP = ["data.image_size=16", "dim=32", "encoder.image.image_size=16"]
 CAPTIONS = ["black chess knight", "latin small letter e with acute"]
@@ -48,7 +53,13 @@ def test_a_folder_has_all_that_is_needed(exported: Path) -> None:
         "README.md",
     }
     card = (exported / "README.md").read_text()
-    for said in ("license: CC-BY-4.0", "test/recall@1 | 0.5", "data.glyphs.Glyphs", "polymodal.load", "image.cnn.CNN"):
+    for said in (
+        'license: "CC-BY-4.0"',
+        "test/recall@1 | 0.5",
+        "data.glyphs.Glyphs",
+        "polymodal.load",
+        "image.cnn.CNN",
+    ):
         assert said in card
     assert "cache" not in (exported / "config.json").read_text()  # nothing of the machine it was made on
 
@@ -82,6 +93,8 @@ def test_a_picture_becomes_what_it_was_in_training(exported: Path, cache, tmp_pa
     model = polymodal.load(exported)
     for given in (files, [str(file) for file in files], [file.read_bytes() for file in files]):
         torch.testing.assert_close(model.inputs("image", given), batch.inputs["image"], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(model.inputs("image", given[0]), model.inputs("image", given)[:1])
+    assert torch.equal(model.inputs("text", CAPTIONS[0]), model.inputs("text", CAPTIONS[:1]))
     stacked = torch.from_numpy(np.stack(shown))[:, None]
     torch.testing.assert_close(model.inputs("image", stacked), batch.inputs["image"], rtol=1e-4, atol=1e-4)
 
@@ -95,6 +108,33 @@ def test_a_fused_model_answers_and_names_its_classes(cache, tmp_path: Path) -> N
     assert output.y.shape == (2, 24)
     assert len(model.labels) == 24
     assert differences(model.model.state_dict(), module.model.state_dict()) == []
+
+
+@pytest.mark.parametrize("kind", ["bert", "open_clip"])
+def test_a_model_from_a_folder_needs_that_folder_no_more(kind: str, cache, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    if kind == "bert":
+        tokenizer().save_pretrained(source)
+        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+        transformers.BertConfig(vocab_size=12, pad_token_id=1, **sizes).save_pretrained(source)
+        chosen = [*CLIP, "encoder/text=bert", f"encoder.text.name={source}"]
+    else:
+        name, _ = make("siglip", source)
+        chosen = [f"encoder/{part}=open_clip" for part in ("image", "text")]
+        chosen += [f"encoder.{part}.name={name}" for part in ("image", "text")]
+        chosen += [f"dim={DIM}", "data.image_size=32", "data.context_length=20"]
+    file, module = checkpoint_of(tmp_path / "run", *chosen)
+    export(str(file), str(tmp_path / "exported"), ["safetensors"], "MIT")
+    shutil.rmtree(source)
+    model = polymodal.load((tmp_path / "exported").rename(tmp_path / "moved"))
+    assert str(tmp_path) not in (tmp_path / "moved" / "config.json").read_text()
+    size = model.formats["image"]["size"]
+    for modality, inputs in (("image", torch.randn(2, 1, size, size)), ("text", torch.tensor([[1, 5, 7, 3]]))):
+        with torch.no_grad():
+            expected = F.normalize(module.model.encoders[modality](inputs), dim=-1)
+        torch.testing.assert_close(model.vectors(modality, inputs), expected)
+    assert model.vectors("text", ["a black cat"]).isfinite().all()
 
 
 def test_one_encoder_for_two_modalities_is_written_once(tmp_path: Path) -> None:
@@ -143,6 +183,13 @@ def test_a_graph_that_gives_other_vectors_is_refused(run, tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []  # whole or not at all
 
 
+def test_an_encoder_that_cannot_be_a_graph_is_explained(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CNN, "forward", lambda _, images: images.flatten(1)[:, :32] * float(images.sum()))
+    with pytest.raises(ConfigError, match=r"format=torch_export: no graph can be made of encoder\.image, a CNN: .+\n"):
+        export(str(run[0]), str(tmp_path / "graphs"), ["torch_export", "safetensors"], "MIT")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_towers_of_open_clip_go_back_to_it(tmp_path: Path, cache) -> None:
     name = "ViT-S-32-alt"
     chosen = ["encoder/image=open_clip", "encoder/text=open_clip", "dim=256", "data.image_size=32"]
@@ -189,6 +236,11 @@ def changed(exported: Path, folder: Path, change) -> Path:
         (lambda a: a["model"].update(head={"_target_": "torch.load", "f": "x"}), "only classes of"),
         (lambda a: a["model"]["encoder"]["text"].update(width={"_target_": "subprocess.Popen"}), "only classes of"),
         (lambda a: a["model"].update(fusion={"_target_": "builtins.eval", "_partial_": True}), "only classes of"),
+        (
+            lambda a: a["model"].update(head={"_target_": "polymodal.loggers.wandb.wandb_logger", "save_dir": "x"}),
+            "only",
+        ),
+        (lambda a: a["model"].update(head={"_target_": "lightning.pytorch.loggers.MLFlowLogger"}), "only classes of"),
         (lambda a: a.update(format="other"), "another format"),
         (lambda a: a.update(version=99), "newer version"),
         (lambda a: a.pop("model"), "holds no exported model"),
@@ -224,18 +276,33 @@ def test_what_cannot_be_an_input_is_explained(exported: Path) -> None:
         model()
 
 
+def test_figures_are_those_of_the_checkpoint_that_was_judged(run, tmp_path: Path) -> None:
+    last = shutil.copy(run[0], run[0].with_name("last.ckpt"))
+    export(str(last), str(tmp_path / "exported"), ["safetensors"], "MIT")
+    card = (tmp_path / "exported" / "README.md").read_text()
+    assert "test/recall@1" not in card
+    assert "None are known" in card
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("wrong", "message"),
     [
-        (["checkpoint=x"], "No value for output"),
-        (["checkpoint=x", "output=y", "fromat=onnx"], "Did you mean format"),
-        (["checkpoint=x", "output=y", "format=[onnx,onxx]"], "format=onxx: there is no such format. Did you mean onnx"),
-        (["checkpoint=x", "output=y", "format="], "No value for format"),
+        ("fromat=onnx", "Unknown key 'fromat'. Did you mean format"),
+        ("format=[onnx,onxx]", "format=onxx: input should be 'safetensors', 'onnx', 'torch_export' or 'open_clip'"),
+        ("format=", "format=: input should be 'safetensors'"),
+        ("seed=1", "seed=1: a model is exported as it was trained"),
     ],
 )
-def test_a_wrong_command_is_explained(arguments: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        parsed(arguments)
+def test_a_wrong_argument_is_explained(wrong: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        main(*parsed(["checkpoint=x", "output=y", wrong], ExportSettings))
+
+
+def test_the_command_says_what_is_not_there(command, tmp_path: Path) -> None:
+    done = command("export.py", "checkpoint=x", f"output={tmp_path / 'out'}", "format=[onnx, safetensors]")
+    assert done.returncode == 2
+    assert "checkpoint=x: neither a checkpoint file nor a run folder" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_output_that_exists_is_kept(run, exported: Path) -> None:

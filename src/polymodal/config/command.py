@@ -26,7 +26,9 @@ def _listed(value: Any) -> Any:
     return [part.strip() for part in value[1:-1].split(",")] if value[:1] + value[-1:] == "[]" else [value]
 
 
-Chosen = TypeVar("Chosen", "EvalSettings", "EmbedSettings", "SearchSettings", "PredictSettings", "DemoSettings")
+Chosen = TypeVar(
+    "Chosen", "EvalSettings", "EmbedSettings", "SearchSettings", "PredictSettings", "DemoSettings", "ExportSettings"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,18 @@ class DemoSettings:
     port: PositiveInt = 8501
     samples: PositiveInt = 6000
     upload_mb: PositiveInt = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """Of export.py."""
+
+    checkpoint: str
+    output: str
+    format: Annotated[list[Literal["safetensors", "onnx", "torch_export", "open_clip"]], BeforeValidator(_listed)] = (
+        field(default_factory=lambda: ["safetensors"])
+    )
+    licence: str = "not stated"
 
 
 def command(text: str | None, start: str, settings: type[Any]) -> None:

@@ -51,6 +51,9 @@ def open_clip_tokenizer(name: str) -> tuple[Backend, Cleaning]:
     import open_clip
 
     try:
+        config = open_clip.get_model_config(name) or {}
+        if config.get("text_cfg", {}).get("tokenizer_kwargs", {}).get("trust_remote_code"):
+            raise ValueError("it is code that comes with the model, which is never run")
         own = open_clip.get_tokenizer(name)
     except (OSError, ValueError) as error:
         raise DataError(f"No tokenizer of {name!r}: {str(error).splitlines()[0]}") from error

@@ -26,8 +26,9 @@ class Answer(NamedTuple):
     Attributes:
         scores: class, tag or number of the output -> its probability, or its value where `are_values`.
         are_values: whether the model predicts values.
-        contribution: modality -> what it adds to the highest score, the first value: its Shapley value, whose sum is
-            the difference to an answer that is given without any modality.
+        contribution: modality -> what it adds to the highest score, or to the first value. Of MOST modalities and
+            fewer, Shapley values: their sum is the difference to an answer without any modality. Of more, what is lost
+            without this one alone; these do not add up.
         weights: modality -> weight within the fusion; empty where it has none.
     """
 

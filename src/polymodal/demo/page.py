@@ -18,7 +18,7 @@ from PIL import Image
 
 from polymodal.by_hand import batch_of
 from polymodal.config.command import DemoSettings, parsed
-from polymodal.demo.contributions import answer
+from polymodal.demo.contributions import MOST, answer
 from polymodal.demo.held_out import HeldOut, opened
 from polymodal.demo.uploads import RATE, Upload
 from polymodal.errors import PolymodalError
@@ -28,6 +28,11 @@ from polymodal.report.style import COLOURS
 ACROSS = 5  # pictures in a row
 SIDE = 160  # of a found picture, in pixels
 LIKELY = 12  # classes that are shown
+ADD_UP = "Shapley values: they add up to the difference to an answer that is given without any modality."
+LEFT_OUT = (
+    f"What the answer loses without this modality alone. With more than {MOST} modalities these are no Shapley values, "
+    "and do not add up."
+)
 
 
 def main() -> None:
@@ -64,11 +69,14 @@ def search(held: HeldOut, most: int) -> None:
         with given as query:
             found = held.search(by, query, find, top)
         contents = [held.show(find, item) for item in found.item]
-        if isinstance(contents[0], np.ndarray):
+        if not contents:
+            st.info(f"No held-out sample has {plain(find)}.")
+        elif isinstance(contents[0], np.ndarray):
             pictures(contents, [f"{cosine:.3f} {held.title(row)}" for cosine, row in zip(*found[::2], strict=True)])
         else:
             names = [content or f"{held.title(row)} ({row})" for content, row in zip(contents, found.row, strict=True)]
-            bars(dict(zip(names, found.cosine.tolist(), strict=True)), "cosine")
+            ranked = [f"{place}. {name}" for place, name in enumerate(names, 1)]  # two captions may be the same
+            bars(dict(zip(ranked, found.cosine.tolist(), strict=True)), "cosine")
 
 
 def zero_shot(held: HeldOut, most: int) -> None:
@@ -82,7 +90,9 @@ def zero_shot(held: HeldOut, most: int) -> None:
     ).splitlines()
     names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     template = right.text_input("The sentence of a class; {} is its name", next(iter(templates(held)), "{}"))
-    if given and names:
+    if "{}" not in template:
+        right.info("The sentence needs {} where the name is to stand: without it all classes are the same.")
+    elif given and names:
         with given as query:
             values = held.zero_shot(by, query, held.texts[0], names, template)
         ranked = sorted(zip(names, values, strict=True), key=lambda pair: -pair[1])
@@ -145,7 +155,7 @@ def predict(held: HeldOut, most: int) -> None:
     with right:
         of = next(iter(said.scores if said.are_values else ranked))
         bars(said.contribution, f"contribution to {of}")
-        st.caption("Shapley values: they add up to the difference to an answer that is given without any modality.")
+        st.caption(ADD_UP if len(said.contribution) <= MOST else LEFT_OUT)
         if said.weights:
             bars(said.weights, "weight in the fusion")
 

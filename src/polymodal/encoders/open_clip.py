@@ -47,6 +47,8 @@ def create(name: str, dim: int, pretrained: str | None = None, image_size: int |
         config = open_clip.get_model_config(name)
         if config is None:
             raise ValueError('there is none. All of them: python -c "import open_clip; print(open_clip.list_models())"')
+        if config.get("text_cfg", {}).get("tokenizer_kwargs", {}).get("trust_remote_code"):
+            raise ValueError("its tokenizer is code that comes with it, which is never run")
         if (pretrained or name.startswith(WITH_WEIGHTS)) and config["embed_dim"] != dim:
             raise ValueError(
                 f"its vectors have {config['embed_dim']} numbers, not {dim}: give dim={config['embed_dim']}"

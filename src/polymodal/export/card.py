@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,13 @@ def model_card(
     about, names = model.about, [file.name for file in files]
     parts = {group: node for group, node in about["model"].items() if group != "encoder" and node}
     lines = [
-        *("---", f"license: {licence if licence != 'not stated' else 'unknown'}", "library_name: polymodal", "---", ""),
+        *(
+            "---",
+            f"license: {json.dumps(licence if licence != 'not stated' else 'unknown')}",
+            "library_name: polymodal",
+            "---",
+            "",
+        ),
         *(f"# {about['name']}", "", f"Licence of the weights: {licence}.", "", "## Model", ""),
         *("| part | class |", "|---|---|"),
         *(f"| {name} encoder | `{node['_target_']}` |" for name, node in about["model"]["encoder"].items()),
@@ -49,7 +56,7 @@ def _format(form: Mapping[str, Any]) -> str:
 def _table(figures: Mapping[str, float]) -> list[str]:
     tested = {key: value for key, value in figures.items() if key.startswith("test/")}
     if not tested:
-        return ["None are known: the checkpoint did not lie in the folder of a finished run."]
+        return ["None are known: this checkpoint is not the one that a finished run was judged by."]
     rows = [f"| {key} | {value:.4g} |" for key, value in list(tested.items())[:SHOWN]]
     more = [f"and {len(tested) - SHOWN} more"] if len(tested) > SHOWN else []
     return ["| on the test split | |", "|---|---|", *rows, *more]
@@ -74,5 +81,9 @@ def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
         lines += [f'`torch.export.load("{programs[0]}").module()`: the encoder as a graph of PyTorch.', ""]
     if "open_clip_model.safetensors" in names:
         lines += ['`open_clip.create_model("local-dir:<this folder>")`: the model within open_clip.', ""]
-    pixels = "Inputs of graphs are what `config.json` says: a pixel p of 0 to 255 becomes (p / 255 - mean) / std."
-    return [*lines, f"{pixels} Captions are cut up by `tokenizer.json`, and padded with 0."]
+    said = ["Inputs of graphs are what `config.json` says."]
+    if any("mean" in form for form in model.formats.values()):
+        said.append("A pixel p of 0 to 255 becomes (p / 255 - mean) / std.")
+    if model.tokenizer is not None:
+        said.append("Captions are cut up by `tokenizer.json`, and padded with 0.")
+    return [*lines, " ".join(said)]

@@ -13,17 +13,26 @@ from safetensors.torch import save_file
 from polymodal import __version__
 from polymodal.checkpoint import find_checkpoint, load_checkpoint
 from polymodal.config.check import check_config
+from polymodal.config.command import ExportSettings
 from polymodal.config.run_folder import write_whole
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError, StorageError
 from polymodal.export.card import model_card
 from polymodal.export.graphs import write_graphs
+from polymodal.export.named import write_named
 from polymodal.export.open_clip import write_open_clip
 from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
 from polymodal.run import make
 from polymodal.trained import compose_stored
 
 PARTS = ("encoder", "fusion", "head", "missing", "objective")
+
+
+def main(settings: ExportSettings, changes: list[str]) -> None:
+    """`python src/export.py checkpoint=<run folder or file> output=<folder> [key=value ...]`."""
+    if changes:
+        raise ConfigError(f"{changes[0]}: a model is exported as it was trained. --help lists what can be given.")
+    export(settings.checkpoint, settings.output, settings.format, settings.licence)
 
 
 def export(checkpoint: str, output: str, formats: Sequence[str], licence: str) -> None:
@@ -93,7 +102,8 @@ def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
 
 
 def write_base(model: ExportedModel, folder: Path) -> None:
-    """config.json and tokenizer.json."""
+    """config.json and tokenizer.json, and what encoders are built of besides."""
+    write_named(model, folder)
     write_whole(folder / CONFIG, json.dumps(model.about, indent=2, ensure_ascii=False))
     if model.tokenizer is not None:
         write_whole(folder / TOKENIZER, model.tokenizer.to_json())
@@ -106,12 +116,15 @@ def _without_downloads(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     return {
-        key: (False if value is True else None) if key == "pretrained" else _without_downloads(value)
+        key: (False if isinstance(value, bool) else None) if key == "pretrained" else _without_downloads(value)
         for key, value in node.items()
     }
 
 
 def _figures(file: Path) -> dict[str, float]:
-    """What the run reached, if the checkpoint lies in its folder."""
-    metrics = file.absolute().parents[1] / "metrics.json"
-    return json.loads(metrics.read_text()) if metrics.is_file() else {}
+    """What the run reached, if it is finished and was judged by this checkpoint: the best one, or else the last."""
+    folder = file.absolute().parents[1]
+    metrics = folder / "metrics.json"
+    if not metrics.is_file() or find_checkpoint(folder) != file.absolute():
+        return {}
+    return json.loads(metrics.read_text())  # type: ignore[no-any-return]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,8 +30,11 @@ ENDINGS = {"onnx": ".onnx", "torch_export": ".pt2"}
 TOLERANCE = 1e-4
 """The largest difference of a vector's numbers from PyTorch's, relative to the largest of them."""
 
-LENGTHS = {"text": 1, "audio": 1}
+LENGTHS = {"text": 1, "audio": 1, "video": 1}
 """Kinds whose samples have lengths, and the axis of it; axis 0 is the batch in any case."""
+
+SHORT = 0.2
+"""Seconds of the shortest sound: encoders make one step of less, and graphs are made for two steps and more."""
 
 TIMED = 32
 """Samples in a timed batch."""
@@ -56,16 +60,16 @@ def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
         file = folder / f"{modality}{ENDINGS[name]}"
         try:
             with quiet():
-                run = (to_onnx if name == "onnx" else to_program)(encoder, examples[0], model.formats[modality], file)
+                run = WRITERS[name](encoder, examples[0], model.formats[modality]["kind"], file)
+            worst = max(difference(encoder, run, inputs) for inputs in examples)
         except ImportError as error:
             raise ConfigError(f"format={name} needs more packages: pip install 'polymodal[onnx]' ({error})") from error
         except Exception as error:  # both exporters fail in many ways
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ConfigError(f"format={name}: encoder.{modality} ({type(encoder).__name__}): {reason}") from error
-        worst = float(
-            torch.tensor([difference(encoder, run, inputs) for inputs in examples]).max()
-        )  # NaN is the largest
-        if not worst <= TOLERANCE:
+            raise ConfigError(
+                f"format={name}: no graph can be made of encoder.{modality}, a {type(encoder).__name__}: "
+                f"{_first(error)}\nformat=safetensors takes any model."
+            ) from error
+        if worst > TOLERANCE:
             raise ConfigError(f"{file.name} differs from PyTorch by {worst:.1e} of the largest number.")
         inputs = example(model, modality, TIMED, 1.0)
         seconds = timed([partial(encoder, inputs), partial(run, inputs)])
@@ -76,12 +80,13 @@ def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
 
 
 def example(model: ExportedModel, modality: str, count: int, share: float) -> Tensor:
-    """Inputs of one modality, at random: captions and sounds as long as a share of the longest, padded.
+    """Inputs of one modality, at random: captions, sounds and videos as long as a share of the longest, padded.
 
     Raises:
         ConfigError: nothing is known of what they look like.
     """
-    about, node = model.formats[modality], model.about["model"]["encoder"][modality]
+    about, nodes = model.formats[modality], model.about["model"]["encoder"]
+    node = nodes[nodes[modality].get("of", modality)]  # of a shared encoder
     generator = torch.Generator().manual_seed(count)
     kind = about["kind"]
     if kind == "text":
@@ -92,10 +97,10 @@ def example(model: ExportedModel, modality: str, count: int, share: float) -> Te
         ids = torch.randint(1, vocabulary, (count, length), generator=generator)
         return ids.masked_fill(_padding(count, length), PAD)
     if kind in ("image", "video") and "size" in about:
-        frames = [about.get("frames", 8)] if kind == "video" else []
+        frames = [max(2, round(share * about.get("frames", 8)))] if kind == "video" else []
         return torch.randn(count, *frames, about["channels"], about["size"], about["size"], generator=generator)
     if kind == "audio" and "sample_rate" in about:
-        length = round(share * about["sample_rate"] * min(1.0, about.get("max_seconds", 1.0)))
+        length = round(about["sample_rate"] * max(SHORT, share * min(1.0, about.get("max_seconds", 1.0))))
         return torch.randn(count, length, generator=generator).masked_fill(_padding(count, length), 0)
     if columns := node.get("in_features") or node.get("numeric", 0) + len(node.get("cardinalities") or []):
         return torch.randn(count, columns, generator=generator)
@@ -108,7 +113,7 @@ def _padding(count: int, length: int) -> Tensor:
     return torch.arange(length) >= lengths[:, None]
 
 
-def to_onnx(encoder: nn.Module, inputs: Tensor, about: Mapping[str, Any], file: Path) -> Run:
+def to_onnx(encoder: nn.Module, inputs: Tensor, kind: str, file: Path) -> Run:
     """Writes one file, and runs it in onnxruntime with as many threads as torch has."""
     import onnxruntime
 
@@ -120,20 +125,23 @@ def to_onnx(encoder: nn.Module, inputs: Tensor, about: Mapping[str, Any], file: 
         file,
         dynamo=True,
         external_data=False,
-        input_names=[about["kind"]],
+        input_names=[kind],
         output_names=["vectors"],
-        dynamic_shapes=(_axes(about["kind"]),),
+        dynamic_shapes=(_axes(kind),),
         verbose=False,
     )
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda inputs: torch.from_numpy(np.asarray(session.run(None, {about["kind"]: inputs.numpy()})[0]))
+    return lambda inputs: torch.from_numpy(np.asarray(session.run(None, {kind: inputs.numpy()})[0]))
 
 
-def to_program(encoder: nn.Module, inputs: Tensor, about: Mapping[str, Any], file: Path) -> Run:
+def to_program(encoder: nn.Module, inputs: Tensor, kind: str, file: Path) -> Run:
     """Writes one file for `torch.export.load`, without the inputs that it was made with."""
-    program: ExportedProgram = torch.export.export(encoder, (inputs,), dynamic_shapes=(_axes(about["kind"]),))
+    program: ExportedProgram = torch.export.export(encoder, (inputs,), dynamic_shapes=(_axes(kind),))
     torch.export.save(program, file)
     return torch.export.load(file).module()
+
+
+WRITERS = {"onnx": to_onnx, "torch_export": to_program}
 
 
 def _axes(kind: str) -> dict[int, Any]:
@@ -144,7 +152,8 @@ def _axes(kind: str) -> dict[int, Any]:
 def difference(encoder: nn.Module, run: Run, inputs: Tensor) -> float:
     """The largest one, relative to the largest number of PyTorch's vectors."""
     expected = encoder(inputs)
-    return float((run(inputs) - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
+    found = float((run(inputs) - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
+    return found if found == found else math.inf  # NaN is the largest
 
 
 @torch.no_grad()
@@ -157,6 +166,13 @@ def timed(functions: Sequence[Callable[[], Any]], rounds: int = 7) -> list[float
             function()
             times.append(time.perf_counter() - start)
     return [statistics.median(times[1:]) for times in seconds]
+
+
+def _first(error: BaseException) -> str:
+    """What went wrong first, in a line: exporters wrap it in pages about themselves."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from polymodal.encoders.audio.log_mel import LogMel
@@ -51,10 +52,11 @@ class CNN(nn.Module):
         """(B, samples) -> (B, steps, channels * pitches), (B, steps) bool."""
         real = self.log_mel.mask(waveforms)
         x = self.norm(self.log_mel(waveforms).transpose(1, 2))[:, None].masked_fill(~real[:, None, :, None], 0)
+        lengths = real.sum(1)
         for stage in self.stages:
-            real = real[:, ::2]
-            x = stage(x, real)
-        return x.transpose(1, 2).flatten(2), real
+            lengths = (lengths + 1) // 2
+            x = stage(x, lengths)
+        return x.transpose(1, 2).flatten(2), within(lengths, x)
 
 
 class Stage(nn.Module):
@@ -65,7 +67,12 @@ class Stage(nn.Module):
         self.convolution = nn.Conv2d(channels_in, channels, kernel_size=3, stride=2, padding=1)
         self.norm = nn.LayerNorm([channels, side])
 
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        """(B, C, 2 steps, 2 side), (B, steps) bool -> (B, C', steps, side)."""
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(B, C, 2 steps, 2 side), (B,) steps that are real -> (B, C', steps, side)."""
         x = self.norm(self.convolution(x).transpose(1, 2)).transpose(1, 2).relu()
-        return x.masked_fill(~real[:, None, :, None], 0)
+        return x.masked_fill(~within(lengths, x)[:, None, :, None], 0)
+
+
+def within(lengths: Tensor, x: Tensor) -> Tensor:
+    """(B,) lengths, (B, C, steps, side) -> (B, steps) bool: the steps before the end."""
+    return torch.arange(x.shape[2], device=x.device) < lengths[:, None]

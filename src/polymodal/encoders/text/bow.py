@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polymodal.batch import PAD
-from polymodal.tokens import Tokens
+from polymodal.tokens import Tokens, masked_mean
 from polymodal.types import PositiveInt
 
 
@@ -27,8 +28,15 @@ class BagOfWords(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, d)."""
+        if torch.compiler.is_exporting():  # graphs of the embedding bag are for more than one caption only
+            return self.projection(masked_mean(*self._words(ids)))
         return self.projection(self.embedding(ids))
 
     def tokens(self, ids: Tensor) -> Tokens:
         """(B, T) -> a vector (B, T, d) of each token, by itself; their mean is `forward`."""
-        return Tokens(self.projection(F.embedding(ids, self.embedding.weight, PAD)), ids != PAD)
+        values, real = self._words(ids)
+        return Tokens(self.projection(values), real)
+
+    def _words(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) -> (B, T, w), (B, T) bool."""
+        return F.embedding(ids, self.embedding.weight, PAD), ids != PAD

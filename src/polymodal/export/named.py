@@ -1,0 +1,37 @@
+"""Encoders that are models of other libraries by name: what they are built of goes along with the weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from polymodal.config.run_folder import write_whole
+from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
+from polymodal.encoders.open_clip import WITH_WEIGHTS, library
+from polymodal.encoders.text.bert import Bert
+from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
+from polymodal.exported import HERE, ExportedModel
+
+
+def write_named(model: ExportedModel, folder: Path) -> None:
+    """A folder for each encoder that is built from a folder or a repository of its own; its config names that then.
+
+    So `load` asks for nothing that lies elsewhere. Models that a library knows by name need that library alone.
+    """
+    nodes = model.about["model"]["encoder"]
+    for modality, encoder in model.model.encoders.items():
+        node, own = nodes[modality], folder / modality
+        if "name" not in node:  # its own architecture, or the encoder of another modality
+            continue
+        if isinstance(encoder, Bert) and node["name"]:
+            encoder.bert.config.save_pretrained(own)
+            node["name"] = node["tokenizer"] = f"{HERE}{modality}"
+        elif isinstance(encoder, ImageTower | TextTower) and encoder.name.startswith(WITH_WEIGHTS):
+            own.mkdir()
+            about = library().get_model_config(encoder.name)
+            write_whole(own / "open_clip_config.json", json.dumps({"model_cfg": about, "preprocess_cfg": {}}))
+            if isinstance(encoder, TextTower) and about["text_cfg"].get("hf_tokenizer_name"):
+                library().get_tokenizer(encoder.name).tokenizer.save_pretrained(own)
+            node["name"] = f"local-dir:{HERE}{modality}"
+            if isinstance(encoder, TextTower):
+                node["tokenizer"] = node["name"]
