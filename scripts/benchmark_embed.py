@@ -15,6 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+import pandas  # noqa: F401  pyarrow imports it with the first table, once
 import torch
 
 from polymodal.config.check import check_config

@@ -222,5 +222,5 @@ class Rows(Objective):
         return pa.table(self._named(ids) | {"error": pa.array(problems.values(), pa.string())})
 
     def _named(self, ids: np.ndarray) -> dict[str, Any]:
-        split, places = np.full(len(ids), self.split), self.dataset.places(ids)
-        return {"id": ids, "split": pa.array(split, pa.string()), "source": pa.array(places, pa.string())}
+        places = pa.array(self.dataset.places(ids), pa.string())
+        return {"id": ids, "split": pa.repeat(self.split, len(ids)), "source": places}
