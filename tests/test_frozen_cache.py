@@ -32,6 +32,7 @@ def test_a_second_run_encodes_only_what_it_checks(tmp_path) -> None:
     torch.testing.assert_close(first(encoder, inputs, items), expected)
     assert encoder.count == 30 + 20
     first.save()
+    assert not first.new  # what is on disk is not written again
     encoder.count = 0
     second = FrozenCache(tmp_path, DATA)
     order = torch.randperm(50)
@@ -81,6 +82,11 @@ def test_an_encoder_with_batch_norms_in_any_precision(tmp_path) -> None:
             assert vectors.dtype == dtype
             torch.testing.assert_close(vectors, encoder(inputs), rtol=2e-2, atol=2e-2)
             cache.save()
+
+
+def test_half_precision_gives_the_dtype_of_the_weights(tmp_path) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert FrozenCache(tmp_path, DATA)(Counter(), torch.randn(3, 3), torch.arange(3)).dtype == torch.float32
 
 
 def test_the_files_are_those_of_the_weights_at_the_first_use(tmp_path) -> None:

@@ -165,8 +165,8 @@ def test_whatever_is_done_already_only_the_rest_is_written(classifier, dirty, tm
 def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(cache, tmp_path, monkeypatch) -> None:
     """A label that has a name of its own in the data of the training, several objectives that read it."""
     folder, rows = tmp_path / "run", make_pairs(tmp_path, 12)
-    kinds = [*KIND_NAMES[:3], "", *KIND_NAMES[:3], ""] * 2
-    new = write_csv(tmp_path / "new.csv", [row | {"kind": kind} for row, kind in zip(rows, kinds, strict=False)])
+    kinds = [*KIND_NAMES[7:4:-1], ""] * 3
+    new = write_csv(tmp_path / "new.csv", [row | {"kind": kind} for row, kind in zip(rows, kinds, strict=True)])
     chosen = ["objective=clip_and_classification", "fusion=sum", "head=linear", "callbacks=[checkpoint]", "debug=fast"]
     run(folder, *chosen, f"++{SMALL_DATA}", "++data.vocab_size=300", "encoder/image=linear", "encoder/text=bow", *QUIET)
     other = ["data=manifest", f"data.path={new}", "data.columns.image=filepath", "data.columns.text=caption"]
@@ -175,7 +175,11 @@ def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(cache, 
     assert set(said) <= set(KIND_NAMES)
     monkeypatch.chdir(tmp_path)
     figures = evaluate(folder, [*other, "data.columns.label=kind"])
-    known = [(name, kind) for name, kind in zip(said, kinds, strict=False) if kind]
+    data, _, _ = Trained(folder, [*other, "data.columns.label=kind"]).build(lambda _: False)
+    data.setup("test")
+    labels = data.test_set[list(range(12))].labels["label"].tolist()
+    assert labels == [KIND_NAMES.index(kind) if kind else -1 for kind in kinds]
+    known = [(name, kind) for name, kind in zip(said, kinds, strict=True) if kind]
     assert figures["test/classification/accuracy"] == pytest.approx(np.mean([name == kind for name, kind in known]))
     with pytest.raises(ConfigError, match="label=label: these data have no such labels. They have none: data.columns"):
         evaluate(folder, [*other])

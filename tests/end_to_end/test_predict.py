@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -31,6 +32,7 @@ def test_by_hand_it_is_what_the_table_says(classifier, pairs, capsys, tmp_path) 
     assert said["prediction"] == row["prediction"]
     assert list(said["probability"].values()) == pytest.approx(row["probability"], abs=1e-5)
     assert set(said["probability"]) == COLOURS
+    assert max(said["probability"], key=said["probability"].get) == said["prediction"]
 
 
 def test_a_pattern_is_a_sample_a_file_and_a_modality_may_be_missing(classifier, pairs, capsys) -> None:  # noqa: F811
@@ -65,6 +67,9 @@ def test_the_table_for_people_shows_every_character(classifier, capsys, tmp_path
     assert out.index("prediction") < out.index("probability")
     first = [line for line in out.splitlines() if "[red]" in line][0]
     assert any(f"{colour} " in first for colour in COLOURS)
+    shown = re.findall(r"(\d\.\d{3}) (?:red|green|blue|grey)", out)
+    assert len(shown) == 4
+    assert shown == sorted(shown, reverse=True)
     output = tmp_path / "new" / "answers.csv"
     predict.main(PredictSettings(checkpoint=str(classifier), inputs={"text": "a red"}, output=str(output)), [])
     with output.open(newline="") as stream:
@@ -139,6 +144,8 @@ def test_other_data_and_several_checkpoints_are_judged(classifier, pairs, capsys
     assert list(said) == two
     assert said[two[0]]["test/accuracy"] == said[two[1]]["test/accuracy"]
     assert "test/probe/nmi" in said[two[0]]
+    files = [json.loads(file.read_text()) for file in (tmp_path / "logs" / "eval").rglob("metrics.json")]
+    assert [figures["test/accuracy"] for figures in files] == [said[two[0]]["test/accuracy"]] * 2
     with pytest.raises(ConfigError, match="run_dir= is one folder"):
         evaluate.main(EvalSettings(checkpoint=two), ["devices=cpu", f"run_dir={tmp_path}"])
     monkeypatch.setattr(evaluate, "evaluate", lambda *_: pytest.fail("the second one is none"))
@@ -148,3 +155,15 @@ def test_other_data_and_several_checkpoints_are_judged(classifier, pairs, capsys
     monkeypatch.chdir(tmp_path)
     evaluate.main(EvalSettings(checkpoint=two), ["devices=cpu"])
     assert "checkpoints/best.ckpt" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_comparison_has_a_column_a_checkpoint() -> None:
+    table = evaluate.comparison(
+        {"runs/[a]/best.ckpt": {"test/x": 0.25, "val/x": 1.0}, "runs/b/best.ckpt": {"test/x": 0.5, "test/y": 0.75}}
+    )
+    assert [column.header for column in table.columns] == ["figure", r"\[a]/best.ckpt", "b/best.ckpt"]
+    assert [list(column.cells) for column in table.columns] == [
+        ["test/x", "test/y"],
+        ["0.2500", ""],
+        ["0.5000", "0.7500"],
+    ]

@@ -14,9 +14,11 @@ from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run
 
 from polymodal import embed, search
+from polymodal.by_hand import Asked
 from polymodal.config.command import EmbedSettings, SearchSettings
 from polymodal.config.launch import as_hydra_arguments
 from polymodal.errors import ConfigError
+from polymodal.trained import Trained
 
 pytest.importorskip("faiss")
 
@@ -59,6 +61,9 @@ def test_a_picture_of_the_table_finds_itself(clip, index, pairs, capsys, tmp_pat
     )
     assert said["found"][0]["cosine"] == pytest.approx(1, abs=1e-3)
     assert str(file) in [row["image_words"] for row in said["found"] if row["cosine"] > 0.999]
+    table = search.Embedded(index, Asked.opened(Trained(clip, ["devices=cpu"])))
+    assert table.content(said["found"][0], "image").shape == (search.PICTURE, search.PICTURE, 3)
+    assert table.content(said["found"][0], "text") == said["found"][0]["text_words"]
     with Image.open(tmp_path / "found.png") as picture:
         assert picture.width > 500
 
