@@ -1,10 +1,12 @@
 """Loading pictures and captions: ours against open_clip's loaders, in turns, in one run.
 
-    python scripts/benchmark_data.py [images=2000] [rounds=5] [workers=2] [batch=100] [augment=false] [folder=...]
+    python scripts/benchmark_data.py [images=2000] [rounds=5] [workers=2] [batch=100] [threads=1] [augment=false]
+        [folder=...]
 
 Makes JPEGs of 500 x 400 (about 50 kB) with captions, once, as files and as shards. A turn is one whole epoch of a new
 loader: from reading the table to the last batch as a model gets it, that is normalised floats of 3 x 224 x 224 on the
-CPU and token ids. The last part of ours (uint8 to floats) runs in the main process, and counts.
+CPU and token ids. The last part of ours (uint8 to floats) runs in the main process, and counts; that has `threads`, for
+all ways: more than there are cores beside the loading processes only wait for each other.
 
 open_clip's loaders are its own, `open_clip_train.data.get_data`, with its transforms and its tokenizer. Both sides take
 the middle square by an antialiased bicubic resize; with `augment=true` open_clip's is its RandomResizedCrop (0.9 to 1),
@@ -169,11 +171,20 @@ def show(results: dict[str, list[tuple[float, float]]]) -> None:
 
 
 def main() -> None:
-    defaults = {"images": "2000", "rounds": "5", "workers": "2", "batch": "100", "augment": "false", "folder": CACHE}
+    defaults = {
+        "images": "2000",
+        "rounds": "5",
+        "workers": "2",
+        "batch": "100",
+        "threads": "1",
+        "augment": "false",
+        "folder": CACHE,
+    }
     given = arguments(__doc__, defaults)
     folder, augment = Path(given.pop("folder")), given.pop("augment") == "true"
     settings = {key: int(value) for key, value in given.items()}
     folder /= str(settings["images"])
+    torch.set_num_threads(settings["threads"])
     make(folder, settings["images"])
     warnings.filterwarnings("ignore", message=".*pin_memory")
     gc.freeze()  # else each collection goes through all of torch
