@@ -141,6 +141,7 @@ def test_a_search_whose_folder_has_another_name_goes_on(ordered: Ordered, tmp_pa
     search = Search(trials=2, pruner=None)
     search.run(moved)
     assert states(search) == [COMPLETE] * 2
+    assert not list(moved.folder.glob("0.*"))  # the first trial was not run anew
 
 
 def test_several_metrics_are_those_of_one_time(ordered: Ordered) -> None:
