@@ -21,8 +21,8 @@ $(READY): pyproject.toml constraints.txt
 train: $(READY) ## train and judge experiment=clip_small; ARGS="..." adds to the command
 	$(BIN)/python src/train.py experiment=clip_small $(ARGS)
 
-test: $(READY) ## the fast tests, one real run among them
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+test: $(READY) ## the fast tests, one real run among them, in a process a core
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 test-all: $(READY) ## all tests
 	$(BIN)/python -m pytest $(ARGS)

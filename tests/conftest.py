@@ -14,6 +14,8 @@ SMALL = "data.families=[STIXGeneralBolIta]"
 """1,100 real glyphs of one font: enough to run everything, rendered in a blink."""
 
 torch.set_num_threads(1)
+if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared out: a command has one too, and its processes
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

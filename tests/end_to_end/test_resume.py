@@ -59,6 +59,7 @@ def test_glyphs_go_on_exactly(tmp_path: Path, cache: Path) -> None:
     assert check_exact(tmp_path, *small, every=6) >= 2
 
 
+@pytest.mark.slow
 def test_shards_of_unknown_length_go_on_exactly(tmp_path: Path) -> None:
     files = write_shards(tmp_path / "shards", [40, 40, 40])
     small = [f"data.path={{{','.join(f'{split}: {file}' for split, file in zip(SPLITS, files, strict=True))}}}"]

@@ -27,6 +27,7 @@ def figures(folder: Path) -> dict[str, float]:
     return {key: value for key, value in found.items() if key.startswith(("test/", "val/"))}
 
 
+@pytest.mark.slow
 def test_a_row_of_a_grid_is_repeated_by_one_command(command: Callable, tmp_path: Path) -> None:
     sweep, again = tmp_path / "sweep", tmp_path / "again"
     chosen = ["fusion=sum,concat", "encoder.text.width=32,-1", "sweep.jobs=2"]

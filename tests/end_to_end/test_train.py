@@ -61,8 +61,16 @@ def test_every_checkpoint_is_plain_data_with_config_and_tokenizer(trained: Path)
 
 @pytest.mark.parametrize(
     ("which", "changed", "tolerance"),
-    [(".", [], 0), ("checkpoints/best.ckpt", ["data.batch_size=17", "devices=ddp_cpu"], 1e-4)],
-    ids=["folder", "file, other batches, two processes"],
+    [
+        pytest.param(".", [], 0, id="folder"),
+        pytest.param(
+            "checkpoints/best.ckpt",
+            ["data.batch_size=17", "devices=ddp_cpu"],
+            1e-4,
+            id="file, other batches, two processes",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_judging_again_gives_the_same_figures(
     command, trained: Path, tmp_path: Path, which: str, changed: list[str], tolerance: float
@@ -74,6 +82,7 @@ def test_judging_again_gives_the_same_figures(
         assert again[name] == pytest.approx(before[name], rel=tolerance, abs=0), name
 
 
+@pytest.mark.slow
 def test_an_average_of_the_weights_is_judged_by_itself(command, tmp_path: Path) -> None:
     here = tmp_path / "a folder (1), with = signs"  # as people name them
     here.mkdir()
@@ -94,6 +103,7 @@ def test_an_average_of_the_weights_is_judged_by_itself(command, tmp_path: Path) 
     assert {k: v for k, v in first.items() if "test/" in k} == {k: v for k, v in second.items() if "test/" in k}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_none_is_refused(command, tmp_path: Path, trained: Path) -> None:
     whole = (trained / "checkpoints" / "best.ckpt").read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
@@ -182,6 +192,7 @@ def test_two_processes_make_one_run_in_one_folder(command, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
+@pytest.mark.slow
 def test_torchrun_makes_one_run_in_one_folder(cache, tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = [str(ROOT / "src" / "train.py"), *FAST, "devices=ddp_cpu", "callbacks.report=null"]
