@@ -161,7 +161,8 @@ class Rows(Objective):
         self.written, self.data, self.split, self.modalities = parts, data, split, modalities
         self.names, self.vectors = names, vectors
         self.objective = objective
-        self.waiting: list[pa.Table] = []
+        self.waiting: list[dict[str, Tensor]] = []
+        self.left_out: dict[int, str] = {}
 
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
         """Nothing is trained here."""
@@ -169,16 +170,23 @@ class Rows(Objective):
 
     def update(self, output: ModelOutput, batch: PairedBatch) -> None:
         """Takes the rows of a batch, and writes a part where they are enough."""
-        self.waiting += [self._rows(output, batch), self._left_out(batch.left_out)]
-        if sum(map(len, self.waiting)) >= ROWS:
+        self.waiting.append(self._taken(output, batch))
+        self.left_out |= batch.left_out
+        if sum(len(taken["id"]) for taken in self.waiting) + len(self.left_out) >= ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what waits."""
-        table = pa.concat_tables(self.waiting, promote_options="permissive") if self.waiting else ()
-        if len(table):
+        """Writes what waits; many rows at once, since a small table takes about as long as a large one."""
+        tables = []
+        if self.left_out:
+            named = self._named(np.array(list(self.left_out)))
+            tables.append(pa.table(named | {"error": pa.array(self.left_out.values(), pa.string())}))
+        if self.waiting:
+            tables.append(self._rows({key: torch.cat([part[key] for part in self.waiting]) for key in self.waiting[0]}))
+        if any(map(len, tables)):
+            table = pa.concat_tables(tables, promote_options="permissive")
             self.written.add(table, self.split, dist.get_rank() if dist.is_initialized() else 0)
-        self.waiting = []
+        self.waiting, self.left_out = [], {}
 
     def compute(self) -> Mapping[str, Tensor]:
         """No figures."""
@@ -194,32 +202,36 @@ class Rows(Objective):
             ids = np.arange(-len(unread), 0)
             self.written.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
 
-    def _rows(self, output: ModelOutput, batch: PairedBatch) -> pa.Table:
+    def _taken(self, output: ModelOutput, batch: PairedBatch) -> dict[str, Tensor]:
+        """What a table needs of a batch, on the CPU; batches with the id -1 mean nothing."""
+        taken = {"id": batch.id, "mask": output.mask, "y": output.y if self.objective else None}
+        taken |= {f"{name}_item": batch.items[name] for name in self.modalities}
+        if self.vectors:
+            taken |= {"x": output.x.float(), "fused": None if output.fused is None else output.fused.float()}
         kept = batch.id >= 0
-        ids, mask = batch.id[kept].cpu().numpy(), output.mask[kept].cpu().numpy()
+        return {key: values[kept].cpu() for key, values in taken.items() if values is not None}
+
+    def _rows(self, taken: Mapping[str, Tensor]) -> pa.Table:
+        ids, mask = taken["id"].numpy(), taken["mask"].numpy()
         columns = self._named(ids)
         for index, name in enumerate(self.modalities):
-            items, there = batch.items[name][kept].cpu().numpy(), mask[:, index]
+            items, there = taken[f"{name}_item"].numpy(), mask[:, index]
             words = self.data.words(name, items) if there.any() else [None] * len(items)
             columns[f"{name}_item"] = pa.array(items, mask=~there)
             columns[f"{name}_words"] = pa.array(words, pa.string(), mask=~there)
             if self.vectors:
-                columns[name] = as_vectors(output.x[kept, index].float().cpu().numpy(), there)
+                columns[name] = as_vectors(taken["x"][:, index].numpy(), there)
         everywhere = np.ones(len(ids), dtype=bool)
-        if self.vectors and output.fused is not None:
-            columns["fused"] = as_vectors(output.fused[kept].float().cpu().numpy(), everywhere)
-        if self.objective is not None and output.y is not None:
-            said = answers(self.objective, output.y[kept], self.names)
+        if "fused" in taken:
+            columns["fused"] = as_vectors(taken["fused"].numpy(), everywhere)
+        if self.objective is not None and "y" in taken:
+            said = answers(self.objective, taken["y"], self.names)
             columns["prediction"] = said.prediction
             if said.probability is not None and self.vectors:
                 columns["probability"] = as_vectors(said.probability, everywhere)
             elif said.probability is not None:
                 columns |= {f"probability {name}": p for name, p in zip(said.names, said.probability.T, strict=True)}
         return pa.table(columns | {"error": pa.nulls(len(ids), pa.string())})
-
-    def _left_out(self, problems: Mapping[int, str]) -> pa.Table:
-        ids = np.fromiter(problems, dtype=np.int64, count=len(problems))
-        return pa.table(self._named(ids) | {"error": pa.array(problems.values(), pa.string())})
 
     def _named(self, ids: np.ndarray) -> dict[str, Any]:
         places = pa.array(self.dataset.places(ids), pa.string())
