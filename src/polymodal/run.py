@@ -21,7 +21,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -140,6 +140,8 @@ def build(
         config["accumulate"],
     )
     callbacks = _make_all(config, "callbacks")
+    if not config["trainer"].get("enable_progress_bar", True):  # which Lightning takes for a contradiction
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     if keep is not None:
         callbacks = [callback for callback in callbacks if keep(callback)]
         options: Settings = {"logger": False, "enable_checkpointing": False}

@@ -22,13 +22,7 @@ ENCODERS = [
 ]
 SMALL = [f"++{SMALL_DATA}", "++data.vocab_size=400"]
 KINDS = ("image", "text", "audio", "video", "tabular")
-QUIET = [
-    "logger=none",
-    "++trainer.enable_progress_bar=false",
-    "++callbacks.progress_bar=null",
-    "threads=1",
-    "devices=cpu",
-]
+QUIET = ["logger=none", "++trainer.enable_progress_bar=false", "threads=1", "devices=cpu"]
 SHORT = [*QUIET, "++trainer.max_epochs=1", "++trainer.limit_train_batches=1", "++trainer.limit_val_batches=1"]
 SHORT += ["++trainer.limit_test_batches=1", "++trainer.log_every_n_steps=1"]
 
