@@ -14,6 +14,13 @@ GRACE = 60
 """Seconds that a loading process goes on after it was told to end."""
 
 
+STUCK = 600
+"""Seconds without a batch after which a loading process is given up: an error is better than to wait for ever.
+
+Python before 3.12 may leave a process stuck at its very start, where another thread was busy in that moment.
+"""
+
+
 class BatchLoader(DataLoader[PairedBatch]):
     """Loads from a data set that gives whole batches.
 
@@ -21,6 +28,9 @@ class BatchLoader(DataLoader[PairedBatch]):
         dataset: is asked with what the sampler gives, or is iterated over.
         num_workers: loading processes.
         options: of torch's DataLoader.
+
+    Raises:
+        RuntimeError: a batch did not come within `STUCK` seconds.
     """
 
     def __init__(self, dataset: Any, num_workers: int, **options: Any) -> None:
@@ -31,6 +41,7 @@ class BatchLoader(DataLoader[PairedBatch]):
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=outlive_signals,
+            timeout=STUCK if num_workers else 0,
             **options,
         )
 
