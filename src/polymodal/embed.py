@@ -203,7 +203,7 @@ class Rows(Objective):
             self.written.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
 
     def _taken(self, output: ModelOutput, batch: PairedBatch) -> dict[str, Tensor]:
-        """What a table needs of a batch, on the CPU; batches with the id -1 mean nothing."""
+        """What a table needs of a batch, on the CPU; samples with the id -1 mean nothing."""
         taken = {"id": batch.id, "mask": output.mask, "y": output.y if self.objective else None}
         taken |= {f"{name}_item": batch.items[name] for name in self.modalities}
         if self.vectors:

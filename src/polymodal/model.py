@@ -132,7 +132,7 @@ class MultimodalModel(nn.Module):
         everywhere = name not in batch.present
         rows = None if everywhere else present.nonzero().squeeze(1)
         if rows is not None:
-            if len(rows) == 0 and not _norms_over_all(encoder):
+            if len(rows) == 0 and not any(map(_is_over_all, encoder.modules())):
                 return self._in_vain(encoder, inputs, len(batch)) if self.sharded else None
             inputs, items = inputs[rows], items[rows]
         with _norms_of_one(encoder, len(inputs)):
@@ -174,7 +174,7 @@ class MultimodalModel(nn.Module):
 def _norms_of_one(encoder: nn.Module, count: int) -> Iterator[None]:
     """A single sample has no statistics of its own: batch norms then use their running ones, as in evaluation."""
     norms = [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.training] if count == 1 else []
-    norms = [norm for norm in norms if norm not in _norms_over_all(encoder)]
+    norms = [norm for norm in norms if not _is_over_all(norm)]
     for norm in norms:
         norm.eval()
     try:
@@ -184,11 +184,10 @@ def _norms_of_one(encoder: nn.Module, count: int) -> Iterator[None]:
             norm.train()
 
 
-def _norms_over_all(encoder: nn.Module) -> list[nn.Module]:
-    """Batch norms whose statistics are those of all processes, each of which waits there for the others."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return []
-    return [module for module in encoder.modules() if isinstance(module, nn.SyncBatchNorm) and module.training]
+def _is_over_all(module: nn.Module) -> bool:
+    """Whether it is a batch norm with the statistics of all processes, each of which waits there for the others."""
+    is_shared = isinstance(module, nn.SyncBatchNorm) and module.training
+    return is_shared and dist.is_available() and dist.is_initialized()
 
 
 def _nothing(encoder: nn.Module, known: Tensor) -> Tensor:

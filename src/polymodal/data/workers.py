@@ -13,7 +13,6 @@ from polymodal.batch import PairedBatch
 GRACE = 60
 """Seconds that a loading process goes on after it was told to end."""
 
-
 STUCK = 600
 """Seconds without a batch after which a loading process is given up: an error is better than to wait for ever.
 

@@ -33,8 +33,9 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
     """
     title = f"{len(runs)} runs in {folder}"
     _write_csv(folder / f"{name}.csv", [_all_of(run) for run in runs])
+    keys, best_first = varied(runs), ranked(runs)
     figures = {figure for run in runs for figure in run.figures if _is_main(figure)}
-    tables = {title: [_main_of(run, varied(runs), figures) for run in ranked(runs)]}
+    tables = {title: [_main_of(run, keys, figures) for run in best_first]}
     if seeds := over_seeds(runs):
         _write_csv(folder / f"{name}_seeds.csv", seeds)
         tables["Over seeds (ci95: half of the mean's 95 % interval)"] = [
@@ -44,7 +45,7 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
     again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
     (folder / f"{name}.md").write_text(mask("\n".join([*pages, again])))
     judged = {run.monitor.replace("val/", "test/", 1) for run in runs}  # a terminal has no room for all of them
-    for heading, rows in (tables | {title: [_main_of(run, varied(runs), judged) for run in ranked(runs)]}).items():
+    for heading, rows in (tables | {title: [_main_of(run, keys, judged) for run in best_first]}).items():
         _print(heading, rows)
 
 
