@@ -22,7 +22,7 @@ train: $(READY) ## train and judge experiment=clip_small; ARGS="..." adds to the
 	$(BIN)/python src/train.py experiment=clip_small $(ARGS)
 
 test: $(READY) ## the fast tests, one real run among them, in a process a core
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal --hypothesis-profile=ci $(ARGS)
 
 test-all: $(READY) ## all tests
 	$(BIN)/python -m pytest $(ARGS)

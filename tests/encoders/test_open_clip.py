@@ -3,12 +3,14 @@
 import json
 import sys
 from pathlib import Path
+from unicodedata import category
 
 import open_clip
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from open_clip.tokenizer import basic_clean
 from tests.encoders.open_clip_models import CONFIGS, DIM, make
 
 from polymodal.batch import PAD
@@ -98,6 +100,7 @@ TEXTS = st.one_of(st.text(ASSIGNED), st.text("aAb'sx1!?,. &;é\u0130中\n", min_
 @settings(max_examples=300, deadline=None)
 @given(text=TEXTS.filter(str.strip), name=st.sampled_from(sorted(OWN)))
 def test_ids_are_those_of_open_clip(text: str, name: str) -> None:
+    assume(all(category(sign) != "Cn" for sign in basic_clean(text)))  # of "Ö\x8b" it makes a newer letter
     expected = OWN[name]([text, "a"])
     ids = torch.from_numpy(OURS[name]([text, "a"]))
     assert torch.equal(torch.nn.functional.pad(ids, (0, 77 - ids.shape[1])), expected)

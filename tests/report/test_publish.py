@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+import wandb
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
@@ -42,6 +43,7 @@ def test_wandb_has_the_pictures_and_tables(folder: Path, tmp_path: Path, monkeyp
     monkeypatch.setenv("WANDB_SILENT", "true")
     with own_processes():
         publish(folder, [wandb_logger(str(tmp_path), offline=True)], step=7)
+    wandb.teardown()  # waits for its process, which writes the record's last part after the run is finished
     (files,) = tmp_path.glob("wandb/offline-run-*/files/media")
     pictures = {
         file.parent.name: np.asarray(Image.open(file).convert("RGB")) for file in files.rglob("images/**/*.png")
