@@ -1,5 +1,6 @@
 """What several tests share: small real data, composed configs, command lines."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = "data.families=[STIXGeneralBolIta]"
 """1,100 real glyphs of one font: enough to run everything, rendered in a blink."""
 
+multiprocessing.set_forkserver_preload(["polymodal.run"])  # imported once, and not by each process of a test
 torch.set_num_threads(1)
 if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared out: a command has one too, and its processes
     os.environ.setdefault("OMP_NUM_THREADS", "1")

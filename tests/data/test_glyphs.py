@@ -133,7 +133,7 @@ def _count(folder: Path) -> int:
 
 
 def test_processes_that_build_at_once_do_no_harm(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
+    with multiprocessing.get_context("forkserver").Pool(3) as pool:
         counts = pool.map(_count, [tmp_path] * 3)
     assert len(set(counts)) == 1
     assert len(list(tmp_path.iterdir())) == 1

@@ -14,15 +14,23 @@ def run_processes(function: Callable[..., Any], world_size: int, *arguments: Any
     """What `function(rank, world_size, *arguments)` returns on each of `world_size` gloo processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     with mp.Manager() as manager:
         results = manager.dict()
-        mp.spawn(_worker, (world_size, port, function, arguments, results), nprocs=world_size)
+        given = (world_size, {**os.environ, **address}, function, arguments, results)
+        mp.start_processes(_worker, given, nprocs=world_size, start_method="forkserver")
         return [results[rank] for rank in range(world_size)]
 
 
-def _worker(rank: int, world_size: int, port: int, function: Callable[..., Any], arguments: Any, results: Any) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+def _worker(
+    rank: int,
+    world_size: int,
+    environment: dict[str, str],
+    function: Callable[..., Any],
+    arguments: Any,
+    results: Any,
+) -> None:
+    os.environ |= environment  # the server that forks has that of its own start
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=world_size)
     try:
