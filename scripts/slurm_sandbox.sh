@@ -15,7 +15,7 @@ running() { # without its file a command of Slurm's waits a minute for it
 
 write_config() {
   local nodes=$1 cores name names="" lines="" number
-  cores=$(nproc)
+  cores=$(env -u OMP_NUM_THREADS nproc) # which would take that for the number of cores
   for number in $(seq "$nodes"); do
     name=sandbox$number
     names+=${names:+,}$name

@@ -19,6 +19,23 @@ TWICE = 1.0
 """Seconds after which the same signal was meant a second time: a launcher may pass on what its processes have got."""
 
 
+PARENT = "POLYMODAL_PARENT"
+"""Variable of the environment: the number of the process without which this one is not to go on."""
+
+
+def end_with_parent() -> None:
+    """SIGTERM for this process as soon as the one that started it is gone, killed or crashed, where PARENT names it."""
+    parent = os.environ.pop(PARENT, None)  # not for the processes that this one starts
+
+    def watch() -> None:
+        while os.getppid() == int(parent or 0):
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent:
+        threading.Thread(target=watch, daemon=True).start()
+
+
 class Stopped(BaseException):
     """The run was told to end. Its exit code is that of a process which the signal ends, such as 143 or 130.
 

@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -135,10 +137,15 @@ def sweep(tmp_path: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
+def array(folder: Path) -> str:
+    """The number that Slurm gave the jobs of a sweep by submitit."""
+    (number,) = {path.name.split("_")[0] for path in (folder / ".submitit").glob("*_0")}
+    return number
+
+
 def to_the_first(signum: str, folder: Path) -> None:
     """Sends a signal to the first job of a sweep by submitit."""
-    (number,) = {path.name.split("_")[0] for path in (folder / ".submitit").glob("*_0")}
-    subprocess.run(["scancel", f"--signal={signum}", f"{number}_0"], check=True)
+    subprocess.run(["scancel", f"--signal={signum}", f"{array(folder)}_0"], check=True)
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -168,3 +175,22 @@ def test_a_job_of_submitit_that_is_killed_is_a_failed_row(sweep: subprocess.Pope
     assert (first["status"], second["status"]) == ("failed", "done")
     assert "CANCELLED: no result." in first["error"]  # as Slurm calls it
     assert "1 of 2 jobs failed: 0" in said
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_a_sweep_that_is_stopped_cancels_its_jobs(
+    sweep: subprocess.Popen[str], tmp_path: Path, signum: signal.Signals
+) -> None:
+    folder = tmp_path / "sweep"
+    sweep.send_signal(signum)
+    said = sweep.communicate(timeout=120)[0]
+    assert sweep.returncode == 128 + signum, said
+    assert f"2 of 2 jobs are cancelled; those that train save first: {array(folder)}_0, {array(folder)}_1." in said
+    assert f"Go on with: python src/sweep.py resume={folder}" in said
+    assert "Traceback" not in said
+    assert table(folder)[0]["status"] == "unfinished"
+    (log,) = (folder / ".submitit").glob("*_0/*_0_0_log.err")
+    assert "Stopped by SIGTERM. Go on with:" in log.read_text()
+    ask = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={array(folder)}"]
+    tell = partial(subprocess.run, ask, capture_output=True, text=True, check=True)
+    assert waited_for(lambda: set(tell().stdout.split()) == {"CANCELLED"})  # and none is in the queue again

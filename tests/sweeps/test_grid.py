@@ -4,12 +4,15 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from polymodal.signals import PARENT
 from polymodal.sweeps import grid
 from polymodal.sweeps.grid import Grid
 from polymodal.sweeps.job import Job, reason
@@ -161,3 +164,14 @@ def test_a_run_without_anything_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     run = read_run(tmp_path / "0")
     assert (run.status, run.best, run.figures) == ("unfinished", None, {})
+
+
+def test_a_training_ends_with_the_sweep_that_was_killed() -> None:
+    inner = "import signal, polymodal.signals as s; s.end_with_parent(); print('ready', flush=True); signal.pause()"
+    outer = "import os, subprocess as s, sys; s.Popen([sys.executable, '-c', sys.argv[1]]); sys.stdin.read()"
+    outer = outer.replace("argv[1]]", f"argv[1]], env=os.environ | {{'{PARENT}': str(os.getpid())}}")
+    with subprocess.Popen([sys.executable, "-c", outer, inner], stdin=-1, stdout=-1, text=True) as sweep:
+        assert sweep.stdout
+        assert sweep.stdout.readline() == "ready\n"
+        sweep.kill()
+        assert sweep.stdout.read() == ""  # the training had it open, too

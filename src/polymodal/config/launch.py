@@ -28,7 +28,7 @@ from polymodal.config.secrets import mask
 from polymodal.config.slurm import goes_on, run_again
 from polymodal.config.sweep import record_failure, table_at_the_end
 from polymodal.errors import ConfigError, FollowedError, PolymodalError
-from polymodal.signals import Stopped
+from polymodal.signals import Stopped, end_with_parent
 
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
 WANTED = os.environ.get("HYDRA_FULL_ERROR")
@@ -49,6 +49,7 @@ def main() -> None:
     os.environ.setdefault(
         "THP_MEM_ALLOC_ENABLE", "1"
     )  # torch, which reads it once: large tensors in huge pages of Linux
+    end_with_parent()
     with readable_errors():
         if sweeps := [argument for argument in sys.argv[1:] if argument.startswith("sweep=")]:
             raise ConfigError(f"{sweeps[0]} starts many runs: python src/sweep.py {sweeps[0]} ...")

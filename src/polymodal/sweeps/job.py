@@ -14,6 +14,7 @@ from pathlib import Path
 from polymodal.config.explain import CONFIGS
 from polymodal.config.launch import quoted
 from polymodal.config.sweep import record_failure
+from polymodal.signals import PARENT
 from polymodal.sweeps.lock import take
 from polymodal.sweeps.results import end_of
 
@@ -63,6 +64,7 @@ class Job:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the sweep, which stops its jobs itself
+                env=os.environ | {PARENT: str(os.getpid())},  # killed, it cannot
                 pass_fds=[self.lock] if self.lock is not None and os.name == "posix" else [],
             )
 
