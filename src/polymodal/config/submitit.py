@@ -24,7 +24,7 @@ PATIENCE = 60.0
 
 
 def wait_for_all(sweep: Path) -> None:
-    """From now on a job of this sweep without a result is a failed one, and a signal that ends the sweep cancels its jobs.
+    """From now on a job of this sweep without a result is a failed one, and what stops the sweep cancels its jobs.
 
     Hydra's launcher, which takes its executor from the module, would end with the first of them, and leave the others.
     """

@@ -16,7 +16,7 @@ except ImportError:  # Windows: one process at a time should work on a sweep
 def take(folder: Path) -> int | None:
     """Takes a job; gives the open file that holds it, which the job's own process inherits.
 
-    When the process that started it is killed, its training saves and ends; nobody else takes the job until both are gone.
+    Where the process that started it is killed, its training saves; nobody else takes the job until both are gone.
 
     Args:
         folder: of the job. The lock lies beside it, so that the folder can be moved away.
