@@ -36,6 +36,11 @@ def test_another_class_is_one_difference() -> None:
     assert differences([one, other]) == [{"encoder.text": "Bow"}, {"encoder.text": "RNN"}]
 
 
+def test_what_follows_another_key_is_no_difference_of_its_own() -> None:
+    nodes = [{"seed": k, "data": {"seed": k, "x": 5 - k}, "fusion": {"a": {"seed": 0}}} for k in (0, 1)]
+    assert differences(nodes) == [{"seed": "0", "data.x": "5"}, {"seed": "1", "data.x": "4"}]
+
+
 def write(folder: Path, accuracy: float, **config: object) -> None:
     folder.mkdir(parents=True)
     config |= {"monitor": "val/accuracy", "monitor_mode": "max"}

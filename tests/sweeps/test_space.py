@@ -39,7 +39,7 @@ def test_values_that_are_none_or_change_their_places_are_refused(argument: str, 
         split({}, [argument])
 
 
-words = st.sampled_from(["bow", "1e-3", "[1,2]", "'a b'", "{a: 1}", "null", "2"])
+words = st.sampled_from(["bow", "1e-3", "false", "[1,2]", "'a b'", "{a: 1}", "null", "2"])
 axis = st.one_of(
     st.lists(words, min_size=2, max_size=3, unique=True).map(",".join),
     st.integers(1, 3).map(lambda n: f"range({n})"),
@@ -55,9 +55,5 @@ def test_jobs_are_those_of_hydra_in_its_order(choices: list[tuple[str, str]]) ->
     (jobs,) = BasicSweeper.split_arguments(theirs, None)
     fixed, swept = split({}, arguments)
     ours = [[*fixed, *choice] for choice in combinations(swept)]
-    plain = OverridesParser.create().parse_overrides
-
-    def meaning(job: list[str]) -> dict[str, object]:
-        return {override.key_or_group: override.value() for override in plain(job)}
-
-    assert [meaning(job) for job in ours] == [meaning(job) for job in jobs]
+    # word for word: in the table of a sweep that was resumed they are rows beside each other
+    assert [sorted(job) for job in ours] == [sorted(job) for job in jobs]

@@ -88,3 +88,8 @@ def test_pictures_are_drawn_of_as_much_as_there_is(tmp_path: Path, count: int) -
     draw_all(tmp_path, [*runs, run(9, None, status="failed", lr="7")])
     names = {file.name for file in tmp_path.iterdir()}
     assert names == {"curves.png"} | ({"parallel_coordinates.png", "importance.png"} if count > 1 else set())
+
+
+def test_nothing_matters_where_all_figures_are_the_same(tmp_path: Path) -> None:
+    draw_all(tmp_path, [run(k, 0.5, text="ab"[k % 2]) for k in range(8)])
+    assert {file.name for file in tmp_path.iterdir()} == {"curves.png", "parallel_coordinates.png"}

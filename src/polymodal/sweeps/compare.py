@@ -80,10 +80,12 @@ def _runs(pattern: str) -> list[Path]:
 def differences(configs: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """For each config, dotted key -> value of what is not the same in all of them.
 
-    Where the classes of a part differ, they are the difference, and not the arguments that only one of them has.
+    Where the classes of a part differ, they are the difference, and not the arguments that only one of them has. What
+    only follows a key above it (`data.seed` does `seed`, and `fusion.dim` does `dim`) is no difference of its own.
     """
     known = [{key: value for key, value in config.items() if key not in NEVER} for config in configs]
     found = dict(_differ(known, ""))
+    found = {key: v for key, v in found.items() if "." not in key or v != found.get(key.rpartition(".")[2])}
     return [{key: values[index] for key, values in found.items()} for index in range(len(configs))]
 
 

@@ -26,7 +26,7 @@ def draw_all(folder: Path, runs: Sequence[Run]) -> None:
     draw_curves(folder / "curves.png", runs)
     if keys := varied(done):
         draw_parallel(folder / "parallel_coordinates.png", done, keys)
-        if len(done) >= FEWEST:
+        if len(done) >= FEWEST and len({run.best for run in done}) > 1:
             draw_importance(folder / "importance.png", done, keys)
 
 
@@ -112,10 +112,11 @@ def draw_curves(file: Path, runs: Sequence[Run]) -> None:
         for axes, figure in zip(panels, ("val/loss", monitor), strict=True):
             for place, run in enumerate(ranked(runs)):
                 if points := curve(run.folder, figure):
-                    label = ", ".join([run.name, *(cell(run.changes.get(key, "")) for key in keys)])
+                    label = ", ".join([run.name, *(cell(run.changes[key]) for key in keys if run.changes.get(key))])
                     named = {"label": short(label, 44), "color": COLOURS[place]} if place < len(COLOURS) else {}
                     axes.plot(*zip(*points, strict=True), marker=".", **({"color": "#cccccc", "zorder": 0} | named))
             axes.set(title=figure, xlabel="optimizer step")
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
         if panels[1].lines:
             panels[1].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))

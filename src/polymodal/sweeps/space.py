@@ -54,11 +54,18 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
     values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (space or {}).items()}
     texts = as_hydra_arguments([*(f"{key}={value}" for key, value in values.items()), *arguments])
     last = {override.key_or_group: override for override in OverridesParser.create().parse_overrides(texts)}
-    fixed = [str(override.input_line) for override in last.values() if not override.is_sweep_override()]
+    fixed = [_as_hydra_says(override) for override in last.values() if not override.is_sweep_override()]
     swept = {key: override for key, override in last.items() if override.is_sweep_override()}
     for override in swept.values():
         _check_values(override)
     return fixed, swept
+
+
+def _as_hydra_says(override: Override) -> str:
+    """As `train.py -m` has it (`1e-3` is 0.001, `false` False): a resumed sweep has jobs of both, in one table."""
+    if override.is_delete():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={override.get_value_element_as_str()}"
 
 
 def _check_values(override: Override) -> None:
