@@ -15,6 +15,8 @@ nitpicky = False  # the docstrings name types of torch and Lightning, whose own 
 
 html_theme = "furo"
 html_title = "polymodal"
+html_static_path = ["_static"]
+html_css_files = ["wrap.css"]
 html_copy_source = False
 html_show_copyright = False
 

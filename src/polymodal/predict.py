@@ -16,18 +16,22 @@ from pyarrow import csv, parquet
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from torch import Tensor
 
 from polymodal.answers import answers
 from polymodal.by_hand import Asked
 from polymodal.config.command import PredictSettings
 from polymodal.data.splits import SPLITS
 from polymodal.embed import tolerant, write_all
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, DataError
 from polymodal.objectives.supervised import Supervised
 from polymodal.trained import Trained, supervised
 
 SHOWN = 5
 """Classes that are printed of a sample."""
+
+WRITTEN = (".csv", ".parquet")
+"""Endings of tables that are written."""
 
 TOGETHER = 64
 """Samples that are in memory at a time."""
@@ -37,6 +41,8 @@ Sample = Mapping[str, str]
 
 def main(settings: PredictSettings, changes: list[str]) -> None:
     """`python src/predict.py checkpoint=... <modality>=...`."""
+    if settings.output and Path(settings.output).suffix not in WRITTEN:
+        raise ConfigError(f"output={settings.output}: give a name that ends in {' or '.join(WRITTEN)}.")
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
         if _is_table(settings, changes):
             if settings.inputs or settings.output is None or settings.json:
@@ -48,6 +54,7 @@ def main(settings: PredictSettings, changes: list[str]) -> None:
         rows = predicted(asked, samples_of(settings.inputs, asked.data.kinds))
         if settings.output:
             _write(Path(settings.output), rows)
+            print(f"{len(rows)} rows in {settings.output}")
     if settings.json:
         print(json.dumps(rows))
     elif not settings.output:
@@ -84,22 +91,37 @@ def samples_of(inputs: Mapping[str, str], kinds: Mapping[str, str]) -> list[dict
 
 
 def predicted(asked: Asked, samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    """Each sample with `prediction` and, for classes and tags, `probability` by their names.
+    """Each sample with `prediction` and, for classes and tags, `probability` by their names; or with its `error`.
 
     Raises:
         ConfigError: the model answers nothing, has no such input, or a file is not there.
-        DataError: a file cannot be read.
+        DataError: no sample can be read.
     """
     objective = supervised_of(asked)
-    y = torch.cat([asked.answer(samples[start : start + TOGETHER]) for start in range(0, len(samples), TOGETHER)])
-    said = answers(objective, y, asked.trained.class_names.get(objective.label))
-    rows = [
-        {**sample, "prediction": answer} for sample, answer in zip(samples, said.prediction.to_pylist(), strict=True)
-    ]
+    y = [one for start in range(0, len(samples), TOGETHER) for one in _tried(asked, samples[start : start + TOGETHER])]
+    read = [one for one in y if isinstance(one, Tensor)]
+    if not read:
+        raise next(one for one in y if isinstance(one, DataError))
+    said = answers(objective, torch.stack(read), asked.trained.class_names.get(objective.label))
+    answered: list[dict[str, Any]] = [{"prediction": answer} for answer in said.prediction.to_pylist()]
     if said.probability is not None:
-        for row, values in zip(rows, said.probability.tolist(), strict=True):
+        for row, values in zip(answered, said.probability.tolist(), strict=True):
             row["probability"] = dict(zip(said.names, values, strict=True))
-    return rows
+    rest = iter(answered)
+    return [
+        {**sample, **(next(rest) if isinstance(one, Tensor) else {"prediction": None, "error": str(one)})}
+        for sample, one in zip(samples, y, strict=True)
+    ]
+
+
+def _tried(asked: Asked, samples: Sequence[Sample]) -> list[Tensor | DataError]:
+    """Y (p,) of each sample, or why it cannot be read."""
+    try:
+        return list(asked.answer(samples))
+    except DataError as error:
+        if len(samples) == 1:
+            return [error]
+        return [one for sample in samples for one in _tried(asked, [sample])]
 
 
 def supervised_of(asked: Asked) -> Supervised:
@@ -116,12 +138,12 @@ def supervised_of(asked: Asked) -> Supervised:
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:
     """A row a sample: its inputs, the answer, and how sure the model is of the likeliest classes."""
-    inputs = [name for name in rows[0] if name not in ("prediction", "probability")]
+    inputs = [name for name in rows[0] if name not in ("prediction", "probability", "error")]
     table = Table(*inputs, "prediction", "probability")
     for row in rows:
         ranked = sorted(row.get("probability", {}).items(), key=lambda pair: -pair[1])[:SHOWN]
         likely = "\n".join(f"{value:.3f} {name}" for name, value in ranked)
-        answer = row["prediction"]
+        answer = row.get("error", row["prediction"])
         shown = f"{answer:.4g}" if isinstance(answer, float) else str(answer)
         table.add_row(*map(escape, (*(row[name] for name in inputs), shown, likely)))
     return table
@@ -135,7 +157,8 @@ def _write(file: Path, rows: Sequence[dict[str, Any]]) -> None:
         | ({"prediction": "|".join(map(str, row["prediction"]))} if isinstance(row["prediction"], list) else {})
         for row in rows
     ]
-    table = pa.Table.from_pylist(plain)
+    names = sorted({key: None for row in plain for key in row}, key=lambda name: name == "error")
+    table = pa.table({name: [row.get(name) for row in plain] for name in names})
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".parquet":
         parquet.write_table(table, file)

@@ -121,7 +121,9 @@ class Embedded:
         self.kinds, self.data = asked.data.kinds, None
 
     def index(self, column: str, exact: bool | None) -> VectorIndex:
-        """The index of a column of vectors; made where there is none, or one of another table. It has its table's time.
+        """The index of a column of vectors, in which what several rows share (one name of many pictures) is once.
+
+        It is made where there is none, or one of another table, and has its table's time.
 
         Args:
             column: which one.
@@ -139,8 +141,15 @@ class Embedded:
         return index
 
     def _vectors(self, column: str) -> Iterator[np.ndarray]:
+        items = self.parquet.read([f"{column}_item"]).column(0).fill_null(-1).to_numpy()
+        repeated = np.ones(len(items), dtype=bool)
+        repeated[np.unique(items, return_index=True)[1]] = False
+        start = 0
         for batch in self.parquet.iter_batches(ROWS, columns=[column]):
-            yield as_array(pa.chunked_array([batch.column(0)]))
+            vectors = as_array(pa.chunked_array([batch.column(0)]))
+            vectors[repeated[start : start + len(vectors)]] = np.nan
+            start += len(vectors)
+            yield vectors
 
     def take(self, rows: np.ndarray) -> list[Result]:
         """What stands in some rows, but for vectors."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from polymodal.checkpoint import find_checkpoint, load_checkpoint
 from polymodal.choices import check_machine
@@ -18,13 +18,22 @@ from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.launch import FOR_ANY_RUN, as_hydra_arguments, quoted
 from polymodal.config.run_folder import HEADER
+from polymodal.config.signature import find_signature
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
 from polymodal.objectives.supervised import Supervised
 from polymodal.run import Settings, build, make
 
 REPLACED = ("data", "callbacks")
 """Groups that a user of the model chooses anew as a whole."""
+
+READ = {name: name for name in ("channels", "mean", "std", "frames", "sample_rate", "max_seconds", "context_length")}
+READ["size"] = "image_size"
+"""What `PairedDataModule.formats` says -> the setting of data that is the same: how a file becomes an input."""
+
+COLUMNS = ("numeric", "cardinalities")
+"""Settings of tables that the encoder was built for."""
 
 
 def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
@@ -46,7 +55,8 @@ class Trained:
 
     Args:
         path: a run folder (its best checkpoint is taken) or a checkpoint file.
-        changes: as on the command line; `data=` and `callbacks=` replace those of the run, and `run_dir=` is where
+        changes: as on the command line; `data=` and `callbacks=` replace those of the run (other data read files as it
+            did: size, channels, normalisation, sample rate and so on, but for what is given), and `run_dir=` is where
             callbacks write, which is by default a new folder under logs/eval. `label=` is what every objective
             reads that read the label of the run.
 
@@ -71,6 +81,8 @@ class Trained:
             if node["label"] is not None and node["label"] == self.stored["label"]:
                 node["label"] = self.composed.label  # of the other data, or of label=
             self.renamed[node["label"]] = before["label"]
+        if "data" in self.replaced:
+            self._read_as_in_training({change.lstrip("+").partition("=")[0] for change in changes})
         self.config = check_config(self.composed)
         check_machine(self.config)
 
@@ -85,9 +97,36 @@ class Trained:
             partial: whether the data may lack modalities of the model.
         """
         data, module, trainer = build(self.config, stored or self.config, keep, partial)
+        if "data" in self.replaced:
+            self._check_channels(data)
         data.load_state_dict(self._state(module))
         module.load_state_dict(self.checkpoint["state_dict"])  # sharded only after this, by the trainer
         return data, module, trainer
+
+    def _read_as_in_training(self, given: set[str]) -> None:
+        """Other data make inputs of files as those of the training did, but for settings that are given."""
+        node = self.composed.data
+        formats = self._data_of_training.formats()
+        wanted = {name: self.stored["data"][name] for name in COLUMNS if name in self.stored["data"]}
+        for name in self.stored["encoder"]:
+            wanted |= {READ[key]: value for key, value in formats.get(name, {}).items() if key in READ}
+        taken = wanted.keys() & find_signature(node["_target_"]).types.keys()
+        with open_dict(node):
+            node.update({name: wanted[name] for name in taken if f"data.{name}" not in given})
+
+    def _check_channels(self, data: PairedDataModule) -> None:
+        before = self._data_of_training.formats()
+        for name, form in data.formats().items():
+            known, now = before.get(name, {}).get("channels"), form.get("channels")
+            if None not in (known, now) and known != now:
+                raise ConfigError(
+                    f"data: {name} has {now} channels in {type(data).__name__}, and the model was trained with {known}."
+                )
+
+    @cached_property
+    def _data_of_training(self) -> PairedDataModule:
+        """Not set up: it knows what inputs look like and what is called how."""
+        return make(check_config(compose_stored(self.stored, ["run_dir=."]))["data"], "data")  # type: ignore[no-any-return]
 
     def _state(self, module: MultimodalModule) -> dict[str, Any]:
         """What the data of the training keep in checkpoints; to other data the classes of the model are told too."""
@@ -103,8 +142,7 @@ class Trained:
         """Label -> names of the classes that the data of the training had, whatever the label is called now."""
         source = self.stored["data"]["_target_"].rpartition(".")[2]
         learned = self.checkpoint.get(source, {}).get("learned", {})
-        data = make(check_config(compose_stored(self.stored, ["run_dir=."]))["data"], "data")
-        names = data.class_names | {name: learned[name] for name in ("label",) if name in learned}
+        names = self._data_of_training.class_names | {name: learned[name] for name in ("label",) if name in learned}
         return names | {new: names[old] for new, old in self.renamed.items() if old in names}
 
 

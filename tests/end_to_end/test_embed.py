@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from tests.conftest import ROOT
 from tests.conftest import SMALL as SMALL_DATA
 from tests.data.manifests import make_pairs, write_csv
@@ -26,7 +27,7 @@ from polymodal.trained import Trained
 
 SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
 VECTORS = ["image", "text", "fused", "probability"]
-NEW = ["data=manifest", "data.columns.image=filepath", "data.columns.text=caption", "data.image_size=16", "devices=cpu"]
+NEW = ["data=manifest", "data.columns.image=filepath", "data.columns.text=caption", "devices=cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(cache, 
     chosen = ["objective=clip_and_classification", "fusion=sum", "head=linear", "callbacks=[checkpoint]", "debug=fast"]
     run(folder, *chosen, f"++{SMALL_DATA}", "++data.vocab_size=300", "encoder/image=linear", "encoder/text=bow", *QUIET)
     other = ["data=manifest", f"data.path={new}", "data.columns.image=filepath", "data.columns.text=caption"]
-    other += ["data.image_size=32", "data.channels=1", "data.num_workers=0", "devices=cpu", "data.splits=[0,0,1]"]
+    other += ["data.num_workers=0", "devices=cpu", "data.splits=[0,0,1]"]
     said = pq.read_table(embedded(folder, tmp_path / "x.parquet", *other))["prediction"].to_pylist()
     assert set(said) <= set(KIND_NAMES)
     monkeypatch.chdir(tmp_path)
@@ -187,6 +188,30 @@ def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(cache, 
         evaluate(folder, ["label=word", "devices=cpu"])
     with pytest.raises(ConfigError, match="Leave it out"):  # zero_shot asks for the kinds of the glyphs
         evaluate(folder, [*other, "data.columns.label=kind", "callbacks=[zero_shot]"])
+    check_inputs_are_those_of_the_training(folder, other, tmp_path)
+
+
+def check_inputs_are_those_of_the_training(glyphs: Path, other: list[str], folder: Path) -> None:
+    """Files with pictures of the training's data, black on white, are what the model knows."""
+    data, _, _ = Trained(glyphs, ["devices=cpu"]).build(lambda _: False)
+    data.prepare_data()
+    data.setup("test")
+    known = data.on_after_batch_transfer(data.test_set[[0, 5, 9]], 0)
+    rows = [
+        {"filepath": f"glyph{row}.png", "caption": data.words("text", known.items["text"])[row]} for row in range(3)
+    ]
+    for row, item in zip(rows, known.items["image"].tolist(), strict=True):
+        Image.fromarray(data.describe("image", item)).save(folder / row["filepath"])
+    other = [*other, f"data.path={write_csv(folder / 'glyphs.csv', rows)}"]
+    files, _, _ = Trained(glyphs, other).build(lambda _: False)
+    files.setup("test")
+    batch = files.on_after_batch_transfer(files.test_set[[0, 1, 2]], 0)
+    assert batch.inputs["image"] == pytest.approx(known.inputs["image"], abs=1e-5)
+    assert torch.equal(batch.inputs["text"], known.inputs["text"])
+    assert files.formats()["image"] == data.formats()["image"]
+    assert Trained(glyphs, [*other, "data.image_size=48"]).config["data"]["image_size"] == 48
+    with pytest.raises(ConfigError, match="image has 3 channels in Manifest, and the model was trained with 1"):
+        Trained(glyphs, [*other, "data.channels=3"]).build(lambda _: False)
 
 
 def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(classifier, tmp_path) -> None:

@@ -49,6 +49,26 @@ def test_a_pattern_is_a_sample_a_file_and_a_modality_may_be_missing(classifier, 
     assert list(again["probability"].values()) == pytest.approx(list(both[1]["probability"].values()), abs=1e-5)
 
 
+def test_a_file_that_cannot_be_read_is_a_row_with_its_error(classifier, pairs, capsys, tmp_path) -> None:  # noqa: F811
+    (tmp_path / "0.png").write_bytes(b"no picture")
+    (tmp_path / "1.png").write_bytes((pairs.parent / "images" / "001.png").read_bytes())
+    broken, whole = predicted(classifier, capsys, image=f"{tmp_path}/*.png")
+    assert "0.png is damaged or no picture" in broken["error"]
+    assert broken["prediction"] is None
+    assert whole["prediction"] in COLOURS
+    output = tmp_path / "answers.csv"
+    predict.main(
+        PredictSettings(checkpoint=str(classifier), inputs={"image": f"{tmp_path}/*.png"}, output=str(output)), []
+    )
+    assert f"2 rows in {output}" in capsys.readouterr().out
+    with output.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["image", "prediction", *(f"probability {name}" for name in whole["probability"]), "error"]
+    assert [row["prediction"] for row in rows] == ["", whole["prediction"]]
+    predict.main(PredictSettings(checkpoint=str(classifier), inputs={"image": f"{tmp_path}/*.png"}), [])
+    assert "no picture" in capsys.readouterr().out
+
+
 def test_more_files_than_are_read_at_a_time(classifier, pairs, capsys, monkeypatch) -> None:  # noqa: F811
     every = predicted(classifier, capsys, image=f"{pairs.parent}/images/00*.png")
     monkeypatch.setattr(predict, "TOGETHER", 4)
@@ -131,6 +151,8 @@ def test_a_mistake_says_what_to_type(classifier, pairs, capsys) -> None:  # noqa
         predicted(classifier, capsys, image="x*.png")
     with pytest.raises(ConfigError, match="image and other are patterns"):
         predict.samples_of({"image": "a*.png", "other": "b*.png", "text": "c*.png"}, {"other": "image"})
+    with pytest.raises(ConfigError, match="x.xlsx: give a name that ends in .csv or .parquet"):
+        predict.main(PredictSettings(checkpoint=str(classifier), inputs={"text": "a red"}, output="x.xlsx"), [])
     with pytest.raises(DataError, match="images"):
         predicted(classifier, capsys, image=str(pairs.parent / "images"))
 

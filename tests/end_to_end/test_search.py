@@ -81,6 +81,18 @@ def test_a_sentence_finds_what_its_vector_is_nearest_to(clip, index, capsys) -> 
     assert nearly["found"] == said["found"]  # so few have so few cells that all are looked into
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_several_rows_share_is_found_once(clip, capsys, tmp_path, exact) -> None:
+    rows = make_pairs(tmp_path, 8)
+    for row in rows[1:5]:
+        row["filepath"] = rows[0]["filepath"]
+    changes = ["data=manifest", f"data.path={write_csv(tmp_path / 'new.csv', rows)}", "data.columns.image=filepath"]
+    file = tmp_path / "x.parquet"
+    embed.main(EmbedSettings(checkpoint=str(clip), output=str(file)), [*changes, "devices=cpu"])
+    said = asked(clip, file, capsys, query="a red picture", exact=exact)
+    assert len({row["image_words"] for row in said["found"]}) == len(said["found"]) == 4
+
+
 def test_a_table_for_people(clip, index, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     search.main(SearchSettings(checkpoint=str(clip), index=str(index), query="a red picture", top=2), ["devices=cpu"])

@@ -58,6 +58,9 @@ def test_it_says_what_the_run_reached_and_what_it_is_made_of(run: Path) -> None:
     assert [(float(value), name) for value, name in tiles[:1]] == [(0.5, "recall@1")]
     assert ("0.625", "image to text · recall@1") in tiles
     assert "validation 0.750" in page
+    assert re.search(
+        r"Held-out data</summary>.*?<tbody><tr><th></th><td class=\"n\">0.5<", page, re.DOTALL
+    )  # of all first
     assert "1 min 15 s" in page
     for part, name in (("data", "Words"), ("image encoder", "CNN")):
         assert f"<span>{part}</span> {name}" in page

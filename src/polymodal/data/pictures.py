@@ -17,13 +17,13 @@ class Pictures:
         modalities: those that are pictures.
         channels: C of them.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
-        std: of the pixels, one or C numbers.
+        std: of the pixels, one or C numbers; below 0 for a model of ink, where black counts and white does not.
         shift: random shift, as a share of the side.
         scale: random zoom.
         flip: how often a picture is mirrored.
 
     Raises:
-        ConfigError: there are neither 1 nor C numbers.
+        ConfigError: there are neither 1 nor C numbers, or `std` has a 0.
     """
 
     def __init__(
@@ -36,6 +36,8 @@ class Pictures:
         scale: float,
         flip: float,
     ) -> None:
+        if 0 in std:
+            raise ConfigError(f"data.std={list(std)}: pixels cannot be divided by 0.")
         for name, numbers in (("mean", mean), ("std", std)):
             if len(numbers) not in (1, channels):
                 raise ConfigError(f"data.{name}={list(numbers)}: give 1 number, or {channels} as data.channels says.")

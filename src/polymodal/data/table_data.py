@@ -94,7 +94,7 @@ class TableData(PairedDataModule):
         image_size: PositiveInt = 224,
         channels: Literal[1, 3] = 3,
         mean: Sequence[float] = (0.5,),
-        std: Sequence[PositiveFloat] = (0.25,),
+        std: Sequence[float] = (0.25,),
         shift: Fraction = 0.0,
         scale: Probability = 0.0,
         flip: Fraction = 0.0,

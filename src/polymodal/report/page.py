@@ -119,7 +119,7 @@ def _tiles(figures: Mapping[str, float]) -> list[tuple[str, float, float | None]
 
 
 def _blocks(figures: Mapping[str, float], split: str) -> list[tuple[list[str], list[tuple[str, list[float]]]]]:
-    """Tables of (metrics, rows of (what, values)): what has the same metrics is in one table."""
+    """Tables of (metrics, rows of (what, values)): what has the same metrics is in one table, that of all first."""
     of: dict[str, dict[str, float]] = {}
     for key, value in figures.items():
         first, _, rest = key.partition("/")
@@ -127,7 +127,7 @@ def _blocks(figures: Mapping[str, float], split: str) -> list[tuple[list[str], l
             what, _, metric = (rest if split else key).rpartition("/")
             of.setdefault(what, {})[metric] = value
     tables: dict[tuple[str, ...], list[tuple[str, list[float]]]] = {}
-    for what, values in of.items():
+    for what, values in sorted(of.items(), key=lambda pair: pair[0] != ""):
         tables.setdefault(tuple(values), []).append((what, list(values.values())))
     return [(list(metrics), rows) for metrics, rows in tables.items()]
 
