@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,11 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
         config = checkpoint["config"]
     except Exception as error:  # damaged files fail in many ways; a pickle bomb is an UnpicklingError
+        if called := re.search(r"GLOBAL (\S+)", str(error)):
+            raise ConfigError(
+                f"checkpoint={file} is not one of ours: it holds more than data, and would call {called[1]} when it is "
+                "unpickled. Nothing of it was run. Do not use this file unless you know where it comes from."
+            ) from None  # torch's own message says how to run it
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
     check_trust(config)

@@ -104,7 +104,10 @@ def test_curves_of_many_figures_and_of_none(file: Path) -> None:
     assert max(size(file)) < 2000
     shown = shown_shares([*reversed(keys), "val/f1", "test/accuracy", "val/loss"])
     assert len(shown) == 10
-    assert {name.rpartition("/")[2] for name in shown} == {"recall@1"}
+    assert shown[0] == "val/f1"  # of the whole
+    assert {name.rpartition("/")[2] for name in shown[1:]} == {"recall@1"}
+    both = ["val/clip/image_to_text/recall@1", "val/clip/recall@1", "val/classification/accuracy"]
+    assert shown_shares(both) == [*both[1:], both[0]]
     assert shown_shares(["val/recall@5", "val/accuracy", "test/accuracy"]) == ["val/accuracy", "val/recall@5"]
     draw_curves(file, [])
 

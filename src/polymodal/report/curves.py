@@ -38,6 +38,6 @@ SHARES += ["recall@5", "recall@10", "accuracy@5"]
 
 
 def shown_shares(names: Sequence[str]) -> list[str]:
-    """The shares among the figures of the validation, the most telling first, as many as there are colours."""
-    ranks = {name: SHARES.index(last) for name in names if (last := name.rpartition("/")[2]) in SHARES}
+    """As many shares of the validation as there are colours: those of the whole first, then those of its parts."""
+    ranks = {name: (name.count("/"), SHARES.index(last)) for name in names if (last := name.split("/")[-1]) in SHARES}
     return sorted((name for name in ranks if name.startswith("val/")), key=ranks.__getitem__)[: len(COLOURS)]
