@@ -2,6 +2,7 @@
 
     python src/eval.py checkpoint=<run folder or .ckpt file> [key=value ...]
 
+checkpoint=last        the run that was at work last, here and in the other programs
 checkpoint=[a,b,...]   several at once: one table that compares them
 json=true or --json    nothing but JSON on stdout: {checkpoint: {figure: value}}
 data=manifest data.path=new.csv data.columns.image=file ...

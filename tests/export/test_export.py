@@ -61,6 +61,7 @@ def test_a_folder_has_all_that_is_needed(exported: Path) -> None:
         "image.cnn.CNN",
     ):
         assert said in card
+    assert "graphs" not in card
     assert "cache" not in (exported / "config.json").read_text()  # nothing of the machine it was made on
 
 
@@ -108,6 +109,12 @@ def test_a_fused_model_answers_and_names_its_classes(cache, tmp_path: Path) -> N
     assert output.y.shape == (2, 24)
     assert len(model.labels) == 24
     assert differences(model.model.state_dict(), module.model.state_dict()) == []
+    card = (tmp_path / "exported" / "README.md").read_text()
+    Image.new("L", (20, 20)).save(tmp_path / "a.png")
+    (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    code = code.replace("<this folder>", str(tmp_path / "exported")).replace("a.png", str(tmp_path / "a.png"))
+    exec(compile(code.replace("model.labels[", "said = model.labels["), "README.md", "exec"), found := {})
+    assert found["said"] in model.labels
 
 
 @pytest.mark.parametrize("kind", ["bert", "open_clip"])

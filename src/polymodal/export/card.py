@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.exported import WEIGHTS, ExportedModel
+from polymodal.objectives.classification import Classification
 
 SHOWN = 40
 """Figures in the table at most."""
+
+GIVEN = {"text": '["a caption"]', "image": '["a.png"]', "audio": '["a.wav"]'}
+"""Kind -> what a person has of it."""
 
 
 def model_card(
@@ -63,27 +67,32 @@ def _table(figures: Mapping[str, float]) -> list[str]:
 
 
 def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
-    first = next(iter(model.formats))
-    text = next((name for name, form in model.formats.items() if form["kind"] == "text"), None)
-    example = f'model.vectors("{text}", ["a caption"])' if text else f'model.vectors("{first}", inputs)'
-    lines = []
-    if WEIGHTS in names:
-        load = [
-            "import polymodal",
-            "",
-            'model = polymodal.load("<this folder>")',
-            f"{example}  # (1, {model.about['dim']})",
-        ]
-        lines += ["```python", *load, "```", ""]
+    lines = ["```python", *_example(model), "```", ""] if WEIGHTS in names else []
     if onnx := [name for name in names if name.endswith(".onnx")]:
         lines += [f"`{'`, `'.join(onnx)}`: one graph an encoder, with any number of samples, for any ONNX runtime.", ""]
     if programs := [name for name in names if name.endswith(".pt2")]:
         lines += [f'`torch.export.load("{programs[0]}").module()`: the encoder as a graph of PyTorch.', ""]
     if "open_clip_model.safetensors" in names:
         lines += ['`open_clip.create_model("local-dir:<this folder>")`: the model within open_clip.', ""]
-    said = ["Inputs of graphs are what `config.json` says."]
+    said = ["Inputs of graphs are what `config.json` says."] if onnx or programs else []
     if any("mean" in form for form in model.formats.values()):
         said.append("A pixel p of 0 to 255 becomes (p / 255 - mean) / std.")
     if model.tokenizer is not None:
         said.append("Captions are cut up by `tokenizer.json`, and padded with 0.")
     return [*lines, " ".join(said)]
+
+
+def _example(model: ExportedModel) -> list[str]:
+    """Lines of Python: loading, vectors and, of a model that answers, an answer."""
+    given = {name: GIVEN[form["kind"]] for name, form in model.formats.items() if form["kind"] in GIVEN}
+    given = given or dict.fromkeys(list(model.formats)[:1], "inputs")
+    name = next((name for name in given if model.formats[name]["kind"] == "text"), next(iter(given)))
+    lines = ["import polymodal", "", 'model = polymodal.load("<this folder>")']
+    lines.append(f'model.vectors("{name}", {given[name]})  # (1, {model.about["dim"]}), of length 1')
+    if model.model.fusion is None:
+        return lines
+    inputs = ", ".join(f"{name}={value}" for name, value in given.items())
+    lines.append(f"output = model({inputs})  # what is left out is missing; output.y is (1, p)")
+    if model.labels and any(isinstance(part, Classification) for part in model.objective.parts().values()):
+        lines.append("model.labels[int(output.y[0].argmax())]")
+    return lines
