@@ -1,5 +1,6 @@
 """Each section of the page, run as Streamlit runs it but without a server."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,9 @@ def test_a_prediction_is_taken_apart(monkeypatch, classifier: Path) -> None:
     assert shown.header[0].value == "Predict"
     charts = len(shown.get("arrow_vega_lite_chart")) + len(shown.get("vega_lite_chart"))
     assert charts == 3  # probabilities, contributions, weights
+    assert [
+        said.value for said in shown.markdown if re.fullmatch(r"Right is \*\*(red|green|blue|grey)\*\*\.", said.value)
+    ]
     shown.toggle[0].set_value(True).run()
     assert "something to answer" in shown.info[0].value
     shown.text_input[0].set_value("a red picture").run()

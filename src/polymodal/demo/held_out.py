@@ -19,7 +19,7 @@ from polymodal.config.command import DemoSettings
 from polymodal.metrics.table import SampleTable
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.report.embedding_map import places_of
-from polymodal.trained import Trained
+from polymodal.trained import Trained, supervised
 
 EXAMPLES = 64
 """Samples that the model can be asked about one by one."""
@@ -153,6 +153,18 @@ class HeldOut:
         batch = self.examples[number]
         there = [name for name, has in zip(self.modalities, batch.mask(self.modalities)[0], strict=True) if has]
         return batch, {name: self.show(name, int(batch.items[name][0])) for name in there}
+
+    def truth(self, example: PairedBatch) -> str:
+        """The class or the value that a supervised model should give for a sample; "" where it is not known."""
+        objective = supervised(self.asked.module)
+        label = None if objective is None else example.labels.get(objective.label)
+        if objective is None or label is None or label.ndim != 1:
+            return ""
+        value = label[0].item()
+        if label.is_floating_point():
+            return f"{value:.4g}" if value == value else ""
+        names = self.trained.class_names.get(objective.label) or []
+        return "" if value < 0 else names[int(value)] if value < len(names) else str(value)
 
     @cached_property
     def points(self) -> list[Point]:

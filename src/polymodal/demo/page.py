@@ -73,6 +73,7 @@ def search(held: HeldOut, most: int) -> None:
             st.info(f"No held-out sample has {plain(find)}.")
         elif isinstance(contents[0], np.ndarray):
             pictures(contents, [f"{cosine:.3f} {held.title(row)}" for cosine, row in zip(*found[::2], strict=True)])
+            st.caption("Before each name stands the cosine of its picture's vector to yours; 1 is the most.")
         else:
             names = [content or f"{held.title(row)} ({row})" for content, row in zip(contents, found.row, strict=True)]
             ranked = [f"{place}. {name}" for place, name in enumerate(names, 1)]  # two captions may be the same
@@ -143,6 +144,8 @@ def predict(held: HeldOut, most: int) -> None:
             with column:
                 st.caption(plain(name))
                 see(content)
+        if truth := held.truth(batch):
+            st.markdown(f"Right is **{plain(truth)}**.")
     kept = st.pills("Modalities that the model is given", list(shown), selection_mode="multi", default=list(shown))
     if batch is None or not kept:
         st.info("Give the model something to answer to.")
@@ -168,7 +171,7 @@ def ask(held: HeldOut, name: str, most: int) -> AbstractContextManager[str] | No
     """
     kind = held.kinds[name]
     if kind == "text":
-        sentence = st.text_input(f"Sentence ({plain(name)})", placeholder="black arrow pointing left", max_chars=1000)
+        sentence = st.text_input(f"Sentence ({plain(name)})", placeholder=held.title(0), max_chars=1000)
         return nullcontext(sentence) if sentence.strip() else None
     file = st.file_uploader(f"{'Picture' if kind == 'image' else 'Sound'} ({plain(name)})", key=name)
     if file is None:
@@ -200,17 +203,16 @@ def pictures(contents: list[np.ndarray], captions: list[str]) -> None:
 
 
 def bars(values: Mapping[str, float], title: str) -> None:
-    """A row a name, in this order, with its value."""
+    """A row a name, in this order, with its value to the right of its bar."""
     table = pd.DataFrame({"name": list(values), "value": list(values.values())})
+    table["end"] = table.value.clip(lower=0)
     span = altair.Scale(domain=[min(0.0, float(table.value.min())), max(1e-6, float(table.value.max()))])
-    base = altair.Chart(table).encode(
-        y=altair.Y("name", sort=None, title=None, axis=altair.Axis(labelLimit=420)),
-        x=altair.X("value", title=title, scale=span),
+    base = altair.Chart(table).encode(y=altair.Y("name", sort=None, title=None, axis=altair.Axis(labelLimit=420)))
+    drawn = base.mark_bar(color=COLOURS[0]).encode(x=altair.X("value", title=title, scale=span))
+    figures = base.mark_text(align="left", dx=4, color="gray").encode(
+        x=altair.X("end", title=title), text=altair.Text("value", format=".3f")
     )
-    figures = base.mark_text(align="left", dx=4, color="gray").encode(text=altair.Text("value", format=".3f"))
-    st.altair_chart(
-        (base.mark_bar(color=COLOURS[0]) + figures).properties(height=75 + 26 * len(table)), width="stretch"
-    )
+    st.altair_chart((drawn + figures).properties(height=75 + 26 * len(table)), width="stretch")
 
 
 def enlarged(content: np.ndarray) -> Image.Image:

@@ -16,7 +16,7 @@ from polymodal.data.audio import read
 from polymodal.data.images import read_image
 from polymodal.errors import DataError
 
-SIDE = 320
+SIDE = 192
 """Of a picture that is shown back, in pixels."""
 RATE = 16_000
 """Samples a second of a sound that is played back."""
