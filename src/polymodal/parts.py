@@ -47,13 +47,13 @@ class Parts:
         self.folder = output.with_name(f"{output.name}.parts")
         if output.exists():
             raise ConfigError(f"output={output} is there already. Remove it, or choose another name.")
-        note = self.folder / "about.json"
-        if note.exists() and note.read_text() != self.about:
+        note, written = self.folder / "about.json", list(self.folder.glob("*-*-*.arrow"))
+        if written and note.exists() and note.read_text() != self.about:
             raise ConfigError(f"{self.folder} is left from other work. Remove it, or choose another output.")
         if is_first_process():
             self.folder.mkdir(parents=True, exist_ok=True)
             write_whole(note, self.about)
-        before = (int(file.name.split("-")[1]) for file in self.folder.glob("*-*-*.arrow"))
+        before = (int(file.name.split("-")[1]) for file in written)
         self.numbers: dict[str, Iterator[int]] = defaultdict(partial(count, 1 + max(before, default=-1)))
 
     def done(self, split: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -226,6 +227,7 @@ def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(classi
         with pytest.raises(ConfigError, match="at work in another process"):
             embedded(classifier, tmp_path / "x.parquet", "devices=cpu", split="test")
         other.communicate("\n")
+    parts.add(pa.table({"id": [0]}), "test", 0)
     with pytest.raises(ConfigError, match="other work"):
         embedded(classifier, tmp_path / "x.parquet", "devices=cpu", "precision=bf16", split="test")
 
