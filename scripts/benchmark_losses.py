@@ -35,7 +35,7 @@ def losses(size: int, dim: int) -> tuple[Losses, list[Tensor]]:
     generator = torch.Generator().manual_seed(0)
     a, b = (F.normalize(torch.randn(size, dim, generator=generator)).requires_grad_() for _ in range(2))
     scale, bias = (torch.tensor(value, requires_grad=True) for value in (14.3, -10.0))
-    group, own = torch.arange(size), torch.ones(size, dtype=torch.bool)
+    group = own = torch.arange(size)
 
     def plain_clip() -> Tensor:
         positives = group[:, None] == group

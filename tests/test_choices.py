@@ -101,6 +101,16 @@ def test_fp16_on_a_cpu_is_refused_and_not_changed_in_silence() -> None:
         check_machine(config("precision=fp16", "devices=cpu"))
 
 
+@pytest.mark.parametrize(
+    ("devices", "instead"),
+    [("gpu", "devices=cpu"), ("ddp", "devices=ddp_cpu"), ("fsdp", "devices=fsdp trainer.accelerator=cpu")],
+)
+def test_what_a_machine_without_gpu_can_do_instead(devices: str, instead: str, monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"no gpu(.|\n)*On its CPU: {instead}"):
+        check_machine(config(f"devices={devices}"))
+
+
 def test_norms_over_all_processes_are_refused_on_a_cpu() -> None:
     with pytest.raises(ConfigError, match="sync_batchnorm=true needs GPUs"):
         check_machine(config("devices=ddp_cpu", "++trainer.sync_batchnorm=true"))

@@ -16,9 +16,11 @@ from torch import nn
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.ema import EMA
 from polymodal.callbacks.modality_dropout import ModalityDropout
+from polymodal.fusion.concat import Concat
 from polymodal.fusion.mixture import Mixture
 from polymodal.fusion.transformer import Transformer
 from polymodal.grad_cache import in_parts, parts_of
+from polymodal.missing.mean import Mean
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.classification import Classification
@@ -117,6 +119,17 @@ def test_batch_norms_count_each_sample_once(norm: type[nn.Module], momentum: flo
         forward(model, batch, 3).x.square().sum().backward()
         states.append({**model.state_dict(), **{name: p.grad for name, p in model.encoders.named_parameters()}})
     assert states[0]["encoders.a.1.num_batches_tracked"] == 3
+    torch.testing.assert_close(*states)
+
+
+def test_means_that_stand_for_what_is_missing_are_filled_in_again() -> None:
+    batch = samples(12, missing=True)
+    states = []
+    for forward in (in_parts, one_graph):
+        torch.manual_seed(0)
+        model = MultimodalModel(encoders(), Concat(DIM, MODALITIES, hidden=4), missing=Mean(DIM, MODALITIES, 0.5))
+        forward(model.double(), batch, 3).y.square().sum().backward()
+        states.append({**model.state_dict(), **{name: p.grad for name, p in model.fusion.named_parameters()}})
     torch.testing.assert_close(*states)
 
 

@@ -58,8 +58,11 @@ class PairedBatch:
         return torch.stack([self.present.get(name, everywhere) for name in modalities], dim=1)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PairedBatch:
-        """The same batch on another device; dtypes stay (uint8 images travel as uint8)."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        """The same batch on another device; dtypes stay (uint8 images travel as uint8).
+
+        What lies in page-locked memory is never waited for: Lightning asks for that with plain tensors only.
+        """
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking or tensor.is_pinned()))
 
     def pin_memory(self) -> PairedBatch:
         """The same batch in page-locked memory, for a copy to the device that does not block."""

@@ -34,7 +34,12 @@ def check_machine(config: Settings) -> None:
     wanted = "gpu" if wanted == "cuda" else wanted
     if wanted in there and not there[wanted]:
         available = f"cpu ({os.cpu_count()} cores)" + ", mps" * there["mps"] + ", gpu" * there["gpu"]
-        raise ConfigError(f"devices: this machine has no {wanted} that torch can use. There is: {available}.")
+        strategy = config["trainer"].get("strategy")
+        sharded = "devices=fsdp trainer.accelerator=cpu trainer.devices=2"
+        instead = sharded if _node(strategy) else "devices=ddp_cpu" if strategy == "ddp" else "devices=cpu"
+        raise ConfigError(
+            f"devices: this machine has no {wanted} that torch can use. There is: {available}.\nOn its CPU: {instead}"
+        )
     on_cpu = wanted == "cpu" or (wanted == "auto" and not there["gpu"] and not there["mps"])
     if on_cpu and config["trainer"].get("precision") == "16-mixed":
         raise ConfigError("precision=fp16 needs a GPU; choose precision=bf16.")

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -22,7 +22,7 @@ def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOut
     Of all micro-batches but the last only the result is kept. When the loss of the whole batch sends its gradient back,
     one after the other is computed again, with the same random numbers, and gets its share. For autograd this is one
     graph in which each parameter gets its gradient once: DDP, a gradient scaler and clipping see nothing of it.
-    It costs (count - 1) / count of a forward pass. Batch norms have the statistics of a micro-batch.
+    It costs (count - 1) / count of a forward pass. Batch norms, and the means of `missing`, are those of micro-batches.
 
     Args:
         model: batch -> X and, with a fusion, Y.
@@ -31,7 +31,7 @@ def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOut
             processes as many as on that with the smallest B, since they meet in each.
 
     Returns:
-        what losses read: `x`, `mask`, `y`, `aux_loss`.
+        what losses read: `x`, `mask`, `y`, `aux_loss`, `complete`.
     """
     *first, last = parts_of(batch, min(count, _smallest(batch)) if count > 1 else 1)
     if not first:
@@ -39,10 +39,11 @@ def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOut
 
     def read(_: Tensor, part: PairedBatch) -> ModelOutput:
         output = model(part)
-        return ModelOutput(output.x, output.mask, output.y, aux_loss=output.aux_loss)
+        return output._replace(fused=None, weights=None, encoded=None)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), kept_statistics([m for m in model.modules() if isinstance(m, _BatchNorm)])
+        means = [] if model.missing is None else list(model.missing.buffers())
+        return nullcontext(), _second_run(model, means, [values.clone() for values in means])
 
     # `checkpoint` looks at tensors among the arguments to learn of which device it must keep the random numbers
     outputs = [checkpoint(read, part.id, part, use_reentrant=False, context_fn=contexts) for part in first]
@@ -72,7 +73,28 @@ def _joined(outputs: list[ModelOutput]) -> ModelOutput:
         torch.cat([output.mask for output in outputs]),
         torch.cat(y) if y else None,
         aux_loss=aux[0]._replace(rows=torch.cat([part.rows for part in aux])) if aux else None,
+        complete=all(output.complete for output in outputs),
     )
+
+
+@contextmanager
+def _second_run(model: nn.Module, means: list[Tensor], first: list[Tensor]) -> Iterator[None]:
+    """Nothing counts again: batch norms do not read their running statistics, but what `missing` fills in depends on
+    its means, which are therefore as they were before the first run.
+    """
+    after = [values.clone() for values in means]
+    _put(means, first)
+    try:
+        with kept_statistics([m for m in model.modules() if isinstance(m, _BatchNorm)]):
+            yield
+    finally:
+        _put(means, after)
+
+
+@torch.no_grad()
+def _put(tensors: list[Tensor], values: list[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
 
 
 @contextmanager

@@ -24,11 +24,13 @@ class Encoded(NamedTuple):
         x: (B, m, d), one vector a modality; zeros where it is absent.
         mask: (B, m) bool, which are present.
         tokens: the m sequences that the vectors are means of, for a fusion that reads them; else None.
+        complete: nothing is missing, and the host knows it without a look at the mask, which would wait for the device.
     """
 
     x: Tensor
     mask: Tensor
     tokens: list[Tokens] | None = None
+    complete: bool = False
 
     def without(self, absent: Tensor) -> Encoded:
         """The same samples without the modalities of `absent`, (B, m) or (m,) bool."""
@@ -50,6 +52,7 @@ class ModelOutput(NamedTuple):
         weights: (B, m) from the fusion, or None.
         aux_loss: of the fusion, or None.
         encoded: all that the encoders gave.
+        complete: as in `Encoded`.
     """
 
     x: Tensor
@@ -59,6 +62,7 @@ class ModelOutput(NamedTuple):
     weights: Tensor | None = None
     aux_loss: AuxLoss | None = None
     encoded: Encoded | None = None
+    complete: bool = False
 
 
 class MultimodalModel(nn.Module):
@@ -111,8 +115,10 @@ class MultimodalModel(nn.Module):
             batch: the samples.
             known: whether its inputs are those of the data, for which a frozen encoder's vectors may be known already.
         """
-        mask = batch.mask(self.modalities)
-        parts = [self._encode_one(name, batch, mask[:, index], known) for index, name in enumerate(self.modalities)]
+        mask, complete = batch.mask(self.modalities), not batch.present.keys() & set(self.modalities)
+        # all before the first encoder: to learn how many there are, the host waits for what the device has to do
+        rows = {name: batch.present[name].nonzero().squeeze(1) for name in self.modalities if name in batch.present}
+        parts = [self._encode_one(name, batch, rows.get(name), known) for name in self.modalities]
         like = next((part[0] if isinstance(part, Tokens) else part for part in parts if part is not None), None)
         if like is None:
             raise ValueError("A batch in which no sample has any modality cannot be encoded.")
@@ -121,16 +127,18 @@ class MultimodalModel(nn.Module):
             for part, encoder in zip(parts, self.encoders.values(), strict=True)
         ]
         if not self.reads_tokens:
-            return Encoded(torch.stack([part for part in vectors if isinstance(part, Tensor)], dim=1), mask)
+            x = torch.stack([part for part in vectors if isinstance(part, Tensor)], dim=1)
+            return Encoded(x, mask, complete=complete)
         tokens = [_as_tokens(part, mask[:, index]) for index, part in enumerate(vectors)]
-        return Encoded(torch.stack([masked_mean(*part) for part in tokens], dim=1), mask, tokens)
+        return Encoded(torch.stack([masked_mean(*part) for part in tokens], dim=1), mask, tokens, complete)
 
-    def _encode_one(self, name: str, batch: PairedBatch, present: Tensor, known: bool) -> Tensor | Tokens | None:
-        """Vectors (B, d) or tokens of one modality, zeros and padding where it is absent; None if it is so in all."""
+    def _encode_one(self, name: str, batch: PairedBatch, rows: Tensor | None, known: bool) -> Tensor | Tokens | None:
+        """Vectors (B, d) or tokens of one modality, zeros and padding where it is absent; None if it is so in all.
+
+        It is there in these rows, or in all where there are none given.
+        """
         encoder = self.encoders[name]
         inputs, items = _as_weights(batch.inputs[name], encoder), batch.items[name]
-        everywhere = name not in batch.present
-        rows = None if everywhere else present.nonzero().squeeze(1)
         if rows is not None:
             if len(rows) == 0 and not any(map(_is_over_all, encoder.modules())):
                 return self._in_vain(encoder, inputs, len(batch)) if self.sharded else None
@@ -154,16 +162,16 @@ class MultimodalModel(nn.Module):
 
     def fuse(self, encoded: Encoded) -> ModelOutput:
         """X, its mask and, with a fusion, Y (B, p)."""
-        x, mask, tokens = encoded
+        x, mask, tokens, complete = encoded
         if self.fusion is None:
-            return ModelOutput(x, mask, encoded=encoded)
+            return ModelOutput(x, mask, encoded=encoded, complete=complete)
         filled, there = (x, mask) if self.missing is None else self.missing(x, mask)
         if tokens is not None:
             output = self.fusion(filled, there, _filled_tokens(tokens, filled, there & ~mask))
         else:
             output = self.fusion(filled, there)
         y = output.y if self.head is None else self.head(output.y)
-        return ModelOutput(x, mask, y, output.y, output.weights, output.aux_loss, encoded)
+        return ModelOutput(x, mask, y, output.y, output.weights, output.aux_loss, encoded, complete)
 
     def forward(self, batch: PairedBatch) -> ModelOutput:
         """A batch of B samples -> X, its mask and, with a fusion, Y (B, p)."""

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
 from polymodal.grad_cache import in_parts
+from polymodal.losses.gather import mean_over_all
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
 from polymodal.sharding import average_whole, clip_gradients, shard, share_buffers
@@ -71,7 +72,8 @@ class MultimodalModule(LightningModule):
         """Encode, fuse, loss, log."""
         output = in_parts(self.model, batch, self.accumulate)
         loss = self.objective(output, batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
+        # not sync_dist, with which Lightning makes all processes wait for their devices and for each other
+        self.log("train/loss", mean_over_all(loss.detach()[None]), prog_bar=True, batch_size=len(batch))
         return loss
 
     def statistics(self) -> Iterator[Tensor]:

@@ -25,5 +25,5 @@ def test_shares_of_two_processes_sum_to_its_definition(seed: int, rows: int, gro
             losses.append(-sum(math.log(p / sum(others.values())) for p in positives) / len(positives))
     expected = sum(losses) / len(losses) if losses else 0.0
     scale = torch.tensor(5.0, dtype=torch.float64)
-    both = supcon(x, group, own, scale) + supcon(x, group, ~own, scale)
+    both = sum(supcon(x, group, part.nonzero().squeeze(1), scale) for part in (own, ~own))
     assert both.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)

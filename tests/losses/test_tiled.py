@@ -31,7 +31,7 @@ class Case:
         generator = torch.Generator().manual_seed(seed)
         self.x = F.normalize(torch.randn(count, 2, 5, generator=generator).double(), dim=-1).requires_grad_()
         self.group = torch.randint(groups, (count,), generator=generator)
-        self.own = torch.rand(count, generator=generator) < (2.0 if all_own else 0.6)
+        self.own = (torch.rand(count, generator=generator) < (2.0 if all_own else 0.6)).nonzero().squeeze(1)
         self.scale = torch.tensor(scale, dtype=torch.float64, requires_grad=True)
         self.bias = torch.tensor(-3.0, dtype=torch.float64, requires_grad=True)
 
@@ -115,7 +115,7 @@ def held(loss: Callable[[], Tensor]) -> float:
 def test_backward_needs_no_matrix(kind: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     a, b = (F.normalize(torch.randn(1024, 512)).requires_grad_() for _ in range(2))
-    group, own = torch.arange(1024) // 2, torch.ones(1024, dtype=torch.bool)
+    group, own = torch.arange(1024) // 2, torch.arange(1024)
     scale, bias = (torch.tensor(value, requires_grad=True) for value in (14.3, -10.0))
 
     def loss() -> Tensor:

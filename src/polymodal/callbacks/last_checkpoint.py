@@ -16,6 +16,7 @@ from polymodal.batch import PairedBatch
 from polymodal.config.resume import LIMITS
 from polymodal.errors import NumericError
 from polymodal.loggers.csv import CSVLogger
+from polymodal.losses.gather import exchanged
 from polymodal.module import MultimodalModule
 from polymodal.signals import Stopped, listener
 from polymodal.types import PositiveFloat, PositiveInt
@@ -115,9 +116,8 @@ class LastCheckpoint(Checkpoint):
         """The signal that any process has got, and whether the first one finds it late: the same on all."""
         if trainer.world_size == 1:
             return listener.signum, late
-        own = [listener.signum, int(late and trainer.is_global_zero)]
-        signum, late = trainer.strategy.reduce(torch.tensor(own, device=trainer.strategy.root_device), reduce_op="max")
-        return int(signum), bool(late)
+        found = exchanged(listener.signum, late and trainer.is_global_zero, device=trainer.strategy.root_device)
+        return max(signum for signum, _ in found), any(late for _, late in found)
 
     def save_before_batch(self, trainer: Trainer, module: MultimodalModule) -> Path | None:
         """Saves as if the batch at work had not been begun; weights and statistics must be as they were before it.

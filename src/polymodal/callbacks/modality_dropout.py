@@ -40,7 +40,7 @@ class ModalityDropout(Callback):
     ) -> None:
         """Marks what was taken as absent."""
         modalities = pl_module.model.modalities
-        rates = torch.tensor(self.rates, device=batch.id.device)
+        rates = torch.tensor(self.rates).to(batch.id.device, non_blocking=True)
         step = (self.seed + 1) * 1_000_003 + trainer.global_step
         mask = batch.mask(modalities)
         kept = mask & ~dropped(batch.id, mask, rates, step)
@@ -64,9 +64,9 @@ def rates_of(rate: float | Mapping[str, float], modalities: list[str]) -> list[f
 
 def dropped(ids: Tensor, mask: Tensor, rates: Tensor, salt: int) -> Tensor:
     """(B,) ids, (B, m) presence, (m,) rates -> (B, m) bool, what to take away; a sample keeps one at least."""
-    draw = hashed_uniform(ids[:, None], salt, torch.arange(mask.shape[1], device=ids.device))
+    place = torch.arange(mask.shape[1], device=ids.device)
+    draw = hashed_uniform(ids[:, None], salt, place)
     taken = draw < rates
-    last = (mask & ~taken).sum(1) == 0  # all would be gone: the modality with the luckiest draw stays
-    luckiest = draw.masked_fill(~mask, -1).argmax(1)
-    taken[last, luckiest[last]] = False
-    return taken
+    last = ~(mask & ~taken).any(1, keepdim=True)  # all would be gone: the modality with the luckiest draw stays
+    luckiest = draw.masked_fill(~mask, -1).argmax(1, keepdim=True)
+    return taken & ~(last & (place == luckiest))

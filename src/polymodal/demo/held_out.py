@@ -91,13 +91,13 @@ class HeldOut:
         for batch in track(loader, "Held-out samples"):
             batch = self.data.on_after_batch_transfer(batch, 0)
             self.examples += [batch.rows(slice(row, row + 1)) for row in range(min(each, len(batch)))]
-            x, mask, _ = self.model.encode(batch.to(self.asked.device))
+            encoded = self.model.encode(batch.to(self.asked.device))
             classes = batch.labels.get(label, torch.empty(0, 0))
             table.update(
                 batch.id,
                 items=torch.stack([batch.items[name] for name in self.modalities], dim=1),
-                mask=mask.cpu(),
-                x=F.normalize(x.float(), dim=-1).cpu(),
+                mask=encoded.mask.cpu(),
+                x=F.normalize(encoded.x.float(), dim=-1).cpu(),
                 label=classes if classes.ndim == 1 else torch.full_like(batch.id, -1),
             )
         del self.examples[EXAMPLES:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,13 +16,32 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def gather_rows(*rows: Tensor) -> tuple[Tensor, ...]:
+def exchanged(*numbers: int, device: torch.device) -> list[list[int]]:
+    """A few numbers of each process -> those of all, rank after rank. The host waits for the device, once."""
+    if world_size() == 1:
+        return [list(numbers)]
+    table = torch.zeros(world_size(), len(numbers), dtype=torch.long, device=device)
+    for column, number in enumerate(numbers):  # filled in, not copied from the host: that would wait too
+        table[dist.get_rank(), column] = number
+    dist.all_reduce(table)
+    return table.tolist()  # type: ignore[no-any-return]
+
+
+def gather_rows(*rows: Tensor, counts: Sequence[int] | None = None) -> tuple[Tensor, ...]:
     """Each (B_r, ...) on each process -> (sum of all B_r, ...), the same on all, in the order of the ranks.
 
     All tensors travel as bytes of one message. The numbers of rows may differ among processes, but not among the
     tensors of one. The gradient of a process' rows is the sum over what all processes did with them.
+
+    Args:
+        rows: of this process.
+        counts: B_r of each process, where that is known.
     """
-    return rows if world_size() == 1 else _GatherRows.apply(*rows)
+    if world_size() == 1:
+        return rows
+    if counts is None:
+        counts = [count for (count,) in exchanged(len(rows[0]), device=rows[0].device)]
+    return _GatherRows.apply(counts, *rows)
 
 
 def mean_over_all(rows: Tensor) -> Tensor:
@@ -34,7 +54,7 @@ def mean_over_all(rows: Tensor) -> Tensor:
     if world_size() == 1:
         return rows.mean(0)
     own = rows.sum(0)
-    total, count = own.detach().clone(), torch.tensor(len(rows), device=rows.device)
+    total, count = own.detach().clone(), torch.full((), len(rows), device=rows.device)
     for number in (total, count):
         dist.all_reduce(number)
     return (total + world_size() * (own - own.detach())) / count
@@ -42,10 +62,9 @@ def mean_over_all(rows: Tensor) -> Tensor:
 
 class _GatherRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *rows: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, lengths: Sequence[int], *rows: Tensor) -> tuple[Tensor, ...]:
         columns = [_as_bytes(tensor) for tensor in rows]
         message = torch.cat(columns, dim=1)
-        lengths = _lengths(message)
         padded = message.new_zeros(max(lengths), message.shape[1])  # collectives want equal shapes
         padded[: len(message)] = message
         parts = [torch.empty_like(padded) for _ in lengths]
@@ -60,18 +79,8 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return tuple(
-            _own_sum(grad, ctx.own) if wanted else None
-            for grad, wanted in zip(grads, ctx.needs_input_grad, strict=True)
-        )
-
-
-def _lengths(rows: Tensor) -> list[int]:
-    """The number of rows of each process."""
-    lengths = torch.zeros(dist.get_world_size(), dtype=torch.long, device=rows.device)
-    lengths[dist.get_rank()] = len(rows)
-    dist.all_reduce(lengths)
-    return lengths.tolist()
+        wanted = ctx.needs_input_grad[1:]
+        return None, *(_own_sum(grad, ctx.own) if want else None for grad, want in zip(grads, wanted, strict=True))
 
 
 def _as_bytes(rows: Tensor) -> Tensor:

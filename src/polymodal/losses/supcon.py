@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from polymodal.losses.groups import numbered
 from polymodal.losses.info_nce import info_nce
 
 
@@ -14,16 +15,16 @@ def supcon(x: Tensor, group: Tensor, own: Tensor, scale: Tensor) -> Tensor:
     Args:
         x: (R, d), normalised; R rows of any modality.
         group: (R,) int64. Equal group = positive; a row is no positive of itself and does not stand among its keys.
-        own: (R,) bool, the anchors that this process answers for.
+        own: (B,) int64, which rows are anchors that this process answers for.
         scale: scalar, the inverse temperature.
 
     Returns:
         the sum over own anchors divided by the number of all anchors; those without a positive do not count.
     """
-    _, number, counts = group.unique(return_inverse=True, return_counts=True)
-    anchor = counts[number] > 1
-    place = (anchor & own).nonzero().squeeze(1)
-    itself = place[:, None] == torch.arange(len(x), device=x.device)
-    logits = ((scale * x[place]) @ x.T).masked_fill(itself, torch.finfo(x.dtype).min / 2)
-    positives = (group[place][:, None] == group) & ~itself
-    return info_nce(logits, positives).sum() / anchor.sum().clamp(min=1)
+    counts = numbered(group)[1]
+    lonely = counts[own] == 1
+    itself = own[:, None] == torch.arange(len(x), device=x.device)
+    logits = ((scale * x[own]) @ x.T).masked_fill(itself, torch.finfo(x.dtype).min / 2)
+    positives = (group[own][:, None] == group) & ~itself
+    losses = info_nce(logits, positives | lonely[:, None])  # with no positive they would be NaN, and so gradients
+    return losses.masked_fill(lonely, 0).sum() / (counts > 1).sum().clamp(min=1)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from polymodal.losses.groups import numbered
 from polymodal.losses.tiles import gradients, tiles
 
 
@@ -23,35 +24,46 @@ def tiled_info_nce(
         a: (N, d), normalised.
         b: (N, d), normalised; row i belongs to row i of a.
         group: (N,) int64. Equal group = positive.
-        own: (N,) bool, the B samples that are queries, in both directions; all N are keys.
+        own: (B,) int64, which samples are queries, in both directions, each once; all N are keys.
         scale: scalar, the inverse temperature.
         label_smoothing: share of the target that is spread over all keys.
 
     Returns:
         (B,) losses, not averaged.
     """
-    if own.all():
-        queries_a, queries_b, asked = a, b, group
+    if len(own) == len(group):
+        queries_a, queries_b = a, b
         there, back = _LogSumExp.apply(a, b, scale, True)
     else:
-        queries_a, queries_b, asked = a[own], b[own], group[own]
+        queries_a, queries_b = a[own], b[own]
         there, _ = _LogSumExp.apply(queries_a, b, scale, False)
         back, _ = _LogSumExp.apply(queries_b, a, scale, False)
+    number, counts = numbered(group)
+    asked = number if len(own) == len(group) else number[own]
     expected = [
         # the means of the positives are as large as the features: they, too, are computed again in backward
         checkpoint(
-            _expected, queries, keys, asked, group, label_smoothing, use_reentrant=False, preserve_rng_state=False
+            _expected,
+            queries,
+            keys,
+            asked,
+            number,
+            counts,
+            label_smoothing,
+            use_reentrant=False,
+            preserve_rng_state=False,
         )
         for queries, keys in ((queries_a, b), (queries_b, a))
     ]
     return (there + back - scale * (expected[0] + expected[1])) / 2
 
 
-def _expected(queries: Tensor, keys: Tensor, asked: Tensor, group: Tensor, label_smoothing: float) -> Tensor:
+def _expected(
+    queries: Tensor, keys: Tensor, asked: Tensor, number: Tensor, counts: Tensor, label_smoothing: float
+) -> Tensor:
     """(B,): the product of each query with the mean of its positives, by sums over groups: no (B, N) mask."""
-    known, number, counts = group.unique(return_inverse=True, return_counts=True)
-    means = keys.new_zeros(len(known), keys.shape[1]).index_add(0, number, keys) / counts[:, None]
-    target = means[torch.searchsorted(known, asked)]
+    sums = torch.zeros_like(keys).index_add(0, number, keys / counts[:, None])
+    target = sums[asked]
     if label_smoothing:
         target = (1 - label_smoothing) * target + label_smoothing * keys.mean(0)
     return (queries * target).sum(1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from polymodal.errors import DataError
 from polymodal.metrics.classification import classification_figures
-from polymodal.objectives.supervised import Supervised, checked_weights
+from polymodal.objectives.supervised import Supervised, beside, checked_weights, known
 from polymodal.types import PositiveInt, Probability
 
 
@@ -55,9 +55,10 @@ class Classification(Supervised):
 
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(N, p), (N,) -> the weighted sum of the losses, and the sum of the weights of the true classes."""
-        weights = y.new_ones(self.outputs) if self.class_weights is None else y.new_tensor(self.class_weights)
-        total = F.cross_entropy(y, target, weights, label_smoothing=self.label_smoothing, reduction="sum")
-        return total, weights[target].sum()
+        seen, target = known(target), target.clamp(min=0)
+        weights = y.new_ones(self.outputs) if self.class_weights is None else beside(y, self.class_weights)
+        losses = F.cross_entropy(y, target, weights, label_smoothing=self.label_smoothing, reduction="none")
+        return losses.where(seen, 0).sum(), weights[target].where(seen, 0).sum()
 
     def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
         """See `classification_figures`."""

@@ -79,7 +79,7 @@ class Contrastive(Objective):
         """X (B, m, d) of this process' samples -> the scalar loss of the global batch."""
         with torch.autocast(output.x.device.type, enabled=False):  # logits and loss in fp32, whatever the precision
             view = self.view(output)
-            samples = Samples.gathered(view.x, view.mask, self.groups(batch))
+            samples = Samples.gathered(view.x, view.mask, self.groups(batch), output.complete)
             loss = self.share(samples) * world_size()  # DDP divides by the number of processes
             return loss + aux_loss(view)
 

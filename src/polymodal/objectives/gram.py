@@ -46,7 +46,7 @@ class GRAM(Aligned):
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """The anchor and the others, x (N, m, d) -> (B,) losses of the own samples, the mean of both directions."""
-        own, positives = samples.x[samples.own], samples.positives()
+        own, positives = samples.queries(), samples.positives()
         to_tuples = volumes(own[:, 0], samples.x[:, 1:])
         to_anchors = volumes(samples.x[:, 0], own[:, 1:]).T
         scale = self.scale(term)

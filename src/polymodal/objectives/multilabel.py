@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polymodal.metrics.multilabel import multilabel_figures
-from polymodal.objectives.supervised import Supervised, checked_weights, known
+from polymodal.objectives.supervised import Supervised, beside, checked_weights, known
 from polymodal.types import PositiveInt
 
 
@@ -43,10 +43,9 @@ class MultiLabel(Supervised):
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(N, p), (N, p) -> the sum over all known labels, and their number."""
         seen = known(target)
-        weights = None if self.positive_weights is None else y.new_tensor(self.positive_weights).expand_as(y)[seen]
-        wanted = target[seen].to(y.dtype)
-        total = F.binary_cross_entropy_with_logits(y[seen], wanted, pos_weight=weights, reduction="sum")
-        return total, seen.sum().to(y.dtype)
+        weights = None if self.positive_weights is None else beside(y, self.positive_weights)
+        losses = F.binary_cross_entropy_with_logits(y, target.to(y.dtype), pos_weight=weights, reduction="none")
+        return losses.where(seen, 0).sum(), seen.sum().to(y.dtype)
 
     def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
         """See `multilabel_figures`."""

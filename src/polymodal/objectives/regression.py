@@ -49,14 +49,14 @@ class Regression(Supervised):
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(N, p), (N, p) -> the sum over all known values, and their number."""
         seen = known(target)
-        y, target = y[seen], target[seen].to(y.dtype)
+        target = target.to(y.dtype).where(seen, 0)
         if self.loss == "mse":
-            total = F.mse_loss(y, target, reduction="sum")
+            losses = F.mse_loss(y, target, reduction="none")
         elif self.loss == "l1":
-            total = F.l1_loss(y, target, reduction="sum")
+            losses = F.l1_loss(y, target, reduction="none")
         else:
-            total = F.huber_loss(y, target, reduction="sum", delta=self.huber_delta)
-        return total, seen.sum().to(y.dtype)
+            losses = F.huber_loss(y, target, reduction="none", delta=self.huber_delta)
+        return losses.where(seen, 0).sum(), seen.sum().to(y.dtype)
 
     def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
         """See `regression_figures`."""

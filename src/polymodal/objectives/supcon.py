@@ -59,6 +59,5 @@ class SupCon(Contrastive):
 
     def share(self, samples: Samples) -> Tensor:
         """What the own samples' rows add to the mean over all rows that have a positive."""
-        sample, row = samples.mask.nonzero(as_tuple=True)
-        rows = Samples(samples.x[sample, row], samples.mask[sample, row], samples.group[sample], samples.own[sample])
-        return rows.sum(lambda some: supcon(some.x, some.group, some.own, self.scale()), len(sample))
+        rows = samples.apart()
+        return rows.sum(lambda some: supcon(some.x, some.group, some.own, self.scale()), len(rows.group))

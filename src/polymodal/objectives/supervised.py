@@ -45,7 +45,10 @@ class Supervised(Objective):
 
     @abstractmethod
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, p) and targets -> the sum of the losses of all that is known, and what to divide it by: two scalars."""
+        """(N, p) and targets -> the sum of the losses of all that is known, and what to divide it by: two scalars.
+
+        What is not known is set to 0 rather than left out: how much is left would be waited for.
+        """
 
     @abstractmethod
     def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -53,8 +56,8 @@ class Supervised(Objective):
 
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
         """Y (B, p) of this process' samples -> the scalar loss of the global batch, plus the fusion's own loss."""
-        y, target, _ = self._labelled(output, batch)
-        total, count = self.terms(y, target)
+        y, target, counted = self._labelled(output, batch)
+        total, count = self.terms(y.where(counted[:, None], 0), target)
         loss = _ratio(total, _mean_over_processes(count))
         return loss + aux_loss(output)
 
@@ -64,7 +67,8 @@ class Supervised(Objective):
         Raises:
             NumericError: an answer to a labelled sample is NaN or infinite.
         """
-        y, target, id = self._labelled(output, batch)
+        y, target, counted = self._labelled(output, batch)
+        y, target, id = y[counted], target[counted], batch.id[counted]
         if not y.isfinite().all():
             bad = id[~y.isfinite().all(1)]
             raise NumericError(f"NaN or infinite predictions for {len(bad)} samples, the first with id {int(bad[0])}.")
@@ -83,7 +87,7 @@ class Supervised(Objective):
         self.table.reset()
 
     def _labelled(self, output: ModelOutput, batch: PairedBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Y in fp32 at least, targets and ids, of the samples of which anything is known."""
+        """Y in fp32 at least, targets, and (B,) bool, of which samples anything is known."""
         if output.y is None:
             raise ConfigError(f"{type(self).__name__} needs one vector a sample: add fusion=concat head=linear.")
         if output.y.shape[1] != self.outputs:
@@ -97,7 +101,7 @@ class Supervised(Objective):
         target = self.targets(batch.labels[self.label])
         counted = known(target) if target.ndim == 1 else known(target).any(1)
         y = output.y if output.y.dtype == torch.float64 else output.y.float()
-        return y[counted], target[counted], batch.id[counted]
+        return y, target, counted
 
     def wrong_labels(self, labels: Tensor, wanted: str) -> ConfigError:
         """What to say of labels that are not what this objective reads."""
@@ -110,6 +114,11 @@ class Supervised(Objective):
 def known(target: Tensor) -> Tensor:
     """Bool of the same shape: where a label is known."""
     return ~target.isnan() if target.is_floating_point() else target >= 0
+
+
+def beside(y: Tensor, numbers: Sequence[float]) -> Tensor:
+    """The numbers in the type and on the device of y, which is not waited for."""
+    return torch.tensor(numbers, dtype=y.dtype).to(y.device, non_blocking=True)
 
 
 def checked_weights(name: str, weights: Sequence[float] | None, outputs: int) -> list[float] | None:

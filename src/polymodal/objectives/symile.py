@@ -54,12 +54,12 @@ class Symile(Aligned):
         """All modalities, x (N, m, d) -> (B,) losses of the own samples, the mean over the m anchors."""
         _, m, d = samples.x.shape
         scale = self.scale(term) * d ** (m / 2 - 1)
-        place, positives = samples.own.nonzero().squeeze(1), samples.positives()
-        total = samples.x.new_zeros(len(place))
+        queries, positives = samples.queries(), samples.positives()
+        total = samples.x.new_zeros(len(queries))
         for anchor in range(m):
-            anchors, others = scale * samples.x[place, anchor], without(samples.x, anchor)
+            anchors, others = scale * queries[:, anchor], without(samples.x, anchor)
             if self.negatives == "n":
-                logits, right = shifted_logits(anchors, others, place, positives)
+                logits, right = shifted_logits(anchors, others, samples.own, positives)
             else:
                 logits, right = all_logits(anchors, others, positives)
             total = total + info_nce(logits, right) / m

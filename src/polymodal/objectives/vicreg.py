@@ -53,7 +53,7 @@ class VICReg(Aligned):
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples, each with what the batch as a whole adds."""
-        a, b = samples.x[samples.own].unbind(1)
+        a, b = samples.queries().unbind(1)
         spread = sum(variance_loss(z) for z in samples.x.unbind(1)) / 2
         overlap = sum(covariance_loss(z) for z in samples.x.unbind(1))
         return self.invariance * invariance_loss(a, b) + self.variance * spread + self.covariance * overlap

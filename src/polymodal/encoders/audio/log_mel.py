@@ -57,11 +57,11 @@ class LogMel(nn.Module):
                 signal,
                 self.size,
                 self.hop,
-                window=self.window.to(signal),
+                window=self.window.to(signal, non_blocking=True),
                 pad_mode="constant",  # zeros at the ends: the same whether padding follows or not
                 return_complex=True,
             )
-            power = self.filters.to(signal) @ spectrum.abs().square()
+            power = self.filters.to(signal, non_blocking=True) @ spectrum.abs().square()
             return power.clamp(min=FLOOR).log().to(waveforms.dtype)
 
     def mask(self, waveforms: Tensor) -> Tensor:

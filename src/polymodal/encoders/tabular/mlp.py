@@ -72,7 +72,7 @@ class MLP(nn.Module):
                 f"cardinalities={self.cardinalities}: {codes.dtype} cannot tell so many codes apart. Choose another "
                 "precision than one with half-width weights, such as bf16."
             )
-        sizes = torch.tensor(self.cardinalities, device=codes.device)
+        sizes = torch.tensor(self.cardinalities).to(codes.device, non_blocking=True)
         known = (codes >= 0) & (codes < sizes)  # False for NaN
         firsts = torch.cumsum(sizes + 1, 0) - (sizes + 1)
         return firsts + torch.where(known, codes + 1, 0).long()
