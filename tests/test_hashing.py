@@ -22,6 +22,17 @@ def test_the_mixing_is_that_of_splitmix64(number: int) -> None:
     assert hashed_uniform(torch.tensor(number)).item() == expected
 
 
+def test_a_device_without_float64_has_the_same_numbers_in_float32() -> None:
+    class OfApple(torch.Tensor):
+        device = torch.device("mps")
+
+    ids = torch.arange(1_000)
+    draws = hashed_uniform(ids.as_subclass(OfApple), 3).as_subclass(torch.Tensor)
+    assert draws.dtype == torch.float32
+    assert (hashed_uniform(ids, 3) - draws >= 0).all()
+    assert (hashed_uniform(ids, 3) - draws < 2**-24).all()
+
+
 def test_uniform_and_normal_are_what_they_are_called() -> None:
     ids = torch.arange(20_000)
     assert kstest(hashed_uniform(ids, 3).numpy(), "uniform").pvalue > 0.01

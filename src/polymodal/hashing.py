@@ -16,6 +16,7 @@ def hashed_uniform(ids: Tensor, *salts: int | Tensor) -> Tensor:
     """int64 of any shape -> float64 in [0, 1) of the same shape, broadcast with the salts.
 
     The same for a sample in every batch, on every process and device, in every run (splitmix64, Steele et al. 2014).
+    On Apple's GPUs, which have no float64, the first 24 bits of it as float32.
 
     Args:
         ids: numbers of samples.
@@ -24,7 +25,8 @@ def hashed_uniform(ids: Tensor, *salts: int | Tensor) -> Tensor:
     value = _mixed(ids.long())
     for salt in salts:
         value = _mixed(value ^ _mixed(salt + torch.ones_like(value)))
-    return (value & (2**53 - 1)).double() / 2**53
+    value = value & (2**53 - 1)
+    return (value >> 29).float() / 2**24 if value.device.type == "mps" else value.double() / 2**53
 
 
 def hashed_normal(ids: Tensor, *salts: int | Tensor) -> Tensor:

@@ -65,9 +65,10 @@ def test_a_wrong_override_is_explained(command, argument: str) -> None:
 def test_choices_that_cannot_work_together_are_explained(
     command, arguments: list[str], parts: list[str], tmp_path
 ) -> None:
-    small = "data.families=[STIXGeneralBolIta]"
-    done = command("train.py", small, *arguments, cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
+    where = ["data.families=[STIXGeneralBolIta]", f"hydra.run.dir={tmp_path / 'run'}"]
+    done = command("train.py", *where, *arguments, cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2, done.stderr
+    assert list(tmp_path.iterdir()) == []  # the corrected command can take the folder
     assert len(done.stderr.strip().splitlines()) <= 5
     for part in parts:
         assert part in done.stderr

@@ -106,10 +106,10 @@ class Robustness(Callback):
             for level in self.noise:
                 disturbed = encoded if level == 0 else model.encode(noisy(batch, level, self.seed, codes), known=False)
                 for rate in self.missing:
-                    rates = torch.full((len(self.names),), rate, device=device, dtype=torch.float64)
+                    rates = torch.full((len(self.names),), rate, device=device)
                     absent = dropped(batch.id, encoded.mask, rates, self.seed)
                     if level == 0:
-                        share = (~encoded.without(absent).mask).double().mean(1)
+                        share = (~encoded.without(absent).mask).cpu().double().mean(1)  # not every device has doubles
                         self.absent[rate].update(batch.id, share=share)
                     self.grid[rate, level].update(model.fuse(disturbed.without(absent)), batch)
 

@@ -23,7 +23,7 @@ from polymodal.config import environment  # noqa: F401  (Hydra hands its resolve
 from polymodal.config.explain import CONFIGS, explain, is_group
 from polymodal.config.explain import groups as groups_of_configs
 from polymodal.config.resume import claim_again, find_run, how, locked, stored_config
-from polymodal.config.run_folder import claim
+from polymodal.config.run_folder import claim, give_back
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import goes_on, run_again
 from polymodal.config.sweep import record_failure, table_at_the_end
@@ -147,12 +147,13 @@ def run_job(config: DictConfig) -> float | None:
     folder = Path(settings.runtime.output_dir)
     if not is_first_process():
         return take_part(check_config(config))
-    ours = not (folder / "config.yaml").exists()
+    ours, claimed = not (folder / "config.yaml").exists(), False
     try:
         plain = check_config(config)
         overrides = list(settings.overrides.task)
         again = plain["resume"] is not None or goes_on(folder)
         stored = None if again else claim(folder, config, plain, overrides)
+        claimed = not again
         with locked(folder):
             ours = True
             stored = stored or claim_again(folder, config, plain, overrides)
@@ -173,7 +174,7 @@ def run_job(config: DictConfig) -> float | None:
         sys.exit(stop.code)
     except Exception as error:
         if settings.mode != RunMode.MULTIRUN:
-            _remove_if_empty(folder)
+            give_back(folder, claimed and isinstance(error, FORESEEN))
             if isinstance(error, FORESEEN):
                 show(error)
                 sys.exit(2)  # here, since Hydra would put a line of its own before the message
@@ -245,16 +246,6 @@ def take_part(plain: dict[str, Any]) -> float | None:
         return train(plain, plain)
     except Stopped as stop:  # the first process says so; Lightning takes another code for a failure, and kills it
         sys.exit(0 if stop.agreed else stop.code)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    """A run that never began leaves no folder: neither its own nor those above it, up to `logs`."""
-    above = [path for path in folder.parents[:3] if "logs" in path.parts]
-    for path in [folder, *above]:
-        try:
-            path.rmdir()
-        except OSError:
-            return
 
 
 @contextmanager

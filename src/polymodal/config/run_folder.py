@@ -20,6 +20,9 @@ from polymodal.config.slurm import begun_here
 from polymodal.errors import ConfigError
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
+CLAIM = {"config.yaml", "environment.json", ".lock"}
+"""What is in the folder of a run that has not begun."""
+
 DEFAULTS = [{"hydra": "repeat"}, "_self_"]
 HEADER = """\
 # The whole config of one run. To repeat it: python src/train.py repeat={folder}; to go on with it: resume={folder}
@@ -57,6 +60,24 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
     except OSError as error:
         raise ConfigError(f"The run folder {folder} cannot be written: {error}") from error
     return stored
+
+
+def give_back(folder: Path, claimed: bool) -> None:
+    """A run that never began leaves no folder: neither its own nor those above it, up to `logs`.
+
+    Args:
+        folder: of the run.
+        claimed: by this process, so that what `claim` wrote can go.
+    """
+    left = {file.name for file in folder.glob("*")}
+    if claimed and left <= CLAIM:
+        for name in left:
+            (folder / name).unlink()
+    for path in [folder, *(path for path in folder.parents[:3] if "logs" in path.parts)]:
+        try:
+            path.rmdir()
+        except OSError:
+            return
 
 
 def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
