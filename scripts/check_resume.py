@@ -15,6 +15,7 @@ import random
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -29,10 +30,14 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "val", "test")
 TIMES = {"train/samples_per_second", "train/step_ms", "train/data_wait_ms"}
-RUN = ["callbacks=[checkpoint,lr_monitor,throughput]", "callbacks.last.every_steps=3", "trainer.log_every_n_steps=2"]
+RUN = [
+    "callbacks=[checkpoint,lr_monitor,throughput,skipped]",
+    "callbacks.last.every_steps=3",
+    "trainer.log_every_n_steps=2",
+]
 RUN += ["trainer.enable_progress_bar=false", "test=false", "threads=1", "devices=cpu", "trainer.val_check_interval=0.5"]
 STREAM = ["data.image_size=16", "data.vocab_size=300", "data.shift=0.1", "data.flip=0.5", "data.batch_size=8"]
-STREAM += ["data.shuffle_buffer=40", "encoder.image.widths=[8]"]
+STREAM += ["data.shuffle_buffer=40", "encoder.image.widths=[8]", "data.on_error=skip", "data.max_bad_fraction=0.2"]
 SOURCES = {
     "glyphs": [
         "data.families=[STIXGeneralBolIta]",
@@ -64,11 +69,15 @@ def make_manifest(folder: Path) -> Path:
 
 
 def make_shards(manifest: Path, folder: Path) -> str:
-    """The same, one caption each, in tar shards; `data.path` of them."""
+    """The same, one caption each, in tar shards, each with a broken picture more; `data.path` of them."""
     script = [sys.executable, str(ROOT / "scripts" / "make_shards.py"), f"path={manifest}", f"output={folder}"]
     subprocess.run(
         [*script, "columns.image=image", "columns.text=first", "samples=40"], check=True, capture_output=True
     )
+    for file in folder.glob("*.tar"):
+        with tarfile.open(file, "a") as tar:
+            for name in ("broken.png", "broken.txt"):
+                tar.addfile(tarfile.TarInfo(name))
     splits = (f"{split}: [{','.join(map(str, sorted(folder.glob(f'{split}-*.tar'))))}]" for split in SPLITS)
     return f"{{{', '.join(splits)}}}"
 

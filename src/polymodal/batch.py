@@ -39,6 +39,7 @@ class PairedBatch:
             0 and 1 for several classes at once, -1 where that is not known; (B,) or (B, p) float values, NaN where
             they are not known.
         left_out: id -> why a sample is not in the batch that was asked for, where the data are asked to say so.
+        read: what a stream has read for the batch, which the data count when it is used; None of other data.
     """
 
     inputs: dict[str, Tensor]
@@ -48,6 +49,7 @@ class PairedBatch:
     present: dict[str, Tensor] = field(default_factory=dict)
     labels: dict[str, Tensor] = field(default_factory=dict)
     left_out: dict[int, str] = field(default_factory=dict)
+    read: Any = None
 
     def __len__(self) -> int:
         return len(self.id)

@@ -1,7 +1,7 @@
 """Small shards with real pictures, written by the webdataset library."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy as np
 import webdataset
 from PIL import Image
 
+from polymodal.batch import PairedBatch
+from polymodal.data.stream_data import StreamData
 from polymodal.data.webdataset import WebDataset
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (20, 40, 230)}
@@ -60,3 +62,9 @@ def ready(path: Any, columns: dict[str, str] = PAIR, **options: Any) -> WebDatas
     data.prepare_data()
     data.setup()
     return data
+
+
+def used(data: StreamData, loader: Iterable[PairedBatch]) -> Iterator[PairedBatch]:
+    """Batches as a model gets them; what was left out is counted then."""
+    for batch in loader:
+        yield data.on_after_batch_transfer(batch, 0)

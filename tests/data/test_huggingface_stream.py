@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 from pyarrow import parquet
-from tests.data.shards import COLOURS, picture
+from tests.data.shards import COLOURS, picture, used
 
 from polymodal.data.huggingface_stream import HuggingFaceStream
 from polymodal.errors import ConfigError, DataError
@@ -110,6 +110,7 @@ def test_a_cell_may_name_a_file_elsewhere(tmp_path: Path) -> None:
     batches = list(data.val_dataloader())
     assert sum(map(len, batches)) == 29
     assert batches[0].inputs["image"][0, :, 0, 0].tolist() == list(COLOURS["green"])
+    list(used(data, batches))
     assert data.skips["val"].counts() == {"missing file": 1}
 
 

@@ -16,7 +16,7 @@ from polymodal.data.columns import ColumnChoice
 from polymodal.data.record_reader import TURNS, RecordReader
 from polymodal.data.records import Entry, Record, number_of
 from polymodal.data.stream import EvaluationStream, Split, TrainingStream
-from polymodal.data.stream_skips import StreamSkips
+from polymodal.data.stream_skips import Reading
 from polymodal.errors import ConfigError, DataError
 
 COLUMNS = ColumnChoice({"vector": "vector"}, {})
@@ -43,7 +43,7 @@ READER = RecordReader(COLUMNS, {"vector": lambda *_, **__: np.zeros(1)}, {}, Non
 def made(kind, sizes, rank=0, world_size=1, limit=None, **options):
     source = Numbers(sizes)
     split = Split("train", source, range(len(sizes)), limit=limit)
-    result = kind(split, READER, StreamSkips(8, "raise", 0.0), **options)
+    result = kind(split, READER, Reading("raise"), **options)
     result.rank, result.world_size = rank, world_size
     return result
 
@@ -58,7 +58,7 @@ def in_turn(monkeypatch, workers: int, make, start=None) -> list[list[int]]:
     for worker in range(max(1, workers)):
         info = SimpleNamespace(id=worker, num_workers=workers) if workers else None
         monkeypatch.setattr(stream, "get_worker_info", lambda info=info: info)
-        parts.append([numbers(batch) for batch in make()])
+        parts.append([numbers(batch) for batch in make().batches()])
     rounds = max(map(len, parts))
     return [part[index] for index in range(rounds) for part in parts if index < len(part)]
 
@@ -136,11 +136,11 @@ def test_a_stream_goes_on_where_it_was(sizes, given: int, epoch: int, known: boo
     options = {"batch_size": 2, "seed": 0, "buffer": 3, "epoch_samples": 15 if known and sum(sizes) else None}
     whole = made(TrainingStream, sizes, **options)
     whole.set_epoch(epoch)
-    expected = [numbers(batch) for batch in whole]
+    expected = [numbers(batch) for batch in whole.batches()]
     rest = made(TrainingStream, sizes, **options)
     rest.set_epoch(epoch)
     rest.undecoded = given
-    batches = list(rest)
+    batches = list(rest.batches())
     assert batches[:given] == [None] * min(given, len(expected))
     assert [numbers(batch) for batch in batches[given:]] == expected[given:]
 
@@ -151,7 +151,7 @@ def test_the_order_is_of_the_seed_and_the_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         one = made(TrainingStream, sizes, seed=seed, **options)
         one.set_epoch(epoch)
-        return [number for batch in one for number in numbers(batch)]
+        return [number for batch in one.batches() for number in numbers(batch)]
 
     assert order(0, 1) == order(0, 1)
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
@@ -171,7 +171,7 @@ def test_a_loading_process_without_samples_is_told(monkeypatch) -> None:
     monkeypatch.setattr(stream, "get_worker_info", lambda: SimpleNamespace(id=3, num_workers=4))
     empty = made(TrainingStream, [3], batch_size=2, seed=0, buffer=2, epoch_samples=100)
     with pytest.raises(DataError, match="One of 4 loading processes has no sample .* lower data.num_workers"):
-        next(iter(empty))
+        next(empty.batches())
 
 
 def test_the_caption_of_a_sample_is_of_the_epoch_not_of_the_batch(tmp_path: Path) -> None:

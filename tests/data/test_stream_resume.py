@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from tests.data.shards import by_split, ready, write_shards
+from tests.data.shards import by_split, ready, sample, write_shard, write_shards
 from torch import nn
 
 from polymodal.batch import PairedBatch
+from polymodal.data.stream_skips import SEEN, Reading, StreamSkips, counts_to_go_on
 from polymodal.data.synthetic import Synthetic
 from polymodal.data.webdataset import WebDataset
 from polymodal.errors import ConfigError
@@ -22,6 +23,19 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> list[str]:
     return write_shards(tmp_path_factory.mktemp("shards"), [7, 5, 9, 6])
+
+
+@pytest.fixture(scope="module")
+def dirty(tmp_path_factory) -> list[str]:
+    """Shards with broken pictures, two of which are the last samples, and a shard that ends too early."""
+    folder = tmp_path_factory.mktemp("dirty")
+    faults = dict.fromkeys((2, 5, 13, 19, 25, 26), b"") | {9: b"no picture"}
+    samples = [sample(n) | ({"png": faults[n]} if n in faults else {}) for n in range(27)]
+    parts = [samples[:7], samples[7:12], samples[12:21], samples[21:]]
+    files = [write_shard(folder / f"{n}.tar", part) for n, part in enumerate(parts)]
+    content = files[1].read_bytes()
+    files[1].write_bytes(content[: int(len(content.rstrip(b"\0")) * 0.9)])
+    return list(map(str, files))
 
 
 TRAINS = SimpleNamespace(training=True, global_rank=0, world_size=1)
@@ -59,6 +73,7 @@ class Diary(LightningModule):
         super().__init__()
         self.weight, self.folder, self.steps = nn.Parameter(torch.zeros(())), folder, steps
         self.batches: list[list[int]] = []
+        self.left_out: list[dict[str, int]] = []
 
     def training_step(self, batch: PairedBatch, batch_idx: int) -> torch.Tensor:
         self.batches.append(batch.id.tolist())
@@ -72,6 +87,7 @@ class Diary(LightningModule):
             self.trainer.save_checkpoint(self.folder / f"step_{self.global_step}.ckpt")
 
     def on_train_epoch_end(self) -> None:
+        self.left_out.append(self.trainer.datamodule.skips["train"].counts())
         if self.steps:
             self.trainer.save_checkpoint(self.folder / f"epoch_{self.global_step}.ckpt")
 
@@ -79,29 +95,52 @@ class Diary(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(diary: Diary, data: WebDataset, checkpoint: Path | None = None, **options: object) -> list[list[int]]:
+def fit(diary: Diary, data: WebDataset, checkpoint: Path | None = None, **options: object) -> Diary:
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     quiet |= {"enable_model_summary": False, "accelerator": "cpu", "num_sanity_val_steps": 0}
     if checkpoint is not None:
         data.position = position_of(torch.load(checkpoint, weights_only=True))
     trainer = Trainer(max_epochs=3, use_distributed_sampler=False, **quiet, **options)
     trainer.fit(diary, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    return diary.batches
+    return diary
 
 
 @pytest.mark.parametrize("epoch_samples", [None, 20])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_goes_on(files: list[str], workers: int, epoch_samples: int | None, tmp_path: Path) -> None:
-    make = partial(ready, by_split(files, files[0]), num_workers=workers, epoch_samples=epoch_samples)
+def test_a_run_goes_on_and_counts_on(dirty: list[str], workers: int, epoch_samples: int | None, tmp_path: Path) -> None:
+    options = {"num_workers": workers, "epoch_samples": epoch_samples, "on_error": "skip", "max_bad_fraction": 0.6}
+    make = partial(ready, by_split(dirty, dirty[0]), **options)
     every = {} if epoch_samples is None else {"val_check_interval": 2}
-    steps = tuple(range(1, 16))
-    expected = fit(Diary(tmp_path, steps), make(), **every)
-    assert len({str(batch) for batch in expected}) == len(expected)
+    whole = fit(Diary(tmp_path, tuple(range(1, 16))), make(), **every)
+    assert len({str(batch) for batch in whole.batches}) == len(whole.batches)
+    assert epoch_samples or whole.left_out[2] == {"empty file": 18, "damaged file": 3, "damaged shard": 3}
+    assert len({str(counts) for counts in whole.left_out}) == 3
     wanted = sorted(tmp_path.glob("*.ckpt"), key=lambda file: file.stat().st_mtime)
     assert len(wanted) > 12
     for file in wanted if workers == 0 else wanted[1::6]:
-        given = int(file.stem.split("_")[1])
-        assert fit(Diary(tmp_path), make(), file, **every) == expected[given:], file.stem
+        rest = fit(Diary(tmp_path), make(), file, **every)
+        assert rest.batches == whole.batches[int(file.stem.split("_")[1]) :], file.stem
+        assert rest.left_out == whole.left_out[3 - len(rest.left_out) :], file.stem
+
+
+def test_a_batch_and_a_validation_at_work_are_counted_when_they_come_again() -> None:
+    skips = {name: StreamSkips(1.0) for name in ("train", "val")}
+    for name, skip in skips.items():
+        for number in (1, 2, 3):
+            read = Reading("skip")
+            read.count()
+            skip.use(read.taken()._replace(split=name, number=number, first=number == 1))
+
+    def seen(ready: int, completed: int) -> tuple[int, ...]:
+        progress = SimpleNamespace(current=SimpleNamespace(ready=ready))
+        validation = SimpleNamespace(current=SimpleNamespace(ready=3, completed=completed))
+        loop = SimpleNamespace(batch_progress=progress, val_loop=SimpleNamespace(batch_progress=validation))
+        counts = counts_to_go_on(skips, SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop)))
+        return tuple(int(counts[name][SEEN]) for name in ("train", "val"))
+
+    assert seen(3, 3) == (3, 3)
+    assert seen(2, 3) == (2, 3)
+    assert seen(3, 0) == (3, 0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import torch
 import torch.distributed as dist
-from tests.data.shards import PAIR, by_split, picture, ready, sample, vector, write_shard, write_shards
+from tests.data.shards import PAIR, by_split, picture, ready, sample, used, vector, write_shard, write_shards
 from tests.data.test_video import encoded
 
 from polymodal.data.records import Record
@@ -36,7 +36,7 @@ def add(file: Path, *members: tuple[str, bytes]) -> Path:
 
 
 def keys(loader, data) -> list[str]:
-    return [data._found(item // 2**15).key for batch in loader for item in batch.items["image"].tolist()]
+    return [data._found(item // 2**15).key for batch in used(data, loader) for item in batch.items["image"].tolist()]
 
 
 def test_a_batch_holds_what_the_shard_does(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_name_outside_of_the_shard_is_refused(tmp_path: Path) -> None:
     (file,) = write_shards(tmp_path / "shards", [6])
     add(Path(file), ("../evil.txt", b"x"), ("/etc/evil.txt", b"y"), ("a/../../evil.txt", b"y"))
     data = ready(by_split(file), batch_size=9, **SKIP)
-    assert sum(map(len, data.val_dataloader())) == 6
+    assert sum(map(len, used(data, data.val_dataloader()))) == 6
     assert data.skips["val"].counts() == {"bad name": 3}
     assert not list(tmp_path.rglob("evil*"))
     with pytest.raises(DataError, match=r"000\.tar, \.\./evil: it lies outside"):
@@ -241,7 +241,7 @@ def test_shards_that_are_missing_empty_or_no_archive(tmp_path: Path) -> None:
     (tmp_path / "text.tar").write_text("no archive " * 1000)
     wrong = [str(tmp_path / name) for name in ("empty.tar", "text.tar", "lost.tar")]
     data = ready(by_split([*files, *wrong]), **SKIP)
-    assert sum(map(len, data.val_dataloader())) == 16
+    assert sum(map(len, used(data, data.val_dataloader()))) == 16
     assert data.skips["val"].counts() == {"damaged shard": 2, "missing file": 1}
     with pytest.raises(DataError, match=r"there is no file .*lost\.tar"):
         ready(by_split([*files, *wrong]))
@@ -283,9 +283,9 @@ def test_too_many_bad_samples_end_it(tmp_path: Path, caplog) -> None:
     for workers in (0, 2):
         data = ready(by_split(file), on_error="skip", max_bad_fraction=0.2, num_workers=workers)
         with pytest.raises(DataError, match="empty file 3.*\n.*max_bad_fraction=0.2"):
-            list(data.train_dataloader())
+            list(used(data, data.train_dataloader()))
     data = ready(by_split(file), on_error="skip", max_bad_fraction=0.25)
-    list(data.train_dataloader())
+    list(used(data, data.train_dataloader()))
     data.teardown("fit")
     data.teardown("test")
     assert [r.message for r in caplog.records][-1] == "train: 3 of 12 samples that were read left out: empty file 3."
@@ -297,11 +297,13 @@ def test_too_many_bad_samples_end_an_epoch_of_known_length(workers: int, tmp_pat
     samples = [sample(n) | ({"png": b""} if n % 4 == 1 else {}) for n in range(12)]
     file = str(write_shard(tmp_path / "a.tar", samples))
     options = {"on_error": "skip", "num_workers": workers, "epoch_samples": 12}
-    loader = ready(by_split(file), max_bad_fraction=0.05, **options).train_dataloader()
+    data = ready(by_split(file), max_bad_fraction=0.05, **options)
+    loader = data.train_dataloader()
     with pytest.raises(DataError, match=r"of 12 samples .*\n.*max_bad_fraction=0\.05"):
-        list(islice(loader, len(loader)))  # nobody asks for more
-    loader = ready(by_split(file), max_bad_fraction=0.7, **options).train_dataloader()
-    assert len(list(islice(loader, len(loader)))) == 3
+        list(used(data, islice(loader, len(loader))))  # nobody asks for more
+    data = ready(by_split(file), max_bad_fraction=0.7, **options)
+    loader = data.train_dataloader()
+    assert len(list(used(data, islice(loader, len(loader))))) == 3
 
 
 def test_what_is_left_out_is_told_of_all_processes(tmp_path: Path, monkeypatch, caplog) -> None:
@@ -309,8 +311,8 @@ def test_what_is_left_out_is_told_of_all_processes(tmp_path: Path, monkeypatch, 
     file = str(write_shard(tmp_path / "a.tar", samples))
     data = ready(by_split(file), on_error="skip", max_bad_fraction=0.5)
     assert data.skipped() == {}
-    list(data.train_dataloader())
-    list(data.val_dataloader())
+    list(used(data, data.train_dataloader()))
+    list(used(data, data.val_dataloader()))
     assert data.skipped() == {"empty file": 6}
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_backend", lambda: "gloo")

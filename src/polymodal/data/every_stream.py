@@ -41,7 +41,7 @@ class EveryStream(EvaluationStream):
                 number = -2 - number_of_name(entry.name)
                 if number not in self.done:
                     self.unreadable[number] = f"{entry.name}: {error}"
-                    self.skips.reject(entry.name, error)
+                    self.reading.reject(entry.name, error)
             else:
                 if record.number * TURNS not in self.done:
                     yield record

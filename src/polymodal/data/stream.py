@@ -18,7 +18,7 @@ from polymodal.data.record_reader import TURNS, RecordReader, Sample
 from polymodal.data.records import Entry, Record, Source
 from polymodal.data.skips import BadSampleError
 from polymodal.data.splits import hashed_split
-from polymodal.data.stream_skips import StreamSkips
+from polymodal.data.stream_skips import Read, Reading, summary_of
 from polymodal.errors import DataError
 from polymodal.hashing import hashed_uniform
 
@@ -66,23 +66,23 @@ class Split:
     has: Callable[[Entry], bool] | None = None
     limit: int | None = None
 
-    def entries(self, shards: Iterable[int], skips: StreamSkips | None) -> Iterator[Entry]:
+    def entries(self, shards: Iterable[int], reading: Reading | None) -> Iterator[Entry]:
         """The samples of some shards, one shard after the other; one that is damaged ends early.
 
         Args:
             shards: their numbers.
-            skips: where damaged ones are noted; None where another process does.
+            reading: where damaged ones are noted; None where another process does.
         """
         for shard in shards:
             try:
                 yield from filter(self.has, self.source.entries(shard))
             except BadSampleError as error:
-                if skips is not None:
-                    skips.reject(self.source.name(shard), error)
+                if reading is not None:
+                    reading.reject(self.source.name(shard), error)
 
-    def first(self, skips: StreamSkips | None) -> Iterator[Entry]:
+    def first(self, reading: Reading | None) -> Iterator[Entry]:
         """Its samples in their order, up to the limit."""
-        return islice(self.entries(self.shards, skips), self.limit)
+        return islice(self.entries(self.shards, reading), self.limit)
 
 
 class Stream(IterableDataset[Any]):
@@ -91,7 +91,7 @@ class Stream(IterableDataset[Any]):
     Args:
         split: whose samples.
         reader: decodes them.
-        skips: where those that cannot be used are noted.
+        reading: where those that cannot be used are noted.
         batch_size: samples.
 
     Attributes:
@@ -100,8 +100,22 @@ class Stream(IterableDataset[Any]):
 
     rank, world_size = 0, 1
 
-    def __init__(self, split: Split, reader: RecordReader, skips: StreamSkips, batch_size: int) -> None:
-        self.split, self.reader, self.skips, self.batch_size = split, reader, skips, batch_size
+    def __init__(self, split: Split, reader: RecordReader, reading: Reading, batch_size: int) -> None:
+        self.split, self.reader, self.reading, self.batch_size = split, reader, reading, batch_size
+
+    def __iter__(self) -> Iterator[PairedBatch | None | Read]:
+        """The batches of this loading process, each with what was read for it; then what was read after the last."""
+        self.reading.taken()
+        for batch in self.batches():
+            read = self.reading.taken()
+            if batch is not None:
+                batch.read = read
+            yield batch
+        yield self.reading.taken()
+
+    @abstractmethod
+    def batches(self) -> Iterator[PairedBatch | None]:
+        """The batches of this loading process; None for one that nobody looks at."""
 
     def _records(self, entries: Iterable[Entry]) -> Iterator[Record]:
         """What can be read of some entries."""
@@ -109,9 +123,9 @@ class Stream(IterableDataset[Any]):
             try:
                 record = entry.record
             except BadSampleError as error:
-                self.skips.count()
+                self.reading.count()
                 if error.reason != "damaged shard":  # that is noted once, where the shard ends
-                    self.skips.reject(entry.name, error)
+                    self.reading.reject(entry.name, error)
             else:
                 yield record
 
@@ -119,11 +133,11 @@ class Stream(IterableDataset[Any]):
         """Some records, decoded; where none of them can be, the first of the split that can: a step needs one."""
         samples = []
         for record in records:
-            self.skips.count()  # here, not where it came into the buffer, so that the share is of what was looked at
+            self.reading.count()  # here, not where it came into the buffer, so that the share is of what was looked at
             try:
                 samples.append(self.reader.read(record))
             except BadSampleError as error:
-                self.skips.reject(record.name, error)
+                self.reading.reject(record.name, error)
                 if left_out is not None:
                     left_out[record.number * TURNS] = f"{record.name}: {error}"
         samples = samples or [self._spare()]
@@ -134,7 +148,7 @@ class Stream(IterableDataset[Any]):
         for entry in self.split.first(None):
             with suppress(BadSampleError):
                 return self.reader.read(entry.record)
-        raise DataError(f"No sample of the {self.split.name} split can be read. {self.skips.summary()}")
+        raise DataError(f"No sample of the {self.split.name} split can be read. {summary_of(self.reading.recent)}")
 
     @abstractmethod
     def _turns(self, sample: Sample) -> Iterable[int]:
@@ -149,13 +163,13 @@ class EvaluationStream(Stream):
     end repeats a sample, which evaluations count once. A batch is larger where samples have several captions.
     """
 
-    def __iter__(self) -> Iterator[PairedBatch]:
+    def batches(self) -> Iterator[PairedBatch]:
         """The batches of this process; each `workers`-th of them is of this loading process."""
         worker, workers = own_worker()
         size, total = self.batch_size * self.world_size, 0
         own: list[Record] = []
-        skips = self.skips if worker == self.rank == 0 else None
-        for index, entry in enumerate(self.split.first(skips)):
+        reading = self.reading if worker == self.rank == 0 else None
+        for index, entry in enumerate(self.split.first(reading)):
             total = index + 1
             if index // size % workers != worker:
                 continue
@@ -166,7 +180,6 @@ class EvaluationStream(Stream):
                 own = []
         if total % size and total // size % workers == worker:
             yield self._batch(own)
-        self.skips.end()
 
     def _turns(self, sample: Sample) -> Iterable[int]:
         return range(sample.turns)
@@ -185,7 +198,7 @@ class TrainingStream(Stream):
     Args:
         split: whose samples.
         reader: decodes them.
-        skips: where those that cannot be used are noted.
+        reading: where those that cannot be used are noted.
         batch_size: samples of a step.
         seed: of the order, and of which caption of a sample is taken.
         buffer: samples that are mixed.
@@ -196,13 +209,13 @@ class TrainingStream(Stream):
         self,
         split: Split,
         reader: RecordReader,
-        skips: StreamSkips,
+        reading: Reading,
         batch_size: int,
         seed: int,
         buffer: int,
         epoch_samples: int | None,
     ) -> None:
-        super().__init__(split, reader, skips, batch_size)
+        super().__init__(split, reader, reading, batch_size)
         self.seed, self.buffer, self.epoch_samples = seed, buffer, epoch_samples
         self.epoch = self.undecoded = 0
 
@@ -216,20 +229,14 @@ class TrainingStream(Stream):
         full, rest = divmod(self.epoch_samples, self.batch_size)
         return full + int(rest >= self.world_size)  # each process needs a sample
 
-    def __iter__(self) -> Iterator[PairedBatch | None]:
+    def batches(self) -> Iterator[PairedBatch | None]:
         """The batches of this loading process; None for each of the first `undecoded`, which nobody looks at."""
         worker, workers = own_worker()
         records = self._shuffled(self.rank * workers + worker, self.world_size * workers)
-        sizes, number = self._sizes(worker, workers), 0
-        size = next(sizes, 0)
-        while own := list(islice(records, size)):
-            batch = None if number < self.undecoded else self._batch(own)
-            size, number = next(sizes, 0), number + 1
-            if size == 0:  # before the last one is given: who knows how many there are asks for no more
-                self.skips.end()
-            yield batch
-        if size or number == 0:
-            self.skips.end()
+        for number, size in enumerate(self._sizes(worker, workers)):
+            if not (own := list(islice(records, size))):
+                return
+            yield None if number < self.undecoded else self._batch(own)
 
     def _sizes(self, worker: int, workers: int) -> Iterator[int]:
         """How many samples each batch of this loading process is made of."""
@@ -257,14 +264,14 @@ class TrainingStream(Stream):
                 )
 
     def _own(self, turn: int, stream: int, streams: int) -> Iterator[Entry]:
-        skips = self.skips if stream == 0 else None
+        reading = self.reading if stream == 0 else None
         if self.split.limit is not None:
-            return islice(self.split.first(skips), stream, None, streams)
+            return islice(self.split.first(reading), stream, None, streams)
         shards = list(self.split.shards)
         Random(f"{self.seed} {self.epoch} {turn}").shuffle(shards)
         if len(shards) >= streams:
-            return self.split.entries(shards[stream::streams], self.skips)
-        return islice(self.split.entries(shards, skips), stream, None, streams)
+            return self.split.entries(shards[stream::streams], self.reading)
+        return islice(self.split.entries(shards, reading), stream, None, streams)
 
     def _turns(self, sample: Sample) -> Iterable[int]:
         draw = hashed_uniform(torch.tensor(sample.number), self.seed, self.epoch)

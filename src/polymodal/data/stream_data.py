@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -26,13 +25,10 @@ from polymodal.data.splits import SPLITS
 from polymodal.data.stream import EvaluationStream, HashedPart, Split, Stream, TrainingStream
 from polymodal.data.stream_head import Head
 from polymodal.data.stream_loader import StreamLoader
-from polymodal.data.stream_skips import StreamSkips, counts_of, summary_of
+from polymodal.data.stream_skips import Reading, StreamSkips, counts_of, counts_to_go_on, over_processes
 from polymodal.data.tokenizer import Tokenizer
-from polymodal.data.workers import BatchLoader
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Probability
-
-log = logging.getLogger(__name__)
 
 
 class StreamData(PairedDataModule):
@@ -143,8 +139,8 @@ class StreamData(PairedDataModule):
         self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
         self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
         self.shuffle_buffer, self.epoch_samples = shuffle_buffer, epoch_samples
-        self.skips = {name: StreamSkips(num_workers, on_error, max_bad_fraction) for name in SPLITS}
-        self.told = dict.fromkeys(SPLITS, 0)
+        self.on_error = on_error
+        self.skips = {name: StreamSkips(max_bad_fraction) for name in SPLITS}
         self.learned: dict[str, list[str]] = {}
         if "label" in self.columns and class_names:
             self.class_names = {"label": [str(name) for name in class_names]}
@@ -184,11 +180,10 @@ class StreamData(PairedDataModule):
             head = Head(split, self.reader, 0 if part else learns_from, self.timeout)
             if part == 0:
                 self._learn(head, learns)
-        rest = self.reader, self.skips["train"], self.batch_size, self.seed, self.shuffle_buffer, self.epoch_samples
-        self.train_set = TrainingStream(chosen[0], *rest)  # type: ignore[assignment]  # no length, no index
-        self.val_set, self.test_set = (  # type: ignore[assignment]
-            EvaluationStream(split, self.reader, self.skips[split.name], self.batch_size) for split in chosen[1:]
-        )
+        common = [(split, self.reader, Reading(self.on_error), self.batch_size) for split in chosen]
+        order = self.seed, self.shuffle_buffer, self.epoch_samples
+        self.train_set = TrainingStream(*common[0], *order)  # type: ignore[assignment]  # no length, no index
+        self.val_set, self.test_set = (EvaluationStream(*own) for own in common[1:])  # type: ignore[assignment]
 
     def _reader(self) -> RecordReader:
         files = {name: self.media.reader(self.columns.kinds[name]) for name in self.columns.of_kind(*FILE_KINDS)}
@@ -221,7 +216,7 @@ class StreamData(PairedDataModule):
         if self.num_workers:  # tokenizers would say on each fork that their threads do not survive it
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         if not isinstance(stream, TrainingStream):
-            return BatchLoader(stream, self.num_workers)
+            return StreamLoader(stream, self.num_workers)
         if stream.world_size > self.batch_size:
             raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {stream.world_size} processes.")
         if stream.world_size > 1 and self.epoch_samples is None:
@@ -234,7 +229,9 @@ class StreamData(PairedDataModule):
     def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> EveryStream:
         """See `PairedDataModule`."""
         stream: Stream = getattr(self, f"{split}_set")
-        return EveryStream(done, split=stream.split, reader=self.reader, skips=stream.skips, batch_size=self.batch_size)
+        return EveryStream(
+            done, split=stream.split, reader=self.reader, reading=stream.reading, batch_size=self.batch_size
+        )
 
     def division(self) -> dict[str, int | None]:
         """Those of the order too, and how many processes share the samples."""
@@ -246,8 +243,9 @@ class StreamData(PairedDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The tokenizer, and the names of the classes."""
-        return super().state_dict() | {"learned": dict(self.class_names)}
+        """The tokenizer, the names of the classes, and what was left out before the batch with which a run goes on."""
+        read = {} if self.trainer is None else counts_to_go_on(self.skips, self.trainer)
+        return super().state_dict() | {"learned": dict(self.class_names), "read": read}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes them from a checkpoint; where these data name their classes, a name means what it did in training."""
@@ -255,6 +253,9 @@ class StreamData(PairedDataModule):
         self.learned = state_dict.get("learned", {})
         if self.class_names and "label" in self.learned:
             self.class_names = {"label": self.learned["label"]}
+        if self.position != (0, 0) and self.trainer is not None and self.trainer.is_global_zero:  # a run goes on
+            for name, counts in state_dict.get("read", {}).items():
+                self.skips[name].total = counts
 
     def describe(self, modality: str, item: int) -> Any:
         """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read again."""
@@ -277,22 +278,22 @@ class StreamData(PairedDataModule):
         return super().format_of(kind) | self.media.described(kind) | self.pictures.described(kind)
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
-        """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
+        """Counts what was read, and: uint8 pictures -> normalised floats, in training moved, zoomed and mirrored."""
+        if batch.read is not None:
+            self.skips[batch.read.split].use(batch.read)
         return self.pictures(batch, self.trainer is not None and self.trainer.training)
 
     def skipped(self) -> Mapping[str, int]:
         """Reason -> how often a sample was left out, each time that it came; tells of new ones."""
-        totals = {name: skips.over_processes() for name, skips in self.skips.items()}
+        totals = {name: over_processes(skips.total) for name, skips in self.skips.items()}
         self._tell(totals)
-        return counts_of(torch.stack(list(totals.values())).sum(0))
+        return counts_of(sum(totals.values()).tolist())  # type: ignore[union-attr]
 
     def teardown(self, stage: str) -> None:
         """Tells what was left out, if that is new; of this process alone, since the others may be gone."""
-        self._tell({name: skips.total() for name, skips in self.skips.items()})
+        self._tell({name: skips.total for name, skips in self.skips.items()})
 
     def _tell(self, totals: Mapping[str, torch.Tensor]) -> None:
-        for name, total in totals.items():
-            count = sum(counts_of(total).values())
-            if count > self.told[name] and (self.trainer is None or self.trainer.is_global_zero):
-                log.warning("%s: %s", name, summary_of(total))
-                self.told[name] = count
+        if self.trainer is None or self.trainer.is_global_zero:
+            for name, total in totals.items():
+                self.skips[name].tell(name, total)

@@ -32,7 +32,7 @@ class WebDataset(StreamData):
         flat = [url for part in urls.values() for url in part]
         if lost := [url for url in flat if "://" not in url and not Path(url).is_file()]:
             first = f"{lost[0]}, and {len(lost) - 1} more" if len(lost) > 1 else lost[0]
-            if self.skips["train"].on_error == "raise" or len(lost) == len(flat):
+            if self.on_error == "raise" or len(lost) == len(flat):
                 raise DataError(f"data.path: there is no file {first}.")
         numbers = iter(range(len(flat)))
         shards = {part: list(islice(numbers, len(own))) for part, own in urls.items()}
