@@ -159,6 +159,20 @@ class Packer:
         return ending, source if isinstance(source, bytes) else source.read_bytes()
 
 
+def checked(settings: dict[str, str]) -> dict[str, str]:
+    """The settings, if they can be meant; else it says what is wrong and ends."""
+    if not settings["path"] or not settings["output"]:
+        sys.exit("error: give path=<manifest or shards> and output=<folder>.")
+    for name in ("samples", "workers", *(["size"] if settings["size"] else [])):
+        if not settings[name].isdecimal() or int(settings[name]) == 0:
+            sys.exit(f"error: {name}={settings[name]} must be a whole number above 0.")
+    try:
+        [float(share) for share in settings["splits"].split(",")]
+    except ValueError:
+        sys.exit(f"error: splits={settings['splits']} must be three numbers, such as {DEFAULTS['splits']}.")
+    return settings
+
+
 def write_whole(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.part")
@@ -168,6 +182,7 @@ def write_whole(file: Path, text: str) -> None:
 
 def claim(output: Path, settings: dict[str, str]) -> None:
     """The folder belongs to these settings and this content; what was left unfinished in it goes."""
+    output.mkdir(parents=True, exist_ok=True)
     content = hashlib.sha256()
     for url in expanded(settings["path"]):
         if Path(url).is_file() and not is_packed(url):
@@ -244,21 +259,21 @@ def next_command(results: Sequence[dict[str, Any]], names: Sequence[str], output
 
 
 def main() -> None:
-    settings = arguments(__doc__, DEFAULTS)
-    if not settings["path"] or not settings["output"]:
-        sys.exit("error: give path=<manifest or shards> and output=<folder>.")
+    settings = checked(arguments(__doc__, DEFAULTS))
     output, workers = Path(settings["output"]), int(settings["workers"])
-    output.mkdir(parents=True, exist_ok=True)
     try:
-        claim(output, settings)
         if is_packed(settings["path"]):
             unpacker = Unpacker(expanded(settings["path"]), output)
+            claim(output, settings)
             results = all_done(unpacker, range(len(unpacker.urls)), workers)
             report(output, results, [])
             unpacker.join()
-            print(f"Next: python src/train.py data=manifest data.path={output}/manifest.jsonl data.columns.image=image")
+            found = sorted({name for result in results for name in result["columns"]})
+            words = ["data=manifest", f"data.path={output}/manifest.jsonl", *(f"data.columns.{n}={n}" for n in found)]
+            print(f"Next: python scripts/inspect_data.py {' '.join(map(shlex.quote, words))}")
         else:
             packer = Packer(settings)
+            claim(output, settings)
             results = all_done(packer, packer.shards, workers)
             report(output, results, packer.bad_rows)
             print(next_command(results, packer.names, output))

@@ -14,9 +14,10 @@ from polymodal.data.media import read_sound, read_vector
 from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
 from polymodal.data.tar_shards import TarShards
+from polymodal.errors import DataError
 
 KINDS = {
-    "image": ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"),
+    "image": ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "svg"),
     "audio": ("wav", "flac", "ogg", "mp3"),
     "vector": ("npy",),
     "text": ("txt",),
@@ -36,10 +37,15 @@ class Unpacker:
     Args:
         urls: of the shards.
         output: folder of all.
+
+    Raises:
+        DataError: a file is not there.
     """
 
     def __init__(self, urls: Sequence[str], output: Path) -> None:
         self.urls, self.output = urls, output
+        if lost := [url for url in urls if "://" not in url and not Path(url).is_file()]:
+            raise DataError(f"path: there is no file {lost[0]}.")
         stems = [url.rsplit("/", 1)[-1].partition(".")[0] for url in urls]
         self.folders = [f"{index:06}-{stem}" for index, stem in enumerate(stems)]
 
@@ -53,14 +59,15 @@ class Unpacker:
         try:
             for entry in TarShards(self.urls).entries(shard):
                 try:
-                    lines.append(json.dumps(self.row(entry.record, part, folder.name)))
+                    lines.append(self.row(entry.record, part, folder.name))
                 except BadSampleError as error:
                     if error.reason != "damaged shard":  # that is noted once, below
                         dropped.append((entry.name, error.reason, str(error)))
         except BadSampleError as error:
             dropped.append((self.urls[shard], error.reason, str(error)))
-        result = {"name": folder.name, "kept": len(lines), "dropped": dropped}
-        (part / "rows.jsonl").write_text("".join(f"{line}\n" for line in lines))
+        columns = sorted({*KINDS} & {name for line in lines for name in line})
+        result = {"name": folder.name, "kept": len(lines), "dropped": dropped, "columns": columns}
+        (part / "rows.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         (part / "notes.json").write_text(json.dumps(result))
         part.rename(folder)
         return result

@@ -1,5 +1,6 @@
 """Manifest -> shards -> manifest: all comes back, what is bad is told, and a stop in the middle changes nothing."""
 
+import importlib
 import json
 import shlex
 import subprocess
@@ -202,6 +203,7 @@ def test_the_way_back_keeps_the_columns_of_files(tmp_path: Path) -> None:
         "json_key": "theirs", "json_image": 3, "json_vector": [1], "caption": "red",
     }  # fmt: skip
     assert last == {"key": "000003", "text": "text alone"}
+    assert "data.columns.image=image data.columns.text=text data.columns.vector=vector\n" in done.stdout
     assert json.loads((tmp_path / "files" / "report.json").read_text())["dropped"] == {
         "bad value": 1,
         "missing field": 1,
@@ -224,3 +226,26 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert (
         "error: data.path: there is no file no.csv" in run("path=no.csv", f"output={tmp_path}", "columns.text=a").stderr
     )
+    assert not list(tmp_path.iterdir())  # so that the right command does not find the settings of the wrong one
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["path=no.tar"], "path: there is no file no.tar"),
+        (["workers=0"], "workers=0 must be a whole number"),
+        (["samples=many"], "samples=many must be a whole number"),
+        (["splits=a"], "splits=a must be three numbers"),
+        (["columns.text=captoin"], "Did you mean 'caption'"),
+    ],
+)
+def test_a_wrong_command_leaves_nothing_for_the_right_one_to_find(
+    words: list[str], message: str, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "pairs.csv").write_text("caption\nred\n")
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    command = ["make_shards.py", f"path={tmp_path / 'pairs.csv'}", f"output={tmp_path / 'shards'}", *words]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match=message):
+        importlib.import_module("make_shards").main()
+    assert not (tmp_path / "shards").exists()
