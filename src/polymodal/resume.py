@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.loggers.csv import CSVLogger
+from polymodal.module import MultimodalModule
+from polymodal.tuning import parameter_groups
 
 
 def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer) -> None:
@@ -20,6 +22,7 @@ def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer
     """
     data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
     data.position = position_of(checkpoint)
+    trainer.callbacks.append(ChosenOptions())  # type: ignore[attr-defined]
     # with max_steps Lightning would never leave an epoch again that had ended, where its length is not known
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     for logger in trainer.loggers:
@@ -27,6 +30,25 @@ def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer
             logger.keep(checkpoint["resume"]["rows"])
         elif isinstance(logger, TensorBoardLogger):
             logger._kwargs["purge_step"] = checkpoint["global_step"]  # later events of the earlier start are not shown
+
+
+class ChosenOptions(Callback):
+    """The optimizer has the options of the config, which may be others now: a checkpoint brings back its own."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """The learning rate goes on where its schedule is, in proportion; what is as it was stays, bit for bit."""
+        chosen = pl_module.make_optimizer(parameter_groups(pl_module, pl_module.tuning)).param_groups
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        for number, (group, options) in enumerate(zip(trainer.optimizers[0].param_groups, chosen, strict=True)):
+            before, now = group.get("initial_lr", group["lr"]), options["lr"]
+            group.update({name: value for name, value in options.items() if name not in ("params", "lr")})
+            if now == before:
+                continue
+            group["lr"] = group["lr"] * now / before if before else now
+            if "initial_lr" in group:
+                group["initial_lr"] = now
+            for scheduler in schedulers:
+                scheduler.base_lrs[number] = now
 
 
 def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:

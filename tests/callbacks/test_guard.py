@@ -116,6 +116,14 @@ def test_a_few_bad_steps_are_left_out(tmp_path: Path) -> None:
         fit(tmp_path, {3, 4, 5}, "inputs", max_bad_steps=2)
 
 
+def test_a_run_that_goes_on_is_allowed_what_is_left(tmp_path: Path) -> None:
+    first, again = Guard(str(tmp_path), 2), Guard(str(tmp_path), 2)
+    first.in_a_row = 2
+    again.load_state_dict(first.state_dict())
+    with pytest.raises(NumericError, match="at step 0 "):
+        fit(tmp_path, {0}, "inputs", guard=again)
+
+
 def test_the_running_statistics_of_a_step_that_is_left_out_are_left_out_too(tmp_path: Path) -> None:
     for what in ("inputs", "gradient"):
         encoders = {name: nn.Sequential(nn.Linear(5, DIM), nn.BatchNorm1d(DIM)) for name in MODALITIES}

@@ -96,6 +96,19 @@ def test_a_finished_run_can_be_longer(ended: Path, tmp_path: Path) -> None:
     assert rows(ended) == rows(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("schedule", ["scheduler=none", "scheduler=cosine"])
+def test_a_run_goes_on_with_another_learning_rate(schedule: str, tmp_path: Path) -> None:
+    begun = configured(tmp_path / "run", schedule, "trainer.max_steps=10")
+    train(begun, begun)
+    other = configured(tmp_path / "run", schedule, "trainer.max_steps=20", "optimizer.lr=0.01", "optimizer.eps=1e-3")
+    train(other | {"resume": str(newest_checkpoint(tmp_path / "run"))}, other)
+    whole = configured(tmp_path / "whole", schedule, "trainer.max_steps=20", "optimizer.lr=0.01", "optimizer.eps=1e-3")
+    train(whole, whole)
+    (ran,), (expected,) = (final_state(tmp_path / name)["optimizer_states"] for name in ("run", "whole"))
+    assert ran["param_groups"] == expected["param_groups"]
+    assert {name for name, value in expected["param_groups"][0].items() if value in (0.01, 1e-3)} >= {"eps"}
+
+
 @pytest.mark.parametrize("options", [[], ["trainer.val_check_interval=2"]], ids=["", "validation within epochs"])
 def test_a_run_that_ended_within_an_epoch_can_be_longer(options: list[str], tmp_path: Path) -> None:
     chosen = ["scheduler=none", "trainer.max_epochs=9", *options]  # of eight batches

@@ -48,6 +48,14 @@ class Guard(Callback):
         self.run_dir, self.max_bad_steps = Path(run_dir), max_bad_steps
         self.in_a_row = 0
 
+    def state_dict(self) -> dict[str, int]:
+        """A run that goes on is allowed what is left."""
+        return {"in_a_row": self.in_a_row}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Goes on to count."""
+        self.in_a_row = state_dict["in_a_row"]
+
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Nothing is bad yet."""
         self.scaler = getattr(trainer.precision_plugin, "scaler", None)
@@ -81,6 +89,7 @@ class Guard(Callback):
             values.copy_(kept)
         self.in_a_row += 1
         if self.in_a_row > self.allowed:
+            self.in_a_row -= 1  # the checkpoint is from before this step
             self._stop(trainer, pl_module)
         if self.scaler is None:  # which leaves the step out by itself, and does so at the start of any run
             step = trainer.global_step
