@@ -147,6 +147,9 @@ def test_a_column_that_is_not_there(rows: list[dict], tmp_path: Path) -> None:
     for file in (write_csv(tmp_path / "p.csv", rows), write_jsonl(tmp_path / "p.jsonl", rows)):
         with pytest.raises(ConfigError, match=r"data\.columns\.text=captions: .*Did you mean 'caption'.*filepath"):
             ready(file, {"image": "filepath", "text": "captions"})
+    (tmp_path / "excel.csv").write_text("filepath;caption\na.png;red\n")
+    with pytest.raises(ConfigError, match=r"excel\.csv has no such column\. ';' seems to stand between its columns"):
+        ready(tmp_path / "excel.csv", {"image": "filepath", "text": "caption"})
 
 
 def test_rows_of_one_id_that_contradict_each_other(rows: list[dict], tmp_path: Path) -> None:

@@ -78,11 +78,13 @@ class Rows:
         if len(parts) > 1:
             texts, row = pa.concat_arrays([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
         blank, long = bad_captions(texts, longest)
-        self.reject(row[blank], "bad caption", lambda _: f"a caption in {', '.join(names)} holds nothing but blanks.")
+        self.reject(
+            row[blank], "bad caption", lambda _: f"a caption in column {', '.join(names)} holds nothing but blanks."
+        )
         self.reject(
             row[long],
             "bad caption",
-            lambda _: f"a caption in {', '.join(names)} is longer than data.max_caption={longest} characters.",
+            lambda _: f"a caption in column {', '.join(names)} is longer than data.max_caption={longest} characters.",
         )
         return texts, row
 

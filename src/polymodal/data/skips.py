@@ -73,7 +73,8 @@ class Skips:
         self.problems[row] = str(error)
         if int(self.reasons.count_nonzero()) > self.max_bad_fraction * len(self.reasons):
             raise DataError(
-                f"{self.summary()}\nThat is more than data.max_bad_fraction={self.max_bad_fraction}. "
+                f"{self.summary()}\nThat is more than data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
+                "allow more. "
                 f"The last one: {self.place(row)}: {error}"
             ) from error
 

@@ -14,10 +14,23 @@ from polymodal.data.record_reader import RecordReader
 from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
 from polymodal.data.stream import Split
+from polymodal.data.stream_skips import Reading
 from polymodal.errors import DataError
 
 ENOUGH = 1000
 """Samples in one of which each modality must be."""
+
+
+class FirstProblem(Reading):
+    """Keeps the first thing that cannot be read, for a message; it is counted when its turn comes."""
+
+    def __init__(self) -> None:
+        super().__init__("skip")
+        self.told = ""
+
+    def reject(self, place: str, error: BadSampleError) -> None:
+        """See `Reading`."""
+        self.told = self.told or f"{place}: {error}"
 
 
 class Head:
@@ -43,6 +56,7 @@ class Head:
         self.found: set[str] = set()
         self.widths: dict[str, int] = {}
         self.names: dict[str, None] = {}  # of fields, in their order
+        self.problem = FirstProblem()
         start, seen = time.monotonic(), 0
         records = with_deadline(self._records(), timeout)
         bar = track(records, f"First samples of {split.name}", max(1, captions), transient=True, disable=captions == 0)
@@ -59,14 +73,18 @@ class Head:
                 f"{split.source.name(split.shards[0])}."
             ) from None
         if seen == 0:
-            raise DataError(f"The {split.name} split is empty.")
+            raise DataError(f"The {split.name} split is empty. {self.problem.told}".rstrip())
         if self._missing():
             raise DataError(self._explained(seen))
 
     def _records(self) -> Iterator[Record]:
-        for entry in self.split.first(None):
-            with suppress(BadSampleError):  # it is told when its turn comes
-                yield entry.record
+        for entry in self.split.first(self.problem):
+            try:
+                record = entry.record
+            except BadSampleError as error:
+                self.problem.reject(entry.name, error)
+            else:
+                yield record
 
     def _look(self, record: Record) -> None:
         self.names |= dict.fromkeys(record.names()) if self._missing() else {}

@@ -110,7 +110,10 @@ class StreamSkips:
         self.total = self.total + torch.tensor(read.counts)
         enough = 1 if read.last else ENOUGH
         if sum(self.counts().values()) > self.max_bad_fraction * max(int(self.total[SEEN]), enough):
-            raise DataError(f"{self.summary()}\nThat is more than data.max_bad_fraction={self.max_bad_fraction}.")
+            raise DataError(
+                f"{self.summary()}\nThat is more than data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
+                "allow more."
+            )
 
     def after(self, number: int) -> torch.Tensor:
         """The counts after so many batches of the pass: all of them, or those without the last batch."""

@@ -19,6 +19,7 @@ BLOCK = 2**24
 
 NUMBER = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITERS_ELSEWHERE = ";\t|"
 JSON_LINES, PARQUET = {".jsonl", ".ndjson", ".json"}, {".parquet", ".pq"}
 
 
@@ -171,6 +172,8 @@ def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) 
         if name not in there:
             near = get_close_matches(name, there, 1, 0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
+            if len(there) == 1 and (other := [mark for mark in DELIMITERS_ELSEWHERE if mark in there[0]]):
+                hint = f" {other[0]!r} seems to stand between its columns: a .csv file has commas there, a .tsv tabs."
             raise ConfigError(f"{setting}={name}: {source} has no such column.{hint} It has: {', '.join(there)}.")
         if list(there).count(name) > 1:
             raise DataError(f"{setting}={name}: {source} has several columns of this name.")

@@ -65,7 +65,8 @@ class TarShards:
         except FileNotFoundError as error:
             raise BadSampleError("missing file", "there is no such file.") from error
         except BROKEN as error:
-            raise BadSampleError("damaged shard", f"it cannot be read on: {error}") from error
+            reason = str(error).partition("\n")[0].rstrip(":")  # further lines tell of each format that it is not
+            raise BadSampleError("damaged shard", f"it cannot be read on: {reason}") from error
 
     def _load(self, tar: tarfile.TarFile, members: Iterator[Any], number: int, name: str, key: str) -> Record:
         if PurePosixPath(key).is_absolute() or ".." in PurePosixPath(key).parts:
