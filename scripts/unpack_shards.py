@@ -13,7 +13,7 @@ from polymodal.data.images import read_image
 from polymodal.data.media import read_sound, read_vector
 from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
-from polymodal.data.tar_shards import TarShards
+from polymodal.data.tar_shards import TarShards, not_there
 from polymodal.errors import DataError
 
 KINDS = {
@@ -44,7 +44,7 @@ class Unpacker:
 
     def __init__(self, urls: Sequence[str], output: Path) -> None:
         self.urls, self.output = urls, output
-        if lost := [url for url in urls if "://" not in url and not Path(url).is_file()]:
+        if lost := not_there(urls):
             raise DataError(f"path: there is no file {lost[0]}.")
         stems = [url.rsplit("/", 1)[-1].partition(".")[0] for url in urls]
         self.folders = [f"{index:06}-{stem}" for index, stem in enumerate(stems)]

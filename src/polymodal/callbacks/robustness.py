@@ -109,7 +109,7 @@ class Robustness(Callback):
                     rates = torch.full((len(self.names),), rate, device=device)
                     absent = dropped(batch.id, encoded.mask, rates, self.seed)
                     if level == 0:
-                        share = (~encoded.without(absent).mask).cpu().double().mean(1)  # not every device has doubles
+                        share = (~encoded.without(absent).mask).float().mean(1)
                         self.absent[rate].update(batch.id, share=share)
                     self.grid[rate, level].update(model.fuse(disturbed.without(absent)), batch)
 
@@ -128,7 +128,7 @@ class Robustness(Callback):
         logged |= {f"test/missing_{rate:g}/{figure}": grid[rate, 0.0][figure] for rate in self.missing if rate}
         logged |= {f"test/noise_{level:g}/{figure}": grid[0.0, level][figure] for level in self.noise if level}
         pl_module.log_dict(logged)
-        absent = {rate: float(table.compute()["share"].mean()) for rate, table in self.absent.items()}
+        absent = {rate: float(table.compute()["share"].double().mean()) for rate, table in self.absent.items()}
         if trainer.is_global_zero:
             self._write(subsets, grid, absent, shapley, figure)
         self.subsets, self.grid = {}, {}  # their states are as large as the split

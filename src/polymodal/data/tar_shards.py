@@ -131,3 +131,8 @@ def expanded(path: str | Sequence[str]) -> list[str]:
     if not urls:
         raise ConfigError("data.path names no shard. Such as: data.path='shards/{000..127}.tar'")
     return urls
+
+
+def not_there(urls: Sequence[str]) -> list[str]:
+    """Those of `expanded` that are paths without a file; whether a URL can be read is seen when it is."""
+    return [url for url in urls if "://" not in url and not Path(url).is_file()]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 
 from polymodal.data.records import Source
 from polymodal.data.splits import SPLITS
 from polymodal.data.stream_data import StreamData
-from polymodal.data.tar_shards import TarShards, expanded
+from polymodal.data.tar_shards import TarShards, expanded, not_there
 from polymodal.errors import DataError
 
 
@@ -30,7 +29,7 @@ class WebDataset(StreamData):
         else:
             urls = {-1: expanded(self.path)}
         flat = [url for part in urls.values() for url in part]
-        if lost := [url for url in flat if "://" not in url and not Path(url).is_file()]:
+        if lost := not_there(flat):
             first = f"{lost[0]}, and {len(lost) - 1} more" if len(lost) > 1 else lost[0]
             if self.on_error == "raise" or len(lost) == len(flat):
                 raise DataError(f"data.path: there is no file {first}.")
