@@ -13,7 +13,7 @@ from polymodal.checkpoint import newest_checkpoint
 from polymodal.checkpoint_io import WholeFiles
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.run import train
 
 TIMES = {"train/samples_per_second", "train/step_ms", "train/data_wait_ms"}

@@ -14,7 +14,7 @@ import torch
 from tests.conftest import ROOT
 from tests.resumed import TINY, differences, final_state, rows
 
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.resume import find_run, locked
 from polymodal.errors import ConfigError
 

@@ -19,7 +19,7 @@ from tests.data.manifests import ready as ready_manifest
 from tests.data.shards import ready as ready_shards
 from tests.data.shards import sample, vector, write_shard
 
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.data.webdataset import WebDataset
 
 SPLITS = ("train", "val", "test")

@@ -34,11 +34,13 @@ def explain(error: BaseException) -> str:
         return f"{group}={option}: there is no such option.{_options(group, option)}"
     if match := re.search(r"In '[^']+': Could not find '([\w/]+)'", text):
         return f"There is no config {match.group(1)!r}."
+    if override := getattr(error, "override", None):  # values are quoted where they have to be: it is the key
+        return f"{override}: its key is no name of a setting, such as data.batch_size (letters, digits, _ and dots)."
+    if match := re.search(r"Could not append to config. An item is already at '([\w/.@]+)'", text):
+        return f"{match.group(1)} is in the config already: leave the + out."
     if match := re.search(r"Could not (?:override|append to config|delete from config)[^']*'([\w/.@]+)'", text):
         key = match.group(1)
         return f"Unknown key {key!r}.{_nearest_key(key)}" + (f" ({cause.splitlines()[0]})" if cause else "")
-    if "mismatched input" in text or "no viable alternative" in text or "extraneous input" in text:
-        return f"{text.splitlines()[0]}\nQuote a value that holds = , [ ] {{ }} or blanks: 'key=\"a=b\"'"
     return "\n".join(line for line in (*text.splitlines()[:2], *cause.splitlines()[:1]) if line.strip())
 
 
