@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -70,12 +70,12 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
     try:
         Config.model_validate(config)
     except ValidationError as error:
-        told = set()
+        details: dict[str, list[Any]] = {}  # a union says for each of its members why the value is not that one
         for detail in error.errors(include_url=False):
             key = ".".join(str(part) for part in detail["loc"] if str(part).isidentifier())
-            if key in told:  # a union says for each of its members why the value is not that one
-                continue
-            told.add(key)
+            details.setdefault(key, []).append(detail)
+        for key, several in details.items():
+            detail = _nearest_member(several)
             if detail["type"] == "extra_forbidden":
                 fields = Config.model_fields if "." not in key else TuningConfig.model_fields
                 yield f"Unknown key {key!r}.{nearest(key.rpartition('.')[2], fields)}"
@@ -190,9 +190,13 @@ def _argument_problems(
     try:
         adapter(expected).validate_python(value)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        inside = isinstance(value, list | dict)  # of a union, what is said of the member that has gone furthest
-        yield _wrong(path, value, max(details, key=lambda d: len(d["loc"])) if inside else details[0], reference)
+        yield _wrong(path, value, _nearest_member(error.errors(include_url=False)), reference)
+
+
+def _nearest_member(details: Sequence[Any]) -> Any:
+    """Of what the members of a union say of a value, that of the one which came nearest to it: a range, an element."""
+    ranges = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "predicate_failed")
+    return max(details, key=lambda detail: (detail["type"] in ranges, len(detail["loc"])))
 
 
 IN_OUR_WORDS = {
