@@ -1,9 +1,9 @@
 """Values that cannot be are refused before anything is built, and the message says which and why."""
 
 import pytest
+from tests.config.in_process import checked
 
 from polymodal.errors import ConfigError
-from tests.config.in_process import checked
 
 TABLE = ("data=manifest", "data.path=pairs.csv", "data.columns.image=a", "data.columns.text=b", "callbacks=[default]")
 SUPERVISED = ("objective=classification", "head=linear", "fusion=gated", "label=kind", "outputs=3")
@@ -46,7 +46,8 @@ CASES = {
     "optimizer.betas=[0.9,nan]": "optimizer.betas=.*: input should be a finite number",
     "objective.logit_scale=-inf": "objective.logit_scale=-inf: input should be a finite number",
     "trainer.gradient_clip_val=inf": "trainer.gradient_clip_val=inf: input should be a finite number",
-    "trainer.min_time=5": "trainer.min_time=5: input should be",
+    "trainer.max_time=5": "trainer.max_time=5: input should be",
+    "tuning.image.freeze=1.5": "tuning.image.freeze=1.5: input should be",
     "data.shift=nan": "data.shift=nan: input should be a finite number",
     "data.splits=[true,0,0]": r"data.splits=\[True, 0, 0\]: input should be a valid number",
     "data.splits=['0.8',0.1,0.1]": "data.splits=.*: input should be a valid number",

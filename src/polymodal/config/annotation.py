@@ -69,7 +69,7 @@ def _part(name: str, is_class: IsClass) -> Any:
     def check(value: Any) -> Any:
         is_node = isinstance(value, dict) and "_target_" in value
         if not is_node and is_class(name):
-            raise PydanticCustomError("part", f"input should be made by a _target_, as a {name}")
+            raise PydanticCustomError("part", f"input should be a {name}, which a _target_ makes")
         return value
 
     return Annotated[Any, PlainValidator(check)]

@@ -52,6 +52,7 @@ def check_config(config: DictConfig) -> dict[str, Any]:
 
 
 def _refuse(problems: list[str]) -> None:
+    problems = list({problem.partition(": ")[0]: problem for problem in reversed(problems)}.values())[::-1]  # one a key
     if problems:
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
         raise ConfigError("\n".join(problems[:SHOWN]) + more)
@@ -72,8 +73,7 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
     except ValidationError as error:
         details: dict[str, list[Any]] = {}  # a union says for each of its members why the value is not that one
         for detail in error.errors(include_url=False):
-            key = ".".join(str(part) for part in detail["loc"] if str(part).isidentifier())
-            details.setdefault(key, []).append(detail)
+            details.setdefault(_key(detail["loc"], config), []).append(detail)
         for key, several in details.items():
             detail = _nearest_member(several)
             if detail["type"] == "extra_forbidden":
@@ -87,11 +87,22 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
                 yield _wrong(key, detail["input"], detail)
 
 
+def _key(loc: Sequence[Any], config: Any) -> str:
+    """The dotted name of what pydantic speaks of, without the members of a union and the elements of a list."""
+    parts = []
+    for part in loc:
+        if not isinstance(config, dict):
+            break
+        parts.append(str(part))
+        config = config.get(part)
+    return ".".join(parts)
+
+
 def _no_node(key: str, group: str, value: Any) -> str:
     """A value in the place of a part: most often the name of an option, with a dot for the slash."""
     options = groups().get(group, [])
     option = value if isinstance(value, str) else "<option>"
-    there = "" if option in options else f" It is one of: {', '.join(options)}."
+    there = "" if option in options else f". It is one of: {', '.join(options)}."
     return f"{key}={shown(value)}: an option of a group is chosen by {group}={option}{there}"
 
 
@@ -134,7 +145,8 @@ def _node_problems(node: Any, raw: Any, path: str, references: bool = False) -> 
         if "_target_" in node:
             yield from _target_problems(node, raw, path, references)
         for key, child in node.items():
-            yield from _node_problems(child, raw.get(key), f"{path}.{key}" if path else str(key), references)
+            if key not in SPECIAL:
+                yield from _node_problems(child, raw.get(key), f"{path}.{key}" if path else str(key), references)
     elif isinstance(node, list):
         raw = raw if isinstance(raw, list) else [None] * len(node)
         for index, (child, raw_child) in enumerate(zip(node, raw, strict=True)):
@@ -155,7 +167,8 @@ def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str, refer
         return
     given = {key: value for key, value in node.items() if key not in SPECIAL}
     for key, value in given.items():
-        reference = str(raw.get(key)) if "${" in str(raw.get(key)) else None
+        given_as = raw.get(key)
+        reference = given_as if isinstance(given_as, str) and "${" in given_as else None
         if references == (reference is not None):
             yield from _argument_problems(f"{path}.{key}", key, value, signature, target, reference)
     if references:
@@ -190,7 +203,12 @@ def _argument_problems(
     try:
         adapter(expected).validate_python(value)
     except ValidationError as error:
-        yield _wrong(path, value, _nearest_member(error.errors(include_url=False)), reference)
+        detail = _nearest_member(error.errors(include_url=False))
+        for part in detail["loc"]:  # to the value in a {key: value} that is wrong
+            if not isinstance(value, dict) or part not in value:
+                break
+            path, value = f"{path}.{part}", value[part]
+        yield _wrong(path, value, detail, reference)
 
 
 def _nearest_member(details: Sequence[Any]) -> Any:

@@ -35,7 +35,8 @@ def check_words(arguments: Sequence[str], with_value: Iterable[str] = ()) -> Non
         ConfigError: names the word, or the key that has two values.
     """
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        if "=" in argument or argument[:1] in {"-", "~"} or before in with_value:
+        key = argument.lstrip("+~").partition("=")[0]
+        if key and ("=" in argument or argument[:1] in {"-", "~"} or before in with_value):
             continue
         whole = f" Quote what belongs together: '{before} {argument}'" if "=" in before else " --help lists them."
         raise ConfigError(f"{argument}: arguments are key=value.{whole}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import traceback
@@ -21,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from polymodal.config.command_line import check_no_run_dir, check_options, check_words, in_order
 from polymodal.config.environment import is_first_process  # its resolvers go to the jobs of a sweep
-from polymodal.config.explain import CONFIGS, explain
+from polymodal.config.explain import CONFIGS, explain, in_our_words
 from polymodal.config.overrides import SWEEP, WITH_VALUE, as_hydra_arguments, quoted
 from polymodal.config.resume import claim_again, how, locked
 from polymodal.config.run_folder import claim, give_back
@@ -125,13 +124,6 @@ def check_run_dir(plain: dict[str, Any], folder: Path) -> None:
     given = plain["run_dir"]
     if Path(given).absolute() != folder.absolute():
         raise ConfigError(f"run_dir={given}: the folder of a run is chosen by hydra.run.dir={given}")
-
-
-def in_our_words(error: Exception) -> Exception:
-    """What the system says of a path that was given, as an error that is foreseen; any other error as it is."""
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return ConfigError(f"{str(error.filename)[:80]}...: a name too long for the file system.")
-    return error
 
 
 @contextmanager
