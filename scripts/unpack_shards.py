@@ -15,6 +15,7 @@ from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
 from polymodal.data.tar_shards import TarShards, not_there
 from polymodal.errors import DataError
+from polymodal.whole import replacing
 
 KINDS = {
     "image": ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "svg"),
@@ -107,12 +108,10 @@ class Unpacker:
 
     def join(self) -> None:
         """All lines in one manifest."""
-        part = self.output / "manifest.jsonl.part"
-        with part.open("wb") as whole:
+        with replacing(self.output / "manifest.jsonl") as part, part.open("wb") as whole:
             for folder in self.folders:
                 with (self.output / folder / "rows.jsonl").open("rb") as lines:
                     shutil.copyfileobj(lines, whole)
-        part.rename(self.output / "manifest.jsonl")
 
 
 def _decoded(field: str, content: bytes) -> str:

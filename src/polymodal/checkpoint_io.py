@@ -12,6 +12,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from polymodal.checkpoint_parts import put_back, remove_parts, sync_folder, tensors_of
 from polymodal.errors import StorageError
+from polymodal.whole import replacing
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -28,20 +29,16 @@ class WholeFiles(TorchCheckpointIO):
             StorageError: the disk is full, or the file cannot be written; the old one is still there.
         """
         file = Path(path)
-        part = file.with_name(f"{file.name}.part")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as stream:
+            with replacing(file) as part, part.open("wb") as stream:
                 torch.save(checkpoint, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            part.replace(file)
             sync_folder(file.parent)
             remove_parts(file, keep=checkpoint.get("parts", {}).get("folder"))
         except (OSError, RuntimeError) as error:  # torch's writer turns what the file says into a RuntimeError
             raise explained(error, checkpoint, file) from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None) -> Any:
         """The whole, what is in parts too; nothing is unpickled."""

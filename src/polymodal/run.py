@@ -41,6 +41,7 @@ from polymodal.resume import take_up
 from polymodal.sharding import load_weights
 from polymodal.signals import listener
 from polymodal.together import ending_together
+from polymodal.whole import write_whole
 
 Settings = dict[str, Any]
 
@@ -267,9 +268,7 @@ def figures_of(trainer: Trainer) -> dict[str, float]:
 
 def finish(figures: dict[str, float], run_dir: Path) -> None:
     """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures."""
-    unfinished = run_dir / "metrics.json.part"
-    unfinished.write_text(json.dumps(figures, indent=2))
-    unfinished.rename(run_dir / "metrics.json")
+    write_whole(run_dir / "metrics.json", json.dumps(figures, indent=2))
     page = write_page(run_dir) if (run_dir / "report").is_dir() else None
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("figure")

@@ -12,10 +12,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from polymodal.config.run_folder import DEFAULTS, environment_of, storable, store, write_whole
+from polymodal.config.run_folder import DEFAULTS, environment_of, storable, store
 from polymodal.config.secrets import mask
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
+from polymodal.whole import write_whole
 
 LIMITS = ("max_epochs", "max_steps", "max_time")
 """Arguments of the trainer that say when a run ends."""

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import begun_here
 from polymodal.errors import ConfigError
+from polymodal.whole import write_whole
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
 CLAIM = {"config.yaml", "environment.json", ".lock"}
@@ -85,13 +86,6 @@ def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, 
     stored = mask(storable(OmegaConf.to_container(config, resolve=False), plain)) | {"resume": None}
     write_whole(folder / "config.yaml", HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
     return dict(stored)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """The file is the old one until it is the new one."""
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(text)
-    part.replace(file)
 
 
 def storable(raw: Any, resolved: Any) -> Any:

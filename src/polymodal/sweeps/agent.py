@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from polymodal.errors import ConfigError
 from polymodal.sweeps.job import TRAIN
 from polymodal.sweeps.space import Order
+from polymodal.whole import write_whole
 
 
 class WandbSweep:
@@ -49,7 +50,7 @@ class WandbSweep:
             "command": ["${env}", "${interpreter}", "${program}", *order.fixed, *logger, "${args_no_hyphens}"],
         } | ({"run_cap": self.trials} if self.trials else {})
         file = order.folder / "wandb.yaml"
-        file.write_text(OmegaConf.to_yaml(OmegaConf.create(described)))
+        write_whole(file, OmegaConf.to_yaml(OmegaConf.create(described)))
         print(f"wandb sweep --project polymodal {file}\nthen, from this folder, as often as runs are to go at a time:")
         print("wandb agent <the id that it says>")
         return 0
