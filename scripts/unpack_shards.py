@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from polymodal.addresses import shown
 from polymodal.data.images import read_image
 from polymodal.data.media import read_sound, read_vector
 from polymodal.data.records import Record
@@ -65,7 +66,7 @@ class Unpacker:
                     if error.reason != "damaged shard":  # that is noted once, below
                         dropped.append((entry.name, error.reason, str(error)))
         except BadSampleError as error:
-            dropped.append((self.urls[shard], error.reason, str(error)))
+            dropped.append((shown(self.urls[shard]), error.reason, str(error)))
         columns = sorted({*KINDS} & {name for line in lines for name in line})
         result = {"name": folder.name, "kept": len(lines), "dropped": dropped, "columns": columns}
         (part / "rows.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))

@@ -22,9 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 from polymodal.config import environment  # noqa: F401  (Hydra hands its resolvers to the processes of a sweep)
 from polymodal.config.explain import CONFIGS, explain, is_group
 from polymodal.config.explain import groups as groups_of_configs
-from polymodal.config.resume import claim_again, find_run, how, locked, stored_config
+from polymodal.config.repeated import options_of
+from polymodal.config.resume import claim_again, find_run, how, locked
 from polymodal.config.run_folder import claim, give_back
-from polymodal.config.secrets import mask
+from polymodal.config.secrets import mask_text
 from polymodal.config.slurm import goes_on, run_again
 from polymodal.config.sweep import record_failure, table_at_the_end
 from polymodal.errors import ConfigError, FollowedError, PolymodalError
@@ -81,11 +82,10 @@ def as_hydra_arguments(arguments: list[str], stored: Sequence[str] = ()) -> list
     if resumed:
         return _resumed(resumed[-1], [a for a in arguments if not a.startswith("resume=")])
     repeated = [a.removeprefix("repeat=") for a in arguments if a.startswith("repeat=")]
-    result = [option for folder in repeated for option in ("--config-dir", folder, "--config-name", "config")]
     for folder in repeated:
         if not (Path(folder) / "config.yaml").is_file():
             raise PolymodalError(f"repeat={folder}: there is no config.yaml in this folder. Give the folder of a run.")
-        stored_config(Path(folder))  # refuses what is not to be trusted
+    result = [option for folder in repeated for option in options_of(Path(folder), arguments)]
     for before, argument in zip(["", *arguments], arguments, strict=False):
         key, equals, value = argument.partition("=")
         if argument.startswith("repeat="):
@@ -107,7 +107,7 @@ def _resumed(which: str, arguments: list[str]) -> list[str]:
     folder = find_run(which, experiment)
     changes = as_hydra_arguments([a for a in arguments if not a.startswith("experiment=")], FOR_ANY_RUN)
     own = [f"hydra.run.dir={quoted(folder)}", f"++resume={quoted(folder)}"]
-    return ["--config-dir", str(folder), "--config-name", "config", *changes, *own]
+    return [*options_of(folder, arguments), *changes, *own]
 
 
 def _group(argument: str, stored: Sequence[str]) -> str:
@@ -280,8 +280,8 @@ def show(error: BaseException) -> None:
     if isinstance(error, PolymodalError):
         # an error in a loading process comes with its stack trace as text, and its message at the end
         message = str(error).rpartition(f"polymodal.errors.{type(error).__name__}: ")[2].strip()
-        print(f"error: {mask(message)}", file=sys.stderr)
+        print(f"error: {mask_text(message)}", file=sys.stderr)
     elif isinstance(error, HydraException | OmegaConfBaseException):
-        print(f"error: {mask(explain(error))}", file=sys.stderr)
+        print(f"error: {mask_text(explain(error))}", file=sys.stderr)
     else:
-        print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
+        print(mask_text("".join(traceback.format_exception(error))), file=sys.stderr)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from polymodal.config.run_folder import DEFAULTS, environment_of, storable, store
 from polymodal.config.secrets import mask
+from polymodal.config.stored import load_yaml
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
 from polymodal.whole import write_whole
@@ -24,7 +25,7 @@ LIMITS = ("max_epochs", "max_steps", "max_time")
 FIXED = ("encoder", "fusion", "missing", "head", "objective", "dim", "data", "seed")
 """What a run keeps: with others its weights do not fit, or the samples come in another order than those it has had."""
 
-FREE = ("data.num_workers", "data.image_cache", "data.image_cache_gb")
+FREE = ("data.num_workers", "data.cache_dir", "data.image_cache", "data.image_cache_gb")
 """How data are read, which changes nothing of what is read."""
 
 
@@ -73,10 +74,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
         ConfigError: it cannot be read, names what is not to be trusted, or holds settings of Hydra.
     """
     file = folder / "config.yaml"
-    try:
-        config = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    except Exception as error:  # of yaml, of the encoding, of the file system
-        raise ConfigError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    config = load_yaml(file)
     if not isinstance(config, dict) or config.pop("defaults", None) != DEFAULTS or "hydra" in config:
         raise ConfigError(f"{file} is none that a run wrote.")
     plain = {str(key): value for key, value in config.items()}
@@ -155,6 +153,7 @@ def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
     """Refuses other values of what a run keeps."""
     old, new = ({key: v for key, v in _flat(config) if key not in FREE} for config in (before, asked))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    changed = [key for key in changed if "${oc.env:" not in str(old.get(key))]  # which is given anew
     if changed := [key for key in changed if key.partition(".")[0] in FIXED]:
         values = ", ".join(f"{key}={new.get(key)} (it was {old.get(key)})" for key in changed)
         raise ConfigError(

@@ -15,6 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from polymodal.config.places import CACHE, TRACKING
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import begun_here
 from polymodal.errors import ConfigError
@@ -23,6 +24,9 @@ from polymodal.whole import write_whole
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
 CLAIM = {"config.yaml", "environment.json", ".lock"}
 """What is in the folder of a run that has not begun."""
+
+OWN = ("${run_dir}", "${hydra:runtime.output_dir}", CACHE, TRACKING)
+"""Starts of values that are not resolved in a stored config: they mean what they mean where it is used."""
 
 DEFAULTS = [{"hydra": "repeat"}, "_self_"]
 HEADER = """\
@@ -89,13 +93,12 @@ def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, 
 
 
 def storable(raw: Any, resolved: Any) -> Any:
-    """Resolved values; what belongs to the run or to the machine (its folder, its environment) stays a reference."""
+    """Resolved values; what belongs to the run or to the user (its folder, a cache) stays a reference of ours."""
     if isinstance(raw, dict) and isinstance(resolved, dict):
         return {key: storable(raw[key], resolved[key]) if key in raw else resolved[key] for key in resolved}
     if isinstance(raw, list) and isinstance(resolved, list):
         return [storable(r, v) for r, v in zip(raw, resolved, strict=True)]
-    own = isinstance(raw, str) and any(part in raw for part in ("${run_dir}", "${oc.env:", "${hydra:runtime.output"))
-    return raw if own else resolved
+    return raw if isinstance(raw, str) and raw.startswith(OWN) else resolved
 
 
 def write_environment(folder: Path, overrides: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polymodal.config.secrets import mask
+from polymodal.config.secrets import mask, mask_text
 from polymodal.sweeps.results import Run
 from polymodal.whole import replacing, write_whole
 
@@ -44,7 +44,7 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
         ]
     pages = [f"# {heading}\n\n{markdown(rows)}\n" for heading, rows in tables.items()]
     again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
-    write_whole(folder / f"{name}.md", mask("\n".join([*pages, again])))
+    write_whole(folder / f"{name}.md", mask_text("\n".join([*pages, again])))
     judged = {run.monitor.replace("val/", "test/", 1) for run in runs}  # a terminal has no room for all of them
     for heading, rows in (tables | {title: [_main_of(run, keys, judged) for run in best_first]}).items():
         _print(heading, rows)
