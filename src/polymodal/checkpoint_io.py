@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +15,8 @@ from polymodal.checkpoint_parts import put_back, remove_parts, sync_folder, tens
 from polymodal.errors import StorageError
 from polymodal.whole import replacing
 
+log = logging.getLogger(__name__)
+
 
 class WholeFiles(TorchCheckpointIO):
     """Writes a checkpoint beside the old one, down to the disk, and then puts it in its place.
@@ -21,6 +24,10 @@ class WholeFiles(TorchCheckpointIO):
     Lightning writes to the folder for temporary files first, which may be on another disk: moving it from there is a
     copy, and a copy can be cut.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folders: set[Path] = set()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """The file at `path` is the old one until it is the new one.
@@ -31,6 +38,7 @@ class WholeFiles(TorchCheckpointIO):
         file = Path(path)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            self.folders.add(file.parent.resolve())
             with replacing(file) as part, part.open("wb") as stream:
                 torch.save(checkpoint, stream)
                 stream.flush()
@@ -47,9 +55,18 @@ class WholeFiles(TorchCheckpointIO):
         return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Removes the file and, after it, what belongs to it."""
-        super().remove_checkpoint(path)
-        remove_parts(Path(path))
+        """Removes the file and, after it, what belongs to it; nothing outside of the folders that it has saved into.
+
+        Which file it is to be may have come from the state in another checkpoint.
+        """
+        file = Path(path)
+        if file.parent.resolve() not in self.folders or file.name in ("", ".."):
+            log.warning("%s is not removed: this run has not saved it.", file)
+        elif file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file)
+        else:
+            file.unlink(missing_ok=True)
+            remove_parts(file)
 
 
 def explained(error: Exception, checkpoint: dict[str, Any], file: Path) -> StorageError:

@@ -1,4 +1,4 @@
-"""What the settings of somebody else's config may say: what is read, and nothing of where files, hosts and secrets are."""
+"""What settings of somebody else may say: what is read, and not where files are written, hosts and secrets are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from polymodal.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+Path_ = tuple[str, ...]
+
 CACHE = "${oc.env:POLYMODAL_CACHE,.cache}"
 TRACKING = "${oc.env:MLFLOW_TRACKING_URI,file:logs/mlflow}"
 """The references of our own configs: where a cache and a server are, as the environment of the user has it."""
@@ -27,7 +29,7 @@ IN_RUN = re.compile(r"\$\{(run_dir|hydra:runtime\.output_dir)\}")
 FOLDER = re.compile(r"(^|_)(dir|dirpath|dirs|directory|folder|location|path|paths|root|uri|url|host)$")
 """Arguments that say where something is written."""
 
-READ = {("path",), ("name",), ("data_dir",), ("data_files",), ("tokenizer",)}
+READ: set[Path_] = {("path",), ("name",), ("data_dir",), ("data_files",), ("tokenizer",)}
 READ |= {("options", "data_dir"), ("options", "data_files")}
 OPTIONS = ("anon", "name", "revision", "split", "data_dir", "data_files")
 """Settings of data that say what is read, and of what opens them those that reach nowhere else."""
@@ -35,37 +37,19 @@ OPTIONS = ("anon", "name", "revision", "split", "data_dir", "data_files")
 FORMATS = ("arrow", "audiofolder", "csv", "imagefolder", "json", "parquet", "text", "videofolder", "webdataset")
 """Builders of the `datasets` library that read files. Others write, run statements of SQL, or unpickle."""
 
-LOGGERS = ("polymodal.loggers.csv.CSVLogger", "polymodal.loggers.wandb.wandb_logger")
-LOGGERS += tuple(f"lightning.pytorch.loggers.{name}Logger" for name in ("CSV", "MLFlow", "TensorBoard", "Wandb"))
-OF_LOGGERS = {
-    "_target_",
-    "save_dir",
-    "name",
-    "version",
-    "sub_dir",
-    "prefix",
-    "tracking_uri",
-    "experiment_name",
-    "run_name",
-}
-OF_LOGGERS |= {
-    "project",
-    "group",
-    "job_type",
-    "tags",
-    "notes",
-    "offline",
-    "log_model",
-    "log_graph",
-    "default_hp_metric",
-}
-OF_LOGGERS |= {"flush_logs_every_n_steps", "flush_secs", "max_queue", "synchronous"}
+LOGGERS = (
+    "polymodal.loggers.csv.CSVLogger",
+    "polymodal.loggers.wandb.wandb_logger",
+    *(f"lightning.pytorch.loggers.{name}Logger" for name in ("CSV", "MLFlow", "TensorBoard", "Wandb")),
+)
+OF_LOGGERS = {"_target_", "save_dir", "name", "version", "sub_dir", "prefix", "tracking_uri", "experiment_name"} | {
+    "run_name", "project", "group", "job_type", "tags", "notes", "offline", "log_model", "log_graph", "default_hp_metric",
+    "flush_logs_every_n_steps", "flush_secs", "max_queue", "synchronous",
+}  # fmt: skip
 """Arguments of loggers that say neither where they send to nor as whom."""
 
 NAMED = {"encoder", "tuning", "objective", "columns", "kinds", "modalities"}
 """Settings whose keys become names of files."""
-
-Path_ = tuple[str, ...]
 
 
 def settled(config: Mapping[str, Any]) -> dict[str, Any]:

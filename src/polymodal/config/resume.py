@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from polymodal.config.run_folder import DEFAULTS, environment_of, storable, store
+from polymodal.config.run_folder import DEFAULTS, check_links, environment_of, storable, store
 from polymodal.config.secrets import mask
 from polymodal.config.stored import load_yaml
 from polymodal.config.trust import check_trust
@@ -46,6 +46,7 @@ def find_run(argument: str, experiment: str | None) -> Path:
         folder = Path(argument)
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"resume={argument}: there is no config.yaml in this folder. Give the folder of a run.")
+    check_links(folder)
     config = stored_config(folder)
     if experiment not in (None, config.get("name")):
         raise ConfigError(

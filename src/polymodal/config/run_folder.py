@@ -67,6 +67,19 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
     return stored
 
 
+def check_links(folder: Path) -> None:
+    """Refuses a folder that holds links out of it: what a run writes there would be written elsewhere.
+
+    Raises:
+        ConfigError: names the first one.
+    """
+    root = folder.resolve()
+    for place, folders, files in os.walk(root):
+        for path in (Path(place, name) for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise ConfigError(f"{path} is a link out of the folder {folder}. No run makes one: remove it to go on.")
+
+
 def give_back(folder: Path, claimed: bool) -> None:
     """A run that never began leaves no folder: neither its own nor those above it, up to `logs`.
 

@@ -1,7 +1,7 @@
-"""What is taken from a config that came with a run folder, a checkpoint, an exported model or a sweep: docs/security.md.
+"""What is taken from a config that came with a run, a checkpoint, an exported model or a sweep: see docs/security.md.
 
-Parts of known libraries are built, and nothing that runs commands. A class is judged by the file that defines it, not by
-the name that it is given: modules hold much that they import. What the settings say is judged in `places`.
+Parts of known libraries are built, and nothing that runs commands. A class is judged by the file that defines it, not
+by the name that it is given: modules hold much that they import. What the settings say is judged in `places`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ OF_GROUPS = {
     "logger": r"lightning\.pytorch\.loggers|polymodal\.loggers",
     "trainer": r"lightning\.pytorch\.(trainer|strategies|profilers|plugins)|polymodal\.strategy",
 }
-"""Group -> where its parts are; those of the other groups are of models. Any of them may be built as an argument, too."""
+"""Group -> where its parts are; those of the other groups are parts of models."""
 
 REFERENCE = re.compile(r"\$\{(?!run_dir\}|oc\.env:|hydra:runtime\.)")
 """The start of any reference but those that configs of runs have kept."""
@@ -149,7 +149,7 @@ def _given(changes: Sequence[str]) -> dict[str, str]:
 
 
 def _without(node: Any, given: Mapping[str, str], path: str = "") -> Any:
-    """A copy without what is given; of a part with a `_target_` a change gives only single settings, or that it goes."""
+    """A copy without what is given; of a part with a `_target_` that is single settings, or that it goes."""
     if isinstance(node, list):
         return [_without(item, given, f"{path}[]") for item in node]
     if not isinstance(node, dict):
