@@ -176,10 +176,8 @@ class LastCheckpoint(Checkpoint):
         checkpoint["callbacks"] = _moved(
             checkpoint["callbacks"], self.restored["folder"], str(self.file.parent.resolve())
         )
-        places = [
-            callback.dirpath for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)
-        ]
-        own = {Path(place).resolve() for place in (self.file.parent, *places) if place}
+        others = [other.dirpath for other in trainer.checkpoint_callbacks if isinstance(other, ModelCheckpoint)]
+        own = {Path(folder).resolve() for folder in (self.file.parent, *others) if folder}
         for state in checkpoint["callbacks"].values():
             forget_others(state, own)
         before, now = (config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config))
@@ -188,7 +186,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def forget_others(state: Any, own: Collection[Path]) -> None:
-    """Takes the checkpoints out of a callback's state that lie elsewhere than in some folders: they would be removed."""
+    """Takes those checkpoints out of the state of a callback that lie in no own folder: they would be removed."""
     if not isinstance(state, dict):
         return
 

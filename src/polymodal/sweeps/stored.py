@@ -82,7 +82,7 @@ def _is_taken(folder: Path, argument: str) -> bool:
     if group or argument.startswith("~"):
         return True
     override = OverridesParser.create().parse_override(as_hydra_arguments([argument])[0])
-    return all(_is_kept(key.split("."), value) for value in _values(override.value()))
+    return all(_is_kept(folder, key.split("."), value) for value in _values(override.value()))
 
 
 def _values(value: Any) -> Iterator[Any]:
@@ -93,10 +93,10 @@ def _values(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _is_kept(path: Sequence[str], value: Any) -> bool:
+def _is_kept(folder: Path, path: Sequence[str], value: Any) -> bool:
     """Whether a setting is taken as it is."""
     if path[:2] == ["sweep", "space"]:
-        return all(_is_kept(["sweep"], None) and _is_taken(Path(), f"{k}={v}") for k, v in _flat(value, path[2:]))
+        return all(_is_taken(folder, f"{key}={values}") for key, values in _flat(value, path[2:]))
     if path[0] == "sweep":
         return True
     node = value
