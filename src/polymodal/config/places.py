@@ -153,6 +153,5 @@ def _builders() -> set[str]:
 def is_name(text: str) -> bool:
     """Whether a text, put at the end of a folder, stays in it."""
     parts = re.split(r"[/\\]", text)
-    return not (
-        text.startswith(("/", "\\", "~")) or ".." in parts or re.match(r"[A-Za-z][\w+.-]*:", text) and "/" in text
-    )
+    starts = text.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:[\\/]", text)
+    return not (starts or ".." in parts or "://" in text)

@@ -11,6 +11,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Sweep
 
+from polymodal.addresses import SECRET
 from polymodal.config.explain import is_group
 from polymodal.config.launch import as_hydra_arguments
 from polymodal.config.run_folder import check_links
@@ -74,6 +75,8 @@ def _is_taken(folder: Path, argument: str) -> bool:
         ConfigError: only the person who types the command may give it.
     """
     key, value = _key(argument), argument.partition("=")[2]
+    if SECRET in argument:
+        raise ConfigError(f"resume={folder}: {key} held a secret, which is not stored. Give it again: {key}=...")
     group = is_group(key) or "/" in key
     outside = group and (".." in value or value.startswith("/"))  # Hydra would take it from there
     storage = key.startswith("sweep.storage")
