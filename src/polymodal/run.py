@@ -29,6 +29,7 @@ from torch import nn
 from polymodal.checkpoint import load_checkpoint, load_encoder
 from polymodal.checkpoint_io import WholeFiles
 from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings
+from polymodal.config.secrets import masked_arguments
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
@@ -86,8 +87,9 @@ def train(config: Settings, stored: Settings) -> float | None:
             before = checkpoint.get("resume", {"figures": {}, "seconds": 0.0})
             checkpoint.clear()  # it is larger than the model, and the trainer reads it for itself
             started -= before["seconds"]
-            for logger in trainer.loggers:
-                logger.log_hyperparams(stored)
+            with masked_arguments():
+                for logger in trainer.loggers:
+                    logger.log_hyperparams(stored)
             try:
                 trainer.fit(module, datamodule=data, ckpt_path=config["resume"], weights_only=True)
             except MisconfigurationException as error:  # Lightning's own word for settings that cannot work

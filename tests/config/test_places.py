@@ -88,6 +88,9 @@ REFUSED = {
     "encoder.image._target_": [{"encoder": {"image": {**WANDB}}}],
     "data._target_": [{"data": {"_target_": "polymodal.data.image_cache.ImageCache", "folder": "x"}}],
     "data.columns._target_": [data(columns={"_target_": "polymodal.data.manifest.Manifest", "path": "x"})],
+    "trainer.strategy._target_": [
+        {"trainer": {"strategy": {"_target_": "lightning.pytorch.strategies.DeepSpeedStrategy"}}}  # it unpickles
+    ],
     "trainer._target_": [{"trainer": {"_target_": "lightning.pytorch.callbacks.EarlyStopping"}}],
 }
 CASES = [(key, config) for key, configs in REFUSED.items() for config in configs]

@@ -1,10 +1,12 @@
 """No secret stands in a file of a run, however it was given."""
 
+import sys
+
 import pytest
 
 from polymodal.addresses import is_plain, shown
 from polymodal.config import secrets
-from polymodal.config.secrets import mask, mask_text, remember
+from polymodal.config.secrets import mask, mask_text, masked_arguments, remember
 
 S = "s3cr3t-value"
 
@@ -89,3 +91,11 @@ def test_what_a_message_shows_of_a_url_can_be_shown_again() -> None:
     once = shown(f"there is no file https://a:{S}@h/x?sig={S}.")
     assert once == "there is no file https://<secret>@h/x?sig=<secret>"
     assert shown(once) == once
+
+
+def test_loggers_see_the_command_line_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["train.py", f"++logger.wandb.api_key={S}", "seed=3"]
+    monkeypatch.setattr("sys.argv", list(given))
+    with masked_arguments():
+        assert sys.argv == ["train.py", "++logger.wandb.api_key=<secret>", "seed=3"]
+    assert sys.argv == given

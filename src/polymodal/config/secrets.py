@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from polymodal.addresses import SECRET, shown
@@ -62,6 +65,17 @@ def mask(value: Any) -> Any:
 def mask_text(text: str) -> str:
     """A text of several lines without secrets, each line as `mask` has it."""
     return "\n".join(_masked(line) for line in text.split("\n"))
+
+
+@contextmanager
+def masked_arguments() -> Iterator[None]:
+    """The command line of this process without secrets, for a while: loggers keep it."""
+    before = list(sys.argv)
+    sys.argv[:] = mask(before)
+    try:
+        yield
+    finally:
+        sys.argv[:] = before
 
 
 def _is_secret(key: Any, value: Any) -> bool:

@@ -42,7 +42,7 @@ OF_GROUPS = {
     "scheduler": r"torch\.optim|polymodal\.schedulers",
     "callbacks": r"lightning\.pytorch\.callbacks|polymodal\.callbacks",
     "logger": r"lightning\.pytorch\.loggers|polymodal\.loggers",
-    "trainer": r"lightning\.pytorch\.(trainer|strategies|profilers|plugins)|polymodal\.strategy",
+    "trainer": r"lightning\.pytorch\.(trainer|plugins|(strategies|profilers)(?!.*(deepspeed|xla)))|polymodal\.strategy",
 }
 """Group -> where its parts are; those of the other groups are parts of models."""
 
