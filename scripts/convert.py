@@ -16,6 +16,7 @@ from rich.progress import track
 from polymodal.data.images import MAX_PIXELS
 from polymodal.data.svg import render_svg
 from polymodal.errors import ConfigError
+from polymodal.whole import replacing
 
 
 class UnreadableError(Exception):
@@ -70,6 +71,5 @@ def square(source: Path, target: Path, size: int) -> None:
 
 def write(table: pa.Table, file: Path) -> None:
     """A Parquet file, whole or not at all."""
-    part = file.with_name(f"{file.name}.part")
-    parquet.write_table(table, part)
-    part.rename(file)
+    with replacing(file) as part:
+        parquet.write_table(table, part)

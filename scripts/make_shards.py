@@ -44,6 +44,7 @@ from polymodal.data.splits import SPLITS
 from polymodal.data.table import read_tables
 from polymodal.data.tar_shards import expanded
 from polymodal.errors import PolymodalError
+from polymodal.whole import write_whole
 from unpack_shards import Unpacker
 
 COLUMNS = ("image", "text", "audio", "vector", "label", "group", "split", "id")
@@ -120,6 +121,7 @@ class Packer:
                     written.setdefault(name, set()).add(field)
         result = {"name": shard.name, "kept": len(shard.samples) - len(dropped), "dropped": dropped}
         result["columns"] = {name: sorted(found) for name, found in written.items()}
+        notes.parent.mkdir(exist_ok=True)
         write_whole(notes, json.dumps(result))
         part.rename(file)
         return result
@@ -171,13 +173,6 @@ def checked(settings: dict[str, str]) -> dict[str, str]:
     except ValueError:
         sys.exit(f"error: splits={settings['splits']} must be three numbers, such as {DEFAULTS['splits']}.")
     return settings
-
-
-def write_whole(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(text)
-    part.rename(file)
 
 
 def claim(output: Path, settings: dict[str, str]) -> None:

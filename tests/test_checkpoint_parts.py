@@ -153,10 +153,11 @@ def test_what_belongs_to_a_checkpoint_goes_with_it(copied: Path) -> None:
     stray = copied.with_name("last.ckpt.parts-0")
     stray.mkdir()
     checkpoint = torch.load(copied, weights_only=True)
-    WholeFiles().save_checkpoint(checkpoint, copied)
+    files = WholeFiles()
+    files.save_checkpoint(checkpoint, copied)
     assert not stray.exists()
     assert newest_checkpoint(copied.parents[1]) == copied
-    WholeFiles().remove_checkpoint(copied)
+    files.remove_checkpoint(copied)
     assert not list(copied.parent.iterdir())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +13,9 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from polymodal.checkpoint_parts import put_back, remove_parts, sync_folder, tensors_of
 from polymodal.errors import StorageError
+from polymodal.whole import replacing
+
+log = logging.getLogger(__name__)
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -21,6 +25,10 @@ class WholeFiles(TorchCheckpointIO):
     copy, and a copy can be cut.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.folders: set[Path] = set()
+
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """The file at `path` is the old one until it is the new one.
 
@@ -28,20 +36,17 @@ class WholeFiles(TorchCheckpointIO):
             StorageError: the disk is full, or the file cannot be written; the old one is still there.
         """
         file = Path(path)
-        part = file.with_name(f"{file.name}.part")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as stream:
+            self.folders.add(file.parent.resolve())
+            with replacing(file) as part, part.open("wb") as stream:
                 torch.save(checkpoint, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            part.replace(file)
             sync_folder(file.parent)
             remove_parts(file, keep=checkpoint.get("parts", {}).get("folder"))
         except (OSError, RuntimeError) as error:  # torch's writer turns what the file says into a RuntimeError
             raise explained(error, checkpoint, file) from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None) -> Any:
         """The whole, what is in parts too; nothing is unpickled."""
@@ -50,9 +55,18 @@ class WholeFiles(TorchCheckpointIO):
         return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Removes the file and, after it, what belongs to it."""
-        super().remove_checkpoint(path)
-        remove_parts(Path(path))
+        """Removes the file and, after it, what belongs to it; nothing outside of the folders that it has saved into.
+
+        Which file it is to be may have come from the state in another checkpoint.
+        """
+        file = Path(path)
+        if file.parent.resolve() not in self.folders or file.name in ("", ".."):
+            log.warning("%s is not removed: this run has not saved it.", file)
+        elif file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file)
+        else:
+            file.unlink(missing_ok=True)
+            remove_parts(file)
 
 
 def explained(error: Exception, checkpoint: dict[str, Any], file: Path) -> StorageError:

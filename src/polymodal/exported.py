@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from polymodal.batch import PairedBatch
+from polymodal.config.places import settled
 from polymodal.config.signature import SPECIAL, nearest
 from polymodal.config.trust import OF_MODELS, check_trust
 from polymodal.data.images import middle_square, read_image
@@ -52,6 +53,7 @@ class ExportedModel(nn.Module):
         super().__init__()
         parts = about["model"]
         check_trust(parts, OF_MODELS)
+        settled(parts)
         encoders = in_place({name: built(node) for name, node in parts["encoder"].items()})
         self.model = MultimodalModel(
             encoders, *(built(parts[group] or None) for group in ("fusion", "head", "missing"))

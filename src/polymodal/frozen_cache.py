@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from polymodal.whole import replacing
+
 CHECKED = 8
 """Vectors that are computed again at the first use of a file, to see that it belongs to these inputs."""
 
@@ -86,9 +88,8 @@ class FrozenCache:
         self._merge(self.new)
         self.new, self.checked = [], True
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        part = self.file.with_suffix(f".{os.getpid()}.part")
-        save_file({"items": self.items, "vectors": self.vectors}, part)
-        part.rename(self.file)
+        with replacing(self.file, f".{os.getpid()}") as part:  # another run may keep the same vectors
+            save_file({"items": self.items, "vectors": self.vectors}, part)
 
     def _merge(self, tables: list[tuple[Tensor, Tensor]]) -> None:
         if len(self.items):

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from polymodal.config.environment import is_first_process
-from polymodal.config.run_folder import write_whole
 from polymodal.data.table import in_one_piece
 from polymodal.errors import ConfigError, DataError
+from polymodal.whole import replacing, write_whole
 
 PLAIN: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": ["id"]}
 """Nearly all of a table are vectors: better codes and dictionaries of them take time, and save nothing."""
@@ -64,10 +64,8 @@ class Parts:
     def add(self, table: pa.Table, split: str, rank: int) -> None:
         """Writes the next part of a process, as it is in memory: Parquet of long lists takes longer."""
         file = self.folder / f"{split}-{next(self.numbers[split]):06d}-{rank}.arrow"
-        unfinished = file.with_suffix(".part")
-        with pa.ipc.new_file(unfinished, table.schema) as writer:
+        with replacing(file) as part, pa.ipc.new_file(part, table.schema) as writer:
             writer.write_table(table)
-        unfinished.replace(file)
 
     def join(self) -> int:
         """Makes the output, and gives the number of its rows; the parts are gone then.
@@ -78,16 +76,14 @@ class Parts:
         if not self._groups():
             shutil.rmtree(self.folder)
             raise DataError(f"output={self.output}: these data have no sample there. Take another split, or split=all.")
-        unfinished = self.output.with_name(f"{self.output.name}.part")
         schema = self._schema()
-        if self.output.suffix == ".parquet":
-            with parquet.ParquetWriter(unfinished, schema, **PLAIN) as writer:
-                rows = sum(writer.write_table(table) or len(table) for table in self._tables(schema))
-        elif self.output.suffix == ".csv":
-            rows = self._write_csv(unfinished, schema)
+        if self.output.suffix in (".parquet", ".csv"):
+            with replacing(self.output) as file:
+                rows = (self._write_parquet if self.output.suffix == ".parquet" else self._write_csv)(file, schema)
         else:
+            unfinished = self.output.with_name(f"{self.output.name}.part")
             rows = self._write_arrays(unfinished, schema)
-        unfinished.rename(self.output)
+            unfinished.rename(self.output)
         shutil.rmtree(self.folder)
         return rows
 
@@ -115,6 +111,10 @@ class Parts:
             if (np.diff(table["id"].to_numpy()) <= 0).any():  # several processes, of which two may have the last sample
                 table = table.take(pa.array(np.unique(table["id"].to_numpy(), return_index=True)[1]))
             yield table.cast(schema)
+
+    def _write_parquet(self, file: Path, schema: pa.Schema) -> int:
+        with parquet.ParquetWriter(file, schema, **PLAIN) as writer:
+            return sum(writer.write_table(table) or len(table) for table in self._tables(schema))
 
     def _write_csv(self, file: Path, schema: pa.Schema) -> int:
         rows = 0

@@ -29,6 +29,7 @@ from torch import nn
 from polymodal.checkpoint import load_checkpoint, load_encoder
 from polymodal.checkpoint_io import WholeFiles
 from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings
+from polymodal.config.secrets import masked_arguments
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
@@ -41,6 +42,7 @@ from polymodal.resume import take_up
 from polymodal.sharding import load_weights
 from polymodal.signals import listener
 from polymodal.together import ending_together
+from polymodal.whole import write_whole
 
 Settings = dict[str, Any]
 
@@ -85,8 +87,9 @@ def train(config: Settings, stored: Settings) -> float | None:
             before = checkpoint.get("resume", {"figures": {}, "seconds": 0.0})
             checkpoint.clear()  # it is larger than the model, and the trainer reads it for itself
             started -= before["seconds"]
-            for logger in trainer.loggers:
-                logger.log_hyperparams(stored)
+            with masked_arguments():
+                for logger in trainer.loggers:
+                    logger.log_hyperparams(stored)
             try:
                 trainer.fit(module, datamodule=data, ckpt_path=config["resume"], weights_only=True)
             except MisconfigurationException as error:  # Lightning's own word for settings that cannot work
@@ -267,9 +270,7 @@ def figures_of(trainer: Trainer) -> dict[str, float]:
 
 def finish(figures: dict[str, float], run_dir: Path) -> None:
     """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures."""
-    unfinished = run_dir / "metrics.json.part"
-    unfinished.write_text(json.dumps(figures, indent=2))
-    unfinished.rename(run_dir / "metrics.json")
+    write_whole(run_dir / "metrics.json", json.dumps(figures, indent=2))
     page = write_page(run_dir) if (run_dir / "report").is_dir() else None
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("figure")

@@ -21,7 +21,7 @@ from polymodal.by_hand import Asked
 from polymodal.checkpoint import fingerprint
 from polymodal.config.command import SearchSettings
 from polymodal.config.signature import nearest
-from polymodal.config.trust import check_trust
+from polymodal.config.trust import trusted
 from polymodal.data.columns import FILE_KINDS
 from polymodal.data.images import read_image
 from polymodal.errors import ConfigError
@@ -169,8 +169,7 @@ class Embedded:
             is_picture = kind == "image" and Path(words).is_file()
             return read_image(Path(words), PICTURE, 3).transpose(1, 2, 0) if is_picture else words
         if self.data is None:  # pictures without files: the data have them
-            check_trust({"data": self.settings})
-            self.data = make(self.settings, "data")
+            self.data = make(trusted({"data": self.settings})["data"], "data")
             self.data.prepare_data()
             self.data.setup("test")
         content = self.data.describe(modality, result[f"{modality}_item"])

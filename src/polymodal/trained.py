@@ -20,6 +20,7 @@ from polymodal.config.compose import compose_config
 from polymodal.config.overrides import FOR_ANY_RUN, as_hydra_arguments, quoted
 from polymodal.config.run_folder import HEADER
 from polymodal.config.signature import find_signature
+from polymodal.config.trust import at_rest, trusted
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
@@ -38,10 +39,10 @@ COLUMNS = ("numeric", "cardinalities")
 
 
 def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
-    """A checkpoint's config with changes, as on the command line."""
+    """What is taken of a checkpoint's config, with changes, as on the command line."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "config.yaml"
-        file.write_text(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(config)))
+        file, taken = Path(folder) / "config.yaml", trusted(config, changes)
+        file.write_text(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(taken)))
         return compose_config(as_hydra_arguments(changes, (*FOR_ANY_RUN, *REPLACED)), "config", folder)
 
 
@@ -71,11 +72,12 @@ class Trained:
         self.stored: Settings = self.checkpoint["config"]
         folders = [change.removeprefix("run_dir=").strip('"') for change in changes if change.startswith("run_dir=")]
         changes = [change for change in changes if not change.startswith("run_dir=")]
+        trusted({"name": self.stored["name"]})  # a folder is called so
         new = Path("logs/eval", self.stored["name"], datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
         self.run_dir = Path(home(folders[-1]) if folders else new).absolute()
         chosen = {change.partition("=")[0] for change in changes}
         self.replaced = [group for group in REPLACED if group in chosen]
-        kept = self.stored | {group: {} for group in self.replaced}
+        kept = self.stored | {group: {} for group in (*self.replaced, "logger")}  # nothing is logged
         self.composed = compose_stored(kept, [*changes, f"run_dir={quoted(self.run_dir)}"])
         self.renamed: dict[str, str] = {}
         for node, before in zip(labelled(self.composed.objective), labelled(self.stored["objective"]), strict=True):
@@ -127,7 +129,7 @@ class Trained:
     @cached_property
     def _data_of_training(self) -> PairedDataModule:
         """Not set up: it knows what inputs look like and what is called how."""
-        return make(check_config(compose_stored(self.stored, ["run_dir=."]))["data"], "data")  # type: ignore[no-any-return]
+        return make(check_config(compose_stored(at_rest(self.stored), ["run_dir=."]))["data"], "data")  # type: ignore[no-any-return]
 
     def _state(self, module: MultimodalModule) -> dict[str, Any]:
         """What the data of the training keep in checkpoints; to other data the classes of the model are told too."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from polymodal.errors import ConfigError
+from polymodal.whole import replacing
 
 LARGE = 2_000_000
 """Vectors from which on a search is not exact, unless that is asked for: a query then takes a fraction of a second."""
@@ -87,9 +88,8 @@ class VectorIndex:
 
     def save(self, file: Path) -> None:
         """Writes it, whole or not at all."""
-        part = file.with_name(f"{file.name}.part")
-        _faiss().write_index(self.index, str(part))
-        part.replace(file)
+        with replacing(file) as part:
+            _faiss().write_index(self.index, str(part))
 
     @classmethod
     def load(cls, file: Path) -> VectorIndex:

@@ -112,3 +112,62 @@ def test_wandb_gets_a_file_of_the_same_space(tmp_path: Path, capsys: pytest.Capt
     assert "wandb agent" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="no interval"):
         command.sweep(["sweep=wandb", "sweep.method=grid", f"hydra.sweep.dir={tmp_path / 'v'}"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("data.path=reference://x,a.tar", r"data\.path=reference://x"),
+        ('++data.path="simplecache::http://h/a.tar"', r"data\.path=simplecache"),
+        ("data.options={fo: {templates: {u: x}}}", r"data\.options\.fo"),
+        ("callbacks.checkpoint.dirpath=src", r"callbacks\.checkpoint\.dirpath=src"),
+        ("+logger.wandb.settings.base_url=http://h", r"logger\.wandb\.settings\.base_url"),
+        ("data.path=https://h/<secret>", "held a secret"),
+        ("data.path='https://h/${oc.env:HOME}'", "not taken from a file"),
+        ("sweep.storage=sqlite:////tmp/x.db", "not taken from a file"),
+        ('sweep.space={data.path: "reference://x,a.tar"}', r"data\.path=reference://x"),
+        ("name=../../x", r"name=\.\./\.\./x"),
+    ],
+)
+def test_a_folder_says_no_places(orders: list, tmp_path: Path, argument: str, said: str) -> None:
+    (tmp_path / "environment.json").write_text(json.dumps({"overrides": ["sweep=grid", "seed=0,1", argument]}))
+    with pytest.raises(ConfigError, match=said):
+        command.sweep([f"resume={tmp_path}"])
+    assert not orders
+
+
+def test_what_a_sweep_does_not_take_from_its_folder_can_be_given_again(orders: list, tmp_path: Path) -> None:
+    stored = [
+        "sweep=grid",
+        "data=webdataset",
+        "seed=0,1",
+        "data.path=https://h/x?token=<secret>",
+        "++tuning.image.cache=/tmp/elsewhere",
+    ]
+    (tmp_path / "environment.json").write_text(json.dumps({"overrides": stored}))
+    command.sweep([f"resume={tmp_path}", 'data.path="https://h/x?token=again"'])
+    assert orders[-1][1].fixed == ["data=webdataset", '++data.path="https://h/x?token=again"']
+    with pytest.raises(ConfigError, match="keeps its jobs"):
+        command.sweep([f"resume={tmp_path}", "data.path=x", "seed=0,2"])
+
+
+def test_a_sweep_with_a_link_out_of_its_folder_is_refused(orders: list, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    (folder / "environment.json").write_text(json.dumps({"overrides": ["sweep=grid", "seed=0,1"]}))
+    (folder / "sweep.csv").symlink_to(tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"sweep\.csv is a link out of the folder"):
+        command.sweep([f"resume={folder}"])
+    assert not orders
+
+
+def test_a_multirun_with_aliases_is_refused(orders: list, tmp_path: Path) -> None:
+    (tmp_path / "multirun.yaml").write_text("a: &a [x]\nhydra: {overrides: {task: *a}}")
+    with pytest.raises(ConfigError, match="alias"):
+        command.sweep([f"resume={tmp_path}"])
+
+
+def test_no_secret_goes_into_the_file_for_wandb(tmp_path: Path) -> None:
+    path = '++data.path="https://h/a.tar?token=abcdefgh"'
+    with pytest.raises(ConfigError, match="holds a secret"):
+        command.sweep(["sweep=wandb", "data=webdataset", path, f"hydra.sweep.dir={tmp_path / 'w'}"])

@@ -21,6 +21,7 @@ from polymodal.errors import NumericError
 from polymodal.losses.gather import gather_rows, world_size
 from polymodal.module import MultimodalModule
 from polymodal.types import NonNegativeInt
+from polymodal.whole import write_whole
 
 SCALER = 20
 """Steps in a row that a gradient scaler (fp16) may leave out: it halves its scale at each, from 65536 on."""
@@ -112,7 +113,7 @@ class Guard(Callback):
         }
         if trainer.is_global_zero:
             self.run_dir.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(report, indent=2))
+            write_whole(file, json.dumps(report, indent=2))
         raise NumericError(
             f"NaN or infinity at step {step} (epoch {epoch}): the loss is {report['loss']}.\n"
             f"Bad gradients: {_shown(report['parameters'])}. Samples of the batch: {_shown(report['ids'])}; with NaN "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
@@ -20,6 +22,8 @@ from polymodal.losses.gather import exchanged
 from polymodal.module import MultimodalModule
 from polymodal.signals import Stopped, listener
 from polymodal.types import PositiveFloat, PositiveInt
+
+log = logging.getLogger(__name__)
 
 
 class LastCheckpoint(Checkpoint):
@@ -172,9 +176,29 @@ class LastCheckpoint(Checkpoint):
         checkpoint["callbacks"] = _moved(
             checkpoint["callbacks"], self.restored["folder"], str(self.file.parent.resolve())
         )
+        others = [other.dirpath for other in trainer.checkpoint_callbacks if isinstance(other, ModelCheckpoint)]
+        own = {Path(folder).resolve() for folder in (self.file.parent, *others) if folder}
+        for state in checkpoint["callbacks"].values():
+            forget_others(state, own)
         before, now = (config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config))
         if all(before.get(name) == now.get(name) for name in LIMITS):  # else the run is to be longer
             trainer.should_stop = self.restored["stopped"]
+
+
+def forget_others(state: Any, own: Collection[Path]) -> None:
+    """Takes those checkpoints out of the state of a callback that lie in no own folder: they would be removed."""
+    if not isinstance(state, dict):
+        return
+
+    def is_own(path: Any) -> bool:
+        return Path(path).name != ".." and Path(path).parent.resolve() in own
+
+    for key in ("best_model_path", "last_model_path", "kth_best_model_path"):
+        if state.get(key) and not is_own(state[key]):
+            log.warning("%s=%s is no checkpoint of this run, and forgotten.", key, state[key])
+            state[key] = ""
+    if "best_k_models" in state:
+        state["best_k_models"] = {path: score for path, score in state["best_k_models"].items() if is_own(path)}
 
 
 def _is_finite(module: MultimodalModule) -> bool:

@@ -23,6 +23,7 @@ from polymodal.noise import noisy
 from polymodal.objectives.base import Objective
 from polymodal.report.robustness import draw_robustness, draw_subsets
 from polymodal.types import Fraction, NonNegativeFloat, Seed
+from polymodal.whole import replacing
 
 MOST = 8
 """Modalities of which all subsets are judged: 2^8 = 256."""
@@ -162,7 +163,7 @@ def _figures(objective: Objective) -> dict[str, float]:
 
 def _write_table(file: Path, rows: Sequence[dict[str, float]]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with file.open("w", newline="") as stream:
+    with replacing(file) as part, part.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
         writer.writerows(rows)

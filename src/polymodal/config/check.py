@@ -13,6 +13,7 @@ from polymodal.config import environment  # noqa: F401  (the configs ask it)
 from polymodal.config.annotation import adapter
 from polymodal.config.explain import groups, is_group
 from polymodal.config.schema import Config, TuningConfig
+from polymodal.config.secrets import remember
 from polymodal.config.signature import SPECIAL, Signature, find_signature, nearest
 from polymodal.errors import ConfigError
 
@@ -44,6 +45,7 @@ def check_config(config: DictConfig) -> dict[str, Any]:
         own = message.partition("ConfigError raised while resolving interpolation: ")[2]  # of a resolver of ours
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
+    remember(plain)
     raw = OmegaConf.to_container(config, resolve=False)
     _refuse([*_root_problems(plain), *_part_problems(plain), *_end_problems(plain), *_node_problems(plain, raw, "")])
     # what is wrong with a value has been said where it stands: now, where it does not fit to which it is referred

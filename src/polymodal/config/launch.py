@@ -24,7 +24,7 @@ from polymodal.config.explain import CONFIGS, explain, in_our_words
 from polymodal.config.overrides import SWEEP, WITH_VALUE, as_hydra_arguments, quoted
 from polymodal.config.resume import claim_again, how, locked
 from polymodal.config.run_folder import claim, give_back
-from polymodal.config.secrets import mask
+from polymodal.config.secrets import mask_text
 from polymodal.config.slurm import goes_on, run_again
 from polymodal.config.sweep import record_failure, table_at_the_end
 from polymodal.errors import ConfigError, FollowedError, PolymodalError
@@ -215,8 +215,8 @@ def show(error: BaseException) -> None:
     if isinstance(error, PolymodalError):
         # an error in a loading process comes with its stack trace as text, and its message at the end
         message = str(error).rpartition(f"polymodal.errors.{type(error).__name__}: ")[2].strip()
-        print(f"error: {mask(message)}", file=sys.stderr)
+        print(f"error: {mask_text(message)}", file=sys.stderr)
     elif isinstance(error, HydraException | OmegaConfBaseException):
-        print(f"error: {mask(explain(error))}", file=sys.stderr)
+        print(f"error: {mask_text(explain(error))}", file=sys.stderr)
     else:
-        print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
+        print(mask_text("".join(traceback.format_exception(error))), file=sys.stderr)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from polymodal.config.command_line import home
 from polymodal.config.explain import groups as groups_of_configs
 from polymodal.config.explain import is_group
-from polymodal.config.resume import find_run, stored_config
+from polymodal.config.repeated import options_of
+from polymodal.config.resume import find_run
 from polymodal.errors import ConfigError, PolymodalError
 
 if TYPE_CHECKING:
@@ -52,11 +53,10 @@ def as_hydra_arguments(arguments: Sequence[str], stored: Sequence[str] = (), sev
         return _resumed(home(resumed[-1]), [a for a in arguments if not a.startswith("resume=")])
     several = several or bool(SWEEP & set(arguments))
     repeated = [home(a.removeprefix("repeat=")) for a in arguments if a.startswith("repeat=")]
-    result = [option for folder in repeated for option in ("--config-dir", folder, "--config-name", "config")]
     for folder in repeated:
         if not (Path(folder) / "config.yaml").is_file():
             raise PolymodalError(f"repeat={folder}: there is no config.yaml in this folder. Give the folder of a run.")
-        stored_config(Path(folder))  # refuses what is not to be trusted
+    result = [option for folder in repeated for option in options_of(Path(folder), arguments)]
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if argument.startswith("repeat="):
             continue
@@ -80,7 +80,7 @@ def _resumed(which: str, arguments: list[str]) -> list[str]:
     folder = find_run(which, experiment)
     changes = as_hydra_arguments([a for a in arguments if not a.startswith("experiment=")], FOR_ANY_RUN)
     own = [f"hydra.run.dir={quoted(folder)}", f"++resume={quoted(folder)}"]
-    return ["--config-dir", str(folder), "--config-name", "config", *changes, *own]
+    return [*options_of(folder, arguments), *changes, *own]
 
 
 def _group(argument: str, stored: Sequence[str], several: bool) -> str:

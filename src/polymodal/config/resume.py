@@ -12,10 +12,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from polymodal.config.run_folder import DEFAULTS, environment_of, storable, store, write_whole
+from polymodal.config.run_folder import DEFAULTS, check_links, environment_of, storable, store
 from polymodal.config.secrets import mask
+from polymodal.config.stored import load_yaml
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
+from polymodal.whole import write_whole
 
 LIMITS = ("max_epochs", "max_steps", "max_time")
 """Arguments of the trainer that say when a run ends."""
@@ -23,7 +25,7 @@ LIMITS = ("max_epochs", "max_steps", "max_time")
 FIXED = ("encoder", "fusion", "missing", "head", "objective", "dim", "data", "seed")
 """What a run keeps: with others its weights do not fit, or the samples come in another order than those it has had."""
 
-FREE = ("data.num_workers", "data.image_cache", "data.image_cache_gb")
+FREE = ("data.num_workers", "data.cache_dir", "data.image_cache", "data.image_cache_gb")
 """How data are read, which changes nothing of what is read."""
 
 
@@ -44,6 +46,7 @@ def find_run(argument: str, experiment: str | None) -> Path:
         folder = Path(argument)
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"resume={argument}: there is no config.yaml in this folder. Give the folder of a run.")
+    check_links(folder)
     config = stored_config(folder)
     if experiment not in (None, config.get("name")):
         raise ConfigError(
@@ -72,10 +75,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
         ConfigError: it cannot be read, names what is not to be trusted, or holds settings of Hydra.
     """
     file = folder / "config.yaml"
-    try:
-        config = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    except Exception as error:  # of yaml, of the encoding, of the file system
-        raise ConfigError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    config = load_yaml(file)
     if not isinstance(config, dict) or config.pop("defaults", None) != DEFAULTS or "hydra" in config:
         raise ConfigError(f"{file} is none that a run wrote.")
     plain = {str(key): value for key, value in config.items()}
@@ -154,6 +154,7 @@ def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
     """Refuses other values of what a run keeps."""
     old, new = ({key: v for key, v in _flat(config) if key not in FREE} for config in (before, asked))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    changed = [key for key in changed if "${oc.env:" not in str(old.get(key))]  # which is given anew
     if changed := [key for key in changed if key.partition(".")[0] in FIXED]:
         values = ", ".join(f"{key}={new.get(key)} (it was {old.get(key)})" for key in changed)
         raise ConfigError(

@@ -15,13 +15,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from polymodal.config.places import CACHE, TRACKING
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import begun_here
 from polymodal.errors import ConfigError
+from polymodal.whole import write_whole
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
 CLAIM = {"config.yaml", "environment.json", ".lock"}
 """What is in the folder of a run that has not begun."""
+
+OWN = ("${run_dir}", "${hydra:runtime.output_dir}", CACHE, TRACKING)
+"""Starts of values that are not resolved in a stored config: they mean what they mean where it is used."""
 
 DEFAULTS = [{"hydra": "repeat"}, "_self_"]
 HEADER = """\
@@ -62,6 +67,19 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
     return stored
 
 
+def check_links(folder: Path) -> None:
+    """Refuses a folder that holds links out of it: what a run writes there would be written elsewhere.
+
+    Raises:
+        ConfigError: names the first one.
+    """
+    root = folder.resolve()
+    for place, folders, files in os.walk(root):
+        for path in (Path(place, name) for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise ConfigError(f"{path} is a link out of the folder {folder}. No run makes one: remove it to go on.")
+
+
 def give_back(folder: Path, claimed: bool) -> None:
     """A run that never began leaves no folder: neither its own nor those above it, up to `logs`.
 
@@ -87,21 +105,13 @@ def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, 
     return dict(stored)
 
 
-def write_whole(file: Path, text: str) -> None:
-    """The file is the old one until it is the new one."""
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(text)
-    part.replace(file)
-
-
 def storable(raw: Any, resolved: Any) -> Any:
-    """Resolved values; what belongs to the run or to the machine (its folder, its environment) stays a reference."""
+    """Resolved values; what belongs to the run or to the user (its folder, a cache) stays a reference of ours."""
     if isinstance(raw, dict) and isinstance(resolved, dict):
         return {key: storable(raw[key], resolved[key]) if key in raw else resolved[key] for key in resolved}
     if isinstance(raw, list) and isinstance(resolved, list):
         return [storable(r, v) for r, v in zip(raw, resolved, strict=True)]
-    own = isinstance(raw, str) and any(part in raw for part in ("${run_dir}", "${oc.env:", "${hydra:runtime.output"))
-    return raw if own else resolved
+    return raw if isinstance(raw, str) and raw.startswith(OWN) else resolved
 
 
 def write_environment(folder: Path, overrides: Sequence[str]) -> None:

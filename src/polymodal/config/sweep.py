@@ -15,9 +15,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from polymodal.config.run_folder import write_environment
-from polymodal.config.secrets import mask
+from polymodal.config.secrets import mask_text
 from polymodal.config.slurm import begun_here
 from polymodal.errors import ConfigError
+from polymodal.whole import write_whole
 
 # our settings of launchers have the names of the plugins' own, whose types they are checked against: that is wanted
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
@@ -29,7 +30,7 @@ EXTRAS = {"joblib": "sweep", "ray": "ray", "submitit": "slurm"}
 def record_failure(folder: Path, message: str, details: str, overrides: Sequence[str]) -> None:
     """Writes error.txt into a job's folder: the message, then all that is known."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "error.txt").write_text(mask(f"{message}\n\n{details}"))
+    write_whole(folder / "error.txt", mask_text(f"{message}\n\n{details}"))
     if not (folder / "environment.json").exists():
         write_environment(folder, overrides)
 
@@ -64,7 +65,7 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
 
     file = folder / "multirun.yaml"
     if file.exists():  # Hydra writes the command line into it
-        file.write_text(mask(file.read_text()))
+        write_whole(file, mask_text(file.read_text()))
     return end(folder, stopped)
 
 

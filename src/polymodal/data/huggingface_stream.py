@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 import fsspec
 
+from polymodal.addresses import is_plain, shown
 from polymodal.data.records import Entry, Record, Source, number_of
 from polymodal.data.skips import BadSampleError
 from polymodal.data.splits import split_parts
@@ -58,7 +59,7 @@ class HubShards:
             except StopIteration:
                 return
             except Exception as error:  # each format and each kind of storage has its own
-                raise BadSampleError("damaged shard", f"it cannot be read on: {error}") from error
+                raise BadSampleError("damaged shard", f"it cannot be read on: {shown(str(error))}") from error
             name = f"{self.name(shard)}, row {position}"
             row = {column: values[0] for column, values in columns.items()}
             yield Entry(name, name, partial(self._record, row, number_of(shard, position), name))
@@ -83,13 +84,16 @@ def _content(url: str) -> bytes:
     Raises:
         BadSampleError: it cannot be had.
     """
+    name = shown(url)[:300]
+    if not is_plain(url):  # a row is no command
+        raise BadSampleError("bad value", f"{name} is no plain URL, such as https://... or hf://...")
     try:
         with fsspec.open(url, "rb") as stream:
             return stream.read()
     except FileNotFoundError as error:
-        raise BadSampleError("missing file", f"there is no file {url[:300]}.") from error
+        raise BadSampleError("missing file", f"there is no file {name}.") from error
     except (OSError, ValueError) as error:
-        raise BadSampleError("damaged file", f"{url[:300]} cannot be read: {error}") from error
+        raise BadSampleError("damaged file", f"{name} cannot be read: {shown(str(error))}") from error
 
 
 class HuggingFaceStream(StreamData):

@@ -16,6 +16,7 @@ import fsspec
 from braceexpand import braceexpand
 from webdataset.tariterators import base_plus_ext
 
+from polymodal.addresses import shown
 from polymodal.data.records import Entry, Record, number_of
 from polymodal.data.skips import BadSampleError
 from polymodal.errors import ConfigError
@@ -45,8 +46,8 @@ class TarShards:
         self.urls, self.fields, self.options = urls, fields, options or {}
 
     def name(self, shard: int) -> str:
-        """Its path or URL."""
-        return self.urls[shard]
+        """Its path, or its URL without secrets."""
+        return shown(self.urls[shard])
 
     def entries(self, shard: int) -> Iterator[Entry]:
         """The samples of a shard.
@@ -57,7 +58,7 @@ class TarShards:
         try:
             with _opened(self.urls[shard], self.options) as tar:
                 for position, (key, members) in enumerate(groupby(_files(tar), key=lambda file: file[0])):
-                    name = f"{self.urls[shard]}, {key}"
+                    name = f"{self.name(shard)}, {key}"
                     load = partial(self._load, tar, members, number_of(shard, position), name, key)
                     yield (entry := Entry(name, key, load))
                     if isinstance(entry.loaded, BadSampleError) and entry.loaded.reason == "damaged shard":
@@ -66,7 +67,7 @@ class TarShards:
             raise BadSampleError("missing file", "there is no such file.") from error
         except BROKEN as error:
             reason = str(error).partition("\n")[0].rstrip(":")  # further lines tell of each format that it is not
-            raise BadSampleError("damaged shard", f"it cannot be read on: {reason}") from error
+            raise BadSampleError("damaged shard", f"it cannot be read on: {shown(reason)}") from error
 
     def _load(self, tar: tarfile.TarFile, members: Iterator[Any], number: int, name: str, key: str) -> Record:
         if PurePosixPath(key).is_absolute() or ".." in PurePosixPath(key).parts:

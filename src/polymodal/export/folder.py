@@ -14,7 +14,7 @@ from polymodal import __version__
 from polymodal.checkpoint import find_checkpoint, load_checkpoint
 from polymodal.config.check import check_config
 from polymodal.config.command import ExportSettings
-from polymodal.config.run_folder import write_whole
+from polymodal.config.trust import at_rest
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError, StorageError
 from polymodal.export.card import model_card
@@ -24,6 +24,7 @@ from polymodal.export.open_clip import write_open_clip
 from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
 from polymodal.run import make
 from polymodal.trained import compose_stored
+from polymodal.whole import write_whole
 
 PARTS = ("encoder", "fusion", "head", "missing", "objective")
 
@@ -82,7 +83,7 @@ def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
     Raises:
         ConfigError: the checkpoint's config no longer fits this version.
     """
-    config = check_config(compose_stored(stored["config"], ["run_dir=."]))
+    config = check_config(compose_stored(at_rest(stored["config"]), ["run_dir=."]))
     data = make(config["data"], "data")
     data.load_state_dict(stored.get(type(data).__qualname__, {}))
     formats = data.formats()

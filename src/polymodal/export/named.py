@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from polymodal.config.run_folder import write_whole
 from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
 from polymodal.encoders.open_clip import WITH_WEIGHTS, library
 from polymodal.encoders.text.bert import Bert
 from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
 from polymodal.exported import HERE, ExportedModel
+from polymodal.whole import write_whole
 
 
 def write_named(model: ExportedModel, folder: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from polymodal.whole import replacing
+
 
 class CSVLogger(Logger):
     """A row for each time that something is logged, in `metrics.csv`; an empty cell is a figure that was not.
@@ -74,9 +76,7 @@ class CSVLogger(Logger):
 
     def _write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        part = self.file.with_name("metrics.csv.part")
-        with part.open("w", newline="") as stream:
+        with replacing(self.file) as part, part.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, self.columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
-        part.replace(self.file)

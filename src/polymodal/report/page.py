@@ -17,6 +17,7 @@ from PIL import Image
 from polymodal.report.curves import SHARES
 from polymodal.report.style import COLOURS
 from polymodal.report.tables import TextTable, read_table
+from polymodal.whole import write_whole
 
 ROWS, COLUMNS = 300, 40
 """So much of a table is shown; all of it is in its file."""
@@ -90,9 +91,8 @@ def write_page(run_dir: Path) -> Path:
     )
     report.mkdir(exist_ok=True)
     file = report / "index.html"
-    unfinished = file.with_name("index.html.part")
-    unfinished.write_text(html, encoding="utf-8")
-    return unfinished.replace(file)
+    write_whole(file, html)
+    return file
 
 
 SPLITS = {"test": "Held-out data", "val": "Last validation", "": "Training"}

@@ -11,6 +11,8 @@ from cycler import cycler
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from polymodal.whole import replacing
+
 COLOURS = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0"]
 
 
@@ -31,7 +33,8 @@ def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[A
     with rc_context(style):
         figure = Figure(figsize=size, layout="constrained")
         yield figure.subplots(**grid)
-        figure.savefig(file, dpi=130)
+        with replacing(file) as part:
+            figure.savefig(part, dpi=130, format=file.suffix[1:] or "png")
 
 
 def short(name: str, length: int = 30) -> str:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from polymodal.whole import replacing
+
 
 def write_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None:
     """(K, K) counts: a row a true class, a column a predicted one."""
@@ -29,7 +31,7 @@ def _cell(value: float) -> str:
 
 
 def _write(file: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([header, *rows])
 
 

@@ -8,9 +8,11 @@ from typing import Any, Literal
 from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString
 from omegaconf import OmegaConf
 
+from polymodal.config.secrets import mask
 from polymodal.errors import ConfigError
 from polymodal.sweeps.job import TRAIN
 from polymodal.sweeps.space import Order
+from polymodal.whole import write_whole
 
 
 class WandbSweep:
@@ -34,7 +36,7 @@ class WandbSweep:
         """Writes the file; runs nothing.
 
         Raises:
-            ConfigError: something varies in an interval, of which a grid cannot try all.
+            ConfigError: something varies in an interval, of which a grid cannot try all, or an argument is a secret.
         """
         for key, override in order.swept.items():
             if self.method == "grid" and not override.is_discrete_sweep():
@@ -48,8 +50,10 @@ class WandbSweep:
             "parameters": {key: parameter(override) for key, override in order.swept.items()},
             "command": ["${env}", "${interpreter}", "${program}", *order.fixed, *logger, "${args_no_hyphens}"],
         } | ({"run_cap": self.trials} if self.trials else {})
+        if mask(described) != described:
+            raise ConfigError("An argument holds a secret, which the file would show. Give it in the environment.")
         file = order.folder / "wandb.yaml"
-        file.write_text(OmegaConf.to_yaml(OmegaConf.create(described)))
+        write_whole(file, OmegaConf.to_yaml(OmegaConf.create(described)))
         print(f"wandb sweep --project polymodal {file}\nthen, from this folder, as often as runs are to go at a time:")
         print("wandb agent <the id that it says>")
         return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,18 +11,18 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from polymodal.config.check import check_config, check_node
 from polymodal.config.command_line import check_no_run_dir, check_words, home
 from polymodal.config.compose import compose_config
 from polymodal.config.environment import threads_each
-from polymodal.config.explain import CONFIGS, is_group
+from polymodal.config.explain import CONFIGS
 from polymodal.config.launch import readable_errors
 from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.sweep import claim_sweep, end_sweep
 from polymodal.errors import ConfigError, PolymodalError
 from polymodal.sweeps.space import Order, corners, split
+from polymodal.sweeps.stored import stored_arguments
 
 HELP = """\
 Runs many trainings, each in a process and a numbered folder of its own.
@@ -45,9 +43,6 @@ jobs again. hydra.sweep.dir=<folder> says where a new one goes. At the end: swee
 sweep= is one of: {names}
 """
 OWN = ("sweep=", "sweep.", "+sweep", "~sweep")
-
-CODE = re.compile(r"_target_|\$\{(?!oc\.env:)[^}]*:")
-"""What could name code: a class, or a reference that computes one. References to secrets are what we store."""
 
 
 def main() -> None:
@@ -73,9 +68,7 @@ def sweep(arguments: Sequence[str]) -> int:
     given = [a for a in arguments if not a.startswith(("retry_failed=", "resume=", "hydra.sweep.dir="))]
     if resumed:
         folder = Path(home(resumed[-1])).absolute()
-        if wrong := [a for a in given if not a.startswith("sweep.")]:
-            raise ConfigError(f"{wrong[0]}: a sweep that goes on keeps its jobs. Only sweep.key=value can be changed.")
-        given = [*stored_arguments(folder), *given]
+        given = [*stored_arguments(folder, given), *given]
     own = [a for a in given if a.startswith(OWN)]
     node = compose_config(as_hydra_arguments(own), "sweep").sweep
     check_node(node, "sweep")
@@ -96,27 +89,6 @@ def sweep(arguments: Sequence[str]) -> int:
     code = part.run(Order(folder, fixed, swept, base.monitor, base.monitor_mode, retry))
     failed = end_sweep(folder, stopped=code != 0)
     return code or failed
-
-
-def stored_arguments(folder: Path) -> list[str]:
-    """The arguments that a sweep was started with.
-
-    Raises:
-        ConfigError: the folder holds no sweep, or its arguments name code or files of their own: a folder is data.
-    """
-    ours, hydras = folder / "environment.json", folder / "multirun.yaml"
-    if hydras.exists():
-        arguments = ["sweep=grid", *OmegaConf.select(OmegaConf.load(hydras), "hydra.overrides.task", default=[])]
-    elif ours.exists() and not (folder / "config.yaml").exists():
-        arguments = json.loads(ours.read_text())["overrides"]
-    else:
-        raise ConfigError(f"resume={folder}: there is no sweep in this folder.")
-    for argument in arguments:
-        key, _, value = argument.lstrip("+~").partition("=")
-        outside = is_group(key) and ".." in value  # Hydra would take it from there
-        if outside or CODE.search(argument) or key.startswith(("-", "hydra", "repeat", "resume")):
-            raise ConfigError(f"resume={folder}: its {argument} is not taken from a file. Start a new sweep with it.")
-    return arguments
 
 
 def _check_fixed(fixed: Sequence[str], swept: Mapping[str, Override]) -> None:

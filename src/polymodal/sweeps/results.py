@@ -10,8 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
-
+from polymodal.config.stored import load_yaml
 from polymodal.errors import ConfigError
 from polymodal.sweeps.lock import at_work
 
@@ -88,7 +87,7 @@ def overrides_of(folder: Path) -> dict[str, str]:
 def config_of(folder: Path) -> dict[str, Any]:
     """The config of a run as plain data; empty where it never began."""
     file = folder / "config.yaml"
-    loaded = OmegaConf.to_container(OmegaConf.load(file), resolve=False) if file.exists() else {}
+    loaded = load_yaml(file) if file.exists() else {}
     return {str(key): value for key, value in loaded.items()} if isinstance(loaded, dict) else {}
 
 

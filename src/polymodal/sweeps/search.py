@@ -18,6 +18,7 @@ from polymodal.sweeps.results import Mode, at_best, curve, end_of
 from polymodal.sweeps.runner import run_jobs
 from polymodal.sweeps.space import Order
 from polymodal.types import PositiveInt, Seed, Threads
+from polymodal.whole import write_whole
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: dict[Mode, Direction] = {"max": "maximize", "min": "minimize"}
@@ -154,7 +155,7 @@ class Search:
             return False
         if not self.running[job.folder.name].should_prune():
             return False
-        (job.folder / "pruned.txt").write_text(f"Pruned after {self.reported[job.folder.name]} validations.")
+        write_whole(job.folder / "pruned.txt", f"Pruned after {self.reported[job.folder.name]} validations.")
         return True
 
     def _report(self, job: Job) -> bool:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polymodal.config.secrets import mask
+from polymodal.config.secrets import mask, mask_text
 from polymodal.sweeps.results import Run
+from polymodal.whole import replacing, write_whole
 
 SHOWN = ("recall@1", "accuracy", "recall", "f1", "mae")
 """Last parts of the test figures that page and terminal have; the CSV has all."""
@@ -43,7 +44,7 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
         ]
     pages = [f"# {heading}\n\n{markdown(rows)}\n" for heading, rows in tables.items()]
     again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
-    (folder / f"{name}.md").write_text(mask("\n".join([*pages, again])))
+    write_whole(folder / f"{name}.md", mask_text("\n".join([*pages, again])))
     judged = {run.monitor.replace("val/", "test/", 1) for run in runs}  # a terminal has no room for all of them
     for heading, rows in (tables | {title: [_main_of(run, keys, judged) for run in best_first]}).items():
         _print(heading, rows)
@@ -122,7 +123,7 @@ def cell(value: Any) -> str:
 
 def _write_csv(file: Path, rows: Sequence[Row]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with file.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
         writer.writeheader()
         writer.writerows(mask(dict(row)) for row in rows)
