@@ -6,15 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
+from polymodal.checkpoint_parts import not_finite
 from polymodal.config.resume import LIMITS
-from polymodal.errors import NumericError
 from polymodal.loggers.csv import CSVLogger
 from polymodal.losses.gather import exchanged
 from polymodal.module import MultimodalModule
@@ -36,7 +35,7 @@ class LastCheckpoint(Checkpoint):
         every_steps: optimizer steps.
 
     Raises:
-        NumericError: weights, or running statistics of a norm, are NaN or infinite; nothing is saved.
+        NumericError: weights or running statistics are NaN or infinite; nothing is saved.
         Stopped: by a signal; after the checkpoint is saved.
     """
 
@@ -127,7 +126,7 @@ class LastCheckpoint(Checkpoint):
         Returns:
             the checkpoint that begins with this batch; None where not even the weights before it are finite.
         """
-        if not _is_finite(module):
+        if not_finite(module.state_dict()):
             return None
         if trainer.global_step == self.saved_step:  # a batch after validation, or the first of an epoch or a run
             return self.file if self.file.exists() else None
@@ -142,13 +141,6 @@ class LastCheckpoint(Checkpoint):
         return self.file
 
     def _save(self, trainer: Trainer, module: MultimodalModule, stop: int) -> None:
-        if not _is_finite(module):
-            raise NumericError(
-                f"The weights, or statistics of a norm, are not finite at step {trainer.global_step} "
-                f"(epoch {trainer.current_epoch}); the last checkpoint is from before.\n"
-                "A smaller optimizer.lr, a longer scheduler.warmup, trainer.gradient_clip_val=1 or precision=fp32 "
-                "usually helps."
-            )
         trainer.save_checkpoint(self.file)
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
         if stop:
@@ -175,10 +167,6 @@ class LastCheckpoint(Checkpoint):
         before, now = (config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config))
         if all(before.get(name) == now.get(name) for name in LIMITS):  # else the run is to be longer
             trainer.should_stop = self.restored["stopped"]
-
-
-def _is_finite(module: MultimodalModule) -> bool:
-    return all(bool(torch.isfinite(values).all()) for values in (*module.parameters(), *module.statistics()))
 
 
 def _pending(trainer: Trainer) -> dict[str, float]:

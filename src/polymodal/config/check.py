@@ -13,11 +13,15 @@ from polymodal.config import environment  # noqa: F401  (the configs ask it)
 from polymodal.config.explain import is_group
 from polymodal.config.schema import Config, TuningConfig
 from polymodal.config.signature import SPECIAL, Signature, find_signature, nearest
+from polymodal.config.training import training_problems
 from polymodal.errors import ConfigError
 
 ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler")
 SEVERAL_PARTS = ("encoder", "callbacks", "logger")
 """Keys of the root that hold one node with a `_target_`, and those that hold one by name."""
+
+PARTIAL = ("optimizer", "scheduler")
+"""Parts to which the module gives what they still need, whether their file says `_partial_: true` or not."""
 
 SHOWN = 3
 """Problems told at a time: a message should fit into one look."""
@@ -42,6 +46,7 @@ def check_config(config: DictConfig) -> dict[str, Any]:
     assert isinstance(plain, dict)
     raw = OmegaConf.to_container(config, resolve=False)
     problems = [*_root_problems(plain), *_part_problems(plain), *_node_problems(plain, raw, "")]
+    problems += training_problems(plain)
     if problems:
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
         raise ConfigError("\n".join(problems[:SHOWN]) + more)
@@ -125,7 +130,8 @@ def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str) -> It
         if key in signature.types and "${" in str(raw.get(key)):
             continue  # a reference: what is wrong with the value is said where it stands
         yield from _argument_problems(f"{path}.{key}", key, value, signature, target)
-    if not node.get("_partial_") and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
+    is_partial = node.get("_partial_") or path in PARTIAL
+    if not is_partial and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
         yield f"{path} needs {', '.join(lacking)}: add {path}.{lacking[0]}=... ({target})"
 
 

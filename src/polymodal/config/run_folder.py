@@ -82,9 +82,19 @@ def give_back(folder: Path, claimed: bool) -> None:
 
 def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
     """Writes config.yaml; gives the config for checkpoints."""
-    stored = mask(storable(OmegaConf.to_container(config, resolve=False), plain)) | {"resume": None}
+    stored = to_store(config, plain)
+    write_config(folder, stored)
+    return stored
+
+
+def to_store(config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
+    """The config as a run keeps it: in its folder, in its checkpoints and in loggers."""
+    return dict(mask(storable(OmegaConf.to_container(config, resolve=False), plain)) | {"resume": None})
+
+
+def write_config(folder: Path, stored: dict[str, Any]) -> None:
+    """Writes config.yaml."""
     write_whole(folder / "config.yaml", HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
-    return dict(stored)
 
 
 def write_whole(file: Path, text: str) -> None:

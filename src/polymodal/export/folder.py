@@ -22,6 +22,7 @@ from polymodal.export.graphs import write_graphs
 from polymodal.export.named import write_named
 from polymodal.export.open_clip import write_open_clip
 from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
+from polymodal.files import read_json
 from polymodal.run import make
 from polymodal.trained import compose_stored
 
@@ -127,4 +128,4 @@ def _figures(file: Path) -> dict[str, float]:
     metrics = folder / "metrics.json"
     if not metrics.is_file() or find_checkpoint(folder) != file.absolute():
         return {}
-    return json.loads(metrics.read_text())  # type: ignore[no-any-return]
+    return read_json(metrics)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from polymodal.config.explain import CONFIGS, is_group
 from polymodal.config.launch import as_hydra_arguments, readable_errors
 from polymodal.config.sweep import claim_sweep, end_sweep
 from polymodal.errors import ConfigError, PolymodalError
+from polymodal.files import read_json
 from polymodal.sweeps.space import Order, corners, split
 
 HELP = """\
@@ -104,7 +104,9 @@ def stored_arguments(folder: Path) -> list[str]:
     if hydras.exists():
         arguments = ["sweep=grid", *OmegaConf.select(OmegaConf.load(hydras), "hydra.overrides.task", default=[])]
     elif ours.exists() and not (folder / "config.yaml").exists():
-        arguments = json.loads(ours.read_text())["overrides"]
+        arguments = read_json(ours).get("overrides", [])
+        if not arguments:
+            raise ConfigError(f"resume={folder}: {ours} does not say what the sweep was. Start a new one.")
     else:
         raise ConfigError(f"resume={folder}: there is no sweep in this folder.")
     for argument in arguments:
