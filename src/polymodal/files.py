@@ -26,7 +26,7 @@ def check_output(output: Path, key: str = "output") -> None:
         ConfigError: says which folder cannot be written.
     """
     try:
-        there = next(path for path in output.absolute().parents if path.exists())
+        there = output if output.is_dir() else next(path for path in output.absolute().parents if path.exists())
     except OSError as error:  # a name that is too long
         raise ConfigError(f"{key}={output} cannot be written: {error.strerror}.") from error
     if not there.is_dir():

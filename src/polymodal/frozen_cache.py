@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from polymodal.files import writing
+
 CHECKED = 8
 """Vectors that are computed again at the first use of a file, to see that it belongs to these inputs."""
 
@@ -85,10 +87,11 @@ class FrozenCache:
             return
         self._merge(self.new)
         self.new, self.checked = [], True
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         part = self.file.with_suffix(f".{os.getpid()}.part")
-        save_file({"items": self.items, "vectors": self.vectors}, part)
-        part.rename(self.file)
+        with writing(self.file, "cache"):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"items": self.items, "vectors": self.vectors}, part)
+            part.rename(self.file)
 
     def _merge(self, tables: list[tuple[Tensor, Tensor]]) -> None:
         if len(self.items):

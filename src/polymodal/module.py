@@ -19,7 +19,7 @@ from polymodal.grad_cache import in_parts
 from polymodal.losses.gather import mean_over_all
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
-from polymodal.optimization import built, schedule
+from polymodal.optimization import built, schedule, step_on_plateau
 from polymodal.sharding import average_whole, clip_gradients, shard, share_buffers
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
@@ -157,19 +157,20 @@ class MultimodalModule(LightningModule):
             cache.save()
 
     def on_validation_epoch_end(self) -> None:
-        """Logs `val/...`."""
-        self._log_figures("val")
+        """Logs `val/...`, and tells a schedule that waits for it."""
+        step_on_plateau(self.trainer, self._log_figures("val"), self.shown)
 
     def on_test_epoch_end(self) -> None:
         """Logs `test/...`."""
         self._log_figures("test")
 
-    def _log_figures(self, split: str) -> None:
-        for name, value in self.objective.compute().items():
-            key = f"{split}/{name}"
+    def _log_figures(self, split: str) -> dict[str, Tensor]:
+        figures = {f"{split}/{name}": value for name, value in self.objective.compute().items()}
+        for key, value in figures.items():
             self.log(key, value, prog_bar=key == self.shown)
         self.objective.reset()
         self._save_caches()
+        return figures
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step, after which the objective's parameters are back in their range."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from polymodal.errors import ConfigError
+
+NEVER = 2**62
+"""Epochs between two steps of a schedule."""
 
 
 def built(what: str, make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -52,19 +57,41 @@ def schedule(
 def _on_plateau(
     make: Callable[..., Any], optimizer: Optimizer, trainer: Trainer, monitor: str, mode: Literal["min", "max"]
 ) -> dict[str, Any]:
+    """A schedule that Lightning saves and loads, but does not step."""
     given = make.keywords.get("mode", mode) if isinstance(make, partial) else mode
     if given != mode:
         raise ConfigError(f"scheduler.mode={given}: monitor={monitor} has monitor_mode={mode}. Leave it out.")
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])  # as all other schedules do: a resumed run compares with it
-    every = trainer.check_val_every_n_epoch
     return {
         "scheduler": built("scheduler", make, optimizer, mode=mode),
         "interval": "epoch",
+        "frequency": NEVER,  # of Lightning's own steps: `step_on_plateau` makes them
         "monitor": monitor,
-        "frequency": every or 1,
-        "strict": every is not None,  # else validations come by steps, and an epoch may have none
     }
+
+
+def step_on_plateau(trainer: Trainer, metrics: Mapping[str, Tensor], monitor: str) -> None:
+    """Tells a ReduceLROnPlateau of a validation in training that is over.
+
+    Lightning would do so after the checkpoint at the end of the epoch is saved, and a resumed run would miss it.
+
+    Args:
+        trainer: which has the schedule.
+        metrics: of the validation, by their whole names.
+        monitor: the name of the one that the schedule waits for.
+
+    Raises:
+        ConfigError: it was not logged.
+    """
+    if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+        return
+    for config in trainer.lr_scheduler_configs:
+        if isinstance(config.scheduler, ReduceLROnPlateau):
+            value = metrics.get(monitor, trainer.callback_metrics.get(monitor))
+            if value is None:
+                raise ConfigError(f"scheduler: it waits for monitor={monitor}, and this validation has no such metric.")
+            config.scheduler.step(float(value))
 
 
 def _total_steps(trainer: Trainer) -> int:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,8 @@ from pyarrow import csv, parquet
 from polymodal.config.launch import is_first_process
 from polymodal.config.run_folder import write_whole
 from polymodal.data.table import in_one_piece
-from polymodal.errors import ConfigError, DataError
+from polymodal.errors import ConfigError, DataError, PolymodalError
+from polymodal.files import writing
 
 PLAIN: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": ["id"]}
 """Nearly all of a table are vectors: better codes and dictionaries of them take time, and save nothing."""
@@ -37,6 +39,7 @@ class Parts:
 
     Raises:
         ConfigError: the output is there already, or its parts are of something else.
+        StorageError: it cannot be written; from all methods that write.
 
     Of several processes the first makes the folder. All have their own `Parts` before one of them writes a part, and
     count on from the same number: rows that two of them have are in parts of one number.
@@ -51,10 +54,21 @@ class Parts:
         if written and note.exists() and note.read_text() != self.about:
             raise ConfigError(f"{self.folder} is left from other work. Remove it, or choose another output.")
         if is_first_process():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(note, self.about)
+            with writing(output):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_whole(note, self.about)
         before = (int(file.name.split("-")[1]) for file in written)
         self.numbers: dict[str, Iterator[int]] = defaultdict(partial(count, 1 + max(before, default=-1)))
+
+    @contextmanager
+    def kept_if_any(self) -> Iterator[None]:
+        """Removes the folder of the parts where what is done in here fails before there is one."""
+        try:
+            yield
+        except PolymodalError:
+            if is_first_process() and self.folder.exists() and not self._groups():
+                shutil.rmtree(self.folder)
+            raise
 
     def done(self, split: str) -> np.ndarray:
         """Ids of the rows of a split that are written."""
@@ -65,9 +79,10 @@ class Parts:
         """Writes the next part of a process, as it is in memory: Parquet of long lists takes longer."""
         file = self.folder / f"{split}-{next(self.numbers[split]):06d}-{rank}.arrow"
         unfinished = file.with_suffix(".part")
-        with pa.ipc.new_file(unfinished, table.schema) as writer:
-            writer.write_table(table)
-        unfinished.replace(file)
+        with writing(self.output):
+            with pa.ipc.new_file(unfinished, table.schema) as writer:
+                writer.write_table(table)
+            unfinished.replace(file)
 
     def join(self) -> int:
         """Makes the output, and gives the number of its rows; the parts are gone then.
@@ -79,17 +94,20 @@ class Parts:
             shutil.rmtree(self.folder)
             raise DataError(f"output={self.output}: these data have no sample there. Take another split, or split=all.")
         unfinished = self.output.with_name(f"{self.output.name}.part")
+        with writing(self.output):
+            rows = self._write(unfinished)
+            unfinished.rename(self.output)
+            shutil.rmtree(self.folder)
+        return rows
+
+    def _write(self, unfinished: Path) -> int:
         schema = self._schema()
         if self.output.suffix == ".parquet":
             with parquet.ParquetWriter(unfinished, schema, **PLAIN) as writer:
-                rows = sum(writer.write_table(table) or len(table) for table in self._tables(schema))
-        elif self.output.suffix == ".csv":
-            rows = self._write_csv(unfinished, schema)
-        else:
-            rows = self._write_arrays(unfinished, schema)
-        unfinished.rename(self.output)
-        shutil.rmtree(self.folder)
-        return rows
+                return sum(writer.write_table(table) or len(table) for table in self._tables(schema))
+        if self.output.suffix == ".csv":
+            return self._write_csv(unfinished, schema)
+        return self._write_arrays(unfinished, schema)
 
     def _groups(self) -> list[list[Path]]:
         """Parts of the same number, of all processes, in order: together they hold neighbouring rows."""

@@ -31,6 +31,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
 from polymodal.execution import compile_parts, recompute_blocks
+from polymodal.files import check_output
 from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
@@ -199,6 +200,7 @@ def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str])
         )
         if problem:
             raise ConfigError(f"tuning.{name}.cache: {problem}.")
+        check_output(Path(settings["cache"]), f"tuning.{name}.cache")
         rank = int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
         model.caches[name] = FrozenCache(Path(settings["cache"]), config["data"], rank)
 

@@ -62,6 +62,7 @@ def build_trainer(
         options = {"logger": list(loggers), "enable_checkpointing": saves}
         plugins.append(WholeFiles())
     node = DEFAULTS | given | FIXED | {"default_root_dir": config["run_dir"]}
+    node.pop("plugins", None)  # they are made
     trainer = make(node, "trainer", callbacks=list(callbacks), plugins=plugins, **options)
     if not isinstance(trainer, Trainer):
         raise ConfigError(f"trainer._target_={node['_target_']} is no lightning.pytorch.Trainer.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from polymodal.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 LARGE = 2_000_000
 """Vectors from which on a search is not exact, unless that is asked for: a query then takes a fraction of a second."""
@@ -86,10 +89,13 @@ class VectorIndex:
         return Found(*self.index.search(_unit(queries), top))
 
     def save(self, file: Path) -> None:
-        """Writes it, whole or not at all."""
+        """Writes it, whole or not at all; where the folder cannot be written, it is made anew each time."""
         part = file.with_name(f"{file.name}.part")
-        _faiss().write_index(self.index, str(part))
-        part.replace(file)
+        try:
+            _faiss().write_index(self.index, str(part))
+            part.replace(file)
+        except (OSError, RuntimeError) as error:  # faiss has no other class for what the file says
+            log.warning("The index %s is not kept: %s", file, str(error).splitlines()[0])
 
     @classmethod
     def load(cls, file: Path) -> VectorIndex:

@@ -45,8 +45,12 @@ def check_config(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
     raw = OmegaConf.to_container(config, resolve=False)
-    problems = [*_root_problems(plain), *_part_problems(plain), *_node_problems(plain, raw, "")]
-    problems += training_problems(plain)
+    problems = [
+        *training_problems(plain),
+        *_root_problems(plain),
+        *_part_problems(plain),
+        *_node_problems(plain, raw, ""),
+    ]
     if problems:
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
         raise ConfigError("\n".join(problems[:SHOWN]) + more)

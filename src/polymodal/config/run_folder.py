@@ -7,7 +7,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import begun_here
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, PolymodalError
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
 CLAIM = {"config.yaml", "environment.json", ".lock"}
@@ -78,6 +79,18 @@ def give_back(folder: Path, claimed: bool) -> None:
             path.rmdir()
         except OSError:
             return
+
+
+@contextmanager
+def given_back(folder: Path) -> Iterator[None]:
+    """Leaves no folder that was claimed in here where an error that is foreseen comes before anything is written."""
+    was_there = (folder / "config.yaml").exists()
+    try:
+        yield
+    except PolymodalError:
+        if not was_there:
+            give_back(folder, claimed=True)
+        raise
 
 
 def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:

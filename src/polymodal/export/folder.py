@@ -22,7 +22,7 @@ from polymodal.export.graphs import write_graphs
 from polymodal.export.named import write_named
 from polymodal.export.open_clip import write_open_clip
 from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
-from polymodal.files import read_json
+from polymodal.files import check_output, read_json
 from polymodal.run import make
 from polymodal.trained import compose_stored
 
@@ -50,6 +50,7 @@ def export(checkpoint: str, output: str, formats: Sequence[str], licence: str) -
         StorageError: the folder cannot be written.
     """
     folder = Path(output)
+    check_output(folder)
     if folder.exists():
         raise ConfigError(f"output={folder} exists already. Give a folder that does not.")
     file = find_checkpoint(Path(checkpoint))
