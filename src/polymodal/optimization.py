@@ -47,7 +47,7 @@ def schedule(
         ConfigError: the run has no end that `make` needs to know, or its settings cannot work.
     """
     if _class_of(make) is ReduceLROnPlateau:
-        return _on_plateau(make, optimizer, trainer, monitor, mode)
+        return _on_plateau(make, optimizer, monitor, mode)
     options = {}
     if _takes(make, "total_steps"):
         options["total_steps"] = _total_steps(trainer)
@@ -55,7 +55,7 @@ def schedule(
 
 
 def _on_plateau(
-    make: Callable[..., Any], optimizer: Optimizer, trainer: Trainer, monitor: str, mode: Literal["min", "max"]
+    make: Callable[..., Any], optimizer: Optimizer, monitor: str, mode: Literal["min", "max"]
 ) -> dict[str, Any]:
     """A schedule that Lightning saves and loads, but does not step."""
     given = make.keywords.get("mode", mode) if isinstance(make, partial) else mode

@@ -65,9 +65,10 @@ def loading() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not (found := KILLED.search(str(error))):
+        said = f"{error.__cause__} {error}"  # the cause, if there is one, knows the signal
+        if not (found := KILLED.search(said)):
             raise
-        pid, how = found[1], found[2] or "no word"
+        pid, how = found[1], found[2] or "an unknown cause"
         if how == "Bus error":
             why = "the shared memory (/dev/shm) is full. Make it larger, or try fewer data.num_workers"
         else:
