@@ -47,10 +47,13 @@ class Beginning(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """The data are there, the optimizer is made and the checkpoint is loaded."""
-        self.make_ready(trainer)
+        self._make_ready(trainer)
 
-    def make_ready(self, trainer: Trainer) -> None:
-        """Does it, if it is not done yet: where nothing was left to train, training has not started."""
+    def on_fit_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Where nothing was left to train, training has not started."""
+        self._make_ready(trainer)
+
+    def _make_ready(self, trainer: Trainer) -> None:
         if self.has_begun:
             return
         self.has_begun = True

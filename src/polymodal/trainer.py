@@ -88,8 +88,12 @@ def _check_saving(wanted: bool | None, saves: bool) -> None:
     """Refuses trainer.enable_checkpointing where the callbacks say something else."""
     if wanted is None or wanted == saves:
         return
-    instead = "add callbacks=[checkpoint]" if wanted else "type callbacks.checkpoint=null callbacks.last=null"
-    raise ConfigError(f"trainer.enable_checkpointing={wanted}: callbacks save checkpoints, or not: {instead}.")
+    if wanted:
+        raise ConfigError("trainer.enable_checkpointing=true: no callback saves any: add callbacks=[checkpoint].")
+    raise ConfigError(
+        "trainer.enable_checkpointing=false: callbacks save checkpoints: type callbacks.checkpoint=null "
+        "callbacks.last=null, or choose other callbacks=[...]."
+    )
 
 
 def fit(
@@ -112,4 +116,3 @@ def fit(
             f"trainer.val_check_interval={trainer.val_check_interval}: an epoch has {trainer.fit_loop.max_batches} "  # type: ignore[attr-defined]
             "batches. Give fewer, or count them over epochs by trainer.check_val_every_n_epoch=null."
         ) from error
-    beginning.make_ready(trainer)
