@@ -39,8 +39,8 @@ def find_checkpoint(path: Path) -> Path:
             return candidate
     others = sorted(file.name for file in last.parent.glob("*.ckpt") if file != last)
     if others:  # of a callback of the user's own: which of them is best, only its names tell
-        files = ", ".join([*others, last.name])
-        raise ConfigError(f"checkpoint={path} has no checkpoints/best.ckpt. Give one of its files: {files}.")
+        names = ", ".join([*others, last.name])
+        raise ConfigError(f"checkpoint={path} has no checkpoints/best.ckpt. Give one of its files: {names}.")
     if last.is_file():
         return last
     raise ConfigError(f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt.")

@@ -168,4 +168,4 @@ def _watch(processes: list[subprocess.Popen]) -> None:
     Watch(processes).start()
 
 
-subprocess_script._launch_process_observer = _watch
+subprocess_script._launch_process_observer = _watch  # type: ignore[attr-defined, assignment]
