@@ -16,7 +16,7 @@ from rich.progress import track
 from polymodal.data.images import MAX_PIXELS
 from polymodal.data.svg import render_svg
 from polymodal.errors import ConfigError
-from polymodal.whole import replacing
+from polymodal.files import replacing
 
 
 class UnreadableError(Exception):

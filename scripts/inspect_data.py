@@ -41,7 +41,9 @@ from polymodal.data.skips import BadSampleError
 from polymodal.data.splits import SPLITS
 from polymodal.data.svg import is_svg
 from polymodal.data.table_data import TableData
+from polymodal.data.workers import loading
 from polymodal.errors import ConfigError
+from polymodal.files import check_output, writing
 from polymodal.report.style import picture, short
 from polymodal.run import make
 
@@ -56,13 +58,15 @@ def main() -> None:
         print(__doc__)
         sys.exit(0)
     output = Path(home(next((word[7:] for word in given if word.startswith("output=")), "inspection")))
-    with readable_errors():
+    with readable_errors(), loading():
         check_words(given)
+        check_output(output)
         data = opened([word for word in given if not word.startswith("output=")], output)
         report = inspect(data)
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "report.json").write_text(json.dumps(report, indent=2))
-        draw_contact_sheet(output / "contact_sheet.png", data)
+        with writing(output):
+            output.mkdir(parents=True, exist_ok=True)
+            (output / "report.json").write_text(json.dumps(report, indent=2))
+            draw_contact_sheet(output / "contact_sheet.png", data)
     show(report)
     print(f"{output}/report.json, {output}/contact_sheet.png")
 

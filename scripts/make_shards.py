@@ -44,7 +44,7 @@ from polymodal.data.splits import SPLITS
 from polymodal.data.table import read_tables
 from polymodal.data.tar_shards import expanded
 from polymodal.errors import PolymodalError
-from polymodal.whole import write_whole
+from polymodal.files import check_output, write_whole
 from unpack_shards import Unpacker
 
 COLUMNS = ("image", "text", "audio", "vector", "label", "group", "split", "id")
@@ -257,6 +257,7 @@ def main() -> None:
     settings = checked(arguments(__doc__, DEFAULTS))
     output, workers = Path(settings["output"]), int(settings["workers"])
     try:
+        check_output(output)
         if is_packed(settings["path"]):
             unpacker = Unpacker(expanded(settings["path"]), output)
             claim(output, settings)

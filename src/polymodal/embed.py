@@ -26,6 +26,7 @@ from polymodal.config.resume import locked
 from polymodal.config.secrets import mask
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.splits import SPLITS
+from polymodal.files import check_output
 from polymodal.model import ModelOutput
 from polymodal.objectives.base import Objective
 from polymodal.objectives.supervised import Supervised
@@ -43,6 +44,7 @@ HOW = ("batch_size", "num_workers", "image_cache", "image_cache_gb")
 
 def main(settings: EmbedSettings, changes: list[str]) -> None:
     """`python src/embed.py checkpoint=... output=...`."""
+    check_output(Path(settings.output))
     splits = SPLITS if settings.split == "all" else (settings.split,)
     write_all(tolerant(Path(settings.checkpoint), changes), Path(settings.output), splits)
 
@@ -81,7 +83,11 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         names = None if part is None else trained.class_names.get(part.label)
         about |= {"classes": names, "vectors": vectors, "precision": config["trainer"].get("precision")}
         parts = Parts(output, about)
-        with locked(parts.folder) if is_first_process() else nullcontext(), ending_together(trainer):
+        with (
+            parts.kept_if_any(),
+            locked(parts.folder) if is_first_process() else nullcontext(),
+            ending_together(trainer),
+        ):
             for split in splits:
                 rows = Rows(parts, data, split, module.model.modalities, part, names, vectors)
                 module.objective = rows

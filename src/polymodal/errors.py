@@ -21,5 +21,9 @@ class StorageError(PolymodalError):
     """A file of the run cannot be written."""
 
 
+class ProcessError(PolymodalError):
+    """A process of the run, one that trains or one that loads data, was killed from outside."""
+
+
 class FollowedError(PolymodalError):
     """Another process of the run has failed first, and has shown its error."""

@@ -18,7 +18,7 @@ from rich.table import Table
 from polymodal.checkpoint import find_checkpoint
 from polymodal.config.command import EvalSettings
 from polymodal.config.environment import is_first_process
-from polymodal.config.run_folder import claim
+from polymodal.config.run_folder import claim, given_back
 from polymodal.errors import ConfigError
 from polymodal.run import figures_of, finish, own_processes, prepare_process
 from polymodal.together import ending_together
@@ -61,7 +61,7 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
     started = time.perf_counter()
     trained = Trained(path, overrides)
     folder = trained.run_dir
-    with own_processes():
+    with own_processes(), given_back(folder) if is_first_process() else nullcontext():
         stored = claim(folder, trained.composed, trained.config, overrides) if is_first_process() else None
         prepare_process(trained.config)
         data, module, trainer = trained.build(takes_part_in_testing, stored)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from polymodal.whole import replacing
+from polymodal.files import replacing, writing
 
 CHECKED = 8
 """Vectors that are computed again at the first use of a file, to see that it belongs to these inputs."""
@@ -87,9 +87,10 @@ class FrozenCache:
             return
         self._merge(self.new)
         self.new, self.checked = [], True
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.file, f".{os.getpid()}") as part:  # another run may keep the same vectors
-            save_file({"items": self.items, "vectors": self.vectors}, part)
+        with writing(self.file, "cache"):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self.file, f".{os.getpid()}") as part:  # another run may keep the same vectors
+                save_file({"items": self.items, "vectors": self.vectors}, part)
 
     def _merge(self, tables: list[tuple[Tensor, Tensor]]) -> None:
         if len(self.items):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -13,11 +13,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polymodal.batch import PairedBatch
-from polymodal.errors import ConfigError
+from polymodal.checkpoint_parts import not_finite
+from polymodal.errors import NumericError
 from polymodal.grad_cache import in_parts
 from polymodal.losses.gather import mean_over_all
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
+from polymodal.optimization import built, schedule, step_on_plateau
 from polymodal.sharding import average_whole, clip_gradients, shard, share_buffers
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
@@ -29,11 +31,13 @@ class MultimodalModule(LightningModule):
         model: batch -> X and, with a fusion, Y.
         objective: the loss and its metrics.
         optimizer: parameter groups -> optimizer.
-        scheduler: (optimizer, total_steps=) -> schedule, counted in optimizer steps; None for a constant rate.
+        scheduler: (optimizer, total_steps=) -> schedule, counted in optimizer steps (`polymodal.optimization`); None
+            for a constant rate.
         config: the resolved config as plain containers, which every checkpoint carries.
-        shown: the validation figure that the progress bar shows.
+        shown: the validation figure that the progress bar shows, and that a ReduceLROnPlateau waits for.
         tuning: encoder -> how it is trained, where that differs from the rest.
         accumulate: how many micro-batches a training batch is cut into (`polymodal.grad_cache`).
+        shown_mode: whether `shown` is better when smaller or larger.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class MultimodalModule(LightningModule):
         shown: str = "val/loss",
         tuning: Mapping[str, Tuning] | None = None,
         accumulate: int = 1,
+        shown_mode: Literal["min", "max"] = "min",
     ) -> None:
         super().__init__()
         self.model = model
@@ -53,7 +58,7 @@ class MultimodalModule(LightningModule):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.config = config or {}
-        self.shown = shown
+        self.shown, self.shown_mode = shown, shown_mode
         self.tuning = tuning or {}
         self.restored: Mapping[str, Tensor] = {}
         self.accumulate = accumulate
@@ -152,19 +157,20 @@ class MultimodalModule(LightningModule):
             cache.save()
 
     def on_validation_epoch_end(self) -> None:
-        """Logs `val/...`."""
-        self._log_figures("val")
+        """Logs `val/...`, and tells a schedule that waits for it."""
+        step_on_plateau(self.trainer, self._log_figures("val"), self.shown)
 
     def on_test_epoch_end(self) -> None:
         """Logs `test/...`."""
         self._log_figures("test")
 
-    def _log_figures(self, split: str) -> None:
-        for name, value in self.objective.compute().items():
-            key = f"{split}/{name}"
+    def _log_figures(self, split: str) -> dict[str, Tensor]:
+        figures = {f"{split}/{name}": value for name, value in self.objective.compute().items()}
+        for key, value in figures.items():
             self.log(key, value, prog_bar=key == self.shown)
         self.objective.reset()
         self._save_caches()
+        return figures
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step, after which the objective's parameters are back in their range."""
@@ -177,23 +183,27 @@ class MultimodalModule(LightningModule):
             # a step of a temperature is smaller than bf16 can tell apart, and so is what a checkpoint has of it
             exact = self.restored.get(f"objective.{name}", parameter.data).to(parameter.device)
             parameter.data = exact.to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
-        optimizer = self.make_optimizer(parameter_groups(self, self.tuning))
+        optimizer = built("optimizer", self.make_optimizer, parameter_groups(self, self.tuning))
         if self.make_scheduler is None:
             return optimizer
-        total_steps = self.trainer.estimated_stepping_batches
-        if total_steps == float("inf") or total_steps < 0:  # without an end, or epochs of data that are not counted
-            raise ConfigError(
-                "A schedule needs an end: set trainer.max_epochs or trainer.max_steps, or scheduler=none.\n"
-                "A stream needs data.epoch_samples too, for epochs to have a length."
-            )
-        schedule = self.make_scheduler(optimizer, total_steps=int(total_steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        scheduler = schedule(self.make_scheduler, optimizer, self.trainer, self.shown, self.shown_mode)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what Lightning is about to load: with bf16 weights it rounds it then."""
         self.restored = checkpoint.get("current_model_state", checkpoint["state_dict"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave up to it."""
+        """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave up to it.
+
+        Raises:
+            NumericError: weights, those of an average too, or running statistics are NaN or infinite.
+        """
+        if spoilt := not_finite(checkpoint["state_dict"]) or not_finite(dict(self.named_parameters())):
+            raise NumericError(
+                f"{spoilt[0]} is not finite at step {self.global_step} (epoch {self.current_epoch}): this checkpoint "
+                "is not saved, and the last one is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
+                "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
+            )
         checkpoint["config"] = self.config
         self._save_caches()

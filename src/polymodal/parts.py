@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -18,8 +19,8 @@ from pyarrow import csv, parquet
 
 from polymodal.config.environment import is_first_process
 from polymodal.data.table import in_one_piece
-from polymodal.errors import ConfigError, DataError
-from polymodal.whole import replacing, write_whole
+from polymodal.errors import ConfigError, DataError, PolymodalError
+from polymodal.files import replacing, write_whole, writing
 
 PLAIN: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": ["id"]}
 """Nearly all of a table are vectors: better codes and dictionaries of them take time, and save nothing."""
@@ -37,6 +38,7 @@ class Parts:
 
     Raises:
         ConfigError: the output is there already, or its parts are of something else.
+        StorageError: it cannot be written; from all methods that write.
 
     Of several processes the first makes the folder. All have their own `Parts` before one of them writes a part, and
     count on from the same number: rows that two of them have are in parts of one number.
@@ -51,10 +53,21 @@ class Parts:
         if written and note.exists() and note.read_text() != self.about:
             raise ConfigError(f"{self.folder} is left from other work. Remove it, or choose another output.")
         if is_first_process():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(note, self.about)
+            with writing(output):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_whole(note, self.about)
         before = (int(file.name.split("-")[1]) for file in written)
         self.numbers: dict[str, Iterator[int]] = defaultdict(partial(count, 1 + max(before, default=-1)))
+
+    @contextmanager
+    def kept_if_any(self) -> Iterator[None]:
+        """Removes the folder of the parts where what is done in here fails before there is one."""
+        try:
+            yield
+        except PolymodalError:
+            if is_first_process() and self.folder.exists() and not self._groups():
+                shutil.rmtree(self.folder)
+            raise
 
     def done(self, split: str) -> np.ndarray:
         """Ids of the rows of a split that are written."""
@@ -64,7 +77,7 @@ class Parts:
     def add(self, table: pa.Table, split: str, rank: int) -> None:
         """Writes the next part of a process, as it is in memory: Parquet of long lists takes longer."""
         file = self.folder / f"{split}-{next(self.numbers[split]):06d}-{rank}.arrow"
-        with replacing(file) as part, pa.ipc.new_file(part, table.schema) as writer:
+        with writing(self.output), replacing(file) as part, pa.ipc.new_file(part, table.schema) as writer:
             writer.write_table(table)
 
     def join(self) -> int:
@@ -76,15 +89,18 @@ class Parts:
         if not self._groups():
             shutil.rmtree(self.folder)
             raise DataError(f"output={self.output}: these data have no sample there. Take another split, or split=all.")
-        schema = self._schema()
+        with writing(self.output):
+            rows = self._write(self._schema())
+            shutil.rmtree(self.folder)
+        return rows
+
+    def _write(self, schema: pa.Schema) -> int:
         if self.output.suffix in (".parquet", ".csv"):
             with replacing(self.output) as file:
-                rows = (self._write_parquet if self.output.suffix == ".parquet" else self._write_csv)(file, schema)
-        else:
-            unfinished = self.output.with_name(f"{self.output.name}.part")
-            rows = self._write_arrays(unfinished, schema)
-            unfinished.rename(self.output)
-        shutil.rmtree(self.folder)
+                return (self._write_parquet if self.output.suffix == ".parquet" else self._write_csv)(file, schema)
+        unfinished = self.output.with_name(f"{self.output.name}.part")
+        rows = self._write_arrays(unfinished, schema)
+        unfinished.rename(self.output)
         return rows
 
     def _groups(self) -> list[list[Path]]:

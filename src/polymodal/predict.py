@@ -24,6 +24,7 @@ from polymodal.config.command import PredictSettings
 from polymodal.data.splits import SPLITS
 from polymodal.embed import tolerant, write_all
 from polymodal.errors import ConfigError, DataError
+from polymodal.files import check_output, writing
 from polymodal.objectives.supervised import Supervised
 from polymodal.trained import Trained, supervised
 
@@ -43,6 +44,8 @@ def main(settings: PredictSettings, changes: list[str]) -> None:
     """`python src/predict.py checkpoint=... <modality>=...`."""
     if settings.output and Path(settings.output).suffix not in WRITTEN:
         raise ConfigError(f"output={settings.output}: give a name that ends in {' or '.join(WRITTEN)}.")
+    if settings.output:
+        check_output(Path(settings.output))
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
         if _is_table(settings, changes):
             if settings.inputs or settings.output is None or settings.json:
@@ -159,8 +162,9 @@ def _write(file: Path, rows: Sequence[dict[str, Any]]) -> None:
     ]
     names = sorted({key: None for row in plain for key in row}, key=lambda name: name == "error")
     table = pa.table({name: [row.get(name) for row in plain] for name in names})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.suffix == ".parquet":
-        parquet.write_table(table, file)
-    else:
-        csv.write_csv(table, file)
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix == ".parquet":
+            parquet.write_table(table, file)
+        else:
+            csv.write_csv(table, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
@@ -14,11 +15,9 @@ from polymodal.tuning import parameter_groups
 
 
 def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer) -> None:
-    """Gives data and loggers what they had: before `fit`, since Lightning sets data up before it loads their state.
+    """Gives the data what they had: before `fit`, since Lightning sets data up before it loads their state.
 
     It also makes the loader before it loads how far training was: a schedule asks for the number of steps.
-
-    What was logged after the checkpoint is logged again.
     """
     data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
     data.position = position_of(checkpoint)
@@ -26,10 +25,44 @@ def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer
     # with max_steps Lightning would never leave an epoch again that had ended, where its length is not known
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     for logger in trainer.loggers:
-        if isinstance(logger, CSVLogger):
-            logger.keep(checkpoint["resume"]["rows"])
-        elif isinstance(logger, TensorBoardLogger):
+        if isinstance(logger, TensorBoardLogger):
             logger._kwargs["purge_step"] = checkpoint["global_step"]  # later events of the earlier start are not shown
+
+
+class Beginning(Callback):
+    """What changes the folder of a run, done once and not before the first step is about to be trained.
+
+    Until then a command may be refused, by our checks, by the data or by Lightning, and all is as it was.
+
+    Args:
+        begin: makes the folder ready for a run that goes on; None in other processes and for new runs.
+        stored: the config that loggers show.
+        rows: how many of metrics.csv came before the checkpoint; what was logged after it is logged again. None for a
+            new run.
+    """
+
+    def __init__(self, begin: Callable[[], None] | None, stored: dict[str, Any], rows: int | None) -> None:
+        self.begin, self.stored, self.rows = begin, stored, rows
+        self.has_begun = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """The data are there, the optimizer is made and the checkpoint is loaded."""
+        self._make_ready(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Where nothing was left to train, training has not started."""
+        self._make_ready(trainer)
+
+    def _make_ready(self, trainer: Trainer) -> None:
+        if self.has_begun:
+            return
+        self.has_begun = True
+        if self.begin is not None:
+            self.begin()
+        for logger in trainer.loggers:
+            if self.rows is not None and isinstance(logger, CSVLogger):
+                logger.keep(self.rows)
+            logger.log_hyperparams(self.stored)
 
 
 class ChosenOptions(Callback):
@@ -48,7 +81,8 @@ class ChosenOptions(Callback):
             if "initial_lr" in group:
                 group["initial_lr"] = now
             for scheduler in schedulers:
-                scheduler.base_lrs[number] = now
+                if hasattr(scheduler, "base_lrs"):  # not ReduceLROnPlateau, which only looks at the group
+                    scheduler.base_lrs[number] = now
 
 
 def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:

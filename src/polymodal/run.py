@@ -19,30 +19,30 @@ import torch
 import torch.distributed
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from polymodal.checkpoint import load_checkpoint, load_encoder
-from polymodal.checkpoint_io import WholeFiles
 from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings
 from polymodal.config.secrets import masked_arguments
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
 from polymodal.execution import compile_parts, recompute_blocks
+from polymodal.files import check_output, write_whole
 from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
+from polymodal.monitors import check_monitors
 from polymodal.report.page import write_page
-from polymodal.resume import take_up
+from polymodal.resume import Beginning, take_up
 from polymodal.sharding import load_weights
 from polymodal.signals import listener
 from polymodal.together import ending_together
-from polymodal.whole import write_whole
+from polymodal.trainer import build_trainer, fit
 
 Settings = dict[str, Any]
 
@@ -60,7 +60,7 @@ IRRELEVANT = (
 """Warnings that tell a user nothing that could be acted upon."""
 
 
-def train(config: Settings, stored: Settings) -> float | None:
+def train(config: Settings, stored: Settings, begin: Callable[[], None] | None = None) -> float | None:
     """Fits, tests the best checkpoint, writes metrics.json and shows the figures.
 
     With `resume`, a checkpoint file, it goes on from there as if the run had never ended.
@@ -68,6 +68,7 @@ def train(config: Settings, stored: Settings) -> float | None:
     Args:
         config: resolved and checked (`polymodal.config.check`).
         stored: the same as it is kept in checkpoints and shown to loggers, without secrets.
+        begin: called in the moment in which training begins (`polymodal.resume.Beginning`).
 
     Returns:
         the best validation figure, or None where nothing was validated.
@@ -90,10 +91,7 @@ def train(config: Settings, stored: Settings) -> float | None:
             with masked_arguments():
                 for logger in trainer.loggers:
                     logger.log_hyperparams(stored)
-            try:
-                trainer.fit(module, datamodule=data, ckpt_path=config["resume"], weights_only=True)
-            except MisconfigurationException as error:  # Lightning's own word for settings that cannot work
-                raise ConfigError(str(error)) from error
+            fit(trainer, module, data, config["resume"], Beginning(begin, stored, before.get("rows")))
             figures = before["figures"] | figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
             best = best_of(trainer)
             if config["test"]:
@@ -135,29 +133,23 @@ def build(
     module = MultimodalModule(
         model,
         objective,
-        make(config["optimizer"], "optimizer"),
-        make(config["scheduler"], "scheduler"),
+        make(config["optimizer"], "optimizer", _partial_=True),
+        make(config["scheduler"], "scheduler", _partial_=True),
         stored,
         config["monitor"],
         tunings(config),
         config["accumulate"],
+        config["monitor_mode"],
     )
     callbacks = _make_all(config, "callbacks")
     if not config["trainer"].get("enable_progress_bar", True):  # which Lightning takes for a contradiction
-        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+        callbacks = {name: each for name, each in callbacks.items() if not isinstance(each, ProgressBar)}
     if keep is not None:
-        callbacks = [callback for callback in callbacks if keep(callback)]
-        options: Settings = {"logger": False, "enable_checkpointing": False}
-    else:
-        # said outright, since Lightning would add a checkpoint callback of its own
-        saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
-        options = {"logger": _make_all(config, "logger"), "enable_checkpointing": saves}
-        plugins = [make(node, "trainer.plugins") for node in config["trainer"].get("plugins") or []]
-        options["plugins"] = [*plugins, WholeFiles()]
-    trainer = make(config["trainer"], "trainer", callbacks=callbacks, **options)
-    # signals are ours (`polymodal.signals`): Lightning's handlers wait for other processes within the signal, and under
-    # Slurm they put the job in the queue again, in another folder. To do that with resume= is yet to be written.
-    trainer._signal_connector.register_signal_handlers = lambda: None
+        chosen = [callback for callback in callbacks.values() if keep(callback)]
+        return data, module, build_trainer(config, make, chosen, loggers=None)
+    check_monitors(config, module, callbacks)
+    loggers = list(_make_all(config, "logger").values())
+    trainer = build_trainer(config, make, list(callbacks.values()), loggers)
     return data, module, trainer
 
 
@@ -175,8 +167,8 @@ def make(node: Settings | None, path: str, **arguments: Any) -> Any:
         raise ConfigError(f"{path}: {error.__cause__ or error}") from error
 
 
-def _make_all(config: Settings, group: str) -> list[Any]:
-    return [make(node, f"{group}.{name}") for name, node in (config[group] or {}).items() if node]
+def _make_all(config: Settings, group: str) -> dict[str, Any]:
+    return {name: make(node, f"{group}.{name}") for name, node in (config[group] or {}).items() if node}
 
 
 def build_model(config: Settings) -> MultimodalModel:
@@ -212,6 +204,7 @@ def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str])
         )
         if problem:
             raise ConfigError(f"tuning.{name}.cache: {problem}.")
+        check_output(Path(settings["cache"]), f"tuning.{name}.cache")
         rank = int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
         model.caches[name] = FrozenCache(Path(settings["cache"]), config["data"], rank)
 

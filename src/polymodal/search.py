@@ -25,6 +25,7 @@ from polymodal.config.trust import trusted
 from polymodal.data.columns import FILE_KINDS
 from polymodal.data.images import read_image
 from polymodal.errors import ConfigError
+from polymodal.files import check_output, writing
 from polymodal.parts import ABOUT, as_array
 from polymodal.report.gallery import show_content
 from polymodal.report.style import picture
@@ -48,6 +49,8 @@ Result = dict[str, Any]
 
 def main(settings: SearchSettings, changes: list[str]) -> None:
     """`python src/search.py checkpoint=... index=... query=...`."""
+    output = Path(settings.output or f"{Path(settings.index).with_suffix('')}.found.png")
+    check_output(output)
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
         asked = Asked.opened(Trained(Path(settings.checkpoint), changes))
         table = Embedded(Path(settings.index), asked)
@@ -58,8 +61,8 @@ def main(settings: SearchSettings, changes: list[str]) -> None:
             {"cosine": round(float(score), 4)} | result
             for score, result in zip(cosine[0], table.take(rows[0][rows[0] >= 0]), strict=False)
         ]
-        output = Path(settings.output or f"{table.file.with_suffix('')}.found.png")
-        draw(output, settings.query, found, find, table)
+        with writing(output):
+            draw(output, settings.query, found, find, table)
     if settings.json:
         print(json.dumps({"query": settings.query, "by": by, "find": find, "picture": str(output), "found": found}))
     else:

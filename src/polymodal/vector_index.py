@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from polymodal.errors import ConfigError
-from polymodal.whole import replacing
+from polymodal.files import replacing
+
+log = logging.getLogger(__name__)
 
 LARGE = 2_000_000
 """Vectors from which on a search is not exact, unless that is asked for: a query then takes a fraction of a second."""
@@ -87,9 +90,12 @@ class VectorIndex:
         return Found(*self.index.search(_unit(queries), top))
 
     def save(self, file: Path) -> None:
-        """Writes it, whole or not at all."""
-        with replacing(file) as part:
-            _faiss().write_index(self.index, str(part))
+        """Writes it, whole or not at all; where the folder cannot be written, it is made anew each time."""
+        try:
+            with replacing(file) as part:
+                _faiss().write_index(self.index, str(part))
+        except (OSError, RuntimeError) as error:  # faiss has no other class for what the file says
+            log.warning("The index %s is not kept: %s", file, str(error).splitlines()[0])
 
     @classmethod
     def load(cls, file: Path) -> VectorIndex:

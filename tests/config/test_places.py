@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.places import CACHE, OURS, TRACKING
 from polymodal.config.run_folder import DEFAULTS, storable
 from polymodal.config.stored import load_yaml

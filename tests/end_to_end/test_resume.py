@@ -13,7 +13,8 @@ from tests.data.shards import sample, write_shard
 from tests.resumed import check_exact, configured, differences, every_checkpoint_kept, final_state, rows
 
 from polymodal.callbacks.last_checkpoint import LastCheckpoint
-from polymodal.checkpoint import newest_checkpoint
+from polymodal.checkpoint import load_checkpoint, newest_checkpoint
+from polymodal.checkpoint_parts import not_finite
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.splits import SPLITS
 from polymodal.errors import ConfigError, NumericError, StorageError
@@ -264,11 +265,43 @@ def test_signals_are_ours_in_the_test_too(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_statistics_of_norms_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(MultimodalModule, "statistics", lambda _: iter([torch.full((2,), torch.inf)]))
-    config = configured(tmp_path, "callbacks.last.every_steps=1")
-    with pytest.raises(NumericError, match=r"not finite at step 1 "):
-        train(config, config)
-    assert not list(tmp_path.glob("checkpoints/*.ckpt"))
+    """Neither by the callback that saves the last checkpoint, nor by Lightning's, which saves the best one."""
+    forward = MultimodalModule.training_step
+
+    def lost(self, batch, batch_idx):
+        next(self.statistics()).fill_(math.inf)
+        return forward(self, batch, batch_idx)
+
+    monkeypatch.setattr(MultimodalModule, "training_step", lost)
+    monkeypatch.setattr(MultimodalModule, "validation_step", lambda *_: None)
+    monkeypatch.setattr(MultimodalModule, "on_validation_epoch_end", lambda self: self.log("val/loss", 1.0))
+    for callbacks in ("callbacks.last.every_steps=1", "callbacks.last=null"):
+        config = configured(tmp_path, callbacks, "monitor=val/loss", "monitor_mode=min")
+        with pytest.raises(NumericError, match=r"running_mean is not finite at step \d+ "):
+            train(config, config)
+        assert not list(tmp_path.glob("checkpoints/*.ckpt"))
+
+
+def test_a_checkpoint_with_lost_statistics_is_not_taken_up(tmp_path: Path, caplog) -> None:
+    """One of an earlier version may have them; an earlier checkpoint of the run is taken, or it is said."""
+    config = configured(tmp_path, "trainer.max_epochs=1")
+    train(config, config)
+    best, last = (tmp_path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
+    checkpoint = torch.load(last, weights_only=True)
+    name = next(name for name in checkpoint["state_dict"] if name.endswith("running_var"))
+    checkpoint["state_dict"][name].fill_(math.inf)
+    torch.save(checkpoint, last)
+    assert newest_checkpoint(tmp_path) == best
+    assert f"{name} holds NaN or infinity" in caplog.text
+    with pytest.raises(ConfigError, match=f"{name} holds NaN or infinity"):
+        load_checkpoint(last)
+
+
+def test_a_mask_of_attention_is_no_lost_weight() -> None:
+    mask = torch.full((3, 3), -math.inf).triu(1)
+    assert not_finite({"mask": mask, "n": torch.ones(2, dtype=torch.int64), "extra": None}) == []
+    lost = {"running_mean": mask, "w": mask.neg(), "v": torch.tensor([math.nan]), "u": torch.full((2,), -math.inf)}
+    assert not_finite(lost) == list(lost)
 
 
 def test_weights_that_are_lost_are_not_saved(tmp_path: Path, monkeypatch) -> None:

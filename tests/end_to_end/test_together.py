@@ -55,6 +55,15 @@ def test_an_error_that_nobody_foresaw_is_traced_once(command, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_a_process_that_is_killed_is_named_with_its_signal(command, tmp_path: Path) -> None:
+    done = command("train.py", *RUN, *failing(1, "killed"), cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert done.returncode == 2
+    (line,) = said(done)
+    assert line.startswith("error: Process 1 of the run (pid ")
+    assert "was killed by SIGKILL: there may be too little memory. Try a smaller data.batch_size" in line
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [RUN, [*SHARED, "trainer.strategy.save_distributed_checkpoint=true"]])
 def test_spoilt_inputs_of_one_process_end_all_with_one_message(command, tmp_path: Path, run: list[str]) -> None:
     done = command("train.py", *run, *failing(1, "spoilt"), cwd=tmp_path, PYTHONPATH=str(ROOT))

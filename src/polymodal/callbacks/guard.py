@@ -18,10 +18,10 @@ from torch.optim import Optimizer
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.last_checkpoint import LastCheckpoint
 from polymodal.errors import NumericError
+from polymodal.files import write_whole
 from polymodal.losses.gather import gather_rows, world_size
 from polymodal.module import MultimodalModule
 from polymodal.types import NonNegativeInt
-from polymodal.whole import write_whole
 
 SCALER = 20
 """Steps in a row that a gradient scaler (fp16) may leave out: it halves its scale at each, from 65536 on."""

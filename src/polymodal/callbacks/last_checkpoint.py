@@ -8,15 +8,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
+from polymodal.checkpoint_parts import not_finite
 from polymodal.config.resume import LIMITS
-from polymodal.errors import NumericError
 from polymodal.loggers.csv import CSVLogger
 from polymodal.losses.gather import exchanged
 from polymodal.module import MultimodalModule
@@ -40,7 +39,7 @@ class LastCheckpoint(Checkpoint):
         every_steps: optimizer steps.
 
     Raises:
-        NumericError: weights, or running statistics of a norm, are NaN or infinite; nothing is saved.
+        NumericError: weights or running statistics are NaN or infinite; nothing is saved.
         Stopped: by a signal; after the checkpoint is saved.
     """
 
@@ -131,7 +130,7 @@ class LastCheckpoint(Checkpoint):
         Returns:
             the checkpoint that begins with this batch; None where not even the weights before it are finite.
         """
-        if not _is_finite(module):
+        if not_finite(module.state_dict()):
             return None
         if trainer.global_step == self.saved_step:  # a batch after validation, or the first of an epoch or a run
             return self.file if self.file.exists() else None
@@ -146,13 +145,6 @@ class LastCheckpoint(Checkpoint):
         return self.file
 
     def _save(self, trainer: Trainer, module: MultimodalModule, stop: int) -> None:
-        if not _is_finite(module):
-            raise NumericError(
-                f"The weights, or statistics of a norm, are not finite at step {trainer.global_step} "
-                f"(epoch {trainer.current_epoch}); the last checkpoint is from before.\n"
-                "A smaller optimizer.lr, a longer scheduler.warmup, trainer.gradient_clip_val=1 or precision=fp32 "
-                "usually helps."
-            )
         trainer.save_checkpoint(self.file)
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
         if stop:
@@ -199,10 +191,6 @@ def forget_others(state: Any, own: Collection[Path]) -> None:
             state[key] = ""
     if "best_k_models" in state:
         state["best_k_models"] = {path: score for path, score in state["best_k_models"].items() if is_own(path)}
-
-
-def _is_finite(module: MultimodalModule) -> bool:
-    return all(bool(torch.isfinite(values).all()) for values in (*module.parameters(), *module.statistics()))
 
 
 def _pending(trainer: Trainer) -> dict[str, float]:

@@ -14,6 +14,8 @@ from polymodal.module import MultimodalModule
 class ModalityWeights(Callback):
     """Logs `<split>/weight/<modality>`, the mean weight over all samples, for fusions that have weights."""
 
+    logs = ("val/weight/*",)
+
     def on_validation_batch_end(
         self,
         trainer: Trainer,

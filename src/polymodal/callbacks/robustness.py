@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, Trainer
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.modality_dropout import dropped
 from polymodal.errors import ConfigError
+from polymodal.files import replacing
 from polymodal.metrics.shapley import shapley_values
 from polymodal.metrics.table import SampleTable
 from polymodal.model import Encoded
@@ -23,7 +24,6 @@ from polymodal.noise import noisy
 from polymodal.objectives.base import Objective
 from polymodal.report.robustness import draw_robustness, draw_subsets
 from polymodal.types import Fraction, NonNegativeFloat, Seed
-from polymodal.whole import replacing
 
 MOST = 8
 """Modalities of which all subsets are judged: 2^8 = 256."""

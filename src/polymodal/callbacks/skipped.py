@@ -13,6 +13,8 @@ class Skipped(Callback):
     The data tell the user of new ones at the same time.
     """
 
+    logs = ("data/skipped/*",)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Training and validation of this epoch are over."""
         self._log(trainer, pl_module)

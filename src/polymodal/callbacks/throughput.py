@@ -18,6 +18,8 @@ class Throughput(Callback):
     steps are only queued between two logged ones, so the mean over many steps is what to read.
     """
 
+    logs = ("train/samples_per_second", "train/step_ms", "train/data_wait_ms")
+
     def __init__(self) -> None:
         self._restart()
 

@@ -15,6 +15,7 @@ from polymodal.config.explain import groups, is_group
 from polymodal.config.schema import Config, TuningConfig
 from polymodal.config.secrets import remember
 from polymodal.config.signature import SPECIAL, Signature, find_signature, nearest
+from polymodal.config.training import training_problems
 from polymodal.errors import ConfigError
 
 ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler", "trainer")
@@ -23,6 +24,8 @@ SEVERAL_PARTS = ("encoder", "callbacks", "logger")
 
 WHOLE = ("data", "fusion", "missing", "head", "objective", "trainer", *SEVERAL_PARTS)
 """Keys of the root whose parts are called with nothing more once they are built."""
+PARTIAL = ("optimizer", "scheduler")
+"""Parts to which the module gives what they still need, whether their file says `_partial_: true` or not."""
 
 SHOWN = 3
 """Problems told at a time: a message should fit into one look."""
@@ -47,7 +50,15 @@ def check_config(config: DictConfig) -> dict[str, Any]:
     assert isinstance(plain, dict)
     remember(plain)
     raw = OmegaConf.to_container(config, resolve=False)
-    _refuse([*_root_problems(plain), *_part_problems(plain), *_end_problems(plain), *_node_problems(plain, raw, "")])
+    _refuse(
+        [
+            *training_problems(plain),
+            *_root_problems(plain),
+            *_part_problems(plain),
+            *_end_problems(plain),
+            *_node_problems(plain, raw, ""),
+        ]
+    )
     # what is wrong with a value has been said where it stands: now, where it does not fit to which it is referred
     _refuse(list(_node_problems(plain, raw, "", references=True)))
     return {str(key): value for key, value in plain.items()}
@@ -176,7 +187,8 @@ def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str, refer
     if references:
         return
     yield from _hydra_problems(node, path)
-    if not node.get("_partial_") and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
+    is_partial = node.get("_partial_") or path in PARTIAL
+    if not is_partial and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
         yield f"{path} needs {', '.join(lacking)}: add {path}.{lacking[0]}=... ({target})"
 
 

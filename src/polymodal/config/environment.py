@@ -10,7 +10,35 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, PolymodalError
+
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
+"""Variables by which a launcher tells each process of a run its number."""
+
+
+def check_ranks() -> None:
+    """Refuses numbers of processes that are left in the environment, though no launcher has started this one.
+
+    A process that is not the first one waits for it, and writes nothing.
+
+    Raises:
+        PolymodalError: says which variables to unset.
+    """
+    told = {name: os.environ[name] for name in (*RANKS, "WORLD_SIZE") if os.environ.get(name)}
+    wrong = [name for name, value in told.items() if not value.isdecimal()]
+    launched_by = [name for name in ("MASTER_ADDR", "TORCHELASTIC_RUN_ID", "SLURM_PROCID") if name in os.environ]
+    further = [name for name in RANKS if told.get(name, "0") != "0"]
+    if wrong or (further and not launched_by):
+        name = (wrong or further)[0]
+        raise PolymodalError(
+            f"{name}={told[name]} is set in this shell, as for one of several processes of a run, and nothing says "
+            f"where the first one is (MASTER_ADDR).\nIf no launcher has set it: unset {' '.join(told)}"
+        )
+
+
+def started_alike() -> bool:
+    """Whether torchrun or Slurm have started this process, and the first one of the run in the same way."""
+    return "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_PROCID" in os.environ
 
 
 def launched(what: Literal["nodes", "processes"]) -> int:
@@ -50,6 +78,11 @@ def check_started(trainer: Mapping[str, Any]) -> None:
     devices = trainer.get("devices")
     devices = len(devices) if isinstance(devices, list) else devices
     interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # as Lightning, which has its own there
+    if "LOCAL_RANK" in os.environ and "WORLD_SIZE" not in os.environ and devices not in (1, "auto"):
+        raise ConfigError(
+            "LOCAL_RANK is set in this shell, so the other processes of the run would be waited for and not started.\n"
+            "If no launcher has set it: unset LOCAL_RANK"
+        )
     started = os.environ.get("WORLD_SIZE") or (None if interactive else os.environ.get("SLURM_NTASKS"))
     if started is None or not isinstance(devices, int) or devices < 0:
         return
@@ -58,6 +91,7 @@ def check_started(trainer: Mapping[str, Any]) -> None:
     if (wanted := devices * trainer.get("num_nodes", 1)) != int(started):
         raise ConfigError(
             f"{started} processes were started, by torchrun or Slurm, for a run of {wanted}: choose devices=multi_node."
+            + ("\nIf none were: unset WORLD_SIZE RANK" if "WORLD_SIZE" in os.environ else "")
         )
 
 

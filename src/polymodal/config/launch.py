@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from polymodal.config.command_line import check_no_run_dir, check_options, check_words, in_order
-from polymodal.config.environment import is_first_process  # its resolvers go to the jobs of a sweep
+from polymodal.config.environment import check_ranks, is_first_process, started_alike  # its resolvers go to sweeps
 from polymodal.config.explain import CONFIGS, explain, in_our_words
 from polymodal.config.overrides import SWEEP, WITH_VALUE, as_hydra_arguments, quoted
 from polymodal.config.resume import claim_again, how, locked
@@ -80,17 +80,19 @@ def run_job(config: DictConfig) -> float | None:
         check_run_dir(plain, folder)
         overrides = list(settings.overrides.task)
         again = plain["resume"] is not None or goes_on(folder)
-        stored = None if again else claim(folder, config, plain, overrides)
+        stored, begin = ({}, None) if again else (claim(folder, config, plain, overrides), None)
         claimed = not again
         with locked(folder):
             ours = True
-            stored = stored or claim_again(folder, config, plain, overrides)
-            if stored is None:
-                return None
+            if again:
+                resumed = claim_again(folder, config, plain, overrides)
+                if resumed is None:
+                    return None
+                stored, begin = resumed
             with arguments_for_followers(settings, folder, plain["resume"]):
                 from polymodal.run import train  # torch is imported here, after all checks that can do without it
 
-                return train(plain, stored)
+                return train(plain, stored, begin)
     except Stopped as stop:
         saved = any((folder / "checkpoints").glob("*.ckpt"))
         if saved and run_again(stop):
@@ -137,6 +139,7 @@ def arguments_for_followers(settings: Any, folder: Path, checkpoint: str | None)
     given, module = list(sys.argv), main.__spec__
     source = next((item.path for item in settings.runtime.config_sources if item.provider == "command-line"), None)
     repeating = ["--config-dir", source, "--config-name", settings.job.config_name] if source else []
+    repeating += [override for override in settings.overrides.hydra if "hydra.searchpath=" in override]
     resuming = [f"++resume={quoted(checkpoint)}"] if checkpoint else []
     arguments = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}", *resuming]
     sys.argv[:], main.__spec__ = [str(CONFIGS.parent / "src" / "train.py"), *arguments], None
@@ -186,12 +189,14 @@ def take_part(plain: dict[str, Any]) -> float | None:
 def readable_errors() -> Iterator[None]:
     """Errors that are meant for the user end the program with their message alone, others with their stack trace."""
     try:
+        check_ranks()
         yield
     except Exception as raised:
         error = in_our_words(raised)
         if WANTED == "1" or not isinstance(error, FORESEEN):
             raise
-        if is_first_process() or not isinstance(error, ConfigError):  # all processes check the same config
+        # all processes that torchrun or Slurm start check the same config
+        if is_first_process() or not isinstance(error, ConfigError) or not started_alike():
             show(error)
         sys.exit(2)
 

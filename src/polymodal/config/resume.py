@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from polymodal.config.run_folder import DEFAULTS, check_links, environment_of, storable, store
+from polymodal.config.run_folder import (
+    DEFAULTS,
+    check_links,
+    environment_of,
+    storable,
+    to_store,
+    write_config,
+)
 from polymodal.config.secrets import mask
 from polymodal.config.stored import load_yaml
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
-from polymodal.whole import write_whole
+from polymodal.files import read_json, write_whole
 
 LIMITS = ("max_epochs", "max_steps", "max_time")
 """Arguments of the trainer that say when a run ends."""
@@ -109,8 +117,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def claim_again(
     folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Sequence[str]
-) -> dict[str, Any] | None:
-    """Makes a run's folder ready to go on, and sets `resume` in `plain` to the checkpoint.
+) -> tuple[dict[str, Any], Callable[[], None]] | None:
+    """Finds the checkpoint from which a run goes on, and sets `resume` in `plain` to it. Nothing is written yet.
 
     Args:
         folder: of the run, locked.
@@ -119,35 +127,70 @@ def claim_again(
         overrides: what the command line changed.
 
     Returns:
-        the config for checkpoints; None where the run is finished and is not to be longer.
+        the config for checkpoints, and what writes into the folder that the run goes on: to be called when training
+        really begins, so that a command which is refused leaves the folder as it was. None where the run is finished
+        and is not to be longer.
 
     Raises:
-        ConfigError: no checkpoint is whole, it is of another model or of other data, or the run is finished and its
-            other processes, which were started with this one, would train. The folder is as it was then.
+        ConfigError: no checkpoint is whole, it is of another model or of other data, the run has trained as long as
+            it is to, or it is finished and its other processes, which were started with this one, would train.
     """
     from polymodal.checkpoint import load_checkpoint, newest_checkpoint  # torch is not needed to refuse
 
     before, finished = stored_config(folder)["trainer"], folder / "metrics.json"
-    if finished.exists() and all(before.get(name) == plain["trainer"].get(name) for name in LIMITS):
+    is_longer = any(before.get(name) != plain["trainer"].get(name) for name in LIMITS)
+    if finished.exists() and not is_longer:
         message = f"The run in {folder} is finished. To train longer: {how(folder)} trainer.max_epochs=..."
         if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1) > 1:
             raise ConfigError(message)
         print(message)
         return None
     file = newest_checkpoint(folder)
+    checkpoint = load_checkpoint(file, parts=False)
     asked = mask(storable(OmegaConf.to_container(config, resolve=False), plain))
-    _check_unchanged(load_checkpoint(file, parts=False)["config"], asked)
+    _check_unchanged(checkpoint["config"], asked)
+    if is_longer:
+        _check_longer(checkpoint, plain["trainer"], folder)
+    stored = to_store(config, plain)
     plain["resume"] = str(file)
+    return stored, partial(_begin_again, folder, stored, overrides, file)
+
+
+def _begin_again(folder: Path, stored: dict[str, Any], overrides: Sequence[str], file: Path) -> None:
+    """Writes into the folder of a run that it goes on."""
+    finished, about = folder / "metrics.json", folder / "environment.json"
     if finished.exists():
         finished.replace(folder / "metrics_before.json")
-    stored = store(folder, config, plain)
-    about = folder / "environment.json"
-    environment = json.loads(about.read_text()) if about.exists() else {}
-    again = environment_of(overrides) | {"checkpoint": Path(plain["resume"]).name}
+    write_config(folder, stored)
+    environment = read_json(about)
+    again = environment_of(overrides) | {"checkpoint": file.name}
     environment["resumed"] = [*environment.get("resumed", []), mask(again)]
     write_whole(about, json.dumps(environment, indent=2))
     (folder / "error.txt").unlink(missing_ok=True)
-    return stored
+
+
+def _check_longer(checkpoint: dict[str, Any], trainer: dict[str, Any], folder: Path) -> None:
+    """Refuses limits that the run has reached already: it would train nothing, and be tested again."""
+    from lightning.pytorch.callbacks import Timer
+
+    from polymodal.resume import position_of
+
+    epochs, steps = position_of(checkpoint)[0], checkpoint["global_step"]
+    timers = [state for name, state in checkpoint["callbacks"].items() if name.startswith("Timer")]
+    seconds = max((timer["time_elapsed"]["train"] for timer in timers), default=0.0)
+    max_epochs, max_steps, max_time = (trainer.get(name) for name in LIMITS)
+    reached = []
+    if max_epochs not in (None, -1) and max_epochs <= epochs:
+        reached.append(f"trainer.max_epochs={max_epochs}: it has trained {epochs} epochs")
+    if max_steps not in (None, -1) and max_steps <= steps:
+        reached.append(f"trainer.max_steps={max_steps}: it has trained {steps} steps")
+    if max_time is not None and Timer(max_time)._duration <= seconds:  # type: ignore[operator]
+        reached.append(f"trainer.max_time={max_time}: it has trained {seconds:.0f} seconds")
+    if reached:
+        raise ConfigError(
+            f"The run in {folder} would not be trained any longer with {'; '.join(reached)}. Give more.\n"
+            f"To evaluate what there is: python src/eval.py {shlex.quote(f'checkpoint={folder}')}"
+        )
 
 
 def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from polymodal.config.places import CACHE, TRACKING
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import begun_here
-from polymodal.errors import ConfigError
-from polymodal.whole import write_whole
+from polymodal.errors import ConfigError, PolymodalError
+from polymodal.files import write_whole
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
 CLAIM = {"config.yaml", "environment.json", ".lock"}
@@ -98,11 +99,33 @@ def give_back(folder: Path, claimed: bool) -> None:
             return
 
 
+@contextmanager
+def given_back(folder: Path) -> Iterator[None]:
+    """Leaves no folder that was claimed in here where an error that is foreseen comes before anything is written."""
+    was_there = (folder / "config.yaml").exists()
+    try:
+        yield
+    except PolymodalError:
+        if not was_there:
+            give_back(folder, claimed=True)
+        raise
+
+
 def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
     """Writes config.yaml; gives the config for checkpoints."""
-    stored = mask(storable(OmegaConf.to_container(config, resolve=False), plain)) | {"resume": None}
+    stored = to_store(config, plain)
+    write_config(folder, stored)
+    return stored
+
+
+def to_store(config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
+    """The config as a run keeps it: in its folder, in its checkpoints and in loggers."""
+    return dict(mask(storable(OmegaConf.to_container(config, resolve=False), plain)) | {"resume": None})
+
+
+def write_config(folder: Path, stored: dict[str, Any]) -> None:
+    """Writes config.yaml."""
     write_whole(folder / "config.yaml", HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
-    return dict(stored)
 
 
 def storable(raw: Any, resolved: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -10,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from polymodal.files import read_json
 from polymodal.signals import TIME_IS_OVER, Stopped
 
 
@@ -23,7 +23,7 @@ def begun_here(folder: Path) -> bool:
     about = folder / "environment.json"
     if not int(os.environ.get("SLURM_RESTART_COUNT") or 0) or not about.exists():
         return False
-    return json.loads(about.read_text()).get("slurm_job") == os.environ.get("SLURM_JOB_ID")  # type: ignore[no-any-return]
+    return bool(read_json(about).get("slurm_job") == os.environ.get("SLURM_JOB_ID"))
 
 
 def run_again(stop: Stopped) -> bool:

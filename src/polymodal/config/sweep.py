@@ -18,7 +18,7 @@ from polymodal.config.run_folder import write_environment
 from polymodal.config.secrets import mask_text
 from polymodal.config.slurm import begun_here
 from polymodal.errors import ConfigError
-from polymodal.whole import write_whole
+from polymodal.files import write_whole
 
 # our settings of launchers have the names of the plugins' own, whose types they are checked against: that is wanted
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from polymodal.batch import PairedBatch
+from polymodal.errors import ProcessError
 
 GRACE = 60
 """Seconds that a loading process goes on after it was told to end."""
@@ -43,6 +47,33 @@ class BatchLoader(DataLoader[PairedBatch]):
             timeout=STUCK if num_workers else 0,
             **options,
         )
+
+
+KILLED = re.compile(
+    r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\) (?:is killed by signal: ([\w ]+)|exited unexpectedly)"
+)
+"""What torch says of a loading process that is gone."""
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Says of a loading process that was killed which one it was, and what to try.
+
+    Raises:
+        ProcessError: the system has killed it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = f"{error.__cause__} {error}"  # the cause, if there is one, knows the signal
+        if not (found := KILLED.search(said)):
+            raise
+        pid, how = found[1], found[2] or "an unknown cause"
+        if how == "Bus error":
+            why = "the shared memory (/dev/shm) is full. Make it larger, or try fewer data.num_workers"
+        else:
+            why = "there may be too little memory. Try fewer data.num_workers, or a smaller data.batch_size"
+        raise ProcessError(f"A loading process (pid {pid}) ended by {how}: {why}; 0 loads in this process.") from error
 
 
 def _unchanged(batch: Any) -> Any:

@@ -22,9 +22,9 @@ from polymodal.export.graphs import write_graphs
 from polymodal.export.named import write_named
 from polymodal.export.open_clip import write_open_clip
 from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
+from polymodal.files import check_output, read_json, write_whole
 from polymodal.run import make
 from polymodal.trained import compose_stored
-from polymodal.whole import write_whole
 
 PARTS = ("encoder", "fusion", "head", "missing", "objective")
 
@@ -50,6 +50,7 @@ def export(checkpoint: str, output: str, formats: Sequence[str], licence: str) -
         StorageError: the folder cannot be written.
     """
     folder = Path(output)
+    check_output(folder)
     if folder.exists():
         raise ConfigError(f"output={folder} exists already. Give a folder that does not.")
     file = find_checkpoint(Path(checkpoint))
@@ -128,4 +129,4 @@ def _figures(file: Path) -> dict[str, float]:
     metrics = folder / "metrics.json"
     if not metrics.is_file() or find_checkpoint(folder) != file.absolute():
         return {}
-    return json.loads(metrics.read_text())  # type: ignore[no-any-return]
+    return read_json(metrics)

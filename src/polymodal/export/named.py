@@ -10,7 +10,7 @@ from polymodal.encoders.open_clip import WITH_WEIGHTS, library
 from polymodal.encoders.text.bert import Bert
 from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
 from polymodal.exported import HERE, ExportedModel
-from polymodal.whole import write_whole
+from polymodal.files import write_whole
 
 
 def write_named(model: ExportedModel, folder: Path) -> None:

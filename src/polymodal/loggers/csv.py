@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from polymodal.whole import replacing
+from polymodal.files import replacing
 
 
 class CSVLogger(Logger):

@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from polymodal.whole import write_whole
+from polymodal.files import write_whole
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 import shlex
 from collections.abc import Iterable, Mapping
@@ -14,10 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import OmegaConf
 from PIL import Image
 
+from polymodal.files import read_json, write_whole
 from polymodal.report.curves import SHARES
 from polymodal.report.style import COLOURS
 from polymodal.report.tables import TextTable, read_table
-from polymodal.whole import write_whole
 
 ROWS, COLUMNS = 300, 40
 """So much of a table is shown; all of it is in its file."""
@@ -69,8 +68,8 @@ def write_page(run_dir: Path) -> Path:
         the file.
     """
     config_text = _text(run_dir / "config.yaml")
-    figures: dict[str, float] = json.loads(_text(run_dir / "metrics.json") or "{}")
-    environment: dict[str, Any] = json.loads(_text(run_dir / "environment.json") or "{}")
+    figures: dict[str, float] = read_json(run_dir / "metrics.json")
+    environment: dict[str, Any] = read_json(run_dir / "environment.json")
     config = OmegaConf.to_container(OmegaConf.create(config_text or "{}"), resolve=False)
     assert isinstance(config, dict)
     report = run_dir / "report"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from polymodal.whole import replacing
+from polymodal.files import replacing
 
 
 def write_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None:

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 
 from polymodal.config.secrets import mask
 from polymodal.errors import ConfigError
+from polymodal.files import write_whole
 from polymodal.sweeps.job import TRAIN
 from polymodal.sweeps.space import Order
-from polymodal.whole import write_whole
 
 
 class WandbSweep:

@@ -14,6 +14,7 @@ from typing import Any
 from polymodal.config.command_line import check_given_once, home
 from polymodal.config.launch import readable_errors
 from polymodal.errors import ConfigError
+from polymodal.files import check_output, writing
 from polymodal.sweeps.results import Run, config_of, jobs_of, read_run
 
 HELP = """\
@@ -55,6 +56,7 @@ def compare(patterns: Sequence[str], output: Path) -> list[Run]:
     """
     from polymodal.sweeps.report import write_report  # it draws: not for --help
 
+    check_output(output)
     folders = list(dict.fromkeys(folder for pattern in patterns for folder in _runs(pattern)))
     runs = [read_run(folder) for folder in folders]
     above = os.path.commonpath([folder.parent for folder in folders])
@@ -62,8 +64,9 @@ def compare(patterns: Sequence[str], output: Path) -> list[Run]:
     changes = dict(zip(configs, differences(list(configs.values())), strict=True))
     for run in runs:  # one that never began has no config, and so no differences
         run.name, run.changes = os.path.relpath(run.folder, above), changes.get(run.folder, {})
-    output.mkdir(parents=True, exist_ok=True)
-    write_report(output, "compare", runs)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        write_report(output, "compare", runs)
     print(f"Written to {output}.")
     return runs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 from polymodal.config.stored import load_yaml
 from polymodal.errors import ConfigError
+from polymodal.files import read_json
 from polymodal.sweeps.lock import at_work
 
 Status = Literal["done", "pruned", "failed", "running", "unfinished"]
@@ -69,7 +69,7 @@ def read_run(folder: Path) -> Run:
     if why := {"failed": "error.txt", "pruned": "pruned.txt"}.get(run.status):
         run.error = next(iter((folder / why).read_text().splitlines()), "")
     if (folder / "metrics.json").exists():
-        run.figures = json.loads((folder / "metrics.json").read_text())
+        run.figures = read_json(folder / "metrics.json")
     config = config_of(folder)
     run.monitor, run.mode = config.get("monitor", ""), config.get("monitor_mode", "max")
     values = [value for _, value in curve(folder, run.monitor)]
@@ -80,7 +80,7 @@ def read_run(folder: Path) -> Run:
 def overrides_of(folder: Path) -> dict[str, str]:
     """Key -> value of what the command line of a run changed."""
     about = folder / "environment.json"
-    overrides = json.loads(about.read_text())["overrides"] if about.exists() else []
+    overrides = read_json(about).get("overrides", [])
     return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
 
 
@@ -123,7 +123,7 @@ def at_best(folder: Path, wanted: Mapping[str, Mode]) -> list[float]:
     first, mode = next(iter(wanted.items()))
     rows = [row for row in rows_of(folder) if row.get(first)]
     row = (max if mode == "max" else min)(rows, key=lambda row: float(row[first]), default={})
-    known = json.loads((folder / "metrics.json").read_text()) | {name: value for name, value in row.items() if value}
+    known = read_json(folder / "metrics.json") | {name: value for name, value in row.items() if value}
     if missing := [name for name in wanted if name not in known]:
         there = sorted({*known, *(name for row in rows_of(folder)[:1] for name in row)})
         raise ConfigError(f"{folder.name} has no figure {missing[0]}. There are: {', '.join(there)}.")

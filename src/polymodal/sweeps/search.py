@@ -13,12 +13,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from polymodal.errors import ConfigError
+from polymodal.files import write_whole
 from polymodal.sweeps.job import Job
 from polymodal.sweeps.results import Mode, at_best, curve, end_of
 from polymodal.sweeps.runner import run_jobs
 from polymodal.sweeps.space import Order
 from polymodal.types import PositiveInt, Seed, Threads
-from polymodal.whole import write_whole
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: dict[Mode, Direction] = {"max": "maximize", "min": "minimize"}

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.config.secrets import mask, mask_text
+from polymodal.files import replacing, write_whole
 from polymodal.sweeps.results import Run
-from polymodal.whole import replacing, write_whole
 
 SHOWN = ("recall@1", "accuracy", "recall", "f1", "mae")
 """Last parts of the test figures that page and terminal have; the CSV has all."""
