@@ -145,6 +145,9 @@ class TableData(PairedDataModule):
             return
         reader = ManifestReader(self.read_table(), self.format, self.learned)
         self.samples, self.learned, split, captions = reader.samples, reader.learned, reader.split, reader.captions
+        if self.trainer is None or self.trainer.is_global_zero:
+            for note in reader.notes:
+                log.warning(note)
         del reader
         pa.default_memory_pool().release_unused()  # the table itself is as large as all that stays
         if self.position != (0, 0):  # a run that goes on: it does not come to the same rows again
