@@ -14,7 +14,7 @@ import pyarrow as pa
 from polymodal.data.text_files import utf8_content
 from polymodal.data.values import text_of
 
-LINE = re.compile(rb"[^\n]*[^\s][^\n]*")
+LINE = re.compile(rb"[^\S\n]*+[^\s][^\n]*+")
 ROWS = 50_000
 """Rows that are Python objects at a time."""
 
@@ -43,9 +43,11 @@ class JsonRows:
         cells: dict[str, list[Cell]] = {name: [] for name in wanted}
         self.rows = 0
         for record in self._records(memoryview(utf8_content(file))):
-            seen.update(dict.fromkeys(record))
+            if not record.keys() <= seen.keys():
+                seen.update(dict.fromkeys(record))
             for name in wanted:
-                cells[name].append(self._cell(name, record.get(name)))
+                value = record.get(name)
+                cells[name].append(value if isinstance(value, str) else self._cell(name, value))
             self.rows += 1
             if self.rows % ROWS == 0:
                 _flush(cells, chunks)
