@@ -14,14 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 from tests.data.manifests import ready, write_csv, write_jsonl
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers
 
 from polymodal.data.column_values import as_names, as_numbers, as_text, with_lists
 from polymodal.data.manifest import Manifest
+from polymodal.data.media import read_vector
 from polymodal.data.record_reader import as_class, as_value
 from polymodal.data.records import Record
 from polymodal.data.rows import Rows
 from polymodal.data.skips import BadSampleError, Skips
 from polymodal.data.table import read_tables
+from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.values import listed, name_of, number_of, text_of
 from polymodal.errors import DataError
 
@@ -350,3 +354,38 @@ def test_parts_of_several_formats_are_one_table(tmp_path: Path) -> None:
     numbers = data.samples.contents["tabular"].values.reshape(3, 10)
     assert np.array_equal(numbers[0], numbers[1])
     assert np.array_equal(numbers[0], numbers[2])
+
+
+def test_numbers_far_from_those_of_the_training_are_left_out(tmp_path: Path) -> None:
+    rows = [{"x": 1e-30 * index, "c": index} for index in range(40)]
+    columns = {"tabular": ["x"], "text": "c"}
+    trained = ready(write_csv(tmp_path / "a.csv", rows), columns, numeric=1)
+    rows[3]["x"] = 1e20
+    data = Manifest(str(write_csv(tmp_path / "b.csv", rows)), columns, numeric=1)
+    data.load_state_dict(trained.state_dict())
+    with pytest.raises(DataError, match="row 4: a number of tabular is too far from those of the training"):
+        data.setup()
+
+
+def test_vectors_that_float32_does_not_hold(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([1, 1e39]))
+    with pytest.raises(BadSampleError, match="NaN, infinite or above 3.4e38"):
+        read_vector(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.WordLevel({"[PAD]": 0, "[UNK]": 1, "a": 2}, unk_token="[UNK]"),
+        models.WordPiece({"[PAD]": 0, "[UNK]": 1, "a": 2}, unk_token="[UNK]"),
+        models.Unigram([("[PAD]", 0.0), ("[UNK]", 0.0), ("a", -1.0)], unk_id=1),
+    ],
+)
+def test_words_that_the_tokenizer_does_not_know_are_counted(model: models.Model, tmp_path: Path, caplog) -> None:
+    backend = Backend(model)
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    data = Manifest(str(write_csv(tmp_path / "a.csv", [{"c": "a b a"}] * 20 + [{"c": "a"}] * 20)), {"text": "c"})
+    data.tokenizer = Tokenizer(backend)
+    data.setup()
+    assert caplog.messages == ["20 of 80 tokens of the captions are words that the tokenizer does not know."]
+    assert Tokenizer.train(["a b"], 300).unknown_id is None

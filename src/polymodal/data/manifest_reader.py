@@ -20,6 +20,7 @@ from polymodal.data.skips import Skips
 from polymodal.data.splits import SPLITS, dealt_splits, named_splits
 from polymodal.data.table import ManifestTable, codes_of, taken
 from polymodal.data.templates import Templated
+from polymodal.data.values import LARGEST
 from polymodal.errors import ConfigError, DataError, named
 
 Learned = dict[str, Any]
@@ -193,6 +194,11 @@ class ManifestReader:
                     f"categories, {column} {named(own)}."
                 )
         numbers = (numbers - np.array(learned["mean"])) / np.array(learned["std"])
+        far = np.abs(numbers) > LARGEST
+        self.rows.reject(
+            self.first[far.any(1)], "bad number", lambda _: f"a number of {name} is too far from those of the training."
+        )
+        numbers[far] = np.nan
         codes = []
         for column, text, names in zip(columns, texts, learned["names"], strict=True):
             code, unknown = class_codes(text, names)
