@@ -115,6 +115,29 @@ def test_marks_within_text_are_text(tmp_path: Path) -> None:
     assert captions(file) == ['a 12" ruler', 'a "12" ruler', "''"]
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_bytes_of_a_code_page_in_a_row_of_another_length(ending: str, tmp_path: Path) -> None:
+    rows = ["0.png,grün", "1.png,plain", "2.png,grün\t, blau", "3.png,漢"]
+    file = written(tmp_path / f"a.{ending}", rows[:3], encoding="cp1252")
+    file.write_bytes(file.read_bytes() + written(tmp_path / f"b.{ending}", rows[3:]).read_bytes().split(b"\n")[1])
+    table = read_tables([file], WANTED)
+    cells = table.column("caption").cast(pa.large_binary()).to_pylist()
+    assert cells == ["grün".encode("cp1252"), b"plain", None, "漢".encode()]
+    assert list(table.bad) == [2]
+    assert table.bad[2].startswith("line 4 has 3 cells and the header 2: '2.png")
+
+
+def test_a_quoted_header_of_a_tsv_whose_cells_are_not(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text('"filepath"\t"caption"\n1\t"a" b\n2\tc\n')
+    assert captions(tmp_path / "a.tsv") == ['"a" b', "c"]
+
+
+def test_a_header_that_does_not_close_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('"filepath,caption\n' + "1,a\n" * 100_000)
+    with pytest.raises(DataError, match=r"a\.csv: the header opens a quotation mark that does not close"):
+        read_tables([tmp_path / "a.csv"], WANTED)
+
+
 def test_many_marks_are_read_in_a_moment() -> None:
     content = b"\n".join(b'%d.png,"a ""word"", and more"' % index for index in range(50_000))
     assert quotation_of(memoryview(content), ",", 2) == (True, False, {}, ())

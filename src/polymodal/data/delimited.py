@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv as python_csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,19 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from polymodal.data.quotation import quotation_of, with_bad_lines
+from polymodal.data.quotation import HIDDEN, MARK, quotation_of, with_bad_lines
 from polymodal.data.text_files import utf8_content
+from polymodal.errors import DataError
+
+Handler = Callable[[csv.InvalidRow], str]
 
 BLOCK = 2**24
 """Bytes that are parsed at a time: a row is shorter."""
 
 LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+QUOTED = re.compile(r'"[^"]*"')
+LONGEST = 1000
+"""Characters of a column's name."""
 NAMES = {",": "comma", "\t": "tab"}
 
 
@@ -37,14 +43,16 @@ class Delimited:
     def __init__(self, file: Path, delimiter: str) -> None:
         self.file, self.delimiter = file, delimiter
         buffer = utf8_content(file)
-        self.names, start = self._header(memoryview(buffer), quoted=True)
-        self.content = memoryview(buffer)[start:]
-        self.header_lines = sum(bool(match.group()) for match in LINE.finditer(memoryview(buffer)[:start]))
+        whole = memoryview(buffer)
+        self.names, start = self._header(whole, quoted=True)
         self.notes: list[str] = []
-        self.quotation = quotation_of(self.content, delimiter, len(self.names))
+        self.quotation = quotation_of(whole[start:], delimiter, len(self.names))
         if not self.quotation.used:
             self.notes.append("not all quotation marks are in pairs around cells, so that they are read as text.")
-            self.names, _ = self._header(memoryview(buffer), quoted=False)
+            names, start = self._header(whole, quoted=False)
+            self.names = [name[1:-1] if QUOTED.fullmatch(name) else name for name in names]
+        self.content = whole[start:]
+        self.header_lines = sum(bool(match.group()) for match in LINE.finditer(whole[:start]))
 
     def _header(self, content: memoryview, quoted: bool) -> tuple[list[str], int]:
         """The names of the columns, and the byte at which the rows begin."""
@@ -61,8 +69,10 @@ class Delimited:
         rows = _python_rows(lines(), self.delimiter, quoted)
         try:
             names: list[str] = next((row for row in rows if row), [])
-        except python_csv.Error:  # a mark that is never closed
-            names = []
+        except python_csv.Error:
+            names = [" " * (LONGEST + 1)]
+        if any(len(name) > LONGEST for name in names):
+            raise DataError(f"{self.file}: the header opens a quotation mark that does not close, or has no line end.")
         return names, end
 
     def read(self, wanted: Sequence[str]) -> tuple[pa.Table, dict[int, str]]:
@@ -76,29 +86,38 @@ class Delimited:
             content = with_bad_lines(self.content, self.quotation, self.delimiter, len(self.names))
         if not re.search(rb"[^\r\n]", content):
             return pa.table({name: pa.array([], pa.large_string()) for name in wanted}), {}
-        table, bad = self._parsed(content, wanted, threads=True)
         self._note_rows_in_cells()
-        if not bad:
-            return table, {}
-        table, bad = self._parsed(content, wanted, threads=False)  # only so are the bad rows numbered
-        rows = [row.number - 1 for row in bad]
-        problems = dict(zip(rows, self._problems(bad, self._lines(content, rows)), strict=True))
-        return _with_gaps(table, rows), problems
+        if _is_utf8(content):
+            return self._with_bad_rows(content, wanted)
+        try:
+            return self._parsed(content, wanted, handler=None), {}
+        except pa.ArrowInvalid:  # Arrow cannot hand over a row that is not UTF-8: for this each byte is a character
+            table, bad = self._with_bad_rows(bytes(content).decode("latin-1").encode(), wanted)
+            return pa.table({name: _bytes_again(table[name]) for name in wanted}), bad
 
-    def _parsed(self, content: Any, wanted: Sequence[str], threads: bool) -> tuple[pa.Table, list[csv.InvalidRow]]:
+    def _with_bad_rows(self, content: Any, wanted: Sequence[str]) -> tuple[pa.Table, dict[int, str]]:
         bad: list[csv.InvalidRow] = []
 
         def note(row: csv.InvalidRow) -> str:
             bad.append(row)
             return "skip"
 
+        table = self._parsed(content, wanted, note)
+        if not bad:
+            return table, {}
+        bad.clear()
+        table = self._parsed(content, wanted, note, threads=False)  # only so are the bad rows numbered
+        rows = [row.number - 1 for row in bad]
+        return _with_gaps(table, rows), dict(zip(rows, self._problems(bad, self._lines(content, rows)), strict=True))
+
+    def _parsed(self, content: Any, wanted: Sequence[str], handler: Handler | None, threads: bool = True) -> pa.Table:
         marks = '"' if self.quotation.used else False
         lines = self.quotation.lines
         return csv.read_csv(
             pa.BufferReader(pa.py_buffer(content)),
             csv.ReadOptions(block_size=BLOCK, column_names=self.names, use_threads=threads),
             csv.ParseOptions(
-                delimiter=self.delimiter, quote_char=marks, newlines_in_values=lines, invalid_row_handler=note
+                delimiter=self.delimiter, quote_char=marks, newlines_in_values=lines, invalid_row_handler=handler
             ),
             csv.ConvertOptions(
                 include_columns=list(wanted),
@@ -107,14 +126,14 @@ class Delimited:
                 null_values=[""],
                 strings_can_be_null=True,
             ),
-        ), bad
+        )
 
     def _problems(self, bad: Sequence[csv.InvalidRow], lines: Mapping[int, int]) -> Iterator[str]:
         sign = NAMES.get(self.delimiter, self.delimiter)
         for row in bad:
             place, text = f"line {lines.get(row.number - 1, '?')}", row.text[:80]
             if text.startswith("\0"):
-                shown = text[1:].rstrip(self.delimiter)
+                shown = text[1:].rstrip(self.delimiter).replace(HIDDEN.decode(), MARK.decode())
                 yield (
                     f"{place} opens a quotation mark that does not close at the end of the cell: {shown!r}. Write a "
                     "mark within text twice, and marks around the text."
@@ -157,6 +176,23 @@ def _decoded(line: bytes) -> str:
         return line.decode()
     except UnicodeDecodeError:
         return line.decode("cp1252", errors="replace")
+
+
+def _is_utf8(content: Any) -> bool:
+    """Whether all of it is, without a copy."""
+    buffer = pa.py_buffer(content)
+    ends = pa.py_buffer(np.array([0, buffer.size], dtype=np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, buffer]).cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _bytes_again(column: pa.ChunkedArray) -> pa.Array:
+    """Text of one character a byte -> the text of these bytes."""
+    cells = [cell and cell.encode("latin-1") for cell in column.to_pylist()]
+    return pa.array(cells, pa.large_binary()).view(pa.large_string())
 
 
 def _with_gaps(table: pa.Table, rows: Sequence[int]) -> pa.Table:

@@ -85,7 +85,9 @@ class JsonRows:
         try:
             if isinstance(value, list):
                 return [text_of(item) for item in value]
-            return text_of(value["path"] if isinstance(value, dict) and set(value) == {"path"} else value)
+            if isinstance(value, dict) and value.get("bytes") is None and set(value) <= {"bytes", "path"}:
+                return text_of(value.get("path"))
+            return text_of(value)
         except TypeError:
             self.bad.setdefault(self.rows, f"{name} is one value, or a list of them, not {json.dumps(value)[:60]}.")
             return None

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MARK = b'"'
+MARK, HIDDEN = b'"', b"\1"
+LINE_END = re.compile(rb"[\r\n]|\Z")
 
 
 class Quotation(NamedTuple):
@@ -44,7 +45,6 @@ def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation
         rb'(?:[^"]++|(?<=[^' + break_ + rb'])"|(?:(?<=[' + break_ + rb'])|\A)"(?:[^"\r\n]++|"")*+"' + ends + rb")*+"
     )
     cell = re.compile(rb'"((?:[^"]++|"")*+)("?)')
-    line_end = re.compile(rb"[\r\n]|\Z")
     position, lines, open_, doubtful = 0, False, {}, []
     while (position := simple.match(content, position).end()) < len(content):  # type: ignore[union-attr]
         match = cell.match(content, position)
@@ -60,7 +60,7 @@ def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation
             position = match.end()
         else:
             open_[position] = "is followed by text" if match[2] else "is never closed"
-            position = line_end.search(content, position).end()  # type: ignore[union-attr]
+            position = _line_end(content, position)
     return Quotation(True, lines, open_, tuple(doubtful))
 
 
@@ -71,27 +71,36 @@ def _looks_like_rows(
     parts = match[1].splitlines()
     if columns < 2 or len(parts) < 2 + between:
         return False
-    before, rest = _line_before(content, start), _line_after(content, match.end())
+    begin, end = _line_start(content, start), _line_end(content, match.end())
+    before, rest = bytes(content[begin:start]), bytes(content[match.end() : end])
     whole = [before + parts[0], *parts[1:-1], parts[-1] + rest]
     return all(part.count(delimiter) == columns - 1 for part in whole)
 
 
-def _line_before(content: memoryview, position: int) -> bytes:
-    line = bytes(content[max(0, position - 2**16) : position]).splitlines(keepends=True)
-    return line[-1] if line and not line[-1].endswith((b"\n", b"\r")) else b""
+def _line_start(content: memoryview, position: int) -> int:
+    size = 256
+    while True:
+        begin = max(0, position - size)
+        part = bytes(content[begin:position])
+        found = max(part.rfind(b"\n"), part.rfind(b"\r"))
+        if found >= 0 or begin == 0:
+            return begin + found + 1
+        size *= 4
 
 
-def _line_after(content: memoryview, position: int) -> bytes:
-    return (bytes(content[position : position + 2**16]).splitlines() or [b""])[0]
+def _line_end(content: memoryview, position: int) -> int:
+    match = LINE_END.search(content, position)
+    assert match is not None
+    return match.start()
 
 
 def with_bad_lines(content: memoryview, quotation: Quotation, delimiter: str, columns: int) -> bytes:
-    """The file, with each line in which a cell is opened for nothing marked by a 0 and too many cells."""
+    """The file, with each line in which a cell is opened for nothing begun by a 0, without marks, too many cells."""
     result, position = bytearray(), 0
     for start in quotation.open:
-        begin = start - len(_line_before(content, start))
-        line = _line_after(content, begin)
+        begin, end = _line_start(content, start), _line_end(content, start)
+        line = bytes(content[begin:end])
         result += content[position:begin]
-        result += b"\0" + line.replace(MARK, b"'") + delimiter.encode() * columns
-        position = begin + len(line)
+        result += b"\0" + line.replace(MARK, HIDDEN) + delimiter.encode() * columns
+        position = end
     return bytes(result + content[position:])
