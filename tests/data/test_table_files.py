@@ -146,7 +146,9 @@ def test_many_marks_are_read_in_a_moment() -> None:
 
 @pytest.mark.parametrize(("wrong", "cells"), [("7.png,a dog, running", 3), ("7.png", 1), ("7.png,a,b,,", 5)])
 @pytest.mark.parametrize("ending", ["csv", "tsv"])
-def test_a_row_of_another_length_is_named_or_left_out(wrong: str, cells: int, ending: str, tmp_path: Path) -> None:
+def test_a_row_of_another_length_is_named_or_left_out(
+    wrong: str, cells: int, ending: str, tmp_path: Path, caplog
+) -> None:
     rows = lines(40)
     rows[7] = wrong.replace(",", "\t") if ending == "tsv" else wrong
     rows[3] = '3.png,"of two\nlines"'
@@ -157,6 +159,8 @@ def test_a_row_of_another_length_is_named_or_left_out(wrong: str, cells: int, en
     assert data.samples.row.tolist() == [row for row in range(40) if row != 7]
     assert data.samples.contents["text"].texts.to_pylist()[7] == "caption 8"
     assert data.samples.skips.counts() == {"bad value": 1}
+    assert f"a.{ending}, row 8: line 11 has {cells} cells" in caplog.messages[0]
+    assert data.unread() == {f"{file}, row 8": data.samples.skips.problems[7]}
     with pytest.raises(DataError, match="1 of 40 rows left out"):
         ready(file, TEXT, on_error="skip", max_bad_fraction=0.01)
 

@@ -36,6 +36,8 @@ class Rows:
         self.table, self.skips = table, skips
         self.notes = list(table.notes)
         self.reject(np.array(sorted(table.bad), dtype=np.int64), "bad value", table.bad.__getitem__)
+        for row in sorted(table.bad)[:SHOWN]:
+            self.notes.append(f"Left out: {table.places(row)}: {table.bad[row]}")
 
     def names(self, name: str) -> pa.Array:
         """(rows,) names of labels, categories, groups and the like, see `as_names`; null where a cell is empty."""
