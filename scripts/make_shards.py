@@ -89,6 +89,8 @@ class Packer:
             max_bad_fraction=1.0,
         )
         reader = ManifestReader(read_tables([Path(settings["path"])], columns.wanted()), format, {})
+        for note in reader.notes:
+            print(f"warning: {note}", file=sys.stderr)
         self.samples, self.names = reader.samples, reader.learned.get("label", [])
         bad = np.flatnonzero(reader.skips.reasons.numpy())
         self.bad_rows = [

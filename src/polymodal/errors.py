@@ -1,5 +1,7 @@
 """Errors that a person reads: what was given, what is allowed, what to type."""
 
+from collections.abc import Sequence
+
 
 class PolymodalError(Exception):
     """An error whose message is meant for the user; the command line shows it without a stack trace."""
@@ -27,3 +29,9 @@ class ProcessError(PolymodalError):
 
 class FollowedError(PolymodalError):
     """Another process of the run has failed first, and has shown its error."""
+
+
+def named(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, each in quotation marks, so that blanks and numbers are seen; the first ones of many."""
+    more = len(names) - most
+    return ", ".join(map(repr, names[:most])) + (f" and {more} more" if more > 0 else "")

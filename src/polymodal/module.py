@@ -19,6 +19,7 @@ from polymodal.grad_cache import in_parts
 from polymodal.losses.gather import mean_over_all
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
+from polymodal.objectives.supervised import Supervised
 from polymodal.optimization import built, schedule, step_on_plateau
 from polymodal.sharding import average_whole, clip_gradients, shard, share_buffers
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
@@ -72,6 +73,13 @@ class MultimodalModule(LightningModule):
         """Shares the parameters out where the strategy has made a mesh of devices for that (devices=fsdp)."""
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh.device_type)
+
+    def setup(self, stage: str) -> None:
+        """Refuses classes that do not go with the outputs, before any step."""
+        classes = getattr(self.trainer.datamodule, "class_names", {})  # type: ignore[attr-defined]
+        for part in self.objective.parts().values():
+            if isinstance(part, Supervised):
+                part.check_names(classes.get(part.label, []))
 
     def training_step(self, batch: PairedBatch, batch_idx: int) -> Tensor:
         """Encode, fuse, loss, log."""

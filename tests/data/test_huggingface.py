@@ -175,3 +175,12 @@ def test_what_is_wrong_is_said(saved: Path, tmp_path: Path) -> None:
         ready(tmp_path / "strange")
     with pytest.raises(DataError, match="Column tags: a cell is one"):
         ready(saved, {"image": "tags"})
+
+
+def test_values_of_any_type_are_those_of_tables(tmp_path: Path) -> None:
+    columns = {"caption": [f"a {n}" for n in range(30)], "smoker": [bool(n % 2) for n in range(30)]}
+    Dataset.from_dict(columns | {"version": [1.0 + n % 3 for n in range(30)]}).save_to_disk(tmp_path / "set")
+    data = ready(tmp_path / "set", {"text": "caption", "label": "smoker", "group": "version"}, splits=(0.4, 0.3, 0.3))
+    assert data.class_names["label"] == ["False", "True"]
+    assert data.samples.labels["label"].tolist() == [n % 2 for n in range(30)]
+    assert len(np.unique(data.samples.group)) == 3

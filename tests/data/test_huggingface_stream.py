@@ -11,6 +11,7 @@ from pyarrow import parquet
 from tests.data.shards import COLOURS, picture, used
 
 from polymodal.data.huggingface_stream import HuggingFaceStream
+from polymodal.data.record_reader import number_of_name
 from polymodal.errors import ConfigError, DataError
 
 SKIP = {"on_error": "skip", "max_bad_fraction": 0.1}
@@ -122,3 +123,16 @@ def test_what_cannot_be_is_told(tmp_path: Path) -> None:
         ready(tmp_path / "nothing")
     with pytest.raises(ConfigError, match="no code of a data set is trusted"):
         ready(tmp_path / "set", options={"trust_remote_code": True})
+
+
+def test_values_of_any_type_are_those_of_tables(tmp_path: Path) -> None:
+    columns = {"caption": ["a", "b", "c"], "smoker": [True, False, None], "day": [1.0, 2.0, None]}
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    files = {name: str(tmp_path / "a.parquet") for name in ("train", "validation", "test")}
+    options = {"options": {"data_files": files}, "columns": {"text": "caption", "label": "smoker", "group": "day"}}
+    data = ready("parquet", **options, class_names=["False", "True"])
+    found = [data.reader.read(entry.record) for entry in data.source.entries(0)]
+    assert [one.label for one in found] == [1, 0, -1]
+    assert found[0].group == number_of_name("1")
+    days = ready("parquet", **options | {"columns": {"text": "caption", "label": "day"}}, label_kind="value")
+    assert [days.reader.read(entry.record).label for entry in days.source.entries(0)][:2] == [1, 2]

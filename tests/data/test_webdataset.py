@@ -400,3 +400,24 @@ def test_settings_that_cannot_be(options: dict, message: str, tmp_path: Path) ->
     (file,) = write_shards(tmp_path, [5])
     with pytest.raises(ConfigError, match=message):
         ready(**({"path": file} | options))
+
+
+def test_values_of_json_are_read_as_those_of_tables(tmp_path: Path) -> None:
+    inner = [
+        {"caption": "plain", "label": True, "scene": 1.0},
+        {"caption": float("nan"), "label": "true", "scene": "1"},
+        {"caption": ["one ", float("nan")], "label": " False", "scene": float("nan")},
+        {"caption": '["two", "three"]', "label": float("nan"), "scene": " 1.00 "},
+    ]
+    shard = write_shard(tmp_path / "0.tar", (sample(number) | {"json": one} for number, one in enumerate(inner)))
+    columns = {"image": "png", "text": "json.caption", "label": "json.label", "group": "json.scene"}
+    data = ready(by_split(str(shard)), columns, class_names=["False", "true"])
+    found = [data.reader.read(entry.record) for entry in data.source.entries(0)]
+    assert [one.values["text"] for one in found] == [["plain"], None, ["one"], ["two", "three"]]
+    assert [one.label for one in found] == [1, 1, 0, -1]
+    assert found[0].group == found[1].group == found[3].group != found[2].group
+    assert data.class_names == {"label": ["False", "true"]}
+    strange = write_shard(tmp_path / "1.tar", [sample(0) | {"json": {"caption": "a", "label": "1e39"}}])
+    values = ready(by_split(str(strange)), columns, label_kind="value")
+    with pytest.raises(DataError, match=r"'1e39' is no finite number of float32"):
+        list(values.val_dataloader())

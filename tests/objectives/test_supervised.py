@@ -210,6 +210,19 @@ def test_what_does_not_fit_is_told(name: str) -> None:
             objective(output, batch)
 
 
+def test_classes_that_do_not_go_with_the_outputs_are_named() -> None:
+    names = ["1.0", "cat", "dog", "CAT"]
+    for name in ("classification", "multilabel"):
+        with pytest.raises(DataError, match=r"4 classes and outputs=3: '1\.0', 'cat', 'dog', 'CAT'\. Give outputs=4"):
+            build(name).check_names(names)
+        for known in ([], names[:3]):
+            build(name).check_names(known)
+    build("classification").check_names(names[:2])  # outputs to spare
+    with pytest.raises(DataError, match="2 classes and outputs=3"):
+        build("multilabel").check_names(names[:2])
+    build("regression").check_names(names)
+
+
 def test_a_class_beyond_the_outputs_is_told() -> None:
     output, batch = case("classification")
     batch.labels["answer"][7] = OUTPUTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polymodal.data.table import codes_of
+from polymodal.data.values import name_of
+from polymodal.errors import named
+
+SHOWN = 5
+"""Unknown values that a message names."""
 
 
 def sorted_names(names: Sequence[str]) -> list[str]:
@@ -24,9 +30,25 @@ def class_names(text: pa.Array) -> list[str]:
 def class_codes(text: pa.Array, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """(N,) text -> (N,) int64 index of each name, -1 for null and for others; and where it is another."""
     code, values = codes_of(text)
-    index = {name: number for number, name in enumerate(names)} | {None: -1}
+    index: dict[str | None, int] = {None: -1}
+    for number, name in enumerate(names):
+        index.setdefault(name_of(name), number)  # models of older versions know names with blanks
     known = np.array([index.get(name, -2) for name in values.to_pylist()], dtype=np.int64)[code]
     return known.clip(min=-1), np.flatnonzero(known == -2)
+
+
+def unknown_names(what: str, text: pa.Array, unknown: np.ndarray, names: Sequence[str]) -> str:
+    """How many values of a column were in no row of the training, which ones, and which were.
+
+    Args:
+        what: the column, for the message.
+        text: (N,).
+        unknown: where a value has no name, one place at least.
+        names: of what is known.
+    """
+    counts = Counter(text.take(pa.array(unknown)).to_pylist())
+    most = named([name for name, _ in counts.most_common()], SHOWN)
+    return f"{what}: {len(unknown)} of {len(text)} values were not in training: {most}. Known are {named(names)}."
 
 
 def tag_codes(

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from polymodal.data.columns import FILE_KINDS, ROLES, ColumnChoice
 from polymodal.data.contents import Captions, Columns, Content, grouped_captions
-from polymodal.data.labels import class_codes, class_names, tag_codes
+from polymodal.data.labels import class_codes, class_names, tag_codes, unknown_names
 from polymodal.data.media import MediaFormat
 from polymodal.data.rows import Rows
 from polymodal.data.samples import Samples
@@ -20,7 +20,8 @@ from polymodal.data.skips import Skips
 from polymodal.data.splits import SPLITS, dealt_splits, named_splits
 from polymodal.data.table import ManifestTable, codes_of, taken
 from polymodal.data.templates import Templated
-from polymodal.errors import ConfigError, DataError
+from polymodal.data.values import LARGEST
+from polymodal.errors import ConfigError, DataError, named
 
 Learned = dict[str, Any]
 """`label`: names of the classes or tags; a table's name: its `names` of categories, `mean` and `std` of its numbers."""
@@ -68,6 +69,7 @@ class ManifestReader:
         samples: of all splits; captions are not cut into tokens yet.
         split: (N,) number of the split of each.
         learned: see `Learned`.
+        notes: what a person should know of how the table was read: values that the training did not have, and others.
 
     Args:
         table: the wanted columns.
@@ -86,7 +88,7 @@ class ManifestReader:
         self.rows = Rows(self.table, self.skips)
         cells = {name: self._cells(name) for name in self.columns.kinds}
         label = self._label_cells() if "label" in self.columns else None
-        roles = {key: self.rows.text(self.columns[key][0]) for key in ROLES[1:] if key in self.columns}
+        roles = {key: self.rows.names(self.columns[key][0]) for key in ROLES[1:] if key in self.columns}
         split = self._given_split(roles)
         self.first, self.sample = self.rows.samples(roles.get("id"), self._constant(cells, label, roles))
         if not len(self.first):
@@ -94,7 +96,7 @@ class ManifestReader:
         group, names = codes_of(taken(self._group_names(cells, roles), self.first))
         key = codes_of(taken(_named(roles["split_by"]), self.first)) if "split_by" in roles else (group, names)
         self.split = dealt_splits(split[self.first], *key, format.splits)
-        self.learned = dict(learned)
+        self.learned, self.notes = dict(learned), self.rows.notes
         contents = {name: self._content(name, cells[name]) for name in cells}
         labels = {} if label is None else {"label": self._labels(label)}
         self.samples = Samples(contents, labels, group, self.first, self.skips, format.eval_captions)
@@ -106,7 +108,7 @@ class ManifestReader:
             return self.rows.captions(names, self.format.max_caption)
         if kind == "tabular":
             numeric = self.format.numeric
-            return self.rows.numbers(names[:numeric]), [self.rows.text(column) for column in names[numeric:]]
+            return self.rows.numbers(names[:numeric]), [self.rows.names(column) for column in names[numeric:]]
         return self.rows.files(names[0])
 
     def _label_cells(self) -> Any:
@@ -115,7 +117,7 @@ class ManifestReader:
             return self.rows.numbers(names)
         if len(names) > 1:
             raise ConfigError(f"data.columns.label={names}: give one column, or data.label_kind=value.")
-        return self.rows.text(names[0]) if self.format.label_kind == "class" else self.rows.items(names[0], "|")
+        return self.rows.names(names[0]) if self.format.label_kind == "class" else self.rows.tags(names[0])
 
     def _given_split(self, roles: Mapping[str, pa.Array]) -> np.ndarray:
         """(rows,) number of the split where a column or the source tells it, else -1."""
@@ -184,12 +186,25 @@ class ManifestReader:
             }
         learned = self.learned[name]
         sizes = [len(names) for names in learned["names"]]
-        if any(size > most for size, most in zip(sizes, self.format.cardinalities, strict=True)):
-            raise ConfigError(
-                f"data.cardinalities={self.format.cardinalities}: the columns of {name} have {sizes} categories."
-            )
+        columns = self.columns[name][self.format.numeric :]
+        for column, own, most in zip(columns, learned["names"], self.format.cardinalities, strict=True):
+            if len(own) > most:
+                raise ConfigError(
+                    f"data.cardinalities={list(self.format.cardinalities)}: the columns of {name} have {sizes} "
+                    f"categories, {column} {named(own)}."
+                )
         numbers = (numbers - np.array(learned["mean"])) / np.array(learned["std"])
-        codes = [class_codes(text, names)[0] for text, names in zip(texts, learned["names"], strict=True)]
+        far = np.abs(numbers) > LARGEST
+        self.rows.reject(
+            self.first[far.any(1)], "bad number", lambda _: f"a number of {name} is too far from those of the training."
+        )
+        numbers[far] = np.nan
+        codes = []
+        for column, text, names in zip(columns, texts, learned["names"], strict=True):
+            code, unknown = class_codes(text, names)
+            codes.append(code)
+            if len(unknown):
+                self.notes.append(unknown_names(f"data.columns.{name}, {column}", text, unknown, names))
         return np.column_stack([numbers, *codes]).astype(np.float32)
 
     def _labels(self, cells: Any) -> np.ndarray:
@@ -201,17 +216,30 @@ class ManifestReader:
             text = taken(cells, self.first)
             names = self.learned.setdefault("label", class_names(text))
             result, unknown = class_codes(text, names)
+            row = np.arange(len(text))
         else:
-            text, row = cells
+            text, row, known = cells
             used = np.isin(row, self.first)  # of several rows of one id, the first
             text, row = text.filter(pa.array(used)), self.sample[row[used]]
             names = self.learned.setdefault("label", class_names(text))
-            known = self.table.column(self.columns["label"][0]).is_valid().to_numpy(zero_copy_only=False)[self.first]
-            result, unknown = tag_codes(text, row, known, names)
-        if not names or len(unknown):
-            wrong = f"{text[int(unknown[0])].as_py()!r} is no class of the trained model" if names else "no row has one"
-            raise DataError(f"data.columns.label={self.columns['label'][0]}: {wrong}.")
+            result, unknown = tag_codes(text, row, known[self.first], names)
+        column = f"data.columns.label={self.columns['label'][0]}"
+        if not names:
+            raise DataError(f"{column}: no row has one.")
+        if len(unknown):
+            self._reject_unknown(unknown_names(column, text, unknown, names), self.first[row[unknown]])
         return result
+
+    def _reject_unknown(self, problem: str, rows: np.ndarray) -> None:
+        """Leaves rows out whose labels the trained model does not have.
+
+        Raises:
+            DataError: bad rows are not to be skipped.
+        """
+        if self.format.on_error == "raise":
+            raise DataError(f"{problem} (data.on_error=skip leaves such rows out)")
+        self.notes.append(problem)
+        self.rows.reject(np.unique(rows), "bad value", lambda _: "its label was not in training.")
 
 
 def _named(names: pa.Array) -> pa.Array:

@@ -196,14 +196,15 @@ def read_vector(source: Path | bytes, width: int | None = None, name: str | None
     name = called(source, name)
     try:
         vector = np.load(opened(source), allow_pickle=False)
-        values = np.asarray(vector, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large is infinite, and said below
+            values = np.asarray(vector, dtype=np.float32)
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise BadSampleError("damaged file", f"{name} is no .npy file of numbers: {error}") from error
     if values.ndim != 1 or (width is not None and len(values) != width):
         wanted = "one dimension" if width is None else f"{width} numbers, as the first one"
         raise BadSampleError("bad value", f"{name} holds an array of shape {values.shape} instead of {wanted}.")
     if not np.isfinite(values).all():
-        raise BadSampleError("bad number", f"{name}: a number is NaN or infinite.")
+        raise BadSampleError("bad number", f"{name}: a number is NaN, infinite or above 3.4e38, where float32 ends.")
     return values
 
 

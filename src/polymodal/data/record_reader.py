@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from polymodal.data.contents import padded
 from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.values import listed, name_of, number_of, text_of
 
 TURNS = 2**15
 """Captions of a sample at most: numbers of items leave room for so many."""
@@ -97,7 +97,7 @@ class RecordReader:
             BadSampleError: it is no text.
         """
         found = record.find(self.columns[role][0]) if role in self.columns else None
-        return None if found is None else _text(*found).strip() or None
+        return None if found is None else name_of(_text(*found) or "") or None
 
     def captions(self, name: str, record: Record) -> list[str]:
         """The sentences of a modality, of all its fields.
@@ -106,17 +106,14 @@ class RecordReader:
             BadSampleError: one is no text, holds nothing but blanks, or is too long.
         """
         found = [pair for names in self.columns[name] if (pair := record.find(names)) is not None]
-        cells = chain.from_iterable(
-            ((field, cell) for cell in value) if isinstance(value, list) else [(field, value)] for field, value in found
-        )
-        texts = [(field, _text(field, cell)) for field, cell in cells if cell is not None]
+        texts = [(field, text) for field, value in found for text in _texts(field, value) if text]
         for field, text in texts:
-            if text and not text.strip():
+            if not text.strip():
                 raise BadSampleError("bad caption", f"{field} holds nothing but blanks.")
             if len(text) > self.max_caption:
                 problem = f"{field} is longer than data.max_caption={self.max_caption} characters."
                 raise BadSampleError("bad caption", problem)
-        return [text.strip() for _, text in texts if text][:TURNS]
+        return [text.strip() for _, text in texts][:TURNS]
 
     def value(self, name: str, record: Record) -> Any:
         """A modality of a record: an array, or a list of sentences; None where it is absent.
@@ -172,10 +169,14 @@ class RecordReader:
 def as_class(value: Any, names: Sequence[str]) -> int:
     """The number of a class: its place among the names or, without names, the whole number that it is; -1 for None.
 
+    Args:
+        value: of the field.
+        names: each as `name_of` gives it.
+
     Raises:
         BadSampleError: it is none of them.
     """
-    text = "" if value is None else _text("label", value).strip()
+    text = name_of(_text("label", value) or "")
     if not text:
         return -1
     if names:
@@ -191,16 +192,13 @@ def as_value(value: Any) -> float:
     """A number; NaN for None.
 
     Raises:
-        BadSampleError: it is no finite number.
+        BadSampleError: it is no finite number of float32.
     """
-    text = "" if value is None else _text("label", value).strip()
+    text = _text("label", value) or ""
     try:
-        number = float(text) if text else np.nan
-    except ValueError:
-        number = np.inf
-    if np.isinf(number) or (text and np.isnan(number)):
-        raise BadSampleError("bad number", f"the label {text[:60]!r} is no finite number.")
-    return number
+        return number_of(text)
+    except ValueError as error:
+        raise BadSampleError("bad number", f"the label {text[:60]!r} is no finite number of float32.") from error
 
 
 def number_of_name(name: str) -> int:
@@ -208,12 +206,19 @@ def number_of_name(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def _text(field: str, value: Any) -> str:
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError as error:
-            raise BadSampleError("bad text", f"{field} holds bytes that are not UTF-8.") from error
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise BadSampleError("bad text", f"{field} holds {type(value).__name__} instead of text.")
+def _text(field: str, value: Any) -> str | None:
+    try:
+        return text_of(value)
+    except UnicodeDecodeError as error:
+        raise BadSampleError("bad text", f"{field} holds bytes that are not UTF-8.") from error
+    except TypeError as error:
+        raise BadSampleError("bad text", f"{field} holds {error}.") from error
+
+
+def _texts(field: str, value: Any) -> list[str | None]:
+    """The texts of a list, or of a text that is written as a list; else the only one."""
+    if isinstance(value, list):
+        return [_text(field, item) for item in value]
+    text = _text(field, value)
+    items = None if text is None else listed(text)
+    return [text] if items is None else items

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -28,7 +29,7 @@ class Record:
     parsed: dict[str, Any] = field(default_factory=dict)
 
     def find(self, names: str) -> tuple[str, Any] | None:
-        """The first field of several that is there, and what it holds.
+        """The first field of several that is there, and what it holds; NaN is nothing.
 
         Args:
             names: with ";" between them. `json.caption` is a field of this name, or the key of a mapping or of JSON.
@@ -43,7 +44,7 @@ class Record:
                 value = self.mapping(outer)
                 for part in path:
                     value = value.get(part) if isinstance(value, Mapping) else None
-            if value is not None:
+            if value is not None and not (isinstance(value, float) and math.isnan(value)):
                 return name, value
         return None
 

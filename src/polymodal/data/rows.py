@@ -7,12 +7,18 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from polymodal.data.cells import FileCells, bytes_and_paths
+from polymodal.data.column_values import as_list_items, as_names, as_numbers, as_text, is_list, with_lists
 from polymodal.data.contents import bad_captions
 from polymodal.data.skips import BadSampleError, Reason, Skips
-from polymodal.data.table import ManifestTable, as_list_items, as_numbers, as_text, codes_of, in_one_piece
+from polymodal.data.table import ManifestTable, codes_of, in_one_piece
+from polymodal.data.values import name_of
 from polymodal.errors import DataError
+
+SHOWN = 5
+"""Values that a message names."""
 
 
 class Rows:
@@ -21,16 +27,21 @@ class Rows:
     Args:
         table: of one or several files.
         skips: where rejected rows are noted.
+
+    Attributes:
+        notes: what a person should know of how cells are read.
     """
 
     def __init__(self, table: ManifestTable, skips: Skips) -> None:
         self.table, self.skips = table, skips
+        self.notes = list(table.notes)
+        self.reject(np.array(sorted(table.bad), dtype=np.int64), "bad value", table.bad.__getitem__)
+        for row in sorted(table.bad)[:SHOWN]:
+            self.notes.append(f"Left out: {table.places(row)}: {table.bad[row]}")
 
-    def text(self, name: str) -> pa.Array:
-        """(rows,) text, null where a cell is empty."""
-        text, bad = self._as_text(name, self.table.column(name))
-        self.reject(bad, "bad text", lambda _: f"{name} holds bytes that are not UTF-8.")
-        return text
+    def names(self, name: str) -> pa.Array:
+        """(rows,) names of labels, categories, groups and the like, see `as_names`; null where a cell is empty."""
+        return self._as_names(name, self.table.column(name), np.arange(len(self.table)))
 
     def files(self, name: str) -> FileCells:
         """(rows,) paths or bytes; empty where a cell is."""
@@ -41,7 +52,7 @@ class Rows:
         if paths is None:
             return FileCells(pa.nulls(len(self.table), pa.large_string()), content)
         text, bad = self._as_text(name, in_one_piece(paths))
-        self.reject(bad, "bad text", lambda _: f"{name} holds bytes that are not UTF-8.")
+        self.reject(bad, "bad text", lambda _: _no_text(name))
         return FileCells(text, content)
 
     def numbers(self, names: Sequence[str]) -> np.ndarray:
@@ -56,24 +67,36 @@ class Rows:
             self.reject(bad, "bad number", partial(_no_number, name, column))
         return result
 
-    def items(self, name: str, separator: str | None = None) -> tuple[pa.Array, np.ndarray]:
-        """A column of cells or of lists -> all its cells (K,) as text, and the row of each.
+    def tags(self, name: str) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+        """All tags (K,) of a column, the row of each, and (rows,) bool whether those of a row are known.
 
-        Args:
-            name: of the column.
-            separator: what stands between the items where the column holds no lists.
+        A cell is a list, or text with "|" between them. Where some are lists, [] is no tag and an empty cell means that
+        they are not known. Where all are text, an empty cell is all that can say that there is none.
         """
         column = self.table.column(name)
-        if separator is not None and not pa.types.is_nested(column.type):
-            column = pa.compute.split_pattern(self.text(name), separator)
-        cells, row = as_list_items(column)
+        known = column.is_valid().to_numpy(zero_copy_only=False)
+        if is_list(column.type):
+            tags, row = as_list_items(column)
+        else:
+            tags, row, lists = with_lists(self._as_text(name, column)[0])
+            if not lists:
+                known = np.ones(len(column), dtype=bool)
+                tags, row = as_list_items(pc.split_pattern(tags, "|"))
+        names = self._as_names(name, tags, row)
+        return names, row, known
+
+    def _items(self, name: str) -> tuple[pa.Array, np.ndarray]:
+        """A column of cells or of lists -> all its cells (K,) as text, and the row of each."""
+        column = self.table.column(name)
+        cells, row = as_list_items(column) if is_list(column.type) else (column, np.arange(len(column)))
         text, bad = self._as_text(name, cells)
-        self.reject(row[bad], "bad text", lambda _: f"{name} holds bytes that are not UTF-8.")
-        return text, row
+        self.reject(row[bad], "bad text", lambda _: _no_text(name))
+        items, of, lists = with_lists(text)
+        return items, row[of] if lists else row
 
     def captions(self, names: Sequence[str], longest: int) -> tuple[pa.Array, np.ndarray]:
         """The sentences (K,) of one or several columns, each a cell or a list, and the row of each."""
-        parts = [self.items(name) for name in names]
+        parts = [self._items(name) for name in names]
         texts, row = parts[0]
         if len(parts) > 1:
             texts, row = pa.concat_arrays([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
@@ -86,12 +109,19 @@ class Rows:
             "bad caption",
             lambda _: f"a caption in column {', '.join(names)} is longer than data.max_caption={longest} characters.",
         )
-        return texts, row
+        words = pc.sum(pc.equal(texts, "nan")).as_py()
+        if words:
+            self.notes.append(
+                f"Column {', '.join(names)}: {words} captions are the word 'nan', which some programs write where "
+                "there is none. Leave such cells empty."
+            )
+        return pc.utf8_trim_whitespace(texts), row
 
     def reject(self, bad: np.ndarray, reason: Reason, problem: Callable[[int], str]) -> None:
         """Rejects rows, each with what is wrong with it."""
         for row in bad.tolist():
-            self.skips.reject(row, BadSampleError(reason, problem(row)))
+            if not self.skips.reasons[row]:  # of several problems the first counts
+                self.skips.reject(row, BadSampleError(reason, problem(row)))
 
     def samples(self, ids: pa.Array | None, same: dict[str, pa.Array | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Which rows are of one sample: those of one id, or else every row is one.
@@ -129,6 +159,17 @@ class Rows:
         except DataError as error:
             raise DataError(f"Column {name}: {error}.") from error
 
+    def _as_names(self, name: str, column: pa.Array, row: np.ndarray) -> pa.Array:
+        try:
+            names, bad, joined = as_names(column)
+        except DataError as error:
+            raise DataError(f"Column {name}: {error}.") from error
+        self.reject(row[bad], "bad text", lambda _: _no_text(name))
+        if joined:
+            pairs = ", ".join(f"{text!r} as {name_of(text)!r}" for text in joined[:SHOWN])
+            self.notes.append(f"Column {name}: equal numbers and dates are one value: {pairs} is read.")
+        return names
+
 
 def _numbered(code: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = np.flatnonzero(kept)
@@ -144,4 +185,8 @@ def _numbered(code: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _no_number(name: str, column: pa.Array, row: int) -> str:
     value = column[row].as_py()
     shown = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)[:60]
-    return f"{name}={shown} is no finite number."
+    return f"{name}={shown} is no finite number of float32, which ends at 3.4e38."
+
+
+def _no_text(name: str) -> str:
+    return f"{name} holds bytes that are not UTF-8: save the file as UTF-8."

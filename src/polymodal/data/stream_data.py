@@ -27,6 +27,7 @@ from polymodal.data.stream_head import Head
 from polymodal.data.stream_loader import StreamLoader
 from polymodal.data.stream_skips import Reading, StreamSkips, counts_of, counts_to_go_on, over_processes
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.values import name_of
 from polymodal.errors import ConfigError
 from polymodal.types import Finite, Fraction, PositiveFloat, PositiveInt, Probability, Seed, VocabularySize, Workers
 
@@ -188,7 +189,7 @@ class StreamData(PairedDataModule):
     def _reader(self) -> RecordReader:
         files = {name: self.media.reader(self.columns.kinds[name]) for name in self.columns.of_kind(*FILE_KINDS)}
         readers, blanks = ({name: pair[index] for name, pair in files.items()} for index in (0, 1))
-        names = self.class_names.get("label", [])
+        names = [name_of(name) for name in self.class_names.get("label", [])]
         as_label = partial(as_class, names=names) if self.label_kind == "class" else as_value
         return RecordReader(
             self.columns,

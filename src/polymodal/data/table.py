@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv, json, parquet
+from pyarrow import parquet
 
+from polymodal.data.column_values import as_text
+from polymodal.data.delimited import Delimited
+from polymodal.data.json_rows import JsonRows
 from polymodal.errors import ConfigError, DataError
 
-BLOCK = 2**24
-"""Bytes that are parsed at a time: a row is shorter."""
-
-NUMBER = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 DELIMITERS_ELSEWHERE = ";\t|"
 JSON_LINES, PARQUET = {".jsonl", ".ndjson", ".json"}, {".parquet", ".pq"}
@@ -55,11 +53,15 @@ class ManifestTable:
         table: the wanted columns.
         places: where each row is from.
         split: (rows,) number of the split where the source itself tells it, else -1.
+        bad: row -> why it cannot be read; it is empty in the table.
+        notes: what a person should know of how the parts are read.
     """
 
     table: pa.Table
     places: Places
     split: np.ndarray
+    bad: Mapping[int, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -81,15 +83,20 @@ def in_one_piece(column: pa.ChunkedArray) -> pa.Array:
 
 
 def joined(
-    tables: Sequence[pa.Table], names: Sequence[str], folders: Sequence[Path], split: Sequence[int]
+    tables: Sequence[pa.Table],
+    names: Sequence[str],
+    folders: Sequence[Path],
+    split: Sequence[int],
+    bad: Sequence[Mapping[int, str]] = (),
 ) -> ManifestTable:
-    """Parts one after the other, without a copy where their types are equal.
+    """Parts one after the other, without a copy where their types are equal; values of different types as text.
 
     Args:
         tables: at least one; of the same columns.
         names: of the parts.
         folders: where their relative paths start from.
         split: (parts,) number of the split that each part is, or -1.
+        bad: of each part, row -> why it cannot be read.
 
     Raises:
         DataError: a column has types that do not go together.
@@ -97,10 +104,29 @@ def joined(
     lengths = [len(table) for table in tables]
     starts = np.cumsum([0, *lengths])[:-1]
     try:
-        table = pa.concat_tables(tables, promote_options="permissive")
+        table = pa.concat_tables(_of_equal_types(tables), promote_options="permissive")
     except pa.ArrowException as error:
         raise DataError(f"{', '.join(names)} do not have columns of the same types: {_first_line(error)}") from error
-    return ManifestTable(table, Places(names, folders, starts), np.repeat(split, lengths))
+    wrong = {int(start) + row: why for start, part in zip(starts, bad, strict=False) for row, why in part.items()}
+    return ManifestTable(table, Places(names, folders, starts), np.repeat(split, lengths), wrong)
+
+
+def _of_equal_types(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """The same tables; a column of single values as text where it is not of one type in all of them."""
+    tables = list(tables)
+    for name in tables[0].column_names:
+        kinds = {table[name].type for table in tables if not pa.types.is_null(table[name].type)}
+        if len(kinds) < 2 or any(pa.types.is_nested(kind) or _is_binary(kind) for kind in kinds):
+            continue
+        for index, table in enumerate(tables):
+            text, bad = as_text(in_one_piece(table[name]))
+            if not len(bad):  # else the column stays as it is, and each such row is named when it is used
+                tables[index] = table.set_column(table.column_names.index(name), name, text)
+    return tables
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def read_tables(files: Sequence[Path], wanted: Mapping[str, str]) -> ManifestTable:
@@ -114,23 +140,32 @@ def read_tables(files: Sequence[Path], wanted: Mapping[str, str]) -> ManifestTab
         ConfigError: a file does not have a column, or its ending is unknown.
         DataError: a file is missing, is damaged, has no row, or does not go with the others.
     """
-    tables = [_read(file, wanted) for file in files]
+    tables, bad, notes = zip(*(_read(file, wanted) for file in files), strict=True)
     split = list(range(len(files))) if len(files) > 1 else [-1]
-    return joined(tables, [str(file) for file in files], [file.parent for file in files], split)
+    table = joined(tables, [str(file) for file in files], [file.parent for file in files], split, bad)
+    return replace(table, notes=[f"{file}: {note}" for file, own in zip(files, notes, strict=True) for note in own])
 
 
-def _read(file: Path, wanted: Mapping[str, str]) -> pa.Table:
+def _read(file: Path, wanted: Mapping[str, str]) -> tuple[pa.Table, Mapping[int, str], Sequence[str]]:
+    """The wanted columns, row -> why it cannot be read, and what a person should know of it."""
     if not file.is_file():
         raise DataError(f"data.path: there is no file {file}.")
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty.")
     ending = file.suffix.lower()
+    bad: Mapping[int, str] = {}
+    notes: Sequence[str] = ()
     try:
         if ending in DELIMITERS:
-            table = _read_csv(file, wanted, DELIMITERS[ending])
+            text = Delimited(file, DELIMITERS[ending])
+            check_columns(str(file), text.names, wanted)
+            table, bad = text.read(list(wanted))
+            notes = text.notes
         elif ending in JSON_LINES:
-            table = json.read_json(file, json.ReadOptions(block_size=BLOCK))
-            check_columns(str(file), table.column_names, wanted)
+            records = JsonRows(file, list(wanted))
+            table, bad = records.table, records.bad
+            if len(bad) < len(table):
+                check_columns(str(file), records.names, wanted)
         elif ending in PARQUET:
             check_columns(str(file), parquet.read_schema(file).names, wanted)
             table = parquet.read_table(file, columns=list(wanted), partitioning=None)
@@ -141,24 +176,7 @@ def _read(file: Path, wanted: Mapping[str, str]) -> pa.Table:
         raise DataError(f"{file} cannot be read: {_first_line(error)}") from error
     if not len(table):
         raise DataError(f"{file} has no rows.")
-    return table.select(list(wanted))
-
-
-def _read_csv(file: Path, wanted: Mapping[str, str], delimiter: str) -> pa.Table:
-    reading = csv.ReadOptions(block_size=BLOCK)
-    parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    with csv.open_csv(file, reading, parsing) as reader:
-        check_columns(str(file), reader.schema.names, wanted)
-    converting = csv.ConvertOptions(
-        include_columns=list(wanted),
-        column_types=dict.fromkeys(
-            wanted, pa.large_string()
-        ),  # "007" stays what it is, and wrong bytes are found below
-        check_utf8=False,
-        null_values=[""],
-        strings_can_be_null=True,
-    )
-    return csv.read_csv(file, reading, parsing, converting)
+    return table.select(list(wanted)), bad, notes
 
 
 def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) -> None:
@@ -181,59 +199,6 @@ def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) 
 
 def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-
-
-def as_text(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Any plain column -> its text (large_string, null where a cell is empty), and where its bytes are no UTF-8.
-
-    Raises:
-        DataError: the cells are lists or records.
-    """
-    if pa.types.is_nested(column.type):
-        raise DataError(f"a cell is one value here, not {column.type}")
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = column.cast(pa.large_binary())  # readers do not always check the bytes
-    bad = np.zeros(0, dtype=np.int64)
-    if pa.types.is_large_binary(column.type) or pa.types.is_binary(column.type):
-        try:
-            text = column.cast(pa.large_string())
-        except pa.ArrowInvalid:
-            broken = np.array([not _is_utf8(cell.as_py()) for cell in column])
-            bad = np.flatnonzero(broken)
-            text = pc.if_else(pa.array(broken), pa.scalar(None, pa.large_binary()), column).cast(pa.large_string())
-    else:
-        text = column.cast(pa.large_string())
-    empty = pc.equal(text, "").fill_null(False)
-    return (pc.if_else(empty, pa.scalar(None, pa.large_string()), text) if empty.true_count else text), bad
-
-
-def _is_utf8(cell: bytes | None) -> bool:
-    try:
-        return cell is None or bool(cell.decode()) or True
-    except UnicodeDecodeError:
-        return False
-
-
-def as_numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """A column -> (N,) float64, NaN where a cell is empty, and where a cell is no finite number."""
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
-        column = column.cast(pa.float64(), safe=False) if not pa.types.is_boolean(column.type) else column.cast("int8")
-        empty = column.is_null().to_numpy(zero_copy_only=False)
-        values = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
-    else:
-        text, _ = as_text(column)
-        empty = text.is_null().to_numpy(zero_copy_only=False)
-        matched = pc.match_substring_regex(text, NUMBER).fill_null(False)
-        values = np.array(pc.if_else(matched, text, "nan").to_pylist(), dtype=np.float64)
-    values[empty] = np.nan
-    return values, np.flatnonzero(~np.isfinite(values) & ~empty)
-
-
-def as_list_items(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """A column of cells or of lists of cells -> all the cells, and the row of each."""
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        return column.flatten(), pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
-    return column, np.arange(len(column))
 
 
 def taken(column: pa.Array, rows: np.ndarray) -> pa.Array:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.data.columns import ColumnChoice
+from polymodal.data.contents import Captions
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
 from polymodal.data.media import MediaFormat
@@ -156,6 +157,9 @@ class TableData(PairedDataModule):
             return
         reader = ManifestReader(self.read_table(), self.format, self.learned)
         self.samples, self.learned, split, captions = reader.samples, reader.learned, reader.split, reader.captions
+        if self.trainer is None or self.trainer.is_global_zero:
+            for note in reader.notes:
+                log.warning(note)
         del reader
         pa.default_memory_pool().release_unused()  # the table itself is as large as all that stays
         if self.position != (0, 0):  # a run that goes on: it does not come to the same rows again
@@ -167,12 +171,20 @@ class TableData(PairedDataModule):
         for texts in captions:
             assert self.tokenizer is not None
             texts.tokenize(self.tokenizer)
+        self._warn_of_unknown_words(captions)
         self.train_set, self.val_set, self.test_set = (
             SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
         )
         if stage != "test":
             check_filled(split)
         pa.default_memory_pool().release_unused()  # what was needed for it goes back before loading processes start
+
+    def _warn_of_unknown_words(self, captions: Sequence[Captions]) -> None:
+        unknown = None if self.tokenizer is None else self.tokenizer.unknown_id
+        count = sum(int((texts.ids == unknown).sum()) for texts in captions) if unknown is not None else 0
+        if count and (self.trainer is None or self.trainer.is_global_zero):
+            whole = sum(len(texts.ids) for texts in captions)
+            log.warning("%d of %d tokens of the captions are words that the tokenizer does not know.", count, whole)
 
     def _fitted(self, training: Sequence[pa.Array]) -> Tokenizer:
         if self.pretrained_tokenizer:

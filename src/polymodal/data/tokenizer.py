@@ -115,6 +115,15 @@ class Tokenizer:
         """Number of tokens that were learned; ids are below it."""
         return self.backend.get_vocab_size()
 
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of what the tokenizer does not know; None where it knows every text, as one of bytes does."""
+        model = json.loads(self.backend.to_str())["model"]
+        token, number = model.get("unk_token"), model.get("unk_id")  # by name, or by number in a model of pieces
+        if model.get("type") != "BPE" and token is not None:
+            number = self.backend.token_to_id(token)
+        return None if number is None else int(self._swapped(np.array(number)))
+
     def __call__(self, captions: Sequence[str]) -> np.ndarray:
         """(N,) captions -> (N, T) int64 ids.
 

@@ -53,6 +53,15 @@ class Classification(Supervised):
             )
         return labels
 
+    def check_names(self, names: Sequence[str]) -> None:
+        """Refuses data with more classes than outputs.
+
+        Raises:
+            DataError: names them.
+        """
+        if len(names) > self.outputs:
+            raise self.other_names(names)
+
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(N, p), (N,) -> the weighted sum of the losses, and the sum of the weights of the true classes."""
         seen, target = known(target), target.clamp(min=0)

@@ -40,6 +40,15 @@ class MultiLabel(Supervised):
             )
         return labels
 
+    def check_names(self, names: Sequence[str]) -> None:
+        """Refuses data whose tags are not as many as the outputs.
+
+        Raises:
+            DataError: names them.
+        """
+        if names and len(names) != self.outputs:
+            raise self.other_names(names)
+
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(N, p), (N, p) -> the sum over all known labels, and their number."""
         seen = known(target)

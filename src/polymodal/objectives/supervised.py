@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
-from polymodal.errors import ConfigError, NumericError
+from polymodal.errors import ConfigError, DataError, NumericError, named
 from polymodal.losses.gather import world_size
 from polymodal.metrics.table import SampleTable
 from polymodal.model import ModelOutput
@@ -102,6 +102,23 @@ class Supervised(Objective):
         counted = known(target) if target.ndim == 1 else known(target).any(1)
         y = output.y if output.y.dtype == torch.float64 else output.y.float()
         return y, target, counted
+
+    def check_names(self, names: Sequence[str]) -> None:  # noqa: B027  (values have no names)
+        """Refuses data whose classes do not go with the outputs.
+
+        Args:
+            names: of the classes; empty where they have none.
+
+        Raises:
+            DataError: names them.
+        """
+
+    def other_names(self, names: Sequence[str]) -> DataError:
+        """What to say of classes that are not as many as the outputs."""
+        return DataError(
+            f"label={self.label} has {len(names)} classes and outputs={self.outputs}: {named(names)}. Give "
+            f"outputs={len(names)}, or one name to those that are the same."
+        )
 
     def wrong_labels(self, labels: Tensor, wanted: str) -> ConfigError:
         """What to say of labels that are not what this objective reads."""
