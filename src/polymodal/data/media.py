@@ -121,6 +121,7 @@ class MediaFormat:
         sample_rate: of sounds, in Hz.
         max_seconds: of sounds.
         frames: T of a video.
+        image_max: the value that is white in images of more than 8 bits; None where their type tells.
     """
 
     image_shape: tuple[int, int, int]
@@ -129,6 +130,7 @@ class MediaFormat:
     sample_rate: int
     max_seconds: float
     frames: int
+    image_max: float | None = None
 
     def described(self, kind: str) -> dict[str, Any]:
         """The same as plain data, as far as it is of one kind."""
@@ -136,7 +138,8 @@ class MediaFormat:
         if kind == "audio":
             return {"sample_rate": self.sample_rate, "max_seconds": self.max_seconds}
         frames = {"frames": self.frames} if kind == "video" else {}
-        return {"size": size, "channels": channels} | frames if kind in ("image", "video") else {}
+        white = {} if self.image_max is None else {"image_max": self.image_max}
+        return {"size": size, "channels": channels} | white | frames if kind in ("image", "video") else {}
 
     def files(
         self, kind: str, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]
@@ -161,9 +164,10 @@ class MediaFormat:
         if kind == "vector":
             return read_vector, np.zeros(1, dtype=np.float32)
         if kind == "video":
-            load = partial(read_video, frames=self.frames, size=size, channels=channels)
+            load = partial(read_video, frames=self.frames, size=size, channels=channels, image_max=self.image_max)
             return load, np.zeros((self.frames, *self.image_shape), dtype=np.uint8)
-        return partial(read_image, size=size, channels=channels), np.zeros(self.image_shape, dtype=np.uint8)
+        load = partial(read_image, size=size, channels=channels, image_max=self.image_max)
+        return load, np.zeros(self.image_shape, dtype=np.uint8)
 
     def _cache(self, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]) -> ImageCache:
         """Places by path; by row where the cells hold bytes."""
@@ -172,7 +176,8 @@ class MediaFormat:
         files = (f"{starts[part]}/{name.as_py() if name.is_valid else row}".encode() for part, name, row in names)
         hashes = (int.from_bytes(hashlib.blake2b(file, digest_size=8).digest(), "big", signed=True) for file in files)
         keys = np.fromiter(hashes, dtype=np.int64, count=len(rows))
-        return ImageCache(Path(self.image_cache or ""), keys, self.image_shape, int(self.image_cache_gb * 1e9))
+        most = int(self.image_cache_gb * 1e9)
+        return ImageCache(Path(self.image_cache or ""), keys, self.image_shape, most, self.image_max)
 
 
 def read_sound(source: Path | bytes, sample_rate: int, max_seconds: float, name: str | None = None) -> np.ndarray:
