@@ -4,8 +4,9 @@
     python scripts/make_shards.py path='shards/train-{000000..000007}.tar' output=files
 
 Settings: `samples` a shard (1000), `workers` (2), `size` (none; 256 stores pictures as squares of that side),
-`image_max` (none; the value that is white in images of more than 8 bits), `splits` (0.8,0.1,0.1) and `columns.`, as in data=manifest: image, text (several with a comma), audio, vector, label, group,
-split and id. Every sample is read as training would read it; what cannot be read is left out and told in `report.json`.
+`image_max` (none; the value that is white in images of more than 8 bits), `splits` (0.8,0.1,0.1) and `columns.`, as in
+data=manifest: image, text (several with a comma), audio, vector, label, group, split and id. Every sample is read as
+training would read it; what cannot be read is left out and told in `report.json`.
 
 Started again, it goes on: a shard that is there is whole. The result is the same whether it was stopped or not.
 """

@@ -19,7 +19,7 @@ BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
 
 def is_deep_colour(image: Image.Image) -> bool:
     """Whether it has colours of 16 bits, of which Pillow reads the upper 8; known before it is loaded."""
-    return image.mode[0] not in "IF" and any(";16" in str(tile[3]) for tile in image.tile)
+    return image.mode[0] not in "IF" and any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
 
 
 def check_deep_colour(image: Image.Image, image_max: float | None, name: str) -> None:
@@ -34,7 +34,7 @@ def check_deep_colour(image: Image.Image, image_max: float | None, name: str) ->
         BadSampleError: they do not, or `image_max` says so.
     """
     colours = [band for band, letter in zip(image.split(), image.getbands(), strict=True) if letter not in "Aa"]
-    largest = max(int(band.getextrema()[1]) for band in colours)
+    largest = max(int(np.asarray(band).max()) for band in colours)
     narrow = image_max is None and 0 < largest < NARROW // 256
     if narrow or image_max not in (None, SIXTEEN):
         raise BadSampleError(
