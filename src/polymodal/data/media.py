@@ -16,7 +16,8 @@ from polymodal.data import audio
 from polymodal.data.cells import FileCells
 from polymodal.data.image_cache import ImageCache
 from polymodal.data.images import read_image
-from polymodal.data.opened import called, opened
+from polymodal.data.npy import read_array
+from polymodal.data.opened import called
 from polymodal.data.skips import BadSampleError
 from polymodal.data.table import codes_of, taken
 from polymodal.data.video import read_video
@@ -187,7 +188,7 @@ def read_sound(source: Path | bytes, sample_rate: int, max_seconds: float, name:
         BadSampleError: see `polymodal.data.audio.read`.
     """
     try:
-        return audio.read(source, sample_rate, name)[: round(max_seconds * sample_rate)]
+        return audio.read(source, sample_rate, name, max_seconds)
     except DataError as error:
         raise BadSampleError("damaged file", str(error)) from error
 
@@ -200,9 +201,8 @@ def read_vector(source: Path | bytes, width: int | None = None, name: str | None
     """
     name = called(source, name)
     try:
-        vector = np.load(opened(source), allow_pickle=False)
-        values = np.asarray(vector, dtype=np.float32)
-    except (OSError, ValueError, TypeError, EOFError) as error:
+        values = np.asarray(read_array(source), dtype=np.float32)
+    except (OSError, ValueError, TypeError, EOFError, OverflowError) as error:
         raise BadSampleError("damaged file", f"{name} is no .npy file of numbers: {error}") from error
     if values.ndim != 1 or (width is not None and len(values) != width):
         wanted = "one dimension" if width is None else f"{width} numbers, as the first one"

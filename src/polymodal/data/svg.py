@@ -56,7 +56,8 @@ def render_svg(source: Path | bytes, size: int, name: str, whole: bool = False) 
         content = _content(source, name)
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(name, str(error)) from error
-    words = [_font(), os.pathsep.join(sys.path), str(size), "meet" if whole else "slice"]
+    limits = (str(svg_child.SECONDS), str(svg_child.MEMORY))
+    words = [_font(), os.pathsep.join(sys.path), str(size), "meet" if whole else "slice", *limits]
     command = [sys.executable, "-I", "-S", svg_child.__file__, *words]
     try:
         # a session of its own: Ctrl-C is for this process, which may want to end its step

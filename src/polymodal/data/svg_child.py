@@ -1,9 +1,9 @@
 """Renders one drawing, as a program: what a drawing asks for, in time or memory, ends this process and no other.
 
-    python svg_child.py <font> <module paths> <size> <meet or slice>  < drawing > PNG
+    python svg_child.py <font> <module paths> <size> <meet or slice> <seconds> <bytes>  < drawing > PNG
 
-Nothing of the package is imported: starting takes a hundredth of a second. Exit code 2: the drawing is damaged; 3: it is
-too large; both with the reason on stderr.
+Nothing of the package is imported: starting takes a hundredth of a second. Exit code 2: the drawing is damaged; 3: it
+is too large; both with the reason on stderr.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class TooLargeError(Exception):
     """A drawing asks for more than it may."""
 
 
-def main(font: str, paths: str, size: str, fit: str) -> int:
+def main(font: str, paths: str, size: str, fit: str, seconds: str, memory: str) -> int:
     """The exit code; the PNG goes to stdout."""
-    limit()
+    limit(int(seconds), int(memory))
     sys.path += paths.split(os.pathsep)
     try:
         sys.stdout.buffer.write(deep(sys.stdin.buffer.read(), font, int(size), fit))
@@ -58,15 +58,15 @@ def main(font: str, paths: str, size: str, fit: str) -> int:
     return 0
 
 
-def limit() -> None:
-    """What ends this process: SECONDS, or more than MEMORY."""
+def limit(seconds: int, memory: int) -> None:
+    """What ends this process: so many seconds, or more bytes."""
     try:
         import resource
     except ImportError:  # Windows: the parent's clock alone
         return
     for what, most in (
-        (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CORE, 0),
     ):
         with contextlib.suppress(OSError, ValueError):  # not every system has each of them
