@@ -211,8 +211,8 @@ class Glyphs(PairedDataModule):
         return 255 - content if modality == "image" else content
 
     def describe(self, modality: str, item: int) -> Any:
-        """The (S, S) picture with black ink on white, or the name."""
-        return 255 - self.images[item] if modality == "image" else self.names[item]
+        """The (S, S) picture with black ink on white, or the name, with the words that are lost."""
+        return 255 - self.images[item] if modality == "image" else self.words(modality, np.array([item]))[0]
 
     def format_of(self, kind: str) -> dict[str, Any]:
         """Pictures of black ink on white: here ink is what counts, hence the deviation below zero."""
