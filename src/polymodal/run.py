@@ -37,6 +37,7 @@ from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.report.page import write_page
+from polymodal.report.unharmed import unharmed
 from polymodal.resume import take_up
 from polymodal.sharding import load_weights
 from polymodal.signals import listener
@@ -270,7 +271,10 @@ def finish(figures: dict[str, float], run_dir: Path) -> None:
     unfinished = run_dir / "metrics.json.part"
     unfinished.write_text(json.dumps(figures, indent=2))
     unfinished.rename(run_dir / "metrics.json")
-    page = write_page(run_dir) if (run_dir / "report").is_dir() else None
+    page = None
+    if (run_dir / "report").is_dir():
+        with unharmed(run_dir / "report" / "index.html"):
+            page = write_page(run_dir)
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")

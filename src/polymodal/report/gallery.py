@@ -13,6 +13,9 @@ import torch
 from polymodal.metrics.retrieval import Table
 from polymodal.report.style import picture
 
+LONGEST = 200
+"""Characters of a sentence that are shown."""
+
 RIGHT, WRONG = "#3ca951", "#ff725c"
 
 
@@ -78,7 +81,7 @@ def show_content(axis: Any, content: Any, title: str, colour: str = "#333333") -
     for spine in axis.spines.values():
         spine.set(visible=True, color=colour, linewidth=1.5)
     if isinstance(content, str):
-        text = textwrap.fill(content, 18)
+        text = textwrap.fill(content if len(content) <= LONGEST else f"{content[: LONGEST - 1]}…", 18)
         place = {"ha": "center", "va": "center", "transform": axis.transAxes}
         axis.text(0.5, 0.5, text, fontsize=7.5, parse_math=False, **place)  # "$" is a dollar
     else:

@@ -15,8 +15,19 @@ COLOURS = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a
 
 
 @contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """Another name to write to: the file gets its own when all of it is there."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
 def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[Any]:
-    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`.
+    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`, whole or not at all.
 
     Without pyplot: that would take a screen, or take it away from a notebook which shows figures of its own.
     """
@@ -31,7 +42,8 @@ def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[A
     with rc_context(style):
         figure = Figure(figsize=size, layout="constrained")
         yield figure.subplots(**grid)
-        figure.savefig(file, dpi=130)
+        with whole(file) as part:
+            figure.savefig(part, dpi=130, format=file.suffix[1:] or "png")
 
 
 def short(name: str, length: int = 30) -> str:
