@@ -2,8 +2,10 @@
 
 import io
 import resource
+import signal
 import struct
 import tarfile
+import time
 import tracemalloc
 import wave
 from collections.abc import Callable, Iterator
@@ -78,6 +80,22 @@ def test_an_odd_drawing_comes_out(name: str) -> None:
     before = seconds_of_children()
     assert read_image(HARMLESS[name], 32, 3).shape == (3, 32, 32)
     assert seconds_of_children() - before < 3
+
+
+def test_a_drawing_that_takes_hours_can_be_interrupted() -> None:
+    """As Ctrl-C does it."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before, start = signal.signal(signal.SIGALRM, interrupt), time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            read_image(ENDLESS["octaves"], 32, 3)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - start < svg_child.SECONDS
 
 
 def test_a_drawing_that_takes_hours_is_left_out(tmp_path: Path, monkeypatch) -> None:

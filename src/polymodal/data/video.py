@@ -53,6 +53,9 @@ def evenly(count: int, frames: int) -> list[int]:
     return ((np.arange(frames) + 0.5) * count / frames).astype(int).tolist()
 
 
+MAX_DECODED = 100_000_000_000
+"""Pixels that are decoded to find the frames of a video: minutes. A small file may hold millions of still frames."""
+
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,image2,h264,hevc,y4m"
 """What a video file may be: no playlist, which names other files or has no end."""
 
@@ -75,9 +78,7 @@ def _decoded(source: Path | bytes, frames: int, name: str, size: int, channels: 
                 raise BadSampleError("empty file", f"{name} has no frames.")
             wanted = [times[index] for index in evenly(len(times), frames)]
             found = {}
-            for time, frame in _frames_at(container, stream, sorted({*wanted}), keys):
-                if frame.width * frame.height > MAX_PIXELS:  # the head of the file may say less
-                    raise BadSampleError("too large", f"{name} has frames of {frame.width} x {frame.height} pixels.")
+            for time, frame in _frames_at(container, stream, sorted({*wanted}), keys, name):
                 found[time] = middle_square(frame.to_image(), size, channels)
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise BadSampleError("damaged file", f"{name} is damaged or no video: {error}") from error
@@ -102,17 +103,22 @@ def _times(container: Any, stream: Any) -> tuple[list[int], list[tuple[int, int]
 
 
 def _frames_at(
-    container: Any, stream: Any, wanted: list[int], keys: list[tuple[int, int]]
+    container: Any, stream: Any, wanted: list[int], keys: list[tuple[int, int]], name: str
 ) -> Iterator[tuple[int, Any]]:
     """The frames of these times, in order; what lies between them is passed over where a key frame allows it."""
-    position = None
+    position, pixels = None, 0
     for time in wanted:
         key, place = max((key for key in keys if key[0] <= time), default=keys[0])
         if position is None or key > position:
             container.seek(place, stream=stream)
             decoded = container.decode(stream)
-        frame = next((frame for frame in decoded if frame.pts is not None and frame.pts >= time), None)
-        if frame is None:
+        for frame in decoded:
+            pixels += frame.width * frame.height
+            if pixels > MAX_DECODED or frame.width * frame.height > MAX_PIXELS:  # the head of the file may say less
+                raise BadSampleError("too large", f"{name}: its frames of {frame.width} x {frame.height} are too many.")
+            if frame.pts is not None and frame.pts >= time:
+                break
+        else:
             return
         position = frame.pts
         yield position, frame
