@@ -3,9 +3,10 @@
     python scripts/make_shards.py path=pairs.csv columns.image=filepath columns.text=caption output=shards
     python scripts/make_shards.py path='shards/train-{000000..000007}.tar' output=files
 
-Settings: `samples` a shard (1000), `workers` (2), `size` (none; 256 stores pictures as squares of that side), `splits`
-(0.8,0.1,0.1) and `columns.`, as in data=manifest: image, text (several with a comma), audio, vector, label, group,
-split and id. Every sample is read as training would read it; what cannot be read is left out and told in `report.json`.
+Settings: `samples` a shard (1000), `workers` (2), `size` (none; 256 stores pictures as squares of that side),
+`image_max` (none; the value that is white in images of more than 8 bits), `splits` (0.8,0.1,0.1) and `columns.`, as in
+data=manifest: image, text (several with a comma), audio, vector, label, group, split and id. Every sample is read as
+training would read it; what cannot be read is left out and told in `report.json`.
 
 Started again, it goes on: a shard that is there is whole. The result is the same whether it was stopped or not.
 """
@@ -49,6 +50,7 @@ from unpack_shards import Unpacker
 
 COLUMNS = ("image", "text", "audio", "vector", "label", "group", "split", "id")
 DEFAULTS = {"path": "", "output": "", "samples": "1000", "workers": "2", "size": "", "splits": "0.8,0.1,0.1"}
+DEFAULTS |= {"image_max": ""}
 DEFAULTS |= {f"columns.{name}": "" for name in COLUMNS}
 
 BATCH = 128
@@ -77,7 +79,7 @@ class Packer:
         side, columns = self.size or 64, ColumnChoice(names, {})
         format = ManifestFormat(
             columns=columns,
-            media=MediaFormat((3, side, side), None, 0.0, 16_000, 30.0, frames=1),
+            media=MediaFormat((3, side, side), None, 0.0, 16_000, 30.0, 1, white_of(settings)),
             label_kind="class",
             splits=[float(share) for share in settings["splits"].split(",")],
             templates=(),
@@ -163,6 +165,10 @@ class Packer:
         return ending, source if isinstance(source, bytes) else source.read_bytes()
 
 
+def white_of(settings: dict[str, str]) -> float | None:
+    return float(settings["image_max"]) if settings["image_max"] else None
+
+
 def checked(settings: dict[str, str]) -> dict[str, str]:
     """The settings, if they can be meant; else it says what is wrong and ends."""
     if not settings["path"] or not settings["output"]:
@@ -170,6 +176,8 @@ def checked(settings: dict[str, str]) -> dict[str, str]:
     for name in ("samples", "workers", *(["size"] if settings["size"] else [])):
         if not settings[name].isdecimal() or int(settings[name]) == 0:
             sys.exit(f"error: {name}={settings[name]} must be a whole number above 0.")
+    if settings["image_max"] and not settings["image_max"].replace(".", "", 1).isdecimal():
+        sys.exit(f"error: image_max={settings['image_max']} must be a number, such as 4095.")
     try:
         [float(share) for share in settings["splits"].split(",")]
     except ValueError:
@@ -236,7 +244,7 @@ def report(output: Path, results: Sequence[dict[str, Any]], bad_rows: Sequence[S
     Console().print(table)
 
 
-def next_command(results: Sequence[dict[str, Any]], names: Sequence[str], output: Path) -> str:
+def next_command(results: Sequence[dict[str, Any]], names: Sequence[str], output: Path, image_max: str) -> str:
     """What trains on all that was written: its groups, all its captions, and the endings of its files."""
     counts = Counter(result["name"].partition("-")[0] for result in results)
     parts = [f'{split}: "{output}/{split}-{{000000..{count - 1:06}}}.tar"' for split, count in counts.items()]
@@ -250,6 +258,7 @@ def next_command(results: Sequence[dict[str, Any]], names: Sequence[str], output
     words += ["encoder/audio=cnn"] if "audio" in found else []
     if "label" in found:
         words += [f"data.class_names={json.dumps(list(names), ensure_ascii=False)}", f"outputs={len(names)}"]
+    words += [f"data.image_max={image_max}"] if image_max else []
     samples = sum(result["kept"] for result in results if result["name"].startswith("train"))
     words += [f"data.epoch_samples={samples}", *([f"data.batch_size={samples}"] if samples < BATCH else [])]
     return f"Next: python src/train.py {' '.join(map(shlex.quote, words))} 'callbacks=[default]'"
@@ -261,20 +270,21 @@ def main() -> None:
     try:
         check_output(output)
         if is_packed(settings["path"]):
-            unpacker = Unpacker(expanded(settings["path"]), output)
+            unpacker = Unpacker(expanded(settings["path"]), output, white_of(settings))
             claim(output, settings)
             results = all_done(unpacker, range(len(unpacker.urls)), workers)
             report(output, results, [])
             unpacker.join()
             found = sorted({name for result in results for name in result["columns"]})
             words = ["data=manifest", f"data.path={output}/manifest.jsonl", *(f"data.columns.{n}={n}" for n in found)]
+            words += [f"data.image_max={settings['image_max']}"] if settings["image_max"] else []
             print(f"Next: python scripts/inspect_data.py {' '.join(map(shlex.quote, words))}")
         else:
             packer = Packer(settings)
             claim(output, settings)
             results = all_done(packer, packer.shards, workers)
             report(output, results, packer.bad_rows)
-            print(next_command(results, packer.names, output))
+            print(next_command(results, packer.names, output, "" if settings["size"] else settings["image_max"]))
     except PolymodalError as error:
         sys.exit(f"error: {error}")
 

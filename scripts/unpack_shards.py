@@ -39,13 +39,14 @@ class Unpacker:
     Args:
         urls: of the shards.
         output: folder of all.
+        image_max: the value that is white in images of more than 8 bits; None where their type tells.
 
     Raises:
         DataError: a file is not there.
     """
 
-    def __init__(self, urls: Sequence[str], output: Path) -> None:
-        self.urls, self.output = urls, output
+    def __init__(self, urls: Sequence[str], output: Path, image_max: float | None = None) -> None:
+        self.urls, self.output, self.image_max = urls, output, image_max
         if lost := not_there(urls):
             raise DataError(f"path: there is no file {lost[0]}.")
         stems = [url.rsplit("/", 1)[-1].partition(".")[0] for url in urls]
@@ -74,8 +75,7 @@ class Unpacker:
         part.rename(folder)
         return result
 
-    @staticmethod
-    def row(record: Record, part: Path, folder: str) -> dict[str, Any]:
+    def row(self, record: Record, part: Path, folder: str) -> dict[str, Any]:
         """A line of the manifest: texts and numbers as they are, of files the paths, and the keys of its JSON.
 
         Its text and label, which may be several, stand for those beside it; other columns of ours are not overwritten.
@@ -88,7 +88,7 @@ class Unpacker:
         for field, content in record.fields.items():
             kind = KIND_OF.get(field, field)
             if kind in CHECKS:
-                CHECKS[kind](content, name=field)
+                CHECKS[kind](content, name=field, **({"image_max": self.image_max} if kind == "image" else {}))
             if kind in ("text", "label"):
                 values[kind] = _decoded(field, content).strip()
             elif field != "json":

@@ -110,7 +110,7 @@ class ExportedModel(nn.Module):
                 raise ConfigError(f"{modality}: this model has no tokenizer: give token ids (N, T).")
             tensor = torch.from_numpy(self.tokenizer(list(values)))
         elif kind == "image" and "size" in about:
-            tensor = torch.stack([_pixels(value, about["size"], about["channels"]) for value in values])
+            tensor = torch.stack([_pixels(value, about) for value in values])
         elif kind == "audio" and "sample_rate" in about:
             read = partial(read_sound, sample_rate=about["sample_rate"], max_seconds=about.get("max_seconds", 1e9))
             sounds = [torch.from_numpy(read(Path(v) if isinstance(v, str) else v)) for v in values]
@@ -209,8 +209,10 @@ def _located(node: Any, folder: Path) -> Any:
     return node
 
 
-def _pixels(value: Any, size: int, channels: int) -> Tensor:
+def _pixels(value: Any, about: Mapping[str, Any]) -> Tensor:
     """(C, S, S) uint8 of a path, of bytes, or of a Pillow image."""
+    size, channels, image_max = about["size"], about["channels"], about.get("image_max")
     if isinstance(value, Image.Image):
-        return torch.from_numpy(middle_square(value, size, channels))
-    return torch.from_numpy(read_image(value if isinstance(value, bytes) else Path(value), size, channels))
+        return torch.from_numpy(middle_square(value, size, channels, image_max))
+    source = value if isinstance(value, bytes) else Path(value)
+    return torch.from_numpy(read_image(source, size, channels, image_max=image_max))

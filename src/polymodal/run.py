@@ -38,6 +38,7 @@ from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.monitors import check_monitors
 from polymodal.report.page import write_page
+from polymodal.report.unharmed import unharmed
 from polymodal.resume import Beginning, take_up
 from polymodal.sharding import load_weights
 from polymodal.signals import listener
@@ -264,7 +265,10 @@ def figures_of(trainer: Trainer) -> dict[str, float]:
 def finish(figures: dict[str, float], run_dir: Path) -> None:
     """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures."""
     write_whole(run_dir / "metrics.json", json.dumps(figures, indent=2))
-    page = write_page(run_dir) if (run_dir / "report").is_dir() else None
+    page = None
+    if (run_dir / "report").is_dir():
+        with unharmed(run_dir / "report" / "index.html"):
+            page = write_page(run_dir)
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")

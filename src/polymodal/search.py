@@ -122,6 +122,7 @@ class Embedded:
         self.data: Any
         self.file, self.settings, self.columns = file, about["data"], self.parquet.schema_arrow.names
         self.kinds, self.data = asked.data.kinds, None
+        self.image_max = asked.data.media.image_max if asked.data.media else None
 
     def index(self, column: str, exact: bool | None) -> VectorIndex:
         """The index of a column of vectors, in which what several rows share (one name of many pictures) is once.
@@ -170,7 +171,9 @@ class Embedded:
         words, kind = result[f"{modality}_words"], self.kinds.get(modality, modality)
         if words is not None:
             is_picture = kind == "image" and Path(words).is_file()
-            return read_image(Path(words), PICTURE, 3).transpose(1, 2, 0) if is_picture else words
+            if not is_picture:
+                return words
+            return read_image(Path(words), PICTURE, 3, image_max=self.image_max).transpose(1, 2, 0)
         if self.data is None:  # pictures without files: the data have them
             self.data = make(trusted({"data": self.settings})["data"], "data")
             self.data.prepare_data()

@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from tests.callbacks.runs import MODALITIES, Vectors, fit_and_judge
 
+from polymodal.callbacks import probe
 from polymodal.callbacks.probe import Probe, sample_vectors
 from polymodal.errors import ConfigError
 from polymodal.model import ModelOutput
@@ -104,3 +105,14 @@ def test_labels_that_are_no_classes_are_refused_before_training(label: str) -> N
     with pytest.raises(ConfigError, match=f"callbacks.probe.label={label}"):
         fit_and_judge(Classification("kind", 3), Watching(label), fused=True, epochs=1)
     assert not steps
+
+
+@pytest.mark.parametrize("most", [2, 3])
+def test_of_very_many_classes_nothing_is_fitted(most: int, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(probe, "MOST_CLASSES", most)
+    trainer, _ = fit_and_judge(CLIP(MODALITIES), Probe("kind"), fused=False)
+    names = {name.removeprefix("test/probe/") for name in trainer.callback_metrics if "/probe/" in name}
+    neighbours = {"knn_accuracy", *(f"{name}/knn_accuracy" for name in MODALITIES)}
+    fitted = {"nmi", "ari", "cluster_accuracy", "linear_accuracy"}
+    assert names == (neighbours if most == 2 else neighbours | fitted)
+    assert ("of more than 2 classes" in caplog.text) == (most == 2)

@@ -1,18 +1,29 @@
 """What a report holds, for each kind of objective."""
 
 import csv
+import errno
+import json
+import logging
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from matplotlib.figure import Figure
 from tests.callbacks.runs import KINDS, MODALITIES, fit_and_judge
 
+from polymodal.callbacks import report as report_module
 from polymodal.callbacks.report import Report
+from polymodal.metrics import recall
 from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
 from polymodal.objectives.weighted import Weighted
+from polymodal.report.page import write_page
+from polymodal.run import finish
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -58,3 +69,87 @@ def test_several_objectives_have_a_folder_each(tmp_path: Path) -> None:
     parts = {"align": CLIP(MODALITIES), "kind": Classification("kind", 3)}
     files = report(tmp_path, Weighted(parts, {"align": 1.0, "kind": 1.0}))
     assert files == {f"align/{name}" for name in ALIGNMENT} | {f"kind/{name}" for name in CLASSES}
+
+
+def test_of_very_many_classes_the_confused_pairs_are_written(tmp_path: Path, monkeypatch) -> None:
+    for module in (recall, report_module):
+        monkeypatch.setattr(
+            module, "confusion_matrix", lambda *_: pytest.fail("it grows with the square of the classes")
+        )
+    many = recall.MATRIX + 1
+    callback = Report(str(tmp_path))
+    _, module = fit_and_judge(Classification("kind", many), callback, fused=True, outputs=many)
+    assert {file.name for file in (tmp_path / "report").iterdir()} == {"confused.csv", "classes.csv", "reliability.png"}
+    table = callback.tables[""] if "" in callback.tables else next(iter(callback.tables.values()))
+    pairs = zip(table["target"].tolist(), table["y"].argmax(1).tolist(), strict=True)
+    expected = Counter((str(true), str(answer)) for true, answer in pairs if true != answer)
+    with (tmp_path / "report" / "confused.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["true"], row["predicted"]): int(row["samples"]) for row in rows} == expected
+    assert [int(row["samples"]) for row in rows] == sorted(expected.values(), reverse=True)
+    with (tmp_path / "report" / "classes.csv").open(newline="") as stream:
+        assert sum(int(row["support"]) for row in csv.DictReader(stream)) == 39
+
+
+def test_galleries_of_very_many_modalities_have_an_end(tmp_path: Path, monkeypatch, caplog) -> None:
+    drawn = []
+    monkeypatch.setattr(report_module, "draw_gallery", lambda file, *_: drawn.append(file.name))
+    monkeypatch.setattr(report_module, "draw_map", lambda *_: None)
+    callback, trainer = Report(str(tmp_path)), SimpleNamespace(datamodule=SimpleNamespace(describe=None))
+    callback.classes = {}
+    with caplog.at_level(logging.INFO):
+        callback._alignment(tmp_path, {}, [f"m{n}" for n in range(50)], trainer)
+    assert drawn == [name for n in "123" for name in (f"m0_to_m{n}.png", f"m{n}_to_m0.png")]
+    assert "no galleries of 46 further modalities, such as m49" in caplog.text
+
+
+def no_room(*_, **__) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, monkeypatch, caplog) -> None:
+    trainer, _ = fit_and_judge(Classification("kind", 3), Report(str(tmp_path / "whole")), fused=True)
+    expected = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    save = Figure.savefig
+
+    def fails(figure: Figure, file: Path, **options) -> None:
+        save(figure, file, **options)  # all of it but its last bytes
+        if "confusion" in str(file):
+            file.write_bytes(file.read_bytes()[:-100])
+            no_room()
+
+    monkeypatch.setattr(Figure, "savefig", fails)
+    trainer, _ = fit_and_judge(Classification("kind", 3), Report(str(tmp_path)), fused=True)
+    figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert figures == expected
+    assert {file.name for file in (tmp_path / "report").iterdir()} == CLASSES - {"confusion.png"}
+    assert f"{tmp_path}/report/confusion.png could not be written: [Errno 28] No space left" in caplog.text
+    assert "The metrics are not affected." in caplog.text
+
+
+@pytest.mark.parametrize("what", ["polymodal.report.tables.csv.writer", "pathlib.Path.mkdir"])
+def test_a_report_that_cannot_be_written_at_all_costs_nothing_else(what: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(what, no_room)
+    trainer, _ = fit_and_judge(Classification("kind", 3), Report(str(tmp_path)), fused=True)
+    assert float(trainer.callback_metrics["test/accuracy"]) > 0
+
+
+def test_the_page_of_a_report_comes_after_the_metrics(tmp_path: Path, monkeypatch, caplog) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(Exception, match="identify"):
+        write_page(tmp_path)
+    finish({"test/accuracy": 0.5, "time/total_seconds": 1.0}, tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text())["test/accuracy"] == 0.5
+    assert "index.html could not be written" in caplog.text
+    assert not (tmp_path / "report" / "index.html").exists()
+
+
+def test_sums_of_a_confusion_matrix_are_counted_without_it() -> None:
+    torch.manual_seed(0)
+    answer, target = torch.randint(0, 7, (200,)), torch.randint(0, 6, (200,))
+    matrix = recall.confusion_matrix(answer, target, 8)
+    counts = recall.class_counts(answer, target, 8)
+    assert [part.tolist() for part in counts] == [
+        part.tolist() for part in (matrix.diag(), matrix.sum(1), matrix.sum(0))
+    ]

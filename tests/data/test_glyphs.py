@@ -165,3 +165,22 @@ def test_a_limit_keeps_that_many_of_each_split(cache: Path) -> None:
     assert [len(set(each)) for each in ids] == [20, 20, 20]
     whole = [data.val_set[[row]].id.item() for row in (0, len(data.val_set) - 1)]
     assert [ids[1][0], ids[1][-1]] == whole  # spread over all of it
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.6])
+def test_what_is_shown_of_a_sample_is_its_own(cache: Path, rate: float) -> None:
+    fonts = ["STIXSizOneSymReg", "STIXSizTwoSymReg"]  # a character of both is two samples
+    glyphs = Glyphs(str(cache), families=fonts, word_dropout=rate)
+    glyphs.setup()
+    table = load_glyphs(cache, fonts, 32)
+    assert len(table.codepoints) > len(glyphs.names)
+    for part in (glyphs.train_set, glyphs.val_set, glyphs.test_set):
+        batch = part[list(range(len(part)))]
+        official = [unicodedata.name(chr(table.codepoints[id])).lower() for id in batch.id.tolist()]
+        shown = [glyphs.describe("text", item) for item in batch.items["text"].tolist()]
+        assert shown == official
+        assert glyphs.words("text", batch.items["text"].numpy()) == official
+        assert np.array_equal(glyphs.describe("image", int(batch.items["image"][0])), 255 - table.images[batch.id[0]])
+        for tokens, name in zip(batch.inputs["text"], shown, strict=True):
+            words = glyphs.tokenizer.decode(tokens.tolist()).replace("-", " ").split()
+            assert set(words) <= set(name.replace("-", " ").split())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.data.manifests import ready, whole, write_csv
 
+from polymodal.data import video as video_module
 from polymodal.data.images import read_image
 from polymodal.data.skips import BadSampleError
 from polymodal.data.video import evenly, read_video
@@ -103,6 +104,16 @@ def test_flipped_bytes_give_a_video_or_a_bad_sample(format: str, changes: list) 
         content[int(place * (len(content) - 1))] = value
     with contextlib.suppress(BadSampleError):
         assert read_video(bytes(content), 3, 8, 3).shape == (3, 3, 8, 8)
+
+
+def test_a_video_of_more_pixels_than_minutes_decode_is_refused(monkeypatch) -> None:
+    content = encoded("mp4", 100, every=1000)
+    monkeypatch.setattr(video_module, "MAX_DECODED", 64 * 48 * 5)
+    with pytest.raises(BadSampleError, match="^a.mp4: its frames of 64 x 48 are too many") as caught:
+        read_video(content, 4, 8, 3, "a.mp4")
+    assert caught.value.reason == "too large"
+    monkeypatch.setattr(video_module, "MAX_DECODED", 64 * 48 * 100)
+    assert read_video(content, 4, 8, 3).shape == (4, 3, 8, 8)
 
 
 def test_what_to_install_is_said(tmp_path: Path, monkeypatch) -> None:

@@ -60,3 +60,20 @@ def test_what_is_too_large_or_would_become_so_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(uploads, "MAX_SAMPLES", 8000)
     with pytest.raises(DataError, match="16,000 samples"):
         Upload.checked(flac(1), "audio", MOST)
+
+
+def test_a_sound_that_would_last_for_hours_is_refused() -> None:
+    with pytest.raises(DataError, match=r"lasts 301 seconds; 300 are allowed"):
+        Upload.checked(flac(301, rate=8000), "audio", 10 * MOST)
+    with pytest.raises(DataError, match=r"lasts 20,000 seconds"):
+        Upload.checked(flac(20_000, rate=1), "audio", MOST)
+    with pytest.raises(DataError, match=r"its sample rate is 50 Hz"):
+        Upload.checked(flac(1, rate=50), "audio", MOST)
+
+
+def test_what_is_white_in_a_deep_picture_is_what_the_data_say() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 4095, dtype=np.uint16)).save(stream, "PNG")
+    with pytest.raises(DataError, match="The file has 16 bits"):
+        Upload.checked(stream.getvalue(), "image", MOST)
+    assert Upload.checked(stream.getvalue(), "image", MOST, 4095).shown.min() == 255

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import islice
 from typing import Any
 
@@ -24,6 +25,13 @@ COLUMNS = ("vectors", "x", "mask", "label")
 """(N, d'), (N, m, d), (N, m) bool and (N,) of the labelled samples."""
 
 
+log = logging.getLogger(__name__)
+
+MOST_CLASSES = 1000
+"""With more, neither clusters nor a linear classifier are fitted: their time and memory grow with the classes, those of
+matching clusters with their square and more."""
+
+
 class Probe(Callback):
     """Judges the vectors of the test split, under `test/probe/`, by classes that they were not necessarily trained for.
 
@@ -34,7 +42,8 @@ class Probe(Callback):
       `<modality>/knn_accuracy`.
     - `linear_accuracy`: a logistic regression that is fitted on training vectors.
 
-    Without training samples, as in a judgement of other data, there are the figures of k-means alone.
+    Without training samples, as in a judgement of other data, there are the figures of k-means alone; of more than
+    `MOST_CLASSES` classes, the accuracy of the neighbours alone.
     The training vectors are made by the trained model in evaluation mode, without augmentation on the device. They are
     those of as many shuffled batches as hold `samples` samples.
 
@@ -135,11 +144,19 @@ def probe_figures(
         seed: of k-means.
     """
     judged = _samples(test["vectors"], test["label"])
-    figures = clustering_figures(*judged, seed)
+    labels = [table["label"] for table in (train, test) if len(table["id"])]
+    is_few = max(len(label.unique()) for label in labels) <= MOST_CLASSES
+    if not is_few:
+        log.warning(
+            "callbacks.probe: of more than %s classes there is the nearest-neighbour accuracy alone.", MOST_CLASSES
+        )
+    figures = clustering_figures(*judged, seed) if is_few else {}
     if len(train["id"]) == 0:
         return figures
     fitted = _samples(train["vectors"], train["label"])
-    figures |= {"knn_accuracy": knn_accuracy(fitted, judged), "linear_accuracy": linear_accuracy(fitted, judged)}
+    figures["knn_accuracy"] = knn_accuracy(fitted, judged)
+    if is_few:
+        figures["linear_accuracy"] = linear_accuracy(fitted, judged)
     for index, name in enumerate(modalities):
         fitted, judged = _of_modality(train, index), _of_modality(test, index)
         if len(fitted[1]) and len(judged[1]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.zero_shot import ZeroShot
-from polymodal.metrics.calibration import reliability
-from polymodal.metrics.classification import class_table, confusion_of
+from polymodal.metrics.calibration import reliability_of
 from polymodal.metrics.multilabel import multilabel_table
+from polymodal.metrics.recall import MATRIX, class_counts, class_figures, confusion_matrix
 from polymodal.metrics.table import SampleTable
 from polymodal.module import MultimodalModule
 from polymodal.objectives.classification import Classification
@@ -29,16 +31,22 @@ from polymodal.report.gallery import draw_gallery
 from polymodal.report.publish import publish
 from polymodal.report.reliability import draw_reliability
 from polymodal.report.scatter import draw_scatter
-from polymodal.report.tables import write_classes, write_confusion
+from polymodal.report.tables import write_classes, write_confused, write_confusion
+from polymodal.report.unharmed import unharmed
 
 Columns = dict[str, Tensor]
+log = logging.getLogger(__name__)
+
+GALLERIES = 3
+"""Modalities besides the first one that have galleries: each takes seconds to draw, and a row of the page."""
 
 
 class Report(Callback):
     """`report/`: the curves, and of each objective what it has to show, in a folder of its own where there are several.
 
-    Alignment: retrieval galleries of the first modality with each other, both ways, and a map of the embeddings.
-    Classes: confusion matrix, reliability and a table of the classes. Values: predicted against true.
+    Alignment: retrieval galleries of the first modality with the next three, both ways, and a map of the embeddings.
+    Classes: confusion matrix (or, with more classes than `MATRIX`, a table of what is confused most), reliability and a
+    table of the classes. Values: predicted against true. What cannot be drawn is said, and costs nothing else.
     The confusion matrix of zero-shot classification is drawn where that was done.
     Pictures of the folder, those of other callbacks too, go to TensorBoard and wandb; wandb gets the tables as well.
     When the run has its final figures, `polymodal.report.page` makes one page of it all.
@@ -88,50 +96,63 @@ class Report(Callback):
         if not trainer.is_global_zero:
             return
         folder = self.run_dir / "report"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._curves(folder)
+        _draw(folder / "curves.png", self._curves)
         for name, part in pl_module.objective.parts().items():
-            table = self.tables.get(name, {})
-            own = folder / name
-            own.mkdir(parents=True, exist_ok=True)
+            table, own = self.tables.get(name, {}), folder / name
             if isinstance(part, Contrastive):
                 self._alignment(own, table, pl_module.model.modalities, trainer)
             elif isinstance(part, Supervised) and len(table["id"]):
                 self._answers(own, part, table, self._class_names(trainer).get(part.label, []))
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ZeroShot) and callback.confusion is not None:
-                draw_confusion(folder / "zero_shot.png", callback.confusion, callback.class_names, "Zero-shot")
-        publish(folder, trainer.loggers, trainer.global_step)
+                _draw(folder / "zero_shot.png", draw_confusion, callback.confusion, callback.class_names, "Zero-shot")
+        with unharmed("What is shown of the report by loggers"):
+            publish(folder, trainer.loggers, trainer.global_step)
 
-    def _curves(self, folder: Path) -> None:
+    def _curves(self, file: Path) -> None:
         metrics = self.run_dir / "metrics.csv"
         if metrics.exists():  # there is none without the CSV logger, or where a checkpoint is only evaluated
             with metrics.open(newline="") as stream:
-                draw_curves(folder / "curves.png", list(csv.DictReader(stream)))
+                draw_curves(file, list(csv.DictReader(stream)))
 
     def _alignment(self, folder: Path, table: Columns, modalities: list[str], trainer: Trainer) -> None:
         describe = trainer.datamodule.describe  # type: ignore[attr-defined]
-        for other in range(1, len(modalities)):
-            for source, target in ((0, other), (other, 0)):
-                file = folder / f"{modalities[source]}_to_{modalities[target]}.png"
-                draw_gallery(file, table, modalities, source, target, describe, self.queries)
-        draw_map(folder / "embedding_map.png", table, modalities, self.classes)
+        others = range(1, min(len(modalities), 1 + GALLERIES))
+        if left_out := len(modalities) - 1 - len(others):
+            log.info("report: no galleries of %s further modalities, such as %s.", left_out, modalities[-1])
+        for source, target in (pair for other in others for pair in ((0, other), (other, 0))):
+            file = folder / f"{modalities[source]}_to_{modalities[target]}.png"
+            _draw(file, draw_gallery, table, modalities, source, target, describe, self.queries)
+        _draw(folder / "embedding_map.png", draw_map, table, modalities, self.classes)
 
     @staticmethod
     def _answers(folder: Path, objective: Supervised, table: Columns, names: list[str]) -> None:
-        y, target = table["y"].double(), table["target"]
+        y, target = table["y"], table["target"]
         names = names if len(names) == objective.outputs else [str(index) for index in range(objective.outputs)]
         if isinstance(objective, Classification):
-            confusion = confusion_of(y, target)
-            draw_confusion(folder / "confusion.png", confusion, names, objective.label)
-            write_confusion(folder / "confusion.csv", confusion, names)
-            write_classes(folder / "classes.csv", class_table(confusion), names)
-            draw_reliability(folder / "reliability.png", reliability(y.softmax(1), target))
+            answer = y.argmax(1)
+            if objective.outputs <= MATRIX:
+                confusion = confusion_matrix(answer, target, objective.outputs)
+                _draw(folder / "confusion.png", draw_confusion, confusion, names, objective.label)
+                _draw(folder / "confusion.csv", write_confusion, confusion, names)
+            else:
+                log.info("report: no matrix of %s classes; confused.csv has the pairs.", objective.outputs)
+                _draw(folder / "confused.csv", write_confused, answer, target, names)
+            counts = class_counts(answer, target, objective.outputs)
+            _draw(folder / "classes.csv", write_classes, class_figures(*counts), names)
+            _draw(folder / "reliability.png", draw_reliability, reliability_of(y, target))
         elif isinstance(objective, MultiLabel):
-            write_classes(folder / "classes.csv", multilabel_table(y, target), names)
+            _draw(folder / "classes.csv", write_classes, multilabel_table(y.double(), target), names)
         elif isinstance(objective, Regression):
-            draw_scatter(folder / "predicted_against_true.png", y, target, names)
+            _draw(folder / "predicted_against_true.png", draw_scatter, y.double(), target, names)
 
     @staticmethod
     def _class_names(trainer: Trainer) -> dict[str, list[str]]:
         return trainer.datamodule.class_names  # type: ignore[attr-defined]
+
+
+def _draw(file: Path, draw: Callable[..., None], *content: Any) -> None:
+    """Has a file of the report written, in a folder that may be new."""
+    with unharmed(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draw(file, *content)

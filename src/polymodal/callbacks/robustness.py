@@ -23,6 +23,7 @@ from polymodal.module import MultimodalModule
 from polymodal.noise import noisy
 from polymodal.objectives.base import Objective
 from polymodal.report.robustness import draw_robustness, draw_subsets
+from polymodal.report.unharmed import unharmed
 from polymodal.types import Fraction, NonNegativeFloat, Seed
 
 MOST = 8
@@ -131,7 +132,8 @@ class Robustness(Callback):
         pl_module.log_dict(logged)
         absent = {rate: float(table.compute()["share"].double().mean()) for rate, table in self.absent.items()}
         if trainer.is_global_zero:
-            self._write(subsets, grid, absent, shapley, figure)
+            with unharmed(self.run_dir / "report" / "robustness.csv"):
+                self._write(subsets, grid, absent, shapley, figure)
         self.subsets, self.grid = {}, {}  # their states are as large as the split
 
     def _write(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
-from polymodal.metrics.recall import accuracy, confusion_matrix, macro_recall
+from polymodal.metrics.recall import MATRIX, class_counts, confusion_matrix
 from polymodal.metrics.table import SampleTable
 from polymodal.model import ModelOutput
 from polymodal.module import MultimodalModule
@@ -23,7 +23,7 @@ class ZeroShot(Callback):
     """Judges the test split by class prompts alone (Radford et al. 2021, section 3.1).
 
     Logs `test/zero_shot/accuracy` and `test/zero_shot/recall` (mean over the classes that occur); the confusion matrix
-    is kept in `confusion`.
+    is kept in `confusion`, unless there are more classes than `MATRIX`.
 
     Args:
         label: key of `PairedBatch.labels`; samples with -1 do not count.
@@ -108,9 +108,12 @@ class ZeroShot(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Logs the figures and keeps the confusion matrix, rows = true class."""
         table = self.answers.compute()
-        confusion = self.confusion = confusion_matrix(table["answer"], table["target"], len(self.class_names))
-        pl_module.log("test/zero_shot/accuracy", accuracy(confusion))
-        pl_module.log("test/zero_shot/recall", macro_recall(confusion))
+        answer, target, classes = table["answer"], table["target"], len(self.class_names)
+        counts = class_counts(answer, target, classes)
+        occurs = counts.support > 0
+        pl_module.log("test/zero_shot/accuracy", counts.right.sum() / max(1, len(target)))
+        pl_module.log("test/zero_shot/recall", (counts.right[occurs] / counts.support[occurs]).mean())
+        self.confusion = confusion_matrix(answer, target, classes) if classes <= MATRIX else None
 
 
 def read_prompts(file: str, templates: Sequence[str]) -> dict[str, Mapping[str, Sequence[str]]]:

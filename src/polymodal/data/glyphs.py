@@ -21,9 +21,9 @@ from polymodal.data.draws import Draw
 from polymodal.data.glyph_cache import GlyphTable, load_glyphs
 from polymodal.data.glyph_kinds import KIND_NAMES, SCRIPT_NAMES, kind_of, script_of
 from polymodal.data.media import MediaFormat
+from polymodal.data.splits import check_shares
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.words import drop_words, word_numbers
-from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeInt, PositiveInt, Probability, Seed, VocabularySize, Workers
 
 
@@ -144,8 +144,7 @@ class Glyphs(PairedDataModule):
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)
-        if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
-            raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
+        check_shares(splits)
         self.cache_dir, self.image_size, self.families, self.splits = Path(cache_dir), image_size, families, splits
         self.vocab_size, self.merge_levels = vocab_size, [] if tokenizer else merge_levels
         self.word_dropout, self.pretrained_tokenizer = word_dropout, tokenizer
@@ -211,8 +210,8 @@ class Glyphs(PairedDataModule):
         return 255 - content if modality == "image" else content
 
     def describe(self, modality: str, item: int) -> Any:
-        """The (S, S) picture with black ink on white, or the name."""
-        return 255 - self.images[item] if modality == "image" else self.names[item]
+        """The (S, S) picture with black ink on white, or the name, with the words that are lost."""
+        return 255 - self.images[item] if modality == "image" else self.words(modality, np.array([item]))[0]
 
     def format_of(self, kind: str) -> dict[str, Any]:
         """Pictures of black ink on white: here ink is what counts, hence the deviation below zero."""

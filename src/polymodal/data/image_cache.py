@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from polymodal.errors import DataError
 
-VERSION = 2
+VERSION = 3
 """Raise it when a change in how pictures are read alters their pixels."""
 
 
@@ -31,13 +31,17 @@ class ImageCache:
         shape: (C, S, S) of each.
         max_bytes: so many are kept at most, with the space reserved at once. When it is full, new pictures take the
             places of those that are not in their list; what finds no place is always decoded.
+        image_max: as the pictures are read with; None where their type tells what is white.
 
     Raises:
         DataError: the folder cannot be written, or the disk is full.
     """
 
-    def __init__(self, folder: Path, names: np.ndarray, shape: tuple[int, ...], max_bytes: int) -> None:
-        self.folder = folder / f"images_{VERSION}_{'x'.join(map(str, shape))}"
+    def __init__(
+        self, folder: Path, names: np.ndarray, shape: tuple[int, ...], max_bytes: int, image_max: float | None = None
+    ) -> None:
+        white = "" if image_max is None else f"_white_{image_max:g}"
+        self.folder = folder / f"images_{VERSION}_{'x'.join(map(str, shape))}{white}"
         self.names, self.shape = names, shape
         size = int(np.prod(shape))
         try:

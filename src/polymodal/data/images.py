@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from polymodal.data.bit_depth import as_8_bits, check_deep_colour, is_deep_colour
 from polymodal.data.opened import called, opened
 from polymodal.data.skips import BadSampleError
 from polymodal.data.svg import is_svg, render_svg
@@ -19,11 +21,21 @@ MAX_PIXELS = 89_478_485
 """A larger picture is refused before it is decoded (Pillow's own limit): a small file may unfold to gigabytes."""
 
 
-def read_image(source: Path | bytes, size: int, channels: int, name: str | None = None) -> np.ndarray:
+LEFT_OUT = {"EPS"}
+"""Formats of Pillow's that are no pictures but programs, which another program would run."""
+
+MAX_SCANS = 100
+"""A JPEG of more scans is refused: each of some bytes takes as long as the whole picture."""
+
+
+def read_image(
+    source: Path | bytes, size: int, channels: int, name: str | None = None, image_max: float | None = None
+) -> np.ndarray:
     """(channels, size, size) uint8: the middle square, resized with antialiasing (bicubic).
 
     JPEG, PNG, WebP, the first frame of a GIF, SVG (see `polymodal.data.svg`), and whatever else Pillow reads. A picture
-    is turned as its EXIF says; transparent parts show white; 16 bits are cut to 8. A large JPEG is decoded at 1/2, 1/4
+    is turned as its EXIF says; transparent parts show white; more than 8 bits are cut to 8 (see
+    `polymodal.data.bit_depth`). A large JPEG is decoded at 1/2, 1/4
     or 1/8 where that leaves twice the wanted size: on average a pixel then differs by 1.5 % of white at most, and by
     0.1 % at 1/2.
 
@@ -32,9 +44,10 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
         size: side of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
         name: what messages call it; None for the file's path.
+        image_max: the value that is white in more than 8 bits; None where the type tells.
 
     Raises:
-        BadSampleError: it is no picture, is damaged, or is too large.
+        BadSampleError: it is no picture, is damaged, is too large, or its numbers do not tell what is white.
         ConfigError: it is an SVG drawing, and nothing that renders them is installed.
     """
     name, mode = called(source, name), "L" if channels == 1 else "RGB"
@@ -42,10 +55,15 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
         with _image(source, size, name) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise BadSampleError("too large", f"{name} has {image.width} x {image.height} pixels.")
+            if getattr(image, "layers", 0) and image.info.get("progressive"):
+                _check_scans(source, name)
             image.draft(mode, (2 * size, 2 * size))
+            deep_colour = is_deep_colour(image)
             image.load()
+            if deep_colour:
+                check_deep_colour(image, image_max, name)
             _turn_upright(image)
-            return middle_square(image, size, channels)
+            return middle_square(image, size, channels, image_max, name)
     except PolymodalError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
@@ -56,9 +74,11 @@ def read_image(source: Path | bytes, size: int, channels: int, name: str | None 
         raise BadSampleError("damaged file", f"{name} is damaged or no picture: {error}") from error
 
 
-def middle_square(picture: Image.Image, size: int, channels: int) -> np.ndarray:
-    """(channels, size, size) uint8 of a picture of any mode."""
-    picture = _in_mode(picture, "L" if channels == 1 else "RGB")
+def middle_square(
+    picture: Image.Image, size: int, channels: int, image_max: float | None = None, name: str = "The image"
+) -> np.ndarray:
+    """(channels, size, size) uint8 of a picture of any mode; see `read_image`."""
+    picture = _in_mode(as_8_bits(picture, image_max, name), "L" if channels == 1 else "RGB")
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     pixels = np.asarray(picture).reshape(picture.height, picture.width, channels)
@@ -70,7 +90,35 @@ def middle_square(picture: Image.Image, size: int, channels: int) -> np.ndarray:
 def _image(source: Path | bytes, size: int, name: str) -> Image.Image:
     if is_svg(source):
         return render_svg(source, size, name)
-    return Image.open(opened(source))
+    try:
+        return Image.open(opened(source), formats=_formats())
+    except UnidentifiedImageError:
+        if _start(source).startswith(b"\x93NUMPY"):
+            raise BadSampleError(
+                "damaged file", f"{name} is a NumPy array, no picture: save it as PNG or TIFF, or name it as a vector."
+            ) from None
+        raise
+
+
+@cache
+def _formats() -> list[str]:
+    """What Pillow reads, the most usual ones first."""
+    Image.preinit()
+    Image.init()
+    return [format for format in Image.ID if format not in LEFT_OUT]
+
+
+def _start(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:6]
+    with source.open("rb") as stream:
+        return stream.read(6)
+
+
+def _check_scans(source: Path | bytes, name: str) -> None:
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    if (scans := content.count(b"\xff\xda")) > MAX_SCANS:
+        raise BadSampleError("too large", f"{name} is drawn in {scans} scans; {MAX_SCANS} are allowed.")
 
 
 def _turn_upright(image: Image.Image) -> None:
@@ -79,9 +127,6 @@ def _turn_upright(image: Image.Image) -> None:
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
-        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray((deep // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -17,7 +17,7 @@ from polymodal.data.media import MediaFormat
 from polymodal.data.rows import Rows
 from polymodal.data.samples import Samples
 from polymodal.data.skips import Skips
-from polymodal.data.splits import SPLITS, dealt_splits, named_splits
+from polymodal.data.splits import SPLITS, check_shares, dealt_splits, named_splits
 from polymodal.data.table import ManifestTable, codes_of, taken
 from polymodal.data.templates import Templated
 from polymodal.data.values import LARGEST
@@ -49,8 +49,7 @@ class ManifestFormat:
 
     def __post_init__(self) -> None:
         shares, sizes = list(self.splits), list(self.cardinalities)
-        if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6:
-            raise ConfigError(f"data.splits={shares} must be three shares (train, val, test) that add up to 1.")
+        check_shares(shares)
         for template in self.templates:
             if template.count("{}") != 1:
                 raise ConfigError(f"data.templates: {template!r} needs one {{}}, where the caption goes.")

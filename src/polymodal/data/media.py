@@ -16,7 +16,8 @@ from polymodal.data import audio
 from polymodal.data.cells import FileCells
 from polymodal.data.image_cache import ImageCache
 from polymodal.data.images import read_image
-from polymodal.data.opened import called, opened
+from polymodal.data.npy import read_array
+from polymodal.data.opened import called
 from polymodal.data.skips import BadSampleError
 from polymodal.data.table import codes_of, taken
 from polymodal.data.video import read_video
@@ -121,6 +122,7 @@ class MediaFormat:
         sample_rate: of sounds, in Hz.
         max_seconds: of sounds.
         frames: T of a video.
+        image_max: the value that is white in images of more than 8 bits; None where their type tells.
     """
 
     image_shape: tuple[int, int, int]
@@ -129,6 +131,7 @@ class MediaFormat:
     sample_rate: int
     max_seconds: float
     frames: int
+    image_max: float | None = None
 
     def described(self, kind: str) -> dict[str, Any]:
         """The same as plain data, as far as it is of one kind."""
@@ -136,7 +139,8 @@ class MediaFormat:
         if kind == "audio":
             return {"sample_rate": self.sample_rate, "max_seconds": self.max_seconds}
         frames = {"frames": self.frames} if kind == "video" else {}
-        return {"size": size, "channels": channels} | frames if kind in ("image", "video") else {}
+        white = {} if self.image_max is None else {"image_max": self.image_max}
+        return {"size": size, "channels": channels} | white | frames if kind in ("image", "video") else {}
 
     def files(
         self, kind: str, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]
@@ -161,9 +165,10 @@ class MediaFormat:
         if kind == "vector":
             return read_vector, np.zeros(1, dtype=np.float32)
         if kind == "video":
-            load = partial(read_video, frames=self.frames, size=size, channels=channels)
+            load = partial(read_video, frames=self.frames, size=size, channels=channels, image_max=self.image_max)
             return load, np.zeros((self.frames, *self.image_shape), dtype=np.uint8)
-        return partial(read_image, size=size, channels=channels), np.zeros(self.image_shape, dtype=np.uint8)
+        load = partial(read_image, size=size, channels=channels, image_max=self.image_max)
+        return load, np.zeros(self.image_shape, dtype=np.uint8)
 
     def _cache(self, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]) -> ImageCache:
         """Places by path; by row where the cells hold bytes."""
@@ -172,7 +177,8 @@ class MediaFormat:
         files = (f"{starts[part]}/{name.as_py() if name.is_valid else row}".encode() for part, name, row in names)
         hashes = (int.from_bytes(hashlib.blake2b(file, digest_size=8).digest(), "big", signed=True) for file in files)
         keys = np.fromiter(hashes, dtype=np.int64, count=len(rows))
-        return ImageCache(Path(self.image_cache or ""), keys, self.image_shape, int(self.image_cache_gb * 1e9))
+        most = int(self.image_cache_gb * 1e9)
+        return ImageCache(Path(self.image_cache or ""), keys, self.image_shape, most, self.image_max)
 
 
 def read_sound(source: Path | bytes, sample_rate: int, max_seconds: float, name: str | None = None) -> np.ndarray:
@@ -182,7 +188,7 @@ def read_sound(source: Path | bytes, sample_rate: int, max_seconds: float, name:
         BadSampleError: see `polymodal.data.audio.read`.
     """
     try:
-        return audio.read(source, sample_rate, name)[: round(max_seconds * sample_rate)]
+        return audio.read(source, sample_rate, name, max_seconds)
     except DataError as error:
         raise BadSampleError("damaged file", str(error)) from error
 
@@ -195,10 +201,9 @@ def read_vector(source: Path | bytes, width: int | None = None, name: str | None
     """
     name = called(source, name)
     try:
-        vector = np.load(opened(source), allow_pickle=False)
         with np.errstate(over="ignore"):  # what is too large is infinite, and said below
-            values = np.asarray(vector, dtype=np.float32)
-    except (OSError, ValueError, TypeError, EOFError) as error:
+            values = np.asarray(read_array(source), dtype=np.float32)
+    except (OSError, ValueError, TypeError, EOFError, OverflowError) as error:
         raise BadSampleError("damaged file", f"{name} is no .npy file of numbers: {error}") from error
     if values.ndim != 1 or (width is not None and len(values) != width):
         wanted = "one dimension" if width is None else f"{width} numbers, as the first one"

@@ -11,10 +11,20 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.table import codes_of
-from polymodal.errors import DataError
+from polymodal.errors import ConfigError, DataError
 
 SPLITS = ("train", "val", "test")
 OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
+
+
+def check_shares(shares: Sequence[float]) -> None:
+    """Refuses shares of train, validation and test that are not three, or do not add up to 1.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6:
+        raise ConfigError(f"data.splits={list(shares)} must be three shares (train, val, test) that add up to 1.")
 
 
 def split_parts(names: Sequence[str]) -> dict[int, str]:

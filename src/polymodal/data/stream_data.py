@@ -21,7 +21,7 @@ from polymodal.data.media import MediaFormat, read_vector
 from polymodal.data.pictures import Pictures
 from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
 from polymodal.data.records import Record, Source, place_of
-from polymodal.data.splits import SPLITS
+from polymodal.data.splits import SPLITS, check_shares
 from polymodal.data.stream import EvaluationStream, HashedPart, Split, Stream, TrainingStream
 from polymodal.data.stream_head import Head
 from polymodal.data.stream_loader import StreamLoader
@@ -56,6 +56,7 @@ class StreamData(PairedDataModule):
             one of them by a fixed hash; else those of one group; else those of one key.
         image_size: S, side of the middle square of pictures and frames in pixels.
         channels: C, 3 for RGB or 1 for grey.
+        image_max: the value that is white in images of more than 8 bits; None where their type tells.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
         std: of the pixels, one or C numbers.
         shift: random shift in training, as a share of the side.
@@ -97,6 +98,7 @@ class StreamData(PairedDataModule):
         splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
         image_size: PositiveInt = 224,
         channels: Literal[1, 3] = 3,
+        image_max: PositiveFloat | None = None,
         mean: Sequence[Finite] = (0.5,),
         std: Sequence[PositiveFloat] = (0.25,),
         shift: Fraction = 0.0,
@@ -122,11 +124,8 @@ class StreamData(PairedDataModule):
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)
         if isinstance(path, Mapping) and set(path) != set(SPLITS):
-            raise ConfigError(
-                f"data.path has {', '.join(path)}: give one path, or one for each of {', '.join(SPLITS)}."
-            )
-        if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
-            raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
+            raise ConfigError(f"data.path has {', '.join(path)}: give one, or one for each of {', '.join(SPLITS)}.")
+        check_shares(splits)
         if epoch_samples is not None and epoch_samples < batch_size:
             raise ConfigError(f"data.epoch_samples={epoch_samples} is less than data.batch_size={batch_size}.")
         self.columns = ColumnChoice(columns, kinds or {})
@@ -136,7 +135,8 @@ class StreamData(PairedDataModule):
         self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.varying = self.pictures.varying
-        self.media = MediaFormat((channels, image_size, image_size), None, 0.0, sample_rate, max_seconds, frames)
+        shape = (channels, image_size, image_size)
+        self.media = MediaFormat(shape, None, 0.0, sample_rate, max_seconds, frames, image_max)
         self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
         self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
         self.shuffle_buffer, self.epoch_samples = shuffle_buffer, epoch_samples

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import gzip
 import io
-import re
-import threading
+import os
+import subprocess
+import sys
 import zlib
-from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 from PIL import Image
 
+from polymodal.data import svg_child
 from polymodal.data.skips import BadSampleError
 from polymodal.errors import ConfigError
 
 MAX_BYTES = 20_000_000
 """A larger drawing is refused, before it is unpacked further."""
 
-MAX_EMBEDDED = 16_000_000
-"""Pixels of a picture within a drawing; a larger one is refused."""
-
-STACK = 256 * 2**20
-"""Bytes of stack for the renderer, of which only those that are used are ever taken: it descends into groups within
-groups by recursion, up to a limit of its own that an ordinary stack does not reach."""
-
-PIXELS = {"": 1, "px": 1, "pt": 4 / 3, "pc": 16, "mm": 96 / 25.4, "cm": 960 / 25.4, "in": 96, "em": 16, "ex": 8}
-SVG = "{http://www.w3.org/2000/svg}svg"
-LENGTH = re.compile(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(px|pt|pc|mm|cm|in|em|ex|)\s*")
-RASTER = re.compile(r"\s*data:image/(?:png|jpe?g|gif|webp);base64,")
+PATIENCE = 120
+"""Seconds of the clock that a drawing may take: for machines without a limit of the processor's time."""
 
 
 def is_svg(source: Path | bytes) -> bool:
@@ -48,7 +37,8 @@ def render_svg(source: Path | bytes, size: int, name: str, whole: bool = False) 
     """The middle square, or a square with the `whole` drawing, on white and `size` pixels wide (resvg, in `resvg_py`).
 
     Nothing outside of the drawing is read: references to other files and addresses are dropped. Text is drawn in
-    DejaVu Sans, on every machine.
+    DejaVu Sans, on every machine. A process of its own renders (`polymodal.data.svg_child`), in 5 seconds and 2 GB at
+    most: a line of text may ask for hours, and what renders it can neither be interrupted nor be limited from within.
 
     Args:
         source: an .svg or .svgz file, or what is in it.
@@ -60,20 +50,33 @@ def render_svg(source: Path | bytes, size: int, name: str, whole: bool = False) 
         ConfigError: resvg_py is not installed.
         BadSampleError: it is no SVG, is damaged, or is too large.
     """
+    if find_spec("resvg_py") is None:
+        raise ConfigError(f"{name} is an SVG drawing, which resvg_py renders: pip install 'polymodal[svg]'")
     try:
-        from resvg_py import svg_to_bytes
-    except ImportError:
-        raise ConfigError(f"{name} is an SVG drawing, which resvg_py renders: pip install 'polymodal[svg]'") from None
+        content = _content(source, name)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(name, str(error)) from error
+    limits = (str(svg_child.SECONDS), str(svg_child.MEMORY))
+    words = [_font(), os.pathsep.join(sys.path), str(size), "meet" if whole else "slice", *limits]
+    command = [sys.executable, "-I", "-S", svg_child.__file__, *words]
     try:
-        root = ElementTree.fromstring(_content(source, name))  # expands no outer entity, and inner ones to a limit
-        if root.tag not in {SVG, "svg"}:
-            raise BadSampleError("damaged file", f"{name} is no SVG drawing: it holds {root.tag[:80]}.")
-        _frame(root, size, "meet" if whole else "slice")
-        _close(root, name)
-        text = ElementTree.tostring(root, encoding="unicode")
-        return Image.open(io.BytesIO(_deep(lambda: svg_to_bytes(svg_string=text, background="white", **_fonts()))))
-    except (ElementTree.ParseError, ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
-        raise BadSampleError("damaged file", f"{name} is damaged or no SVG drawing: {error}") from error
+        # a session of its own: Ctrl-C is for this process, which may want to end its step
+        done = subprocess.run(command, input=content, capture_output=True, timeout=PATIENCE, start_new_session=True)
+    except subprocess.TimeoutExpired as error:
+        raise BadSampleError("too large", f"{name}: it takes more than {PATIENCE} seconds to be drawn.") from error
+    said = done.stderr.decode(errors="replace").strip()
+    if done.returncode == svg_child.TOO_LARGE:
+        raise BadSampleError("too large", f"{name}: {said}.")
+    if done.returncode < 0:  # ended by a limit
+        seconds, memory = svg_child.SECONDS, svg_child.MEMORY // 2**30
+        raise BadSampleError("too large", f"{name}: it takes more than {seconds} seconds or {memory} GB to be drawn.")
+    if done.returncode:
+        raise _damaged(name, said[-300:])
+    return Image.open(io.BytesIO(done.stdout))
+
+
+def _damaged(name: str, reason: str) -> BadSampleError:
+    return BadSampleError("damaged file", f"{name} is damaged or no SVG drawing: {reason}")
 
 
 def _content(source: Path | bytes, name: str) -> bytes:
@@ -89,68 +92,9 @@ def _content(source: Path | bytes, name: str) -> bytes:
     return content
 
 
-def _frame(root: ElementTree.Element, size: int, fit: str) -> None:
-    """Sets the size, and how the middle fits it; what tells no size of its own is 300 x 150, as in CSS."""
-    if "viewBox" not in root.attrib:
-        sides = [LENGTH.fullmatch(root.get(key, "")) for key in ("width", "height")]
-        width, height = (
-            float(side[1]) * PIXELS[side[2]] if side else usual for side, usual in zip(sides, (300, 150), strict=True)
-        )
-        root.set("viewBox", f"0 0 {width} {height}")
-    root.attrib |= {"width": str(size), "height": str(size), "preserveAspectRatio": f"xMidYMid {fit}"}
-
-
-def _close(root: ElementTree.Element, name: str) -> None:
-    """Drops every reference to something outside, and looks at the pictures within."""
-    for element in root.iter():
-        for key in [key for key in element.attrib if key.rpartition("}")[2] == "href"]:
-            value = element.attrib[key].lstrip()
-            if raster := RASTER.match(value):
-                _check_embedded(value[raster.end() :], name)
-            elif not value.startswith("#"):
-                del element.attrib[key]
-
-
-def _check_embedded(text: str, name: str) -> None:
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(text))) as image:
-            width, height = image.size
-    except (OSError, binascii.Error, SyntaxError, ValueError):
-        return  # the renderer leaves out what it cannot read
-    except Image.DecompressionBombError:
-        width = height = MAX_EMBEDDED
-    if width * height > MAX_EMBEDDED:
-        raise BadSampleError("too large", f"{name}: a picture in it has {width} x {height} pixels.")
-
-
 @cache
-def _fonts() -> dict[str, Any]:
+def _font() -> str:
     """One font for every family, so that text looks the same on all machines."""
     import matplotlib  # here, since few drawings are read
 
-    kinds = ("font", "serif", "sans_serif", "cursive", "fantasy", "monospace")
-    file = str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
-    families = {f"{kind}_family": "DejaVu Sans" for kind in kinds}
-    return {"skip_system_fonts": True, "font_files": [file], **families}
-
-
-def _deep(function: Callable[[], bytes]) -> bytes:
-    """Calls a function in a thread with much stack."""
-    results: list[bytes | Exception] = []
-
-    def call() -> None:
-        try:
-            results.append(function())
-        except Exception as error:
-            results.append(error)
-
-    before = threading.stack_size(STACK)
-    try:
-        thread = threading.Thread(target=call)
-        thread.start()
-    finally:
-        threading.stack_size(before)
-    thread.join()
-    if isinstance(results[0], Exception):
-        raise results[0]
-    return results[0]
+    return str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))

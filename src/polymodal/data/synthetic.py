@@ -12,6 +12,7 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.splits import check_shares
 from polymodal.data.synthetic_kinds import KINDS, TAGS, Signal, captions, spelled, tables, videos, waveforms
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.errors import ConfigError
@@ -140,8 +141,7 @@ class Synthetic(PairedDataModule):
         if not self.kinds or (unknown := set(self.kinds.values()) - set(KINDS)):
             wrong = f": no kind {', '.join(sorted(unknown))}" if self.kinds else " is empty"
             raise ConfigError(f"data.modalities{wrong}. Give names of {', '.join(KINDS)}, or name -> one of these.")
-        if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
-            raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
+        check_shares(splits)
         self.samples, self.missing, self.splits = samples, missing, splits
         self.image_size, self.frames, self.sample_rate, self.seconds = image_size, frames, sample_rate, seconds
         self.numeric, self.cardinalities = numeric, cardinalities

@@ -66,6 +66,7 @@ class TableData(PairedDataModule):
         eval_captions: so many captions of a sample at most are used in evaluation; None for all.
         image_size: S, side of the middle square of pictures and frames in pixels.
         channels: C, 3 for RGB or 1 for grey.
+        image_max: the value that is white in images of more than 8 bits; None where their type tells.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
         std: of the pixels, one or C numbers.
         shift: random shift in training, as a share of the side.
@@ -105,6 +106,7 @@ class TableData(PairedDataModule):
         eval_captions: PositiveInt | None = None,
         image_size: PositiveInt = 224,
         channels: Literal[1, 3] = 3,
+        image_max: PositiveFloat | None = None,
         mean: Sequence[Finite] = (0.5,),
         std: Sequence[PositiveFloat] = (0.25,),
         shift: Fraction = 0.0,
@@ -131,7 +133,8 @@ class TableData(PairedDataModule):
         super().__init__(batch_size, num_workers, seed, context_length, limit)
         self.columns = ColumnChoice(columns, kinds or {})
         shape = (channels, image_size, image_size)
-        self.media = media = MediaFormat(shape, image_cache, image_cache_gb, sample_rate, max_seconds, frames)
+        sounds = (sample_rate, max_seconds)
+        self.media = media = MediaFormat(shape, image_cache, image_cache_gb, *sounds, frames, image_max)
         table = (numeric, cardinalities, max_caption, on_error, max_bad_fraction)
         self.format = ManifestFormat(self.columns, media, label_kind, splits, templates, eval_captions, *table)
         self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)

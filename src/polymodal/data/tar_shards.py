@@ -21,11 +21,18 @@ from polymodal.data.records import Entry, Record, number_of
 from polymodal.data.skips import BadSampleError
 from polymodal.errors import ConfigError
 
-BROKEN = (tarfile.TarError, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
+BROKEN = (tarfile.TarError, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RecursionError)
 """What reading raises where an archive, or the file that it is packed into, is damaged."""
 
 MAX_BYTES = 2**30
 """A larger field is refused: a few bytes may unpack to that many."""
+
+MAX_HEADER = 2**18
+"""Bytes of a long name, or of what else stands before a member in its own words (pax), all of which is kept."""
+
+
+HEADERS = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
+HEADERS |= {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
 
 
 class TarShards:
@@ -87,7 +94,10 @@ class TarShards:
 
 
 class _WholeTar(tarfile.TarInfo):
-    """A header; where there is none although the archive has not ended, that is no end but an error."""
+    """A header; where there is none although the archive has not ended, that is no end but an error.
+
+    So is one of more than `MAX_HEADER`.
+    """
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> _WholeTar:
@@ -97,6 +107,16 @@ class _WholeTar(tarfile.TarInfo):
             return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"{error}, where a member or the end should be") from error
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in HEADERS and self.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes; {MAX_HEADER:,} are allowed")
+        return super()._proc_member(tar)  # type: ignore[misc]
+
+    def _block(self, count: int) -> int:
+        if count < 0:  # older versions of Python would read the same header for ever
+            raise tarfile.ReadError("a member of a negative size")
+        return super()._block(count)  # type: ignore[misc]
 
 
 @contextmanager
@@ -113,7 +133,7 @@ def _opened(url: str, options: Mapping[str, Any]) -> Iterator[tarfile.TarFile]:
 def _files(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
     """Key, ending and header of each regular file with an ending."""
     for member in tar:
-        tar.members = []  # type: ignore[attr-defined]  # it would keep all headers
+        tar.members, tar.pax_headers = [], {}  # type: ignore[attr-defined]  # it would keep all headers
         key, field = base_plus_ext(member.name)
         if member.isreg() and key is not None:
             yield key, field.lower(), member

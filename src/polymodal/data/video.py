@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from polymodal.data.images import MAX_PIXELS, middle_square, read_image
 from polymodal.data.opened import called, opened
@@ -15,7 +14,14 @@ from polymodal.data.skips import BadSampleError
 from polymodal.errors import ConfigError
 
 
-def read_video(source: Path | bytes, frames: int, size: int, channels: int, name: str | None = None) -> np.ndarray:
+def read_video(
+    source: Path | bytes,
+    frames: int,
+    size: int,
+    channels: int,
+    name: str | None = None,
+    image_max: float | None = None,
+) -> np.ndarray:
     """(frames, channels, size, size) uint8: the frames in the middle of equal parts of the video, as pictures.
 
     Of a shorter video some frames are there several times.
@@ -26,6 +32,7 @@ def read_video(source: Path | bytes, frames: int, size: int, channels: int, name
         size: side of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
         name: what messages call it; None for the path.
+        image_max: the value that is white in pictures of more than 8 bits; None where their type tells.
 
     Raises:
         BadSampleError: it is no video, is damaged, is empty, or its frames are too large.
@@ -37,8 +44,8 @@ def read_video(source: Path | bytes, frames: int, size: int, channels: int, name
         if not files:
             raise BadSampleError("empty file", f"{name} has no frames.")
         chosen = [files[index] for index in evenly(len(files), frames)]
-        return np.stack([read_image(file, size, channels) for file in chosen])
-    return np.stack([middle_square(picture, size, channels) for picture in _decoded(source, frames, name)])
+        return np.stack([read_image(file, size, channels, image_max=image_max) for file in chosen])
+    return np.stack(_decoded(source, frames, name, size, channels))
 
 
 def evenly(count: int, frames: int) -> list[int]:
@@ -46,14 +53,21 @@ def evenly(count: int, frames: int) -> list[int]:
     return ((np.arange(frames) + 0.5) * count / frames).astype(int).tolist()
 
 
-def _decoded(source: Path | bytes, frames: int, name: str) -> list[Image.Image]:
-    """The chosen frames of a file."""
+MAX_DECODED = 100_000_000_000
+"""Pixels that are decoded to find the frames of a video: minutes. A small file may hold millions of still frames."""
+
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,image2,h264,hevc,y4m"
+"""What a video file may be: no playlist, which names other files or has no end."""
+
+
+def _decoded(source: Path | bytes, frames: int, name: str, size: int, channels: int) -> list[np.ndarray]:
+    """The chosen frames of a file, each (channels, size, size)."""
     try:
         import av
     except ImportError:
         raise ConfigError(f"{name} is a video file, which PyAV reads: pip install 'polymodal[video]'") from None
     try:
-        with av.open(opened(source)) as container:
+        with av.open(opened(source), options={"format_whitelist": FORMATS}) as container:
             if not container.streams.video:
                 raise BadSampleError("damaged file", f"{name} is no video: there are no pictures in it.")
             stream = container.streams.video[0]
@@ -63,7 +77,9 @@ def _decoded(source: Path | bytes, frames: int, name: str) -> list[Image.Image]:
             if not times or not keys:
                 raise BadSampleError("empty file", f"{name} has no frames.")
             wanted = [times[index] for index in evenly(len(times), frames)]
-            found = {time: frame.to_image() for time, frame in _frames_at(container, stream, sorted({*wanted}), keys)}
+            found = {}
+            for time, frame in _frames_at(container, stream, sorted({*wanted}), keys, name):
+                found[time] = middle_square(frame.to_image(), size, channels)
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise BadSampleError("damaged file", f"{name} is damaged or no video: {error}") from error
     if lost := [time for time in wanted if time not in found]:
@@ -87,17 +103,22 @@ def _times(container: Any, stream: Any) -> tuple[list[int], list[tuple[int, int]
 
 
 def _frames_at(
-    container: Any, stream: Any, wanted: list[int], keys: list[tuple[int, int]]
+    container: Any, stream: Any, wanted: list[int], keys: list[tuple[int, int]], name: str
 ) -> Iterator[tuple[int, Any]]:
     """The frames of these times, in order; what lies between them is passed over where a key frame allows it."""
-    position = None
+    position, pixels = None, 0
     for time in wanted:
         key, place = max((key for key in keys if key[0] <= time), default=keys[0])
         if position is None or key > position:
             container.seek(place, stream=stream)
             decoded = container.decode(stream)
-        frame = next((frame for frame in decoded if frame.pts is not None and frame.pts >= time), None)
-        if frame is None:
+        for frame in decoded:
+            pixels += frame.width * frame.height
+            if pixels > MAX_DECODED or frame.width * frame.height > MAX_PIXELS:  # the head of the file may say less
+                raise BadSampleError("too large", f"{name}: its frames of {frame.width} x {frame.height} are too many.")
+            if frame.pts is not None and frame.pts >= time:
+                break
+        else:
             return
         position = frame.pts
         yield position, frame

@@ -176,7 +176,8 @@ def ask(held: HeldOut, name: str, most: int) -> AbstractContextManager[str] | No
     file = st.file_uploader(f"{'Picture' if kind == 'image' else 'Sound'} ({plain(name)})", key=name)
     if file is None:
         return None
-    upload = Upload.checked(file.getvalue(), kind, most)
+    image_max = held.data.media.image_max if held.data.media else None
+    upload = Upload.checked(file.getvalue(), kind, most, image_max)
     see(upload.shown)
     return upload.file()
 

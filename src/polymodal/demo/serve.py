@@ -16,7 +16,7 @@ def main(settings: DemoSettings, changes: list[str]) -> None:
     """`python src/demo.py [checkpoint=...]`: opens the model first, so that what is wrong is said here.
 
     Streamlit, and not Gradio: all its scripts and fonts come from this machine, it makes no links to share, and checks
-    by itself who asks and how much is sent.
+    by itself how much is sent. Who asks is checked in `polymodal.demo.loopback`.
 
     Raises:
         ConfigError: Streamlit is not installed, or the model cannot be opened.
@@ -26,8 +26,8 @@ def main(settings: DemoSettings, changes: list[str]) -> None:
     from streamlit.web import cli
 
     opened(settings, tuple(changes))  # kept: the page runs in this process
-    page = str(Path(__file__).with_name("page.py"))
-    cli.main(["run", page, *options(settings), "--", *sys.argv[1:]])
+    app = str(Path(__file__).with_name("app.py"))
+    cli.main(["run", app, *options(settings), "--", *sys.argv[1:]])
 
 
 def options(settings: DemoSettings) -> list[str]:

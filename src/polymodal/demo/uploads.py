@@ -21,7 +21,9 @@ SIDE = 192
 RATE = 16_000
 """Samples a second of a sound that is played back."""
 MAX_SAMPLES = 30_000_000
-"""Of a sound, over all channels, some five minutes: a small file may unfold to hours."""
+"""Of a sound, over all channels: a small file may unfold to hours."""
+MAX_SECONDS = 300
+"""Of a sound."""
 
 
 class Upload(NamedTuple):
@@ -36,13 +38,14 @@ class Upload(NamedTuple):
     shown: np.ndarray
 
     @classmethod
-    def checked(cls, content: bytes, kind: str, most: int) -> Upload:
+    def checked(cls, content: bytes, kind: str, most: int, image_max: float | None = None) -> Upload:
         """A file of at most so many bytes.
 
         Args:
             content: of the file.
             kind: image or audio.
             most: bytes.
+            image_max: the value that is white in images of more than 8 bits; None where their type tells.
 
         Raises:
             DataError: it is larger, or not of this kind, or damaged.
@@ -50,14 +53,16 @@ class Upload(NamedTuple):
         if len(content) > most:
             raise DataError(f"The file has {len(content):,} bytes; {most:,} are allowed.")
         if kind == "image":
-            return cls(content, read_image(content, SIDE, 3, "The file").transpose(1, 2, 0))
+            return cls(content, read_image(content, SIDE, 3, "The file", image_max).transpose(1, 2, 0))
         try:
             about = soundfile.info(io.BytesIO(content))
         except soundfile.LibsndfileError as error:
             raise DataError(f"The file is damaged or no sound: {error.error_string}") from error
         if about.frames * about.channels > MAX_SAMPLES:
             raise DataError(f"The sound has {about.frames * about.channels:,} samples; {MAX_SAMPLES:,} are allowed.")
-        return cls(content, read(content, RATE, "The file"))
+        if about.frames > MAX_SECONDS * about.samplerate:
+            raise DataError(f"The sound lasts {about.duration:,.0f} seconds; {MAX_SECONDS} are allowed.")
+        return cls(content, read(content, RATE, "The file", MAX_SECONDS))
 
     @contextmanager
     def file(self) -> Iterator[str]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from polymodal.metrics.calibration import reliability
 from polymodal.metrics.order import auroc
-from polymodal.metrics.recall import accuracy, class_figures, confusion_matrix
+from polymodal.metrics.recall import class_counts, class_figures, confusion_matrix
 
 MANY = 10
 """With more classes than this, being among the first five says something."""
@@ -34,15 +34,15 @@ def classification_figures(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         target: (N,) classes.
     """
     log_probabilities = logits.double().log_softmax(1)  # logarithms: none is rounded to a certainty
-    confusion = confusion_of(logits, target)
-    table = class_table(confusion)
+    counts = class_counts(logits.argmax(1), target, logits.shape[1])
+    table = class_figures(*counts)
     occurs = table["support"] > 0
-    figures = {"accuracy": accuracy(confusion.double())}
+    figures = {"accuracy": counts.right.sum().double() / max(1, len(target))}
     figures |= {name: table[name][occurs].mean() for name in ("recall", "precision", "f1")}
     if occurs.sum() > 1:
         areas = [auroc(log_probabilities[:, k], target == k) for k in occurs.nonzero().flatten().tolist()]
         figures["auroc"] = torch.stack(areas).mean()
-    figures["ece"] = reliability(log_probabilities.exp(), target).error
+    figures["ece"] = reliability(log_probabilities.exp_(), target).error
     if logits.shape[1] > MANY:
         own = logits.gather(1, target[:, None])
         figures["accuracy@5"] = ((logits >= own).sum(1) <= 5).double().mean()  # a tie is no success

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+MATRIX = 1000
+"""With more classes than this nobody makes a matrix of their pairs, which grows with the square."""
+
+
+class ClassCounts(NamedTuple):
+    """Of each of K classes: samples that were told right, that are of it, and that were told to be of it. (K,) each."""
+
+    right: Tensor
+    support: Tensor
+    predicted: Tensor
+
+
+def class_counts(predicted: Tensor, target: Tensor, classes: int) -> ClassCounts:
+    """(N,) and (N,) class indices -> what the diagonal and the sums of their confusion matrix are."""
+    counted = (target[predicted == target], target, predicted)
+    return ClassCounts(*(torch.bincount(part, minlength=classes) for part in counted))
 
 
 def confusion_matrix(predicted: Tensor, target: Tensor, classes: int) -> Tensor:

@@ -14,6 +14,9 @@ from sklearn.manifold import TSNE
 from polymodal.metrics.retrieval import Table
 from polymodal.report.style import COLOURS, picture, short
 
+PANELS = 8
+"""Modalities of a map at most: one for each would make a picture of metres."""
+
 
 def draw_map(
     file: Path, table: Table, modalities: Sequence[str], classes: Mapping[int, str], points: int = 1200
@@ -21,7 +24,7 @@ def draw_map(
     """t-SNE (van der Maaten & Hinton 2008) of the embeddings of all modalities in one space, a panel a modality.
 
     The panels have the same axes, and each shows the others in grey: modalities that are well aligned lie upon each
-    other.
+    other. Of more than `PANELS` modalities the first ones are shown.
 
     Args:
         file: PNG to write.
@@ -30,6 +33,7 @@ def draw_map(
         classes: sample id -> class name; the most frequent ones get a colour.
         points: at most so many in all, spread evenly over the split.
     """
+    modalities = modalities[:PANELS]
     chosen = [_spread(table["mask"][:, i], points // len(modalities)) for i in range(len(modalities))]
     count = sum(len(rows) for rows in chosen)
     if count < 5:

@@ -13,6 +13,9 @@ import torch
 from polymodal.metrics.retrieval import Table
 from polymodal.report.style import picture
 
+LONGEST = 140
+"""Characters of a sentence that are shown."""
+
 RIGHT, WRONG = "#3ca951", "#ff725c"
 
 
@@ -78,8 +81,8 @@ def show_content(axis: Any, content: Any, title: str, colour: str = "#333333") -
     for spine in axis.spines.values():
         spine.set(visible=True, color=colour, linewidth=1.5)
     if isinstance(content, str):
-        text = textwrap.fill(content, 18)
-        place = {"ha": "center", "va": "center", "transform": axis.transAxes}
+        text = textwrap.fill(content if len(content) <= LONGEST else f"{content[: LONGEST - 1]}…", 18)
+        place = {"ha": "center", "va": "center", "transform": axis.transAxes, "in_layout": False}
         axis.text(0.5, 0.5, text, fontsize=7.5, parse_math=False, **place)  # "$" is a dollar
     else:
         axis.imshow(content, cmap="gray", vmin=0, vmax=255)

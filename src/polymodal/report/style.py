@@ -18,7 +18,7 @@ COLOURS = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a
 
 @contextmanager
 def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[Any]:
-    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`.
+    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`, whole or not at all.
 
     Without pyplot: that would take a screen, or take it away from a notebook which shows figures of its own.
     """

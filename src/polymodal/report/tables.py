@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from polymodal.files import replacing
@@ -16,6 +18,23 @@ def write_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None
     """(K, K) counts: a row a true class, a column a predicted one."""
     rows = [[name, *counts] for name, counts in zip(names, confusion.tolist(), strict=True)]
     _write(file, ["true / predicted", *names], rows)
+
+
+def write_confused(file: Path, answer: Tensor, target: Tensor, names: Sequence[str], most: int = 10_000) -> None:
+    """(N,), (N,) classes: a row a pair of a true class and a wrong answer that occurs, the most frequent first.
+
+    Args:
+        file: to write.
+        answer: of the model.
+        target: the true classes.
+        names: of the classes.
+        most: rows.
+    """
+    wrong = answer != target
+    pairs, counts = torch.stack([target[wrong], answer[wrong]], dim=1).unique(dim=0, return_counts=True)
+    order = counts.argsort(descending=True, stable=True)[:most]
+    shown = zip(pairs[order].tolist(), counts[order].tolist(), strict=True)
+    _write(file, ["true", "predicted", "samples"], [[names[a], names[b], count] for (a, b), count in shown])
 
 
 def write_classes(file: Path, table: Mapping[str, Tensor], names: Sequence[str]) -> None:
@@ -54,11 +73,13 @@ class TextTable(NamedTuple):
 def read_table(file: Path, rows: int | None = None, columns: int | None = None) -> TextTable:
     """A CSV file with a header, at most so many rows and columns of it."""
     with file.open(newline="", encoding="utf-8") as stream:
-        header, *lines = list(csv.reader(stream)) or [[]]
-    shown = [line[:columns] for line in lines[:rows]]
+        lines = csv.reader(stream)
+        header = next(lines, [])
+        shown = [line[:columns] for line in islice(lines, rows)]
+        further = sum(1 for _ in lines)
     cells = [_numbers(column) for column in zip(*shown, strict=True)]
     shares = {index for index, column in enumerate(cells) if _are_shares(column)}
-    beyond = {"rows": len(lines) - len(shown), "columns": len(header) - len(header[:columns])}
+    beyond = {"rows": further, "columns": len(header) - len(header[:columns])}
     left_out = " and ".join(f"{count} {what}" for what, count in beyond.items() if count)
     return TextTable(header[:columns], [list(row) for row in zip(*cells, strict=True)], shares, left_out)
 

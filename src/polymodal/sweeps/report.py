@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from polymodal.report.unharmed import unharmed
 from polymodal.sweeps.pictures import draw_all
 from polymodal.sweeps.results import Run, jobs_of, read_run
 from polymodal.sweeps.table import write_tables
@@ -15,7 +16,8 @@ from polymodal.sweeps.table import write_tables
 def write_report(folder: Path, name: str, runs: Sequence[Run]) -> None:
     """Tables and pictures of runs."""
     write_tables(folder, name, runs)
-    draw_all(folder, runs)
+    with unharmed(folder / "curves.png"):
+        draw_all(folder, runs)
 
 
 def end_sweep(folder: Path, stopped: bool = False) -> int:
