@@ -39,6 +39,7 @@ from polymodal.data.skips import BadSampleError
 from polymodal.data.splits import SPLITS
 from polymodal.data.svg import is_svg
 from polymodal.data.table_data import TableData
+from polymodal.data.video import frames_of
 from polymodal.errors import ConfigError
 from polymodal.report.style import picture, short
 from polymodal.run import make
@@ -100,7 +101,7 @@ class Look:
     def _one(files: Files, sample: int) -> tuple[bytes, list[float]]:
         array = files.read(sample)
         source, _ = files.source(sample)
-        folder = sorted(source.iterdir()) if isinstance(source, Path) and source.is_dir() else None
+        folder = frames_of(source) if isinstance(source, Path) and source.is_dir() else None
         parts = [source] if folder is None else folder
         contents = [part if isinstance(part, bytes) else part.read_bytes() for part in parts]
         sizes: list[float] = []

@@ -117,6 +117,21 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         [whole(part) for part in parts]
 
 
+@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", "@eaDir", "__MACOSX", ".git", "#recycle"])
+@pytest.mark.parametrize("place", ["", "very_red", "very_red/deep/deeper"])
+def test_what_systems_leave_behind_is_never_read(hidden: str, place: str, tmp_path: Path) -> None:
+    make_classes(tmp_path)
+    copies = tmp_path / place / hidden / "copies"
+    copies.mkdir(parents=True)
+    for file in (tmp_path / "very_red").glob("*.png"):
+        shutil.copy(file, copies.parent / file.name)
+        shutil.copy(file, copies / f"{file.stem}-checkpoint.png")
+    (tmp_path / "very_red" / "._000.png").write_bytes(b"x")
+    data = ready(tmp_path, splits=(0.6, 0.2, 0.2))
+    assert data.class_names["label"] == ["very blue", "very green", "very grey", "very red"]
+    assert len(data.samples.row) == 80
+
+
 def test_a_link_that_leads_back_adds_nothing(tmp_path: Path) -> None:
     make_classes(tmp_path, 40)
     (tmp_path / "very_red" / "again").symlink_to(tmp_path / "very_red")

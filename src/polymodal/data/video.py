@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from polymodal.data.hidden import is_hidden
 from polymodal.data.images import MAX_PIXELS, middle_square, read_image
 from polymodal.data.opened import called, opened
 from polymodal.data.skips import BadSampleError
@@ -33,12 +34,17 @@ def read_video(source: Path | bytes, frames: int, size: int, channels: int, name
     """
     name = called(source, name)
     if isinstance(source, Path) and source.is_dir():
-        files = sorted(file for file in source.iterdir() if file.is_file() and not file.name.startswith("."))
+        files = frames_of(source)
         if not files:
             raise BadSampleError("empty file", f"{name} has no frames.")
         chosen = [files[index] for index in evenly(len(files), frames)]
         return np.stack([read_image(file, size, channels) for file in chosen])
     return np.stack([middle_square(picture, size, channels) for picture in _decoded(source, frames, name)])
+
+
+def frames_of(folder: Path) -> list[Path]:
+    """The files of a folder of frames, in their order."""
+    return sorted(file for file in folder.iterdir() if file.is_file() and not is_hidden(file.name))
 
 
 def evenly(count: int, frames: int) -> list[int]:
