@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from polymodal.choices import wanted_splits
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.launch import as_hydra_arguments, quoted, readable_errors
@@ -73,6 +74,7 @@ def opened(words: list[str], output: Path) -> TableData:
         raise ConfigError(
             f"data: {type(data).__name__} is no table of samples; inspect manifest, folder or huggingface."
         )
+    data.wanted = wanted_splits(config)
     data.format = replace(data.format, on_error="skip", max_bad_fraction=1.0)
     data.prepare_data()
     data.setup()

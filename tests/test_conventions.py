@@ -20,7 +20,7 @@ LAYERS = [
     {"schedulers", "loggers", "data"},
     {"exported"},
     {"tuning", "checkpoint", "checkpoint_io", "grad_cache"},
-    {"choices", "execution", "sharding"},
+    {"choices", "data_checks", "execution", "sharding"},
     {"module", "strategy"},
     {"report"},
     {"callbacks"},

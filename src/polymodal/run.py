@@ -26,9 +26,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from polymodal.callbacks.data_check import DataCheck
 from polymodal.checkpoint import load_checkpoint, load_encoder
 from polymodal.checkpoint_io import WholeFiles
-from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings
+from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings, wanted_splits
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
@@ -117,6 +118,7 @@ def build(
     check_choices(config)
     objective = make(config["objective"], "objective")  # cheap, and says whether its modalities can be
     data = make(config["data"], "data")
+    data.wanted = wanted_splits(config) if keep is None else ("test",)
     if not partial or not set(config["encoder"]) & set(data.modalities):
         check_modalities(config, data.modalities)
     check_shared(config, data.kinds)
@@ -151,7 +153,7 @@ def build(
         options = {"logger": _make_all(config, "logger"), "enable_checkpointing": saves}
         plugins = [make(node, "trainer.plugins") for node in config["trainer"].get("plugins") or []]
         options["plugins"] = [*plugins, WholeFiles()]
-    trainer = make(config["trainer"], "trainer", callbacks=callbacks, **options)
+    trainer = make(config["trainer"], "trainer", callbacks=[DataCheck(), *callbacks], **options)
     # signals are ours (`polymodal.signals`): Lightning's handlers wait for other processes within the signal, and under
     # Slurm they put the job in the queue again, in another folder. To do that with resume= is yet to be written.
     trainer._signal_connector.register_signal_handlers = lambda: None

@@ -137,3 +137,18 @@ def test_a_link_that_leads_back_adds_nothing(tmp_path: Path) -> None:
     (tmp_path / "very_red" / "again").symlink_to(tmp_path / "very_red")
     data = ready(tmp_path, splits=(0.6, 0.2, 0.2))
     assert len(data.samples.row) == 40
+
+
+def test_one_folder_too_deep_is_told_with_the_path_that_is_meant(tmp_path: Path) -> None:
+    make_classes(tmp_path, at="animals")
+    with pytest.raises(DataError, match=rf"one class, animals, and its 80 pictures .*{tmp_path}/animals mean"):
+        ready(tmp_path)
+    assert len(ready(tmp_path / "animals").class_names["label"]) == 4
+    data = Folder(str(tmp_path), image_size=8, vocab_size=300)  # to be predicted, one class is as good as any
+    data.wanted = ()
+    data.setup("test")
+    assert data.class_names["label"] == ["animals"]
+    make_classes(tmp_path / "parts", at="train/animals")
+    make_classes(tmp_path / "parts", at="val/animals")
+    with pytest.raises(DataError, match=r"one class, animals, and its 160 pictures lie in folders within it"):
+        ready(tmp_path / "parts")

@@ -73,8 +73,27 @@ class Folder(TableData):
                 f"data.path={self.path}: there are no pictures in class folders, such as {self.path}/cat/1.jpg"
             )
         tables, found = [tables[index] for index in filled], [found[index] for index in filled]
+        if "train" in self.wanted:
+            self._check_depth([folder for _, folder in found], tables)
         names = [str(folder) for _, folder in found]
         return joined(tables, names, [self.path] * len(found), [number for number, _ in found])
+
+    def _check_depth(self, folders: Sequence[Path], tables: Sequence[pa.Table]) -> None:
+        """Refuses a single class whose pictures all lie deeper: the classes are the folders in it.
+
+        Raises:
+            DataError: says which path may be meant.
+        """
+        if len({folder.name for folder in folders}) > 1:
+            return
+        files = [self.path / file for table in tables for file in table["file"].to_pylist()]
+        inner = {file.relative_to(folder).parts[0] for file in files for folder in folders if folder in file.parents}
+        if len(inner) > 1 and not any(file.parent in folders for file in files):
+            meant = f" Is data.path={folders[0]} meant?" if len(folders) == 1 else ""
+            raise DataError(
+                f"data.path={self.path}: there is one class, {folders[0].name}, and its {len(files)} pictures lie in "
+                f"folders within it ({', '.join(sorted(inner)[:5])}): one class tells nothing apart.{meant}"
+            )
 
 
 def _subfolders(folder: Path) -> list[Path]:

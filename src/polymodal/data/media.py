@@ -62,6 +62,10 @@ class Files:
         """The number of the first sample with this file; the sample's own where it has none, or bytes."""
         return int(self.first[sample])
 
+    def distinct(self, chosen: np.ndarray) -> int:
+        """How many different files some samples have."""
+        return len(np.unique(self.first[chosen][self.count[chosen] > 0]))
+
     def source(self, item: int) -> tuple[Path | bytes, str | None]:
         """The file or the bytes, and the name in messages where that is not the file's path.
 

@@ -21,7 +21,7 @@ from polymodal.data.media import MediaFormat, read_vector
 from polymodal.data.pictures import Pictures
 from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
 from polymodal.data.records import Record, Source, place_of
-from polymodal.data.splits import SPLITS
+from polymodal.data.splits import SPLITS, check_names
 from polymodal.data.stream import EvaluationStream, HashedPart, Split, Stream, TrainingStream
 from polymodal.data.stream_head import Head
 from polymodal.data.stream_loader import StreamLoader
@@ -120,10 +120,8 @@ class StreamData(PairedDataModule):
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)
-        if isinstance(path, Mapping) and set(path) != set(SPLITS):
-            raise ConfigError(
-                f"data.path has {', '.join(path)}: give one path, or one for each of {', '.join(SPLITS)}."
-            )
+        if isinstance(path, Mapping):
+            check_names(path)
         if len(splits) != 3 or abs(sum(splits) - 1) > 1e-6:
             raise ConfigError(f"data.splits={list(splits)} must be three shares (train, val, test) that add up to 1.")
         if epoch_samples is not None and epoch_samples < batch_size:

@@ -14,6 +14,7 @@ from torch import Tensor
 from polymodal.batch import PairedBatch
 from polymodal.data.columns import ColumnChoice
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.facts import SplitFacts
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
 from polymodal.data.media import MediaFormat
 from polymodal.data.pictures import Pictures
@@ -159,8 +160,7 @@ class TableData(PairedDataModule):
         self.train_set, self.val_set, self.test_set = (
             SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
         )
-        if stage != "test":
-            check_filled(split)
+        check_filled(split, [name for name in self.wanted if stage != "test" or name == "test"])
         pa.default_memory_pool().release_unused()  # what was needed for it goes back before loading processes start
 
     def _fitted(self, training: Sequence[pa.Array]) -> Tokenizer:
@@ -185,6 +185,11 @@ class TableData(PairedDataModule):
         """See `PairedDataModule`."""
         chosen: SampleSet = getattr(self, f"{split}_set")
         return chosen.every(modalities)
+
+    def facts(self, split: str) -> SplitFacts:
+        """Of all samples of a split, before files are read."""
+        chosen: SampleSet = getattr(self, f"{split}_set")
+        return self.samples.facts(np.unique(chosen.chosen))
 
     def unread(self) -> Mapping[str, str]:
         """Rows whose cells cannot be used."""
