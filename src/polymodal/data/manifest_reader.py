@@ -86,7 +86,7 @@ class ManifestReader:
         self.rows = Rows(self.table, self.skips)
         cells = {name: self._cells(name) for name in self.columns.kinds}
         label = self._label_cells() if "label" in self.columns else None
-        roles = {key: self.rows.text(self.columns[key][0]) for key in ROLES[1:] if key in self.columns}
+        roles = {key: self._role(key, cells) for key in ROLES[1:] if key in self.columns}
         split = self._given_split(roles)
         self.first, self.sample = self.rows.samples(roles.get("id"), self._constant(cells, label, roles))
         if not len(self.first):
@@ -108,6 +108,14 @@ class ManifestReader:
             numeric = self.format.numeric
             return self.rows.numbers(names[:numeric]), [self.rows.text(column) for column in names[numeric:]]
         return self.rows.files(names[0])
+
+    def _role(self, key: str, cells: Mapping[str, Any]) -> pa.Array:
+        """(rows,) text of a group, a split or an id; of a column of files each file in one spelling."""
+        column = self.columns[key][0]
+        for name in self.columns.of_kind(*FILE_KINDS):
+            if self.columns[name] == [column] and cells[name].content is None:
+                return cells[name].names()
+        return self.rows.text(column)
 
     def _label_cells(self) -> Any:
         names = self.columns["label"]
@@ -131,7 +139,7 @@ class ManifestReader:
         same = {self.columns[key][0]: roles[key] for key in ("group", "split", "split_by") if key in roles}
         for name in self.columns.of_kind(*FILE_KINDS):
             column = self.columns[name][0]
-            same |= {column: cells[name].paths, f"size of {column}": cells[name].sizes()}
+            same |= {column: cells[name].called(), f"size of {column}": cells[name].sizes()}
         for name in self.columns.of_kind("tabular"):
             numbers, categories = cells[name]
             parts = [*numbers.T, *categories]
@@ -146,13 +154,7 @@ class ManifestReader:
         text = pa.large_string()
         files = self.columns.of_kind(*FILE_KINDS)
         own = cells[files[0]].names() if files else pa.nulls(len(self.table), text)
-        names = roles.get("group", roles.get("id", own))
-        folders = [str(folder) for folder in self.places.folders]
-        if files and not roles.keys() & {"group", "id"} and len(set(folders)) > 1:
-            # equal relative paths in two folders are two files
-            folder = pa.array(folders, text).take(pa.array(self.places.part_of(np.arange(len(self.table)))))
-            names = pc.binary_join_element_wise(folder, names, pa.scalar("/", text))
-        return _named(names)
+        return _named(roles.get("group", roles.get("id", own)))
 
     @property
     def captions(self) -> list[Captions]:

@@ -53,7 +53,7 @@ class Files:
         self.load, self.blank, self.cache = load, blank, cache
         self.count = cells.there()[rows].astype(np.int64)
         names = taken(cells.names(), rows)
-        file = codes_of(names)[0] * len(folders) + folder
+        file = codes_of(names)[0]
         _, first, number = np.unique(file, return_index=True, return_inverse=True)
         named = names.is_valid().to_numpy(zero_copy_only=False)
         self.first = np.where(named, first[number], np.arange(len(file)))
@@ -171,9 +171,9 @@ class MediaFormat:
 
     def _cache(self, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]) -> ImageCache:
         """Places by path; by row where the cells hold bytes."""
-        starts = [str(start.absolute()) for start in folders]
+        starts = [start.absolute() for start in folders]
         names = zip(folder.tolist(), taken(cells.names(), rows), rows.tolist(), strict=True)
-        files = (f"{starts[part]}/{name.as_py() if name.is_valid else row}".encode() for part, name, row in names)
+        files = (str(starts[part] / (name.as_py() or str(row))).encode() for part, name, row in names)
         hashes = (int.from_bytes(hashlib.blake2b(file, digest_size=8).digest(), "big", signed=True) for file in files)
         keys = np.fromiter(hashes, dtype=np.int64, count=len(rows))
         return ImageCache(Path(self.image_cache or ""), keys, self.image_shape, int(self.image_cache_gb * 1e9))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from polymodal.data.cells import FileCells, bytes_and_paths
 from polymodal.data.contents import bad_captions
 from polymodal.data.skips import BadSampleError, Reason, Skips
+from polymodal.data.spelling import one_spelling
 from polymodal.data.table import ManifestTable, as_list_items, as_numbers, as_text, codes_of, in_one_piece
 from polymodal.errors import DataError
 
@@ -42,7 +43,7 @@ class Rows:
             return FileCells(pa.nulls(len(self.table), pa.large_string()), content)
         text, bad = self._as_text(name, in_one_piece(paths))
         self.reject(bad, "bad text", lambda _: f"{name} holds bytes that are not UTF-8.")
-        return FileCells(text, content)
+        return FileCells(text, content, one_spelling(text, self.table.places))
 
     def numbers(self, names: Sequence[str]) -> np.ndarray:
         """(rows, columns) float64, NaN where a cell is empty."""
