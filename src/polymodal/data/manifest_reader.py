@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from polymodal.data.columns import FILE_KINDS, ROLES, ColumnChoice
 from polymodal.data.contents import Captions, Columns, Content, grouped_captions
+from polymodal.data.groups import joined_by_captions
 from polymodal.data.labels import class_codes, class_names, tag_codes
 from polymodal.data.media import MediaFormat
 from polymodal.data.rows import Rows
@@ -97,6 +98,8 @@ class ManifestReader:
         self.learned = dict(learned)
         contents = {name: self._content(name, cells[name]) for name in cells}
         labels = {} if label is None else {"label": self._labels(label)}
+        if "group" not in self.columns:
+            group = joined_by_captions(group, contents)
         self.samples = Samples(contents, labels, group, self.first, self.skips, format.eval_captions)
 
     def _cells(self, name: str) -> Any:
