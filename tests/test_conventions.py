@@ -11,7 +11,7 @@ PACKAGE = ROOT / "src" / "polymodal"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"errors", "types", "signals"},
+    {"errors", "types", "signals", "new_data"},
     {"batch", "tokens", "hashing", "checkpoint_parts"},
     {"encoders", "fusion", "heads", "missing", "config", "frozen_cache", "noise"},
     {"model"},

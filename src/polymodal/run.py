@@ -27,6 +27,7 @@ from rich.table import Table
 from torch import nn
 
 from polymodal.callbacks.data_check import DataCheck
+from polymodal.callbacks.evaluated import Evaluated
 from polymodal.checkpoint import load_checkpoint, load_encoder
 from polymodal.checkpoint_io import WholeFiles
 from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings, wanted_splits
@@ -153,7 +154,7 @@ def build(
         options = {"logger": _make_all(config, "logger"), "enable_checkpointing": saves}
         plugins = [make(node, "trainer.plugins") for node in config["trainer"].get("plugins") or []]
         options["plugins"] = [*plugins, WholeFiles()]
-    trainer = make(config["trainer"], "trainer", callbacks=[DataCheck(), *callbacks], **options)
+    trainer = make(config["trainer"], "trainer", callbacks=[DataCheck(), Evaluated(), *callbacks], **options)
     # signals are ours (`polymodal.signals`): Lightning's handlers wait for other processes within the signal, and under
     # Slurm they put the job in the queue again, in another folder. To do that with resume= is yet to be written.
     trainer._signal_connector.register_signal_handlers = lambda: None

@@ -170,6 +170,10 @@ class PairedDataModule(LightningDataModule):
         """What a split holds; None of data that cannot lack anything."""
         return None
 
+    def counted(self, ids: np.ndarray) -> tuple[int, int | None]:
+        """How many samples these ids of an evaluation are of, and how many there are in all; None if nobody knows."""
+        return len(ids), sum(len(part) for part in (self.train_set, self.val_set, self.test_set))
+
     def unread(self) -> Mapping[str, str]:
         """Where a sample stands -> why it is in no split at all."""
         return {}

@@ -191,6 +191,11 @@ class TableData(PairedDataModule):
         chosen: SampleSet = getattr(self, f"{split}_set")
         return self.samples.facts(np.unique(chosen.chosen))
 
+    def counted(self, ids: np.ndarray) -> tuple[int, int]:
+        """See `PairedDataModule`; a sample with several captions is one, and those that cannot be read count too."""
+        sample = np.searchsorted(self.samples.first_id, ids, "right")
+        return len(np.unique(sample)), len(self.samples.row) + len(self.unread())
+
     def unread(self) -> Mapping[str, str]:
         """Rows whose cells cannot be used."""
         skips, rows = self.samples.skips, set(self.samples.row.tolist())

@@ -22,6 +22,8 @@ class WebDataset(StreamData):
     run: fields stay bytes until the readers of manifests decode them.
     """
 
+    pairing = " In a tar file the members of a sample lie side by side: 000.jpg, 000.txt, 001.jpg, 001.txt."
+
     def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
         """The tar files; a mapping names those of each split."""
         if isinstance(self.path, Mapping):
