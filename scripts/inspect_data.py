@@ -34,6 +34,7 @@ from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.launch import as_hydra_arguments, quoted, readable_errors
 from polymodal.data.contents import Captions
+from polymodal.data.groups import in_several_groups
 from polymodal.data.media import Files
 from polymodal.data.samples import Samples
 from polymodal.data.skips import BadSampleError
@@ -131,7 +132,7 @@ def inspect(data: TableData) -> Report:
         "labels": labels_of(data, split),
         "duplicates": {
             **{name: equal_files(name, samples, seen, split) for name in look.files},
-            **{name: equal_captions(content, split) for name, content in texts.items()},
+            **{name: equal_captions(content, split, samples.group) for name, content in texts.items()},
         },
         "broken": {"rows": len(samples.skips.reasons), **samples.skips.counts(), "summary": samples.skips.summary()},
     }
@@ -142,9 +143,9 @@ def _unchanged(item: Any) -> Any:
 
 
 def counts(samples: Samples, split: np.ndarray) -> Report:
-    """Split -> samples, and how many of them have each modality."""
+    """Split -> samples, their groups, and how many of them have each modality."""
     return {
-        name: {"samples": int((split == number).sum())}
+        name: {"samples": int((split == number).sum()), "groups": len(np.unique(samples.group[split == number]))}
         | {key: int((content.count[split == number] > 0).sum()) for key, content in samples.contents.items()}
         for number, name in enumerate(SPLITS)
     }
@@ -208,14 +209,21 @@ def equal_files(name: str, samples: Samples, seen: list, split: np.ndarray) -> R
     return {"in_several_splits": len(torn), "examples": places}
 
 
-def equal_captions(content: Captions, split: np.ndarray) -> Report:
-    """Captions that are in several splits."""
+def equal_captions(content: Captions, split: np.ndarray, group: np.ndarray) -> Report:
+    """Captions of several samples, and of these those that are in several groups, or in several splits."""
     parts = [pc.unique(content.of_samples(split == number)) for number in range(len(SPLITS))]
     once, number = np.unique(
         np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]), return_counts=True
     )
     torn = once[number > 1]
-    return {"in_several_splits": len(torn), "examples": [text[:200] for text in torn[:SHOWN]]}
+    sample, code = content.of_each()
+    pairs = np.unique(np.stack([code.astype(np.int64), sample]), axis=1)
+    return {
+        "of_several_samples": int((np.unique(pairs[0], return_counts=True)[1] > 1).sum()),
+        "in_several_groups": in_several_groups(group, content),
+        "in_several_splits": len(torn),
+        "examples": [text[:200] for text in torn[:SHOWN]],
+    }
 
 
 def draw_contact_sheet(file: Path, data: TableData) -> None:

@@ -95,6 +95,13 @@ class Look:
                 for term, compared in self._compared(part).items():
                     if compared == 0:
                         yield f"The train split: none {self.count} has both {self._both(term)}: they are not aligned."
+                for name in part.modalities:
+                    if shared := self.facts.shared.get(name):
+                        yield (
+                            f"The train split: {shared} of {self.facts.items[name]} different {name}s"
+                            f"{self._named(name)} are in several groups: wrong answers of each other in the loss, "
+                            "though not in retrieval. data.columns.group=<column> says what belongs together."
+                        )
             elif alike := self._alike(part):
                 yield f"{alike} Recall is 1 there, whatever the model says."
 

@@ -30,6 +30,7 @@ class SplitFacts:
         groups: how many different groups there are.
         items: modality -> how many different items it has; of pictures different files, of text different captions.
         labels: name -> what is known of it.
+        shared: modality -> how many of its captions are in several groups.
     """
 
     samples: int
@@ -38,6 +39,7 @@ class SplitFacts:
     groups: int
     items: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, LabelFacts] = field(default_factory=dict)
+    shared: Mapping[str, int] = field(default_factory=dict)
 
     def having(self, *modalities: str) -> int:
         """Samples that have all of these modalities."""

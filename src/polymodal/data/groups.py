@@ -37,12 +37,14 @@ def joined_by_captions(group: np.ndarray, contents: Mapping[str, Content]) -> np
     return one[group]
 
 
-def in_several_groups(group: np.ndarray, content: Captions) -> tuple[int, int]:
-    """How many different captions are in several groups, and how many there are."""
+def in_several_groups(group: np.ndarray, content: Captions, chosen: np.ndarray | None = None) -> int:
+    """How many different captions are in several groups; `chosen` are some of the samples, (n,)."""
     sample, code = content.of_each()
+    if chosen is not None:
+        used = np.isin(sample, chosen)
+        sample, code = sample[used], code[used]
     pairs = np.unique(np.stack([code.astype(np.int64), group[sample]]), axis=1)
-    _, groups = np.unique(pairs[0], return_counts=True)
-    return int((groups > 1).sum()), len(groups)
+    return int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
 
 
 def _mixed(number: np.ndarray, salt: int) -> np.ndarray:

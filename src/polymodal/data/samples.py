@@ -12,6 +12,7 @@ from polymodal.batch import PairedBatch
 from polymodal.data.contents import Captions, Content, padded
 from polymodal.data.draws import Draw
 from polymodal.data.facts import LabelFacts, SplitFacts
+from polymodal.data.groups import in_several_groups
 from polymodal.data.media import Files
 from polymodal.data.skips import BadSampleError, Skips
 from polymodal.errors import DataError
@@ -60,6 +61,11 @@ class Samples:
             present=present,
             groups=len(np.unique(self.group[chosen])),
             items={name: content.distinct(chosen) for name, content in counted.items()},
+            shared={
+                name: in_several_groups(self.group, content, chosen)
+                for name, content in self.contents.items()
+                if isinstance(content, Captions)
+            },
             labels={name: label_facts(values[chosen]) for name, values in self.labels.items()},
         )
 

@@ -42,8 +42,9 @@ class TableData(PairedDataModule):
     A file is a path, its bytes (a binary cell), or a record of `bytes` and `path`. An empty cell means that the
     modality is absent. Rows of one id are one sample with several captions: in training each batch takes one of them,
     in evaluation all are used. Samples of one group are positives of each other; without a group column it is the id,
-    else the path of the first file, else every row is its own. A group is in one split, unless `split_by` names a
-    column: then rows whose cells in it are equal are.
+    else the first file, else every row is its own, and those of pairs whose captions are all the same are one. What a
+    column, the id or the file makes a group is in one split, unless `split_by` names a column: then rows whose cells in
+    it are equal are. Paths that lead to one file are equal, however they are written.
 
     Args:
         columns: modality -> column, or several; further keys: `label`, `group`, `split` (train, val, test), `split_by`
