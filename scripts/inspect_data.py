@@ -29,18 +29,21 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from polymodal.choices import wanted_splits
 from polymodal.config.check import check_config
 from polymodal.config.command_line import check_words, home
 from polymodal.config.compose import compose_config
 from polymodal.config.launch import readable_errors
 from polymodal.config.overrides import as_hydra_arguments, quoted
 from polymodal.data.contents import Captions
+from polymodal.data.groups import in_several_groups
 from polymodal.data.media import Files
 from polymodal.data.samples import Samples
 from polymodal.data.skips import BadSampleError
 from polymodal.data.splits import SPLITS
 from polymodal.data.svg import is_svg
 from polymodal.data.table_data import TableData
+from polymodal.data.video import frames_of
 from polymodal.data.workers import loading
 from polymodal.errors import ConfigError
 from polymodal.files import check_output, writing
@@ -79,6 +82,7 @@ def opened(words: list[str], output: Path) -> TableData:
         raise ConfigError(
             f"data: {type(data).__name__} is no table of samples; inspect manifest, folder or huggingface."
         )
+    data.wanted = wanted_splits(config)
     data.format = replace(data.format, on_error="skip", max_bad_fraction=1.0)
     data.prepare_data()
     data.setup()
@@ -107,7 +111,7 @@ class Look:
     def _one(files: Files, sample: int) -> tuple[bytes, list[float]]:
         array = files.read(sample)
         source, _ = files.source(sample)
-        folder = sorted(source.iterdir()) if isinstance(source, Path) and source.is_dir() else None
+        folder = frames_of(source) if isinstance(source, Path) and source.is_dir() else None
         parts = [source] if folder is None else folder
         contents = [part if isinstance(part, bytes) else part.read_bytes() for part in parts]
         sizes: list[float] = []
@@ -135,7 +139,7 @@ def inspect(data: TableData) -> Report:
         "labels": labels_of(data, split),
         "duplicates": {
             **{name: equal_files(name, samples, seen, split) for name in look.files},
-            **{name: equal_captions(content, split) for name, content in texts.items()},
+            **{name: equal_captions(content, split, samples.group) for name, content in texts.items()},
         },
         "broken": {"rows": len(samples.skips.reasons), **samples.skips.counts(), "summary": samples.skips.summary()},
     }
@@ -146,9 +150,9 @@ def _unchanged(item: Any) -> Any:
 
 
 def counts(samples: Samples, split: np.ndarray) -> Report:
-    """Split -> samples, and how many of them have each modality."""
+    """Split -> samples, their groups, and how many of them have each modality."""
     return {
-        name: {"samples": int((split == number).sum())}
+        name: {"samples": int((split == number).sum()), "groups": len(np.unique(samples.group[split == number]))}
         | {key: int((content.count[split == number] > 0).sum()) for key, content in samples.contents.items()}
         for number, name in enumerate(SPLITS)
     }
@@ -212,14 +216,21 @@ def equal_files(name: str, samples: Samples, seen: list, split: np.ndarray) -> R
     return {"in_several_splits": len(torn), "examples": places}
 
 
-def equal_captions(content: Captions, split: np.ndarray) -> Report:
-    """Captions that are in several splits."""
+def equal_captions(content: Captions, split: np.ndarray, group: np.ndarray) -> Report:
+    """Captions of several samples, and of these those that are in several groups, or in several splits."""
     parts = [pc.unique(content.of_samples(split == number)) for number in range(len(SPLITS))]
     once, number = np.unique(
         np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]), return_counts=True
     )
     torn = once[number > 1]
-    return {"in_several_splits": len(torn), "examples": [text[:200] for text in torn[:SHOWN]]}
+    sample, code = content.of_each()
+    pairs = np.unique(np.stack([code.astype(np.int64), sample]), axis=1)
+    return {
+        "of_several_samples": int((np.unique(pairs[0], return_counts=True)[1] > 1).sum()),
+        "in_several_groups": in_several_groups(group, content),
+        "in_several_splits": len(torn),
+        "examples": [text[:200] for text in torn[:SHOWN]],
+    }
 
 
 def draw_contact_sheet(file: Path, data: TableData) -> None:

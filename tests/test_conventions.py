@@ -11,7 +11,7 @@ PACKAGE = ROOT / "src" / "polymodal"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"errors", "types", "signals", "addresses"},
+    {"errors", "types", "signals", "addresses", "new_data"},
     {"batch", "tokens", "hashing", "checkpoint_parts", "files"},
     {"encoders", "fusion", "heads", "missing", "config", "frozen_cache", "noise"},
     {"model"},
@@ -20,7 +20,7 @@ LAYERS = [
     {"schedulers", "loggers", "data"},
     {"exported"},
     {"tuning", "checkpoint", "checkpoint_io", "grad_cache", "optimization"},
-    {"choices", "execution", "sharding"},
+    {"choices", "data_checks", "execution", "sharding"},
     {"module", "strategy"},
     {"report"},
     {"callbacks"},

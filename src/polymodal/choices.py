@@ -179,3 +179,9 @@ def tunings(config: Settings) -> dict[str, Tuning]:
         known = {key: value for key, value in settings.items() if key not in {"weights", "cache"}}
         result[name] = Tuning(**known)
     return result
+
+
+def wanted_splits(config: Settings) -> list[str]:
+    """The splits that a run reads: training, validation unless it is switched off, and test where that is wanted."""
+    validates = config["trainer"].get("limit_val_batches") != 0
+    return ["train", *["val"] * validates, *["test"] * bool(config["test"])]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from polymodal.answers import answers
 from polymodal.batch import PairedBatch
+from polymodal.callbacks.evaluated import of_all
 from polymodal.checkpoint import fingerprint
 from polymodal.config.check import check_config
 from polymodal.config.command import EmbedSettings
@@ -79,6 +80,7 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
     with own_processes():
         prepare_process(config)
         data, module, trainer = trained.build(lambda callback: isinstance(callback, ProgressBar), partial=True)
+        data.wanted = () if len(splits) > 1 else splits
         part = supervised(module)
         names = None if part is None else trained.class_names.get(part.label)
         about |= {"classes": names, "vectors": vectors, "precision": config["trainer"].get("precision")}
@@ -96,7 +98,9 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
             trainer.strategy.barrier()
             if trainer.is_global_zero:
                 rows.write_unread()
-                print(f"{parts.join()} rows in {output}")
+                counts = [data.counted(rows_of) for rows_of in map(parts.done, splits)]
+                total = of_all(sum(count for count, _ in counts), counts[0][1])
+                print(f"{parts.join()} rows in {output}, of {total}")
 
 
 class Rest(LightningDataModule):

@@ -25,8 +25,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from polymodal.callbacks.data_check import DataCheck
+from polymodal.callbacks.evaluated import Evaluated
 from polymodal.checkpoint import load_checkpoint, load_encoder
-from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings
+from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings, wanted_splits
 from polymodal.config.secrets import masked_arguments
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.shared import in_place
@@ -119,6 +121,7 @@ def build(
     check_choices(config)
     objective = make(config["objective"], "objective")  # cheap, and says whether its modalities can be
     data = make(config["data"], "data")
+    data.wanted = wanted_splits(config) if keep is None else ("test",)
     if not partial or not set(config["encoder"]) & set(data.modalities):
         check_modalities(config, data.modalities)
     check_shared(config, data.kinds)
@@ -146,11 +149,11 @@ def build(
     if not config["trainer"].get("enable_progress_bar", True):  # which Lightning takes for a contradiction
         callbacks = {name: each for name, each in callbacks.items() if not isinstance(each, ProgressBar)}
     if keep is not None:
-        chosen = [callback for callback in callbacks.values() if keep(callback)]
+        chosen = [DataCheck(), Evaluated(), *(callback for callback in callbacks.values() if keep(callback))]
         return data, module, build_trainer(config, make, chosen, loggers=None)
     check_monitors(config, module, callbacks)
     loggers = list(_make_all(config, "logger").values())
-    trainer = build_trainer(config, make, list(callbacks.values()), loggers)
+    trainer = build_trainer(config, make, [DataCheck(), Evaluated(), *callbacks.values()], loggers)
     return data, module, trainer
 
 

@@ -24,6 +24,7 @@ from polymodal.config.trust import at_rest, trusted
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
+from polymodal.new_data import division_of
 from polymodal.objectives.supervised import Supervised
 from polymodal.run import Settings, build, make
 
@@ -58,7 +59,8 @@ class Trained:
     Args:
         path: a run folder (its best checkpoint is taken) or a checkpoint file.
         changes: as on the command line; `data=` and `callbacks=` replace those of the run (other data read files as it
-            did: size, channels, normalisation, sample rate and so on, but for what is given), and `run_dir=` is where
+            did: size, channels, normalisation, sample rate and so on, but for what is given; all of their samples are
+            for testing unless they say themselves which are), and `run_dir=` is where
             callbacks write, which is by default a new folder under logs/eval. `label=` is what every objective
             reads that read the label of the run.
 
@@ -84,8 +86,10 @@ class Trained:
             if node["label"] is not None and node["label"] == self.stored["label"]:
                 node["label"] = self.composed.label  # of the other data, or of label=
             self.renamed[node["label"]] = before["label"]
+        given = {change.lstrip("+").partition("=")[0] for change in changes}
         if "data" in self.replaced:
-            self._read_as_in_training({change.lstrip("+").partition("=")[0] for change in changes})
+            self._read_as_in_training(given)
+        self._divide(given)
         self.config = check_config(self.composed)
         check_machine(self.config)
 
@@ -116,6 +120,15 @@ class Trained:
         taken = wanted.keys() & find_signature(node["_target_"]).types.keys()
         with open_dict(node):
             node.update({name: wanted[name] for name in taken if f"data.{name}" not in given})
+
+    def _divide(self, given: set[str]) -> None:
+        """The data of the training fall into the same splits; all of other data are for testing."""
+        node = self.composed.data
+        data = OmegaConf.to_container(node, resolve=True)
+        with open_dict(node):
+            for key, value in division_of(data, self.stored["data"], given).items():  # type: ignore[arg-type]
+                if key in find_signature(node["_target_"]).types:
+                    node[key] = value
 
     def _check_channels(self, data: PairedDataModule) -> None:
         before = self._data_of_training.formats()

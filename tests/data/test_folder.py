@@ -117,8 +117,38 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         [whole(part) for part in parts]
 
 
+@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", "@eaDir", "__MACOSX", ".git", "#recycle"])
+@pytest.mark.parametrize("place", ["", "very_red", "very_red/deep/deeper"])
+def test_what_systems_leave_behind_is_never_read(hidden: str, place: str, tmp_path: Path) -> None:
+    make_classes(tmp_path)
+    copies = tmp_path / place / hidden / "copies"
+    copies.mkdir(parents=True)
+    for file in (tmp_path / "very_red").glob("*.png"):
+        shutil.copy(file, copies.parent / file.name)
+        shutil.copy(file, copies / f"{file.stem}-checkpoint.png")
+    (tmp_path / "very_red" / "._000.png").write_bytes(b"x")
+    data = ready(tmp_path, splits=(0.6, 0.2, 0.2))
+    assert data.class_names["label"] == ["very blue", "very green", "very grey", "very red"]
+    assert len(data.samples.row) == 80
+
+
 def test_a_link_that_leads_back_adds_nothing(tmp_path: Path) -> None:
     make_classes(tmp_path, 40)
     (tmp_path / "very_red" / "again").symlink_to(tmp_path / "very_red")
     data = ready(tmp_path, splits=(0.6, 0.2, 0.2))
     assert len(data.samples.row) == 40
+
+
+def test_one_folder_too_deep_is_told_with_the_path_that_is_meant(tmp_path: Path) -> None:
+    make_classes(tmp_path, at="animals")
+    with pytest.raises(DataError, match=rf"one class, animals, and its 80 pictures .*{tmp_path}/animals mean"):
+        ready(tmp_path)
+    assert len(ready(tmp_path / "animals").class_names["label"]) == 4
+    data = Folder(str(tmp_path), image_size=8, vocab_size=300)  # to be predicted, one class is as good as any
+    data.wanted = ()
+    data.setup("test")
+    assert data.class_names["label"] == ["animals"]
+    make_classes(tmp_path / "parts", at="train/animals")
+    make_classes(tmp_path / "parts", at="val/animals")
+    with pytest.raises(DataError, match=r"one class, animals, and its 160 pictures lie in folders within it"):
+        ready(tmp_path / "parts")

@@ -50,7 +50,7 @@ def test_a_manifest(tmp_path: Path, inspect) -> None:
     columns = [f"data.columns.{key}" for key in ("image=filepath", "text=caption", "audio=sound", "label=class")]
     words = ["data=manifest", f"data.path={file}", *columns, "data.columns.split=part", "data.sample_rate=1000"]
     report, shown = inspect(*words, "data.image_size=16", "data.num_workers=2", "data.vocab_size=300")
-    assert report["samples"]["train"] == {"samples": 20, "image": 20, "text": 19, "audio": 20}
+    assert report["samples"]["train"] == {"samples": 20, "groups": 20, "image": 20, "text": 19, "audio": 20}
     assert report["samples"]["val"]["audio"] == 19
     assert report["files"]["image"]["width"] == {"least": 20, "median": 20, "95 %": 20, "most": 20}
     assert report["files"]["image"]["read"] == 58
@@ -60,7 +60,12 @@ def test_a_manifest(tmp_path: Path, inspect) -> None:
     assert report["captions"]["text"]["different"] == 58
     assert sum(report["labels"]["red"].values()) == 15
     assert report["duplicates"]["image"] == {"in_several_splits": 1, "examples": [[f"{file}, row 8", f"{file}, row 9"]]}
-    assert report["duplicates"]["text"] == {"in_several_splits": 1, "examples": ["of both"]}
+    assert report["duplicates"]["text"] == {
+        "of_several_samples": 1,
+        "in_several_groups": 1,
+        "in_several_splits": 1,
+        "examples": ["of both"],
+    }
     assert report["broken"]["damaged file"] == report["broken"]["missing file"] == 1
     assert "damaged file" in shown
 

@@ -329,3 +329,27 @@ def test_evaluation_may_take_the_first_captions_alone(folder: Path, rows: list[d
     )
     assert set(whole(two.test_set).id.tolist()) < set(whole(all.test_set).id.tolist())
     assert {caption for _ in range(30) for caption in captions_of(two, whole(two.train_set)) if caption[-1] == "2"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_column_may_be_called_by_a_number(ending: str, folder: Path, rows: list[dict]) -> None:
+    """Tables without a header, or with a reset index, have a column 0: YAML and the command line read a number."""
+    numbered = [
+        {"0": row["filepath"], "1": row["class"], "2": index, "3": index // 2, "-1": "x"}
+        for index, row in enumerate(rows)
+    ]
+    file = folder / f"numbered.{ending}"
+    if ending == "csv":
+        write_csv(file, numbered)
+    else:
+        parquet.write_table(pa.Table.from_pylist(numbered), file)
+    by_name = {"image": "0", "label": "1", "tabular": ["2", "3"], "group": "3"}
+    named = ready(file, by_name, numeric=2)
+    numbers = ready(file, {"image": 0, "label": 1, "tabular": [2, 3], "group": 3, "id": None, "split": ""}, numeric=2)
+    assert numbers.class_names == {"label": sorted(COLOURS)}
+    assert len(set(numbers.samples.group.tolist())) == len(rows) // 2
+    for one, other in ((named.train_set, numbers.train_set), (named.test_set, numbers.test_set)):
+        assert torch.equal(whole(one).inputs["tabular"], whole(other).inputs["tabular"])
+        assert torch.equal(whole(one).group, whole(other).group)
+    with pytest.raises(ConfigError, match=r"data.columns.group=4: .* has no such column"):
+        ready(file, {"image": 0, "group": 4})

@@ -220,7 +220,31 @@ def test_settings_that_cannot_be(columns: dict, options: dict, message: str, row
     with pytest.raises(ConfigError, match=message):
         ready(write_csv(tmp_path / "p.csv", rows), columns, **options)
     with pytest.raises(ConfigError, match="train, val, test"):
-        ready({"train": "a.csv"})
+        ready({"train": "a.csv", "testing": "b.csv"})
+
+
+def test_a_run_may_do_without_validation_and_test(rows: list[dict], tmp_path: Path) -> None:
+    files = {name: str(write_csv(tmp_path / f"{name}.csv", own)) for name, own in (("a", rows[:30]), ("b", rows[30:]))}
+    path = {"train": files["a"], "val": files["b"]}
+    with pytest.raises(ConfigError, match=r"data.path has train, val, and no test: .*data.path.test=.* test=false"):
+        ready(path)
+    data = Manifest(path, PAIR, image_size=8)
+    data.wanted = ("train", "val")
+    data.setup()
+    assert [len(part) for part in (data.train_set, data.val_set, data.test_set)] == [30, 10, 0]
+    table = write_csv(tmp_path / "p.csv", [row | {"part": "val" if n < 10 else "train"} for n, row in enumerate(rows)])
+    for columns, options in ((PAIR | {"split": "part"}, {}), (PAIR, {"splits": (0.7, 0.3, 0.0)})):
+        with pytest.raises(DataError, match=r"The test split is empty. Samples: train \d+, .* test=false"):
+            ready(table, columns, **options)
+        data = Manifest(str(table), columns, image_size=8, **options)
+        data.wanted = ("train", "val")
+        data.setup()
+        assert len(data.train_set) + len(data.val_set) == len(rows)
+    data = Manifest(str(table), PAIR | {"split": "part"}, image_size=8)
+    data.wanted = ("test",)
+    with pytest.raises(DataError, match=r"The test split is empty") as caught:
+        data.setup("test")
+    assert "test=false" not in str(caught.value)  # an evaluation cannot do without it
 
 
 def test_broken_sounds_and_vectors(tmp_path: Path) -> None:

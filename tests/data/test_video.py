@@ -17,7 +17,7 @@ from tests.data.manifests import ready, whole, write_csv
 from polymodal.data import video as video_module
 from polymodal.data.images import read_image
 from polymodal.data.skips import BadSampleError
-from polymodal.data.video import evenly, read_video
+from polymodal.data.video import evenly, frames_of, read_video
 from polymodal.errors import ConfigError, DataError
 
 FORMATS = {"mp4": "mpeg4", "mkv": "libx264", "webm": "libvpx", "avi": "mpeg4", "mov": "libx264", "gif": "gif"}
@@ -171,3 +171,12 @@ def test_a_broken_clip_has_its_row(clips: Path) -> None:
     data = ready(clips, {"video": "clip"})
     with pytest.raises(DataError, match=r"clips\.csv, row (9: .*8\.mp4 is damaged|10: .*9 has no frames)"):
         [whole(part) for part in (data.train_set, data.val_set, data.test_set)]
+
+
+def test_what_systems_leave_behind_is_no_frame(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.new("L", (8, 8), 40 * index).save(tmp_path / f"{index}.png")
+    for name in ("Thumbs.db", ".DS_Store", "desktop.ini", "._0.png"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [file.name for file in frames_of(tmp_path)] == ["0.png", "1.png", "2.png"]
+    assert read_video(tmp_path, 3, 8, 1).mean((1, 2, 3)).tolist() == [0, 40, 80]

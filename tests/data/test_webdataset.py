@@ -16,12 +16,16 @@ import torch.distributed as dist
 from tests.data.shards import PAIR, by_split, picture, ready, sample, used, vector, write_shard, write_shards
 from tests.data.test_video import encoded
 
+from polymodal.data import stream_head
 from polymodal.data.records import Record
 from polymodal.data.splits import hashed_split
 from polymodal.data.tar_shards import TarShards, expanded
 from polymodal.data.video import read_video
 from polymodal.data.webdataset import WebDataset
+from polymodal.data_checks import check_data
 from polymodal.errors import ConfigError, DataError
+from polymodal.objectives.classification import Classification
+from polymodal.objectives.clip import CLIP
 
 SKIP = {"on_error": "skip", "max_bad_fraction": 0.5}
 
@@ -111,7 +115,8 @@ def test_samples_of_one_split_by_are_in_one_split(tmp_path: Path) -> None:
 
 
 def test_equal_keys_of_two_shards_are_no_positives(tmp_path: Path) -> None:
-    files = [str(write_shard(tmp_path / f"{n}.tar", map(sample, range(3)))) for n in range(2)]
+    shards = [[sample(i) | {"txt": f"caption {i} of {n}"} for i in range(3)] for n in range(2)]
+    files = [str(write_shard(tmp_path / f"{n}.tar", own)) for n, own in enumerate(shards)]
     batch = next(iter(ready(by_split(files), batch_size=6).val_dataloader()))
     assert len(set(batch.group.tolist())) == 6
     groups = {"group": "json.group"}  # a field that some samples have
@@ -393,7 +398,7 @@ def test_a_record_finds_fields_and_keys() -> None:
         ({"columns": {"tabular": "json.value"}}, r"data\.columns\.tabular: a stream"),
         ({"splits": (0.5, 0.2, 0.2)}, "add up to 1"),
         ({"std": (1.0, 2.0)}, r"data\.std"),
-        ({"path": {"train": "a.tar"}}, "train, val, test"),
+        ({"path": {"training": "a.tar"}}, "train, val, test"),
     ],
 )
 def test_settings_that_cannot_be(options: dict, message: str, tmp_path: Path) -> None:
@@ -421,3 +426,61 @@ def test_values_of_json_are_read_as_those_of_tables(tmp_path: Path) -> None:
     values = ready(by_split(str(strange)), columns, label_kind="value")
     with pytest.raises(DataError, match=r"'1e39' is no finite number of float32"):
         list(values.val_dataloader())
+
+
+def test_equal_captions_are_positives_of_each_other(tmp_path: Path) -> None:
+    """Unless a group is given, or there are two modalities beside the text."""
+    rows = [sample(i) | {"txt": f"a {'cat' if i % 2 else 'dog'}", "npy": vector(i)} for i in range(6)]
+    files = str(write_shard(tmp_path / "a.tar", rows))
+    for columns, groups in ((PAIR, 2), (PAIR | {"group": "json.value"}, 6), (PAIR | {"vector": "npy"}, 6)):
+        batch = next(iter(ready(by_split(files), columns, batch_size=6).val_dataloader()))
+        assert len(set(batch.group.tolist())) == groups
+        assert (batch.group[0] == batch.group[2]) == (groups == 2)
+        assert batch.group[0] != batch.group[1]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_shards_in_which_nothing_is_a_pair(split: str, tmp_path: Path) -> None:
+    """All pictures, then all texts: each of the members is a sample of its own."""
+    good, apart = write_shards(tmp_path / "good", [20]), tmp_path / "apart.tar"
+    members = [(f"{n}.{ending}", picture() if ending == "png" else b"a") for ending in ("png", "txt") for n in range(9)]
+    add(apart, *members)
+    data = ready(dict.fromkeys(("train", "val", "test"), good) | {split: str(apart)})
+    with pytest.raises(
+        DataError, match=rf"The {split} split: none of its 18 .*: image 9, text 9\. In a tar file"
+    ) as error:
+        check_data(data, CLIP(["image", "text"]), ["image", "text"], ["train", "val", "test"])
+    assert ("test=false" in str(error.value)) == (split == "test")
+    check_data(data, CLIP(["image", "text"]), ["image", "text"], [n for n in ("train", "val", "test") if n != split])
+
+
+def test_labels_of_shards_are_looked_at(tmp_path: Path, caplog, monkeypatch) -> None:
+    rows = [sample(i) | {"cls": "1", "none": ""} for i in range(30)]
+    files = str(write_shard(tmp_path / "a.tar", rows))
+    columns, only = PAIR | {"label": "cls"}, Classification("label", 2)
+    with pytest.raises(
+        DataError, match=r"The train split: all of its 30 labels are the same \(data.columns.label=cls\)"
+    ):
+        check_data(ready(by_split(files), columns), only, ["image"], ["train"])
+    with pytest.raises(DataError, match=r"The test split: none of its 30 samples has a label"):
+        check_data(ready(by_split(files), PAIR | {"label": "none"}), only, ["image"], ["test"])
+    monkeypatch.setattr(stream_head, "ENOUGH", 10)  # the rest may hold others: it is only said
+    check_data(ready(by_split(files), columns, tokenizer_samples=5), only, ["image"], ["train"])
+    assert "all of its first 10 labels are the same" in caplog.text
+
+
+def test_a_training_may_do_without_test_shards(tmp_path: Path) -> None:
+    files = write_shards(tmp_path, [10, 10])
+    path = {"train": files[0], "val": files[1]}
+    with pytest.raises(ConfigError, match=r"no test: give data.path.test=<path>. To do without it: test=false"):
+        ready(path)
+    data = WebDataset(path, PAIR, image_size=4, vocab_size=300)
+    data.wanted = ("train", "val")
+    data.setup()
+    assert set(data.heads) == {"train", "val"}
+    whole = WebDataset(files, PAIR, image_size=4, vocab_size=300, splits=[0.0, 0.0, 1.0])  # of other data: all of them
+    whole.wanted = ("test",)
+    whole.tokenizer = data.tokenizer
+    whole.setup("test")
+    ids = torch.cat([batch.id for batch in whole.test_dataloader()])
+    assert whole.counted(ids.numpy()) == (20, None)

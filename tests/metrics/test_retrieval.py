@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import polymodal.metrics.ranking as ranking
 from polymodal.metrics.ranking import positive_ranks
-from polymodal.metrics.retrieval import Retrieval
+from polymodal.metrics.retrieval import Retrieval, direction_figures
 
 
 def ranks_by_loop(queries: torch.Tensor, gallery: torch.Tensor, qg: torch.Tensor, gg: torch.Tensor) -> list[int]:
@@ -96,3 +96,63 @@ def test_absent_modalities_are_neither_queries_nor_gallery() -> None:
 def test_an_empty_split_is_an_error() -> None:
     with pytest.raises(ValueError, match="empty"):
         Retrieval(["image", "text"]).compute()
+
+
+def figures_by_loop(rows: dict[str, torch.Tensor], source: int, target: int) -> list[int]:
+    """Ranks from sets: an item is right if some sample of a group of the query has it."""
+    there = rows["mask"].tolist()
+    groups: list[dict[int, set[int]]] = [{}, {}]
+    vector: list[dict[int, torch.Tensor]] = [{}, {}]
+    for n, (group, items) in enumerate(zip(rows["group"].tolist(), rows["items"].tolist(), strict=True)):
+        for way in (source, target):
+            if there[n][way]:
+                groups[way].setdefault(items[way], set()).add(group)
+                vector[way].setdefault(items[way], rows["x"][n, way])
+    ranks = []
+    for query in sorted(groups[source]):
+        scores = {item: float(vector[source][query] @ x) for item, x in vector[target].items()}
+        right = {item for item, own in groups[target].items() if own & groups[source][query]}
+        if right:
+            best = max(scores[item] for item in right)
+            ranks.append(1 + sum(score >= best for item, score in scores.items() if item not in right))
+    return ranks
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 5), st.sampled_from([1, 7, 2**24]))
+@settings(max_examples=150, deadline=None)
+def test_an_item_of_several_groups_is_right_for_all_of_them(seed: int, count: int, few: int, block: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    items = torch.randint(few, (count, 2), generator=generator)
+    of_item = torch.randint(-2, 3, (2, few, 3), generator=generator).float()
+    rows = {
+        "x": torch.stack([of_item[0][items[:, 0]], of_item[1][items[:, 1]]], 1),
+        "items": items,
+        "mask": torch.rand(count, 2, generator=generator) < 0.8,
+        "group": torch.randint(few, (count,), generator=generator),
+    }
+    before, ranking.BLOCK = ranking.BLOCK, block
+    try:
+        for way in ((0, 1), (1, 0)):
+            expected = torch.tensor(figures_by_loop(rows, *way)).float()
+            figures = dict(direction_figures(rows, *way))
+            assert ("mean_rank" in figures) == bool(len(expected))
+            if len(expected):
+                assert figures["mean_rank"] == expected.mean()
+                assert figures["recall@1"] == (expected <= 1).float().mean()
+    finally:
+        ranking.BLOCK = before
+
+
+def test_a_caption_of_many_pictures_is_one_answer() -> None:
+    """60 pictures of three kinds with three captions: a perfect model is perfect, one that swaps two kinds is not."""
+    kind = torch.arange(60) % 3
+    x = torch.eye(3)[kind]
+    rows = {"id": torch.arange(60), "group": torch.arange(60), "items": torch.stack([torch.arange(60), kind], 1)}
+    rows |= {"x": torch.stack([x, x], 1), "mask": torch.ones(60, 2, dtype=torch.bool)}
+    metric = Retrieval(["image", "text"])
+    metric.update(**rows)
+    assert {metric.compute()[f"{way}/recall@1"].item() for way in ("image_to_text", "text_to_image")} == {1.0}
+    swapped = Retrieval(["image", "text"])
+    swapped.update(**rows | {"x": torch.stack([torch.eye(3)[torch.tensor([1, 0, 2])][kind], x], 1)})
+    assert swapped.compute()["image_to_text/recall@1"] == pytest.approx(1 / 3)
+    assert swapped.compute()["image_to_text/mean_rank"] == pytest.approx((2 * 3 + 1) / 3)

@@ -6,7 +6,7 @@ from torch import nn
 
 from polymodal.batch import PairedBatch
 from polymodal.fusion.sum import Sum
-from polymodal.metrics.rest import joined
+from polymodal.metrics.rest import rest_figures
 from polymodal.model import MultimodalModel
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.objectives.fused import Fused
@@ -64,6 +64,7 @@ def trained(loss_of: Contrastive) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         batch = xor(512, generator)
         batch.group = batch.items["c"]
+        batch.items |= {"a": batch.id, "b": batch.id}  # each sample asks for itself: an equal a goes with every c
         loss_of.update(model(batch), batch)
         return loss_of.compute()
 
@@ -78,10 +79,14 @@ def test_no_pair_tells_it() -> None:
 
 
 def test_an_item_of_several_groups_answers_for_all_of_them() -> None:
-    group, items = torch.tensor([5, 6, 6, 7, 9, 9]), torch.tensor([1, 1, 2, 3, 2, 4])
-    there = torch.tensor([True, True, True, True, True, True])
-    assert joined(group, items, there).tolist() == [0, 0, 0, 2, 0, 0]
-    assert joined(group, items, torch.tensor([True, True, False, True, True, True])).tolist() == [0, 0, 0, 2, 3, 3]
+    """Item 1 of the second modality is in the groups 5 and 6, 2 in 6 and 9; of others than its group none is right."""
+    group, items = torch.tensor([5, 6, 6, 9]), torch.tensor([1, 1, 2, 2])
+    gallery = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    table = {"id": torch.arange(4), "group": group, "mask": torch.ones(4, 2, dtype=torch.bool)}
+    table |= {"items": torch.stack([torch.arange(4), items], 1), "x": torch.stack([gallery, gallery], 1)}
+    for nearest, right in ((torch.tensor([1.0, 0.0]), [1, 1, 1, 0]), (torch.tensor([0.0, 1.0]), [0, 1, 1, 1])):
+        figures = rest_figures(table, nearest.expand(4, 2, 2), table["mask"], ["a", "b"])
+        assert figures["rest_to_b/recall@1"] == sum(right) / 4
 
 
 def test_pairs_ask_with_the_sum_of_what_is_there() -> None:

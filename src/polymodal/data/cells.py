@@ -19,10 +19,12 @@ class FileCells:
     Attributes:
         paths: (rows,) text; beside bytes, what they are called. Null where there is none.
         content: (rows,) bytes, null where a path tells the file. Never copied as a whole: it may be a mapped file.
+        spelled: (rows,) the paths, each file in one spelling; None where they are in one already.
     """
 
     paths: pa.Array
     content: pa.ChunkedArray | None = None
+    spelled: pa.Array | None = None
 
     def there(self) -> np.ndarray:
         """(rows,) bool: which cells are not empty."""
@@ -36,11 +38,16 @@ class FileCells:
         return pc.binary_length(self.content).fill_null(-1).to_numpy().astype(np.int64)
 
     def names(self) -> pa.Array:
-        """(rows,) paths of files; null for bytes, whose names need not differ."""
+        """(rows,) paths of files, each file in one spelling; null for bytes, whose names need not differ."""
+        names = self.called()
         if self.content is None:
-            return self.paths
+            return names
         files = self.content.is_null().combine_chunks()
-        return pc.if_else(files, self.paths, pa.scalar(None, self.paths.type))
+        return pc.if_else(files, names, pa.scalar(None, names.type))
+
+    def called(self) -> pa.Array:
+        """(rows,) paths, each file in one spelling; beside bytes, what they are called."""
+        return self.paths if self.spelled is None else self.spelled
 
     def source(self, row: int) -> tuple[Path | bytes, str | None]:
         """The path or the bytes of a cell that is not empty, and what they are called."""

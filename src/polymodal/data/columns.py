@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from polymodal.errors import ConfigError
 
@@ -18,17 +19,17 @@ class ColumnChoice:
         kinds: modality -> its kind, one of `KINDS`.
 
     Args:
-        columns: modality or role -> column, or several of them; None is as if it were not there.
+        columns: modality or role -> column, or several of them; a number is a column of that name. None is as if it
+            were not there.
         kinds: modality -> kind, where that is not its name.
 
     Raises:
         ConfigError: there is no modality, one is of no kind, or has several columns that can have only one.
     """
 
-    def __init__(self, columns: Mapping[str, str | Sequence[str] | None], kinds: Mapping[str, str]) -> None:
-        self.columns = {
-            key: [value] if isinstance(value, str) else list(value) for key, value in columns.items() if value
-        }
+    def __init__(self, columns: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+        named = {key: _names(value) for key, value in columns.items()}
+        self.columns = {key: names for key, names in named.items() if names}
         self.kinds = {name: kinds.get(name, name) for name in self.columns if name not in ROLES}
         if not self.kinds:
             raise ConfigError("data.columns names no modality. Such as: data.columns.image=filepath")
@@ -56,3 +57,11 @@ class ColumnChoice:
     def wanted(self) -> dict[str, str]:
         """Column -> the setting that names it."""
         return {column: f"data.columns.{key}" for key, names in self.columns.items() for column in names}
+
+
+def _names(value: Any) -> list[str]:
+    """A column or several -> their names, as text: YAML and the command line make a number of the name 0."""
+    if value is None or value is False or value == "":
+        return []
+    several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    return [str(name) for name in several]

@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from polymodal.batch import PAD
-from polymodal.data.table import taken
+from polymodal.data.table import codes_of, taken
 from polymodal.data.tokenizer import Tokenizer
 
 CHUNK = 5_000
@@ -54,6 +54,8 @@ class Content(Protocol):
 class Captions:
     """Token ids of sentences, one or several a sample, in one flat array; ids are made once.
 
+    Equal sentences are one item, whichever samples they are of: its number is that of the first.
+
     Args:
         texts: (K,) sentences, those of a sample side by side.
         count: (N,) how many each sample has.
@@ -64,6 +66,10 @@ class Captions:
     def __init__(self, texts: pa.Array, count: np.ndarray) -> None:
         self.texts, self.count = texts, count
         self.first = np.cumsum(count) - count
+        code, words = codes_of(texts)
+        earliest = np.zeros(len(words), dtype=np.min_scalar_type(max(1, len(texts))))
+        earliest[code[::-1]] = np.arange(len(texts), dtype=earliest.dtype)[::-1]
+        self.same = earliest[code]
 
     def tokenize(self, tokenizer: Tokenizer) -> None:
         """Makes the ids of all sentences."""
@@ -80,8 +86,19 @@ class Captions:
         return self.texts.filter(pa.array(np.repeat(chosen, self.count)))
 
     def item(self, sample: int, turn: int) -> int:
-        """The number of a sentence."""
-        return int(self.first[sample]) + turn % max(1, int(self.count[sample]))
+        """The number of a sentence; any number of a sample without one."""
+        if not self.count[sample]:
+            return len(self.texts)
+        return int(self.same[self.first[sample] + turn % self.count[sample]])
+
+    def of_each(self) -> tuple[np.ndarray, np.ndarray]:
+        """(K,) the sample of each sentence, and (K,) a number that equal sentences share."""
+        return np.repeat(np.arange(len(self.count)), self.count), self.same
+
+    def distinct(self, chosen: np.ndarray) -> int:
+        """How many different sentences some samples have."""
+        sample, code = self.of_each()
+        return len(np.unique(code[np.isin(sample, chosen)]))
 
     def read(self, item: int) -> np.ndarray:
         """(T,) int64."""

@@ -17,8 +17,10 @@ from torch.utils.data import DataLoader
 from polymodal.batch import PairedBatch
 from polymodal.data.columns import FILE_KINDS
 from polymodal.data.draws import Draw, Drawn
+from polymodal.data.facts import SplitFacts
 from polymodal.data.media import MediaFormat
 from polymodal.data.sampler import BatchSampler
+from polymodal.data.splits import SPLITS
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.workers import BatchLoader
 from polymodal.errors import ConfigError, DataError
@@ -95,7 +97,7 @@ class PairedDataModule(LightningDataModule):
     text and so on, where that is not their name; `varying` names those whose inputs are changed at random in training;
     `class_names` gives the classes of each label that has some; `codes` how many of the last columns of a table are
     codes of categories; `media` how files are read, where there are any; `position` is the epoch and the number of its
-    batches that were done where a run goes on.
+    batches that were done where a run goes on; `wanted` are the splits that must hold samples.
 
     Args:
         batch_size: samples of a training step over all processes together, and of an evaluation step of each.
@@ -116,6 +118,9 @@ class PairedDataModule(LightningDataModule):
     codes: Mapping[str, int]
     media: MediaFormat | None = None
     position: tuple[int, int] = (0, 0)
+    wanted: Sequence[str] = SPLITS
+    pairing = ""
+    """What makes a pair in these data, for a message that there is none."""
     divided: Mapping[str, int | None] = MappingProxyType({})  # `division` of the run that goes on
 
     def __init__(
@@ -160,6 +165,14 @@ class PairedDataModule(LightningDataModule):
             indices = np.linspace(0, len(indices) - 1, self.limit).astype(int)
         left = indices[~np.isin(dataset.ids[indices], done)]
         return Chosen(dataset, left) if len(left) else None
+
+    def facts(self, split: str) -> SplitFacts | None:
+        """What a split holds; None of data that cannot lack anything."""
+        return None
+
+    def counted(self, ids: np.ndarray) -> tuple[int, int | None]:
+        """How many samples these ids of an evaluation are of, and how many there are in all; None if nobody knows."""
+        return len(ids), sum(len(part) for part in (self.train_set, self.val_set, self.test_set))
 
     def unread(self) -> Mapping[str, str]:
         """Where a sample stands -> why it is in no split at all."""

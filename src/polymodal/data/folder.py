@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from rich.progress import track
 
+from polymodal.data.hidden import is_hidden
 from polymodal.data.splits import split_parts
 from polymodal.data.table import ManifestTable, joined
 from polymodal.data.table_data import TableData
@@ -30,7 +31,7 @@ class Folder(TableData):
     at random in training; and the group, so that pictures and captions of one class are positives of each other. There
     are folders for train, val and test, or each picture falls into one of them by a fixed hash of its path below
     `path`; where one of val and test is missing, it is made of training pictures in the same way. Folders within a
-    class folder belong to the class.
+    class folder belong to the class; hidden ones (`.ipynb_checkpoints`, `@eaDir`, `__MACOSX`) are never read.
 
     Args:
         path: of the folder.
@@ -72,12 +73,31 @@ class Folder(TableData):
                 f"data.path={self.path}: there are no pictures in class folders, such as {self.path}/cat/1.jpg"
             )
         tables, found = [tables[index] for index in filled], [found[index] for index in filled]
+        if "train" in self.wanted:
+            self._check_depth([folder for _, folder in found], tables)
         names = [str(folder) for _, folder in found]
         return joined(tables, names, [self.path] * len(found), [number for number, _ in found])
 
+    def _check_depth(self, folders: Sequence[Path], tables: Sequence[pa.Table]) -> None:
+        """Refuses a single class whose pictures all lie deeper: the classes are the folders in it.
+
+        Raises:
+            DataError: says which path may be meant.
+        """
+        if len({folder.name for folder in folders}) > 1:
+            return
+        files = [self.path / file for table in tables for file in table["file"].to_pylist()]
+        inner = {file.relative_to(folder).parts[0] for file in files for folder in folders if folder in file.parents}
+        if len(inner) > 1 and not any(file.parent in folders for file in files):
+            meant = f" Is data.path={folders[0]} meant?" if len(folders) == 1 else ""
+            raise DataError(
+                f"data.path={self.path}: there is one class, {folders[0].name}, and its {len(files)} pictures lie in "
+                f"folders within it ({', '.join(sorted(inner)[:5])}): one class tells nothing apart.{meant}"
+            )
+
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not is_hidden(child.name))
 
 
 def _folders(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -85,7 +105,8 @@ def _folders(folder: Path) -> Iterator[tuple[str, list[str]]]:
     seen: set[str] = set()
     for place, inner, names in os.walk(folder, followlinks=True):
         seen.add(str(Path(place).resolve()))
-        inner[:] = sorted(name for name in inner if str(Path(place, name).resolve()) not in seen)
+        shown = [name for name in inner if not is_hidden(name)]
+        inner[:] = sorted(name for name in shown if str(Path(place, name).resolve()) not in seen)
         yield place, names
 
 
@@ -95,7 +116,7 @@ def _class_table(root: Path, folder: Path) -> pa.Table:
         Path(place, name).relative_to(root).as_posix()
         for place, names in _folders(folder)
         for name in names
-        if name.lower().endswith(ENDINGS) and not name.startswith(".")
+        if name.lower().endswith(ENDINGS) and not is_hidden(name)
     ]
     column = pa.array(sorted(files), pa.large_string())
     name = pa.array([folder.name.replace("_", " ")], pa.large_string())

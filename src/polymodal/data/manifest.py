@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from polymodal.data.splits import SPLITS
+from polymodal.data.splits import SPLITS, check_given, check_names
 from polymodal.data.table import ManifestTable, read_tables
 from polymodal.data.table_data import TableData
 from polymodal.errors import ConfigError
@@ -19,7 +19,7 @@ class Manifest(TableData):
             callbacks=[default]
 
     Args:
-        path: of the manifest; or {train: ..., val: ..., test: ...}, a file a split.
+        path: of the manifest; or {train: ..., val: ..., test: ...}, a file a split; with test=false no test is needed.
         columns: modality -> column; see `TableData`, which takes all further arguments.
 
     Raises:
@@ -29,15 +29,16 @@ class Manifest(TableData):
 
     def __init__(self, path: str | Mapping[str, str], columns: Mapping[str, Any], **options: Any) -> None:
         super().__init__(columns, **options)
-        if not isinstance(path, str) and set(path) != set(SPLITS):
-            raise ConfigError(
-                f"data.path has {', '.join(path)}: give one file, or one for each of {', '.join(SPLITS)}."
-            )
+        if not isinstance(path, str):
+            check_names(path)
         if "split" in self.columns and not isinstance(path, str):
             raise ConfigError("data.columns.split and a file a split exclude each other: leave one out.")
         self.path = path
 
     def read_table(self) -> ManifestTable:
         """The rows of the file, or of those of the splits one after the other."""
-        files = [self.path] if isinstance(self.path, str) else [self.path[name] for name in SPLITS]
-        return read_tables([Path(file) for file in files], self.columns.wanted())
+        if isinstance(self.path, str):
+            return read_tables([Path(self.path)], self.columns.wanted())
+        check_given(self.path, self.wanted)
+        parts = {number: Path(self.path[name]) for number, name in enumerate(SPLITS) if name in self.path}
+        return read_tables(list(parts.values()), self.columns.wanted(), list(parts))

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from polymodal.data.columns import FILE_KINDS, ROLES, ColumnChoice
 from polymodal.data.contents import Captions, Columns, Content, grouped_captions
+from polymodal.data.groups import joined_by_captions
 from polymodal.data.labels import class_codes, class_names, tag_codes, unknown_names
 from polymodal.data.media import MediaFormat
 from polymodal.data.rows import Rows
@@ -87,7 +88,7 @@ class ManifestReader:
         self.rows = Rows(self.table, self.skips)
         cells = {name: self._cells(name) for name in self.columns.kinds}
         label = self._label_cells() if "label" in self.columns else None
-        roles = {key: self.rows.names(self.columns[key][0]) for key in ROLES[1:] if key in self.columns}
+        roles = {key: self._role(key, cells) for key in ROLES[1:] if key in self.columns}
         split = self._given_split(roles)
         self.first, self.sample = self.rows.samples(roles.get("id"), self._constant(cells, label, roles))
         if not len(self.first):
@@ -98,6 +99,8 @@ class ManifestReader:
         self.learned, self.notes = dict(learned), self.rows.notes
         contents = {name: self._content(name, cells[name]) for name in cells}
         labels = {} if label is None else {"label": self._labels(label)}
+        if "group" not in self.columns:
+            group = joined_by_captions(group, contents)
         self.samples = Samples(contents, labels, group, self.first, self.skips, format.eval_captions)
 
     def _cells(self, name: str) -> Any:
@@ -109,6 +112,14 @@ class ManifestReader:
             numeric = self.format.numeric
             return self.rows.numbers(names[:numeric]), [self.rows.names(column) for column in names[numeric:]]
         return self.rows.files(names[0])
+
+    def _role(self, key: str, cells: Mapping[str, Any]) -> pa.Array:
+        """(rows,) text of a group, a split or an id; of a column of files each file in one spelling."""
+        column = self.columns[key][0]
+        for name in self.columns.of_kind(*FILE_KINDS):
+            if self.columns[name] == [column] and cells[name].content is None:
+                return cells[name].names()
+        return self.rows.names(column)
 
     def _label_cells(self) -> Any:
         names = self.columns["label"]
@@ -132,7 +143,7 @@ class ManifestReader:
         same = {self.columns[key][0]: roles[key] for key in ("group", "split", "split_by") if key in roles}
         for name in self.columns.of_kind(*FILE_KINDS):
             column = self.columns[name][0]
-            same |= {column: cells[name].paths, f"size of {column}": cells[name].sizes()}
+            same |= {column: cells[name].called(), f"size of {column}": cells[name].sizes()}
         for name in self.columns.of_kind("tabular"):
             numbers, categories = cells[name]
             parts = [*numbers.T, *categories]
@@ -147,13 +158,7 @@ class ManifestReader:
         text = pa.large_string()
         files = self.columns.of_kind(*FILE_KINDS)
         own = cells[files[0]].names() if files else pa.nulls(len(self.table), text)
-        names = roles.get("group", roles.get("id", own))
-        folders = [str(folder) for folder in self.places.folders]
-        if files and not roles.keys() & {"group", "id"} and len(set(folders)) > 1:
-            # equal relative paths in two folders are two files
-            folder = pa.array(folders, text).take(pa.array(self.places.part_of(np.arange(len(self.table)))))
-            names = pc.binary_join_element_wise(folder, names, pa.scalar("/", text))
-        return _named(names)
+        return _named(roles.get("group", roles.get("id", own)))
 
     @property
     def captions(self) -> list[Captions]:

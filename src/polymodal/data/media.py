@@ -54,7 +54,7 @@ class Files:
         self.load, self.blank, self.cache = load, blank, cache
         self.count = cells.there()[rows].astype(np.int64)
         names = taken(cells.names(), rows)
-        file = codes_of(names)[0] * len(folders) + folder
+        file = codes_of(names)[0]
         _, first, number = np.unique(file, return_index=True, return_inverse=True)
         named = names.is_valid().to_numpy(zero_copy_only=False)
         self.first = np.where(named, first[number], np.arange(len(file)))
@@ -62,6 +62,10 @@ class Files:
     def item(self, sample: int, turn: int) -> int:
         """The number of the first sample with this file; the sample's own where it has none, or bytes."""
         return int(self.first[sample])
+
+    def distinct(self, chosen: np.ndarray) -> int:
+        """How many different files some samples have."""
+        return len(np.unique(self.first[chosen][self.count[chosen] > 0]))
 
     def source(self, item: int) -> tuple[Path | bytes, str | None]:
         """The file or the bytes, and the name in messages where that is not the file's path.
@@ -172,9 +176,9 @@ class MediaFormat:
 
     def _cache(self, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]) -> ImageCache:
         """Places by path; by row where the cells hold bytes."""
-        starts = [str(start.absolute()) for start in folders]
+        starts = [start.absolute() for start in folders]
         names = zip(folder.tolist(), taken(cells.names(), rows), rows.tolist(), strict=True)
-        files = (f"{starts[part]}/{name.as_py() if name.is_valid else row}".encode() for part, name, row in names)
+        files = (str(starts[part] / (name.as_py() or str(row))).encode() for part, name, row in names)
         hashes = (int.from_bytes(hashlib.blake2b(file, digest_size=8).digest(), "big", signed=True) for file in files)
         keys = np.fromiter(hashes, dtype=np.int64, count=len(rows))
         most = int(self.image_cache_gb * 1e9)

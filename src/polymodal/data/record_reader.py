@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,8 @@ class Sample:
 
     Attributes:
         number: of its record.
-        group: equal = positive; without a group's field it is the number: keys may begin anew in each shard.
+        group: equal = positive; without a group's field samples with the same captions are positives of each other,
+            and others are their own: keys may begin anew in each shard.
         values: modality -> an array, its captions, or None where it is absent.
         label: a class, -1 without one, or a value; None where labels are not read.
     """
@@ -83,12 +84,31 @@ class RecordReader:
             raise BadSampleError(
                 "missing field", f"no modality is in it, only {', '.join(record.names()) or 'nothing'}."
             )
-        label = None
-        if self.label is not None:
-            found = next(filter(None, map(record.find, self.columns["label"])), None)
-            label = self.label(None if found is None else found[1])
-        group = self.named("group", record)
-        return Sample(record.number, record.number if group is None else number_of_name(group), values, label)
+        return Sample(record.number, self.group(record, values), values, self.label_of(record))
+
+    def label_of(self, record: Record) -> int | float | None:
+        """The label of a record; None where labels are not read.
+
+        Raises:
+            BadSampleError: it is none.
+        """
+        if self.label is None:
+            return None
+        found = next(filter(None, map(record.find, self.columns["label"])), None)
+        return self.label(None if found is None else found[1])
+
+    def group(self, record: Record, values: Mapping[str, Any]) -> int:
+        """The group of a record: that of its field, else of its captions if these are all beside one file.
+
+        Raises:
+            BadSampleError: its field holds no text.
+        """
+        texts = self.columns.of_kind("text")
+        captions = sorted({(name, text) for name in texts for text in values.get(name) or ()})
+        if "group" in self.columns or not captions or len(self.columns.kinds) - len(texts) > 1:
+            name = self.named("group", record)
+            return record.number if name is None else number_of_name(name)
+        return number_of_name(repr(captions))
 
     def named(self, role: Literal["group", "split_by"], record: Record) -> str | None:
         """The name that the field of a role holds; None where there is no such field, or nothing in it.

@@ -13,6 +13,7 @@ from polymodal.data.cells import FileCells, bytes_and_paths
 from polymodal.data.column_values import as_list_items, as_names, as_numbers, as_text, is_list, with_lists
 from polymodal.data.contents import bad_captions
 from polymodal.data.skips import BadSampleError, Reason, Skips
+from polymodal.data.spelling import one_spelling
 from polymodal.data.table import ManifestTable, codes_of, in_one_piece
 from polymodal.data.values import name_of
 from polymodal.errors import DataError
@@ -53,7 +54,7 @@ class Rows:
             return FileCells(pa.nulls(len(self.table), pa.large_string()), content)
         text, bad = self._as_text(name, in_one_piece(paths))
         self.reject(bad, "bad text", lambda _: _no_text(name))
-        return FileCells(text, content)
+        return FileCells(text, content, one_spelling(text, self.table.places))
 
     def numbers(self, names: Sequence[str]) -> np.ndarray:
         """(rows, columns) float64, NaN where a cell is empty."""

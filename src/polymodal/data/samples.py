@@ -9,8 +9,11 @@ import numpy as np
 import torch
 
 from polymodal.batch import PairedBatch
-from polymodal.data.contents import Content, padded
+from polymodal.data.contents import Captions, Content, padded
 from polymodal.data.draws import Draw
+from polymodal.data.facts import LabelFacts, SplitFacts
+from polymodal.data.groups import in_several_groups
+from polymodal.data.media import Files
 from polymodal.data.skips import BadSampleError, Skips
 from polymodal.errors import DataError
 from polymodal.hashing import hashed_uniform
@@ -41,6 +44,37 @@ class Samples:
         self.turns = np.max([*counts, np.ones_like(self.row)], axis=0)
         self.first_id = np.cumsum(self.turns) - self.turns
         self.sometimes = {name for name, content in self.contents.items() if (content.count == 0).any()}
+
+    def facts(self, chosen: np.ndarray) -> SplitFacts:
+        """What some samples hold; `chosen` is (n,)."""
+        there = {name: content.count[chosen] > 0 for name, content in self.contents.items()}
+        code = sum(mask.astype(np.int64) << bit for bit, mask in enumerate(there.values()))
+        numbers, counts = np.unique(np.broadcast_to(code, len(chosen)), return_counts=True)
+        present = {
+            frozenset(name for bit, name in enumerate(there) if number >> bit & 1): int(count)
+            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
+        }
+        counted = {name: content for name, content in self.contents.items() if isinstance(content, Captions | Files)}
+        return SplitFacts(
+            samples=len(chosen),
+            whole=True,
+            present=present,
+            groups=len(np.unique(self.group[chosen])),
+            items={name: content.distinct(chosen) for name, content in counted.items()},
+            shared={
+                name: in_several_groups(self.group, content, chosen)
+                for name, content in self.contents.items()
+                if isinstance(content, Captions)
+            },
+            labels={name: label_facts(values[chosen]) for name, values in self.labels.items()},
+        )
+
+
+def label_facts(values: np.ndarray) -> LabelFacts:
+    """(n,) classes, (n, C) tags or (n,) or (n, p) values -> how many are known, and how many are different."""
+    rows = values[:, None] if values.ndim == 1 else values
+    known = rows[(np.isfinite(rows) & (rows >= 0 if rows.dtype.kind == "i" else True)).any(1)]
+    return LabelFacts(len(known), len(np.unique(known, axis=0)))
 
 
 class SampleSet:

@@ -71,6 +71,8 @@ def hashed_split(name: str, shares: Sequence[float]) -> int:
 def dealt_splits(given: np.ndarray, key: np.ndarray, names: pa.Array, shares: Sequence[float]) -> np.ndarray:
     """(N,) number of the split: as given, or by a hash, and then never a split that some sample is given to by name.
 
+    Where no other split has a share, what is to be dealt out is for training.
+
     Args:
         given: (N,) number of the split, -1 where it is to be dealt out.
         key: (N,) what falls into one split together, as a number.
@@ -87,7 +89,8 @@ def dealt_splits(given: np.ndarray, key: np.ndarray, names: pa.Array, shares: Se
     if open.any():
         free = np.array([part == 0 or not (given == part).any() for part in range(len(SPLITS))])
         left = np.array(shares) * free
-        split = np.where(open, hashed_splits(names, left / left.sum())[key], given)
+        hashed = hashed_splits(names, left / left.sum())[key] if left.any() else 0
+        split = np.where(open, hashed, given)
     check_apart(split, key, names)
     return split
 
@@ -120,16 +123,57 @@ def check_apart(split: np.ndarray, group: np.ndarray, names: pa.Array) -> None:
         )
 
 
-def check_filled(split: np.ndarray) -> None:
+NOT_WANTED = {"val": "trainer.limit_val_batches=0", "test": "test=false"}
+"""Which setting says that a run does without a split."""
+
+
+def check_filled(split: np.ndarray, wanted: Sequence[str] = SPLITS) -> None:
     """Refuses a split without samples.
+
+    Args:
+        split: (N,) number of the split.
+        wanted: the splits that are needed.
 
     Raises:
         DataError: names it.
     """
-    counts = np.bincount(split, minlength=len(SPLITS)).tolist()
-    if 0 in counts:
-        found = ", ".join(f"{name} {count}" for name, count in zip(SPLITS, counts, strict=True))
+    counts = dict(zip(SPLITS, np.bincount(split, minlength=len(SPLITS)).tolist(), strict=True))
+    empty = [name for name in SPLITS if name in wanted and counts[name] == 0]
+    if empty:
+        found = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(
-            f"The {SPLITS[counts.index(0)]} split is empty. Samples: {found}. Choose other data.splits, or name a "
-            "column (data.columns.split) or files (data.path={train: ..., val: ..., test: ...})."
+            f"The {empty[0]} split is empty. Samples: {found}. Choose other data.splits, or name a column "
+            "(data.columns.split) or files (data.path={train: ..., val: ..., test: ...})."
+            f"{done_without(empty[0], wanted)}"
         )
+
+
+def done_without(split: str, wanted: Sequence[str]) -> str:
+    """How a training does without a split, as a further sentence; empty where it cannot, or nothing is trained."""
+    known = "train" in wanted and split in NOT_WANTED
+    return f" To do without it: {NOT_WANTED[split]}." if known else ""
+
+
+def check_names(path: Mapping[str, object]) -> None:
+    """Refuses a path a split of which one is called otherwise.
+
+    Raises:
+        ConfigError: names it.
+    """
+    if not path or set(path) - set(SPLITS):
+        given = ", ".join(map(str, path)) or "nothing"
+        raise ConfigError(f"data.path has {given}: give one path, or one for each of {', '.join(SPLITS)}.")
+
+
+def check_given(path: Mapping[str, object], wanted: Sequence[str]) -> None:
+    """Refuses a path a split without one for a split that is needed.
+
+    Raises:
+        ConfigError: names it, and how to do without it.
+    """
+    for name in wanted:
+        if name not in path:
+            raise ConfigError(
+                f"data.path has {', '.join(path)}, and no {name}: give data.path.{name}=<path>."
+                f"{done_without(name, wanted)}"
+            )

@@ -17,15 +17,17 @@ from polymodal.batch import PairedBatch
 from polymodal.data.columns import FILE_KINDS, ColumnChoice
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.every_stream import EveryStream
+from polymodal.data.facts import SplitFacts
 from polymodal.data.media import MediaFormat, read_vector
 from polymodal.data.pictures import Pictures
 from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
 from polymodal.data.records import Record, Source, place_of
-from polymodal.data.splits import SPLITS, check_shares
-from polymodal.data.stream import EvaluationStream, HashedPart, Split, Stream, TrainingStream
-from polymodal.data.stream_head import Head
+from polymodal.data.splits import SPLITS, check_names, check_shares
+from polymodal.data.stream import EvaluationStream, Stream, TrainingStream
+from polymodal.data.stream_head import Head, heads_of
 from polymodal.data.stream_loader import StreamLoader
 from polymodal.data.stream_skips import Reading, StreamSkips, counts_of, counts_to_go_on, over_processes
+from polymodal.data.stream_splits import splits_of
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.values import name_of
 from polymodal.errors import ConfigError
@@ -123,8 +125,8 @@ class StreamData(PairedDataModule):
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)
-        if isinstance(path, Mapping) and set(path) != set(SPLITS):
-            raise ConfigError(f"data.path has {', '.join(path)}: give one, or one for each of {', '.join(SPLITS)}.")
+        if isinstance(path, Mapping):
+            check_names(path)
         check_shares(splits)
         if epoch_samples is not None and epoch_samples < batch_size:
             raise ConfigError(f"data.epoch_samples={epoch_samples} is less than data.batch_size={batch_size}.")
@@ -160,27 +162,16 @@ class StreamData(PairedDataModule):
         return {part for name in names for part in (name, name.split(".")[0])}
 
     def setup(self, stage: str | None = None) -> None:
-        """Looks at the first samples of each split, and learns the tokenizer; the same on every process."""
+        """Looks at the first samples of each split that is needed, and learns the tokenizer; so on every process."""
         if hasattr(self, "test_set"):
             return
         self.source, shards = self.shards()
         self.reader = self._reader()
-        left = [0.0 if part in shards else share for part, share in enumerate(self.shares)]
-        if -1 in shards and not all(share for part, share in enumerate(left) if part not in shards):
-            raise ConfigError(f"data.splits={self.shares}: a split that the data do not have needs a share above 0.")
-        dealt = [share / max(sum(left), 1e-9) for share in left]
-        chosen = [
-            Split(name, self.source, shards[part], None, self.limit)
-            if part in shards
-            else Split(name, self.source, shards[-1], HashedPart(self.reader, dealt, part), self.limit)
-            for part, name in enumerate(SPLITS)
-        ]
+        chosen = splits_of(self.source, shards, self.shares, self.reader, self.wanted, self.limit)
         learns = bool(self.columns.of_kind("text")) and self.tokenizer is None
         learns_from = self.tokenizer_samples if learns and not self.pretrained_tokenizer else 0
-        for part, split in enumerate(chosen):
-            head = Head(split, self.reader, 0 if part else learns_from, self.timeout)
-            if part == 0:
-                self._learn(head, learns)
+        self.heads = heads_of(chosen, self.reader, self.wanted, learns_from, self.timeout)
+        self._learn(next(iter(self.heads.values())), learns)
         common = [(split, self.reader, Reading(self.on_error), self.batch_size) for split in chosen]
         order = self.seed, self.shuffle_buffer, self.epoch_samples
         self.train_set = TrainingStream(*common[0], *order)  # type: ignore[assignment]  # no length, no index
@@ -226,6 +217,14 @@ class StreamData(PairedDataModule):
                 "give data.epoch_samples=<samples of an epoch>."
             )
         return StreamLoader(stream, self.num_workers, *self._start())
+
+    def facts(self, split: str) -> SplitFacts | None:
+        """Of the first samples of a split, where they were looked at."""
+        return self.heads[split].facts if split in self.heads else None
+
+    def counted(self, ids: np.ndarray) -> tuple[int, None]:
+        """See `PairedDataModule`; how many there are in all is not known."""
+        return len(np.unique(ids // TURNS)), None
 
     def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> EveryStream:
         """See `PairedDataModule`."""

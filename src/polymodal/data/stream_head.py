@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 
 from rich.progress import track
 
 from polymodal.data.deadline import with_deadline
+from polymodal.data.facts import LabelFacts, SplitFacts
 from polymodal.data.record_reader import RecordReader
 from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
@@ -36,6 +38,8 @@ class FirstProblem(Reading):
 class Head:
     """The first samples of a split, read until each modality was seen and enough captions are there.
 
+    It is read on, up to `ENOUGH` samples, while there is no pair, no label, or all samples are alike: see `facts`.
+
     Attributes:
         captions: sentences of the first samples.
         widths: modality -> numbers in the first of its vectors.
@@ -57,25 +61,57 @@ class Head:
         self.widths: dict[str, int] = {}
         self.names: dict[str, None] = {}  # of fields, in their order
         self.problem = FirstProblem()
-        start, seen = time.monotonic(), 0
-        records = with_deadline(self._records(), timeout)
-        bar = track(records, f"First samples of {split.name}", max(1, captions), transient=True, disable=captions == 0)
-        try:
-            for seen, record in enumerate(bar, 1):  # noqa: B007  (it is told below)
-                self._look(record)
-                if not self._missing() and seen >= captions:
-                    return
-                if self._missing() and (seen >= ENOUGH or time.monotonic() - start > timeout):
-                    break
-        except TimeoutError:
-            raise DataError(
-                f"The {split.name} split: no sample came within data.timeout={timeout:g} s. The first shard is "
-                f"{split.source.name(split.shards[0])}."
-            ) from None
-        if seen == 0:
+        self.present: Counter[frozenset[str]] = Counter()
+        self.items: dict[str, set[str]] = {name: set() for name in reader.columns.of_kind("text")}
+        self.groups: set[int] = set()
+        self.labels: list[int | float] = []
+        self.whole = False
+        self._read(captions)
+        if not self.present.total():
             raise DataError(f"The {split.name} split is empty. {self.problem.told}".rstrip())
         if self._missing():
-            raise DataError(self._explained(seen))
+            raise DataError(self._explained(self.present.total()))
+
+    def _read(self, captions: int) -> None:
+        start = time.monotonic()
+        records = with_deadline(self._records(), self.timeout)
+        title = f"First samples of {self.split.name}"
+        bar = track(records, title, max(1, captions), transient=True, disable=captions == 0)
+        try:
+            for seen, record in enumerate(bar, 1):
+                self._look(record)
+                is_long = seen >= ENOUGH or time.monotonic() - start > self.timeout
+                if self._missing() and is_long:
+                    return
+                if not self._missing() and seen >= captions and (is_long or self._is_varied()):
+                    return
+            self.whole = True
+        except TimeoutError:
+            if self.present and not self._missing():
+                return  # what came is enough to begin with
+            raise DataError(
+                f"The {self.split.name} split: no sample came within data.timeout={self.timeout:g} s. The first shard "
+                f"is {self.split.source.name(self.split.shards[0])}."
+            ) from None
+
+    def _is_varied(self) -> bool:
+        """Whether more samples would not tell more about what can be learned."""
+        paired = len(self.reader.columns.kinds) < 2 or any(len(names) > 1 for names in self.present)
+        labelled = self.reader.label is None or len(set(self.labels)) > 1
+        return paired and labelled and len(self.groups) > 1 and all(len(found) > 1 for found in self.items.values())
+
+    @property
+    def facts(self) -> SplitFacts:
+        """What the samples hold that were looked at."""
+        labels = {} if self.reader.label is None else {"label": LabelFacts(len(self.labels), len(set(self.labels)))}
+        return SplitFacts(
+            samples=self.present.total(),
+            whole=self.whole,
+            present=self.present,
+            groups=len(self.groups),
+            items={name: len(found) for name, found in self.items.items()},
+            labels=labels,
+        )
 
     def _records(self) -> Iterator[Record]:
         for entry in self.split.first(self.problem):
@@ -88,19 +124,29 @@ class Head:
 
     def _look(self, record: Record) -> None:
         self.names |= dict.fromkeys(record.names()) if self._missing() else {}
+        there: set[str] = set()
+        sentences: dict[str, list[str]] = {}
         for name, kind in self.reader.columns.kinds.items():
             with suppress(BadSampleError):
                 if kind == "text":
-                    sentences = self.reader.captions(name, record)
-                    self.captions += sentences
-                    there = bool(sentences)
+                    sentences[name] = self.reader.captions(name, record)
+                    self.captions += sentences[name]
+                    self.items[name].update(sentences[name])
+                    has = bool(sentences[name])
                 elif kind == "vector" and name not in self.found:
                     vector = self.reader.value(name, record)
-                    there = vector is not None
-                    self.widths |= {name: len(vector)} if there else {}
+                    has = vector is not None
+                    self.widths |= {name: len(vector)} if has else {}
                 else:
-                    there = record.find(self.reader.columns[name][0]) is not None
-                self.found |= {name} if there else set()
+                    has = record.find(self.reader.columns[name][0]) is not None
+                there |= {name} if has else set()
+        self.found |= there
+        self.present[frozenset(there)] += 1
+        with suppress(BadSampleError):
+            self.groups.add(self.reader.group(record, sentences))
+            label = self.reader.label_of(record)
+            if label is not None and label == label and label != -1:  # NaN and -1 are none
+                self.labels.append(label)
 
     def _missing(self) -> list[str]:
         return [name for name in self.reader.columns.kinds if name not in self.found]
@@ -114,3 +160,20 @@ class Head:
             f"data.columns.{name}={wanted}: none of the first {seen} samples of the {self.split.name} split has it."
             f"{hint} They have: {', '.join(self.names) or 'nothing'}."
         )
+
+
+def heads_of(
+    splits: Sequence[Split], reader: RecordReader, wanted: Sequence[str], captions: int, timeout: float
+) -> dict[str, Head]:
+    """Name -> head of each split that is needed, and of training where captions are to be learned from.
+
+    Where none is needed, it is that of the first split that holds something.
+
+    Raises:
+        DataError: see `Head`.
+    """
+    needed = [split for split in splits if split.name in wanted or (captions and split.name == "train")]
+    if not needed:
+        filled = (split for split in splits if next(split.first(FirstProblem()), None) is not None)
+        needed = [next(filled, splits[0])]
+    return {split.name: Head(split, reader, captions if split.name == "train" else 0, timeout) for split in needed}

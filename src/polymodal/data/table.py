@@ -129,19 +129,19 @@ def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def read_tables(files: Sequence[Path], wanted: Mapping[str, str]) -> ManifestTable:
+def read_tables(files: Sequence[Path], wanted: Mapping[str, str], split: Sequence[int] = (-1,)) -> ManifestTable:
     """CSV, TSV, JSON lines or Parquet, told by the ending of the file name.
 
     Args:
         files: one, or one for each split.
         wanted: column -> the setting that names it, for messages.
+        split: number of the split that each file is; -1 for one that is to be divided.
 
     Raises:
         ConfigError: a file does not have a column, or its ending is unknown.
         DataError: a file is missing, is damaged, has no row, or does not go with the others.
     """
     tables, bad, notes = zip(*(_read(file, wanted) for file in files), strict=True)
-    split = list(range(len(files))) if len(files) > 1 else [-1]
     table = joined(tables, [str(file) for file in files], [file.parent for file in files], split, bad)
     return replace(table, notes=[f"{file}: {note}" for file, own in zip(files, notes, strict=True) for note in own])
 

@@ -15,6 +15,7 @@ from polymodal.batch import PairedBatch
 from polymodal.data.columns import ColumnChoice
 from polymodal.data.contents import Captions
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.facts import SplitFacts
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
 from polymodal.data.media import MediaFormat
 from polymodal.data.pictures import Pictures
@@ -53,8 +54,9 @@ class TableData(PairedDataModule):
     A file is a path, its bytes (a binary cell), or a record of `bytes` and `path`. An empty cell means that the
     modality is absent. Rows of one id are one sample with several captions: in training each batch takes one of them,
     in evaluation all are used. Samples of one group are positives of each other; without a group column it is the id,
-    else the path of the first file, else every row is its own. A group is in one split, unless `split_by` names a
-    column: then rows whose cells in it are equal are.
+    else the first file, else every row is its own, and those of pairs whose captions are all the same are one. What a
+    column, the id or the file makes a group is in one split, unless `split_by` names a column: then rows whose cells in
+    it are equal are. Paths that lead to one file are equal, however they are written.
 
     Args:
         columns: modality -> column, or several; further keys: `label`, `group`, `split` (train, val, test), `split_by`
@@ -178,8 +180,7 @@ class TableData(PairedDataModule):
         self.train_set, self.val_set, self.test_set = (
             SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
         )
-        if stage != "test":
-            check_filled(split)
+        check_filled(split, [name for name in self.wanted if stage != "test" or name == "test"])
         pa.default_memory_pool().release_unused()  # what was needed for it goes back before loading processes start
 
     def _warn_of_unknown_words(self, captions: Sequence[Captions]) -> None:
@@ -211,6 +212,16 @@ class TableData(PairedDataModule):
         """See `PairedDataModule`."""
         chosen: SampleSet = getattr(self, f"{split}_set")
         return chosen.every(modalities)
+
+    def facts(self, split: str) -> SplitFacts:
+        """Of all samples of a split, before files are read."""
+        chosen: SampleSet = getattr(self, f"{split}_set")
+        return self.samples.facts(np.unique(chosen.chosen))
+
+    def counted(self, ids: np.ndarray) -> tuple[int, int]:
+        """See `PairedDataModule`; a sample with several captions is one, and those that cannot be read count too."""
+        sample = np.searchsorted(self.samples.first_id, ids, "right")
+        return len(np.unique(sample)), len(self.samples.row) + len(self.unread())
 
     def unread(self) -> Mapping[str, str]:
         """Rows whose cells cannot be used."""

@@ -32,6 +32,11 @@ class Templated(Captions):
         words = np.unique(self.code[np.repeat(chosen, self.count // self.ways)])
         return self.texts.take(pa.array((words[:, None] * self.ways + np.arange(self.ways)).ravel()))
 
+    def of_each(self) -> tuple[np.ndarray, np.ndarray]:
+        """(K,) the sample of each caption, and (K,) a number that equal captions share."""
+        count = self.count // self.ways
+        return np.repeat(np.arange(len(count)), count), self.code
+
     def item(self, sample: int, turn: int) -> int:
         """The number of a sentence."""
         caption, way = divmod(turn % max(1, int(self.count[sample])), self.ways)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from polymodal.data.hidden import is_hidden
 from polymodal.data.images import MAX_PIXELS, middle_square, read_image
 from polymodal.data.opened import called, opened
 from polymodal.data.skips import BadSampleError
@@ -40,12 +41,17 @@ def read_video(
     """
     name = called(source, name)
     if isinstance(source, Path) and source.is_dir():
-        files = sorted(file for file in source.iterdir() if file.is_file() and not file.name.startswith("."))
+        files = frames_of(source)
         if not files:
             raise BadSampleError("empty file", f"{name} has no frames.")
         chosen = [files[index] for index in evenly(len(files), frames)]
         return np.stack([read_image(file, size, channels, image_max=image_max) for file in chosen])
     return np.stack(_decoded(source, frames, name, size, channels))
+
+
+def frames_of(folder: Path) -> list[Path]:
+    """The files of a folder of frames, in their order."""
+    return sorted(file for file in folder.iterdir() if file.is_file() and not is_hidden(file.name))
 
 
 def evenly(count: int, frames: int) -> list[int]:

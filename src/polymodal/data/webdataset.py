@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from polymodal.data.records import Source
-from polymodal.data.splits import SPLITS
+from polymodal.data.splits import SPLITS, check_given
 from polymodal.data.stream_data import StreamData
 from polymodal.data.tar_shards import TarShards, expanded, not_there
 from polymodal.errors import DataError
@@ -22,10 +22,13 @@ class WebDataset(StreamData):
     run: fields stay bytes until the readers of manifests decode them.
     """
 
+    pairing = " In a tar file the members of a sample lie side by side: 000.jpg, 000.txt, 001.jpg, 001.txt."
+
     def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
         """The tar files; a mapping names those of each split."""
         if isinstance(self.path, Mapping):
-            urls = {part: expanded(self.path[name]) for part, name in enumerate(SPLITS)}
+            check_given(self.path, self.wanted)
+            urls = {part: expanded(self.path[name]) if name in self.path else [] for part, name in enumerate(SPLITS)}
         else:
             urls = {-1: expanded(self.path)}
         flat = [url for part in urls.values() for url in part]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import permutations
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,21 +46,40 @@ class EmbeddingTable(SampleTable):
         return super().compute(device)
 
 
-def distinct_items(table: Table, modality: int) -> tuple[Tensor, Tensor]:
-    """((G, d) embeddings, (G,) groups) of the items of one modality, each item once."""
+class Items(NamedTuple):
+    """The items of one modality, each once.
+
+    Attributes:
+        x: (G, d) embeddings.
+        group: (R,) int64, R >= G: the groups that they are in.
+        of: (R,) int64, ascending, the item that each group is of; None where each has one.
+    """
+
+    x: Tensor
+    group: Tensor
+    of: Tensor | None
+
+
+def distinct_items(table: Table, modality: int) -> Items:
+    """The items of one modality; one that samples of several groups have is in all of these."""
     rows = table["mask"][:, modality].nonzero().squeeze(1)
     items = table["items"][rows, modality]
     order = items.argsort(stable=True)
     is_first = torch.ones_like(items, dtype=torch.bool)
     is_first[1:] = items[order][1:] != items[order][:-1]
-    rows = rows[order[is_first]]
-    return table["x"][rows, modality], table["group"][rows]
+    first = rows[order[is_first]]
+    of, group = (is_first.cumsum(0) - 1), table["group"][rows[order]]
+    if torch.equal(group, table["group"][first][of]):
+        return Items(table["x"][first, modality], table["group"][first], None)
+    of, group = torch.stack([of, group]).unique(dim=1)
+    return Items(table["x"][first, modality], group, of)
 
 
 def retrieval_figures(table: Table, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)) -> dict[str, Tensor]:
     """`image_to_text/recall@1` and so on, for every ordered pair of modalities.
 
-    Queries are the distinct items of the first modality, the gallery those of the second; equal group = right.
+    Queries are the distinct items of the first modality, the gallery those of the second. An item is right that is in
+    a group of the query's: a caption of two pictures is right for both, and both are right for it.
     """
     return {
         f"{source}_to_{target}/{name}": value
@@ -72,9 +92,8 @@ def direction_figures(
     table: Table, source: int, target: int, ks: Sequence[int] = (1, 5, 10)
 ) -> Iterator[tuple[str, Tensor]]:
     """The figures of one direction, from one column of the table to another; none where no query has an answer."""
-    queries, query_group = distinct_items(table, source)
-    gallery, gallery_group = distinct_items(table, target)
-    ranks = positive_ranks(queries, gallery, query_group, gallery_group).float()
+    asking, asked = distinct_items(table, source), distinct_items(table, target)
+    ranks = positive_ranks(asking.x, asked.x, asking.group, asked.group, asking.of, asked.of).float()
     if len(ranks) == 0:
         return  # no pair of these two modalities: there is nothing to say
     for k in ks:

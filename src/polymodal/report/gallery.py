@@ -29,7 +29,7 @@ def draw_gallery(
     queries: int,
     top: int = 5,
 ) -> None:
-    """Rows of a query, what is right, and the `top` nearest items with their cosine; green = equal group.
+    """Rows of a query, what is right, and the `top` nearest items with their cosine; green = right.
 
     Nothing is drawn where no sample has both modalities, or where one of them cannot be shown.
 
@@ -55,16 +55,22 @@ def draw_gallery(
     size = (2.1 * (top + 2), 1.5 * len(asking))
     with picture(file, size=size, nrows=len(asking), ncols=top + 2, squeeze=False) as axes:
         for index, (line, row) in enumerate(zip(axes, asking.tolist(), strict=True)):
-            group = table["group"][row]
+            right = _right_items(table, row, source, target)
             show_content(line[0], describe(modalities[source], int(table["items"][row, source])), "query")
             show_content(line[1], describe(modalities[target], int(table["items"][row, target])), "true", RIGHT)
             for axis, value, found in zip(line[2:], values[index], searched[order[index]], strict=False):
-                colour = RIGHT if table["group"][found] == group else WRONG
-                show_content(
-                    axis, describe(modalities[target], int(table["items"][found, target])), f"{value:.2f}", colour
-                )
+                item = int(table["items"][found, target])
+                colour = RIGHT if item in right else WRONG
+                show_content(axis, describe(modalities[target], item), f"{value:.2f}", colour)
             for axis in line[2 + len(order[index]) :]:
                 axis.axis("off")
+
+
+def _right_items(table: Table, row: int, source: int, target: int) -> set[int]:
+    """Items of the target in a group of the item that a row asks with."""
+    same = table["mask"][:, source] & (table["items"][:, source] == table["items"][row, source])
+    of_group = torch.isin(table["group"], table["group"][same]) & table["mask"][:, target]
+    return set(table["items"][of_group, target].tolist())
 
 
 def _first_rows(table: Table, modality: int, allowed: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,55 @@
+"""Whether a trained model is asked about the table that it was trained on, or about another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+SOURCE = ("_target_", "path", "name", "config_name", "revision", "split", "data_dir", "data_files", "options")
+"""Settings that say where samples come from."""
+
+DIVISION = ("split", "split_by", "group", "id")
+"""Columns on which it depends which split a sample is in."""
+
+ALL_FOR_TESTING = [0.0, 0.0, 1.0]
+
+
+def is_same_source(data: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two settings of data read the same files, whatever they take for splits and columns."""
+    return all(_located(data.get(key)) == _located(other.get(key)) for key in SOURCE)
+
+
+def _located(value: Any) -> Any:
+    """Paths in one spelling, inside of lists and mappings too; what is equal stays equal."""
+    if isinstance(value, Mapping):
+        return {key: _located(inner) for key, inner in value.items()} or None
+    if isinstance(value, list | tuple):
+        return [_located(inner) for inner in value]
+    if isinstance(value, str) and os.path.exists(value):  # noqa: PTH110  (a path, or a name that is none)
+        return os.path.realpath(value)
+    return value
+
+
+def division_of(data: Mapping[str, Any], trained: Mapping[str, Any], given: set[str]) -> dict[str, Any]:
+    """What other settings of data have to say of splits, for a trained model: key -> value.
+
+    The table of the training is divided as it was then: else samples that were trained on would be evaluated. Of
+    another table, which does not say by itself which samples are for testing, all are. What is given wins.
+
+    Args:
+        data: the settings now.
+        trained: those of the training.
+        given: keys that a person has given, such as `data.splits`.
+    """
+    if not is_same_source(data, trained):
+        return {} if "data.splits" in given else {"splits": list(ALL_FOR_TESTING)}
+    result: dict[str, Any] = {}
+    if "splits" in trained and "data.splits" not in given:
+        result["splits"] = list(trained["splits"])
+    before, now = trained.get("columns") or {}, dict(data.get("columns") or {})
+    own = {key for key in DIVISION if f"data.columns.{key}" in given or "data.columns" in given}
+    kept = {key: before[key] for key in DIVISION if before.get(key) is not None and key not in own}
+    if kept:
+        result["columns"] = now | kept
+    return result

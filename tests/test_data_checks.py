@@ -1,0 +1,148 @@
+"""Data on which nothing can be learned or measured are refused before training; doubtful ones are told with numbers."""
+
+from pathlib import Path
+
+import pytest
+
+from polymodal.data.manifest import Manifest
+from polymodal.data_checks import check_data
+from polymodal.errors import DataError
+from polymodal.objectives.classification import Classification
+from polymodal.objectives.clip import CLIP
+from polymodal.objectives.multilabel import MultiLabel
+from polymodal.objectives.regression import Regression
+from polymodal.objectives.supcon import SupCon
+from polymodal.objectives.weighted import Weighted
+from tests.data.manifests import PAIR, make_pairs, ready, write_csv
+
+NAMES = ["image", "text"]
+SPLITS = ("train", "val", "test")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("pairs")
+
+
+@pytest.fixture(scope="module")
+def rows(folder: Path) -> list[dict]:
+    """20 rows for training, and 10 each for validation and test."""
+    parts = ["train", "train", "val", "test"]
+    return [row | {"part": parts[index // 4 % 4], "one": "x"} for index, row in enumerate(make_pairs(folder, 40))]
+
+
+def data_of(folder: Path, rows: list[dict], columns: dict | None = None, **options) -> Manifest:
+    return ready(write_csv(folder / "p.csv", rows), (columns or PAIR) | {"split": "part"}, **options)
+
+
+def emptied(rows: list[dict], column: str, split: str) -> list[dict]:
+    return [row | ({column: ""} if row["part"] == split else {}) for row in rows]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("column", ["caption", "filepath"])
+def test_a_split_without_a_pair(split: str, column: str, folder: Path, rows: list[dict]) -> None:
+    data = data_of(folder, emptied(rows, column, split))
+    count = {"train": 24, "val": 8, "test": 8}[split]
+    has = {"image": count, "text": count} | {"text" if column == "caption" else "image": 0}
+    with pytest.raises(DataError) as caught:
+        check_data(data, CLIP(NAMES), NAMES, SPLITS)
+    assert f"The {split} split: none of its {count} samples has both image (data.columns.image=filepath)" in str(
+        caught.value
+    )
+    assert f"Samples that have: image {has['image']}, text {has['text']}." in str(caught.value)
+    assert ("test=false" in str(caught.value)) == (split == "test")
+    check_data(data, CLIP(NAMES), NAMES, [name for name in SPLITS if name != split])
+
+
+def test_both_modalities_and_never_together(folder: Path, rows: list[dict]) -> None:
+    apart = [row | {"caption" if index % 2 else "filepath": ""} for index, row in enumerate(rows)]
+    data = data_of(folder, apart)
+    with pytest.raises(DataError, match=r"train split: none of its 24 .* Samples that have: image 12, text 12\."):
+        check_data(data, CLIP(NAMES), NAMES, SPLITS)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(
+    ("column", "kind", "objective"),
+    [
+        ("class", "class", Classification("label", 4)),
+        ("value", "value", Regression("label", 1)),
+        ("tags", "tags", MultiLabel("label", 4)),
+    ],
+)
+def test_a_split_without_labels(split: str, column: str, kind: str, objective, folder: Path, rows: list[dict]) -> None:
+    data = data_of(folder, emptied(rows, column, split), {"image": "filepath", "label": column}, label_kind=kind)
+    with pytest.raises(DataError, match=rf"The {split} split: none of its .* a label \(data.columns.label={column}"):
+        check_data(data, objective, ["image"], SPLITS)
+    check_data(data, objective, ["image"], [name for name in SPLITS if name != split])
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "objective"),
+    [("one", "class", Classification("label", 1)), ("zero", "value", Regression("label", 1))],
+)
+def test_one_label_for_all_teaches_nothing(
+    column: str, kind: str, objective, folder: Path, rows: list[dict], caplog
+) -> None:
+    columns = {"image": "filepath", "label": column}
+    data = data_of(folder, [row | {"zero": 0} for row in rows], columns, label_kind=kind)
+    with pytest.raises(DataError, match=r"all of its 24 labels are the same \(data.columns.label="):
+        check_data(data, objective, ["image"], SPLITS)
+    check_data(data, objective, ["image"], ["test"])
+    assert "The test split: all of its 8 labels are the same" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (PAIR | {"group": "one"}, r"all of its 24 samples are one group \(data.columns.group=one\)"),
+        ({"image": "filepath", "text": "one"}, r"all of its 24 samples (are one group|have the same text)"),
+    ],
+)
+def test_what_is_alike_everywhere_is_not_told_apart(
+    columns: dict, message: str, folder: Path, rows: list[dict], caplog
+) -> None:
+    if "group" in columns:  # a group is in one split, unless something else says what falls together
+        columns = columns | {"split_by": "filepath"}
+    data = data_of(folder, rows, columns)
+    with pytest.raises(DataError, match=message):
+        check_data(data, CLIP(NAMES), NAMES, SPLITS)
+    check_data(data, CLIP(NAMES), NAMES, ["test"])
+    assert "recall is 1" in caplog.text.lower()
+
+
+def test_a_loss_that_compares_needs_two_samples(folder: Path, rows: list[dict]) -> None:
+    with pytest.raises(DataError, match=r"data.batch_size=1: a contrastive loss compares"):
+        check_data(data_of(folder, rows, batch_size=1), CLIP(NAMES), NAMES, SPLITS)
+    with pytest.raises(DataError, match="only one sample can be compared"):
+        check_data(data_of(folder, rows, limit=1), CLIP(NAMES), NAMES, SPLITS)
+    kept = [row for index, row in enumerate(rows) if index == 0 or row["part"] != "train"]
+    with pytest.raises(DataError, match="only one sample can be compared"):
+        check_data(data_of(folder, kept), CLIP(NAMES), NAMES, SPLITS)
+    labelled = data_of(folder, rows, PAIR | {"label": "class"}, batch_size=1)
+    check_data(labelled, Classification("label", 4), NAMES, SPLITS)  # which compares none
+
+
+def test_each_of_several_objectives_is_checked(folder: Path, rows: list[dict], caplog) -> None:
+    both = Weighted({"clip": CLIP(NAMES), "class": Classification("label", 4)}, {"clip": 1.0, "class": 1.0})
+    columns = PAIR | {"label": "class"}
+    data = data_of(folder, emptied(rows, "class", "train"), columns)
+    with pytest.raises(DataError, match="none of its 24 samples has a label"):
+        check_data(data, both, NAMES, SPLITS)
+    data = data_of(folder, emptied(rows, "class", "test"), columns)
+    check_data(data, both, NAMES, SPLITS)  # something can be measured there
+    assert "The test split: none of its 8 samples has a label" in caplog.text
+
+
+def test_an_encoder_that_would_not_be_trained(folder: Path, rows: list[dict]) -> None:
+    data = data_of(folder, emptied(rows, "caption", "train"), PAIR | {"label": "class"})
+    with pytest.raises(DataError, match=r"has text \(data.columns.text=caption\), so its encoder would not be trained"):
+        check_data(data, Classification("label", 4), NAMES, SPLITS)
+    check_data(data, Classification("label", 4), ["image"], SPLITS)
+
+
+def test_a_group_makes_pairs_for_supcon(folder: Path, rows: list[dict]) -> None:
+    apart = [row | {"caption" if index % 2 else "filepath": ""} for index, row in enumerate(rows)]
+    data = data_of(folder, apart, PAIR | {"group": "class", "split_by": "value"})
+    check_data(data, SupCon(NAMES), NAMES, SPLITS)
