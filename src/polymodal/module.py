@@ -18,6 +18,7 @@ from polymodal.grad_cache import in_parts
 from polymodal.losses.gather import mean_over_all
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.objectives.base import Objective
+from polymodal.objectives.supervised import Supervised
 from polymodal.sharding import average_whole, clip_gradients, shard, share_buffers
 from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
@@ -62,6 +63,13 @@ class MultimodalModule(LightningModule):
             if tuned.unfreeze_at is None:
                 for key, parameter in model.encoders[name].named_parameters():
                     parameter.requires_grad_(key not in self.frozen[name])
+
+    def setup(self, stage: str) -> None:
+        """Refuses too few outputs for the classes of the data, before anything is trained."""
+        names = getattr(self.trainer.datamodule, "class_names", {})  # type: ignore[attr-defined]
+        for part in self.objective.parts().values():
+            if isinstance(part, Supervised):
+                part.check_names(names.get(part.label))
 
     def configure_model(self) -> None:
         """Shares the parameters out where the strategy has made a mesh of devices for that (devices=fsdp)."""

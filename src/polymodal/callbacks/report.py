@@ -120,7 +120,7 @@ class Report(Callback):
     @staticmethod
     def _answers(folder: Path, objective: Supervised, table: Columns, names: list[str]) -> None:
         y, target = table["y"].double(), table["target"]
-        names = names if len(names) == objective.outputs else [str(index) for index in range(objective.outputs)]
+        names = objective.output_names(names)
         if isinstance(objective, Classification):
             confusion = confusion_of(y, target)
             draw_confusion(folder / "confusion.png", confusion, names, objective.label)

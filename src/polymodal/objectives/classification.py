@@ -37,6 +37,11 @@ class Classification(Supervised):
         self.class_weights = checked_weights("class_weights", class_weights, outputs)
         self.label_smoothing = label_smoothing
 
+    def check_names(self, names: Sequence[str] | None) -> None:
+        """Refuses fewer outputs than classes; outputs to spare are allowed."""
+        if names and len(names) > self.outputs:
+            raise self.too_few_outputs(names, "classes")
+
     def targets(self, labels: Tensor) -> Tensor:
         """(B,) int64.
 

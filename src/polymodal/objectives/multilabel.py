@@ -28,6 +28,11 @@ class MultiLabel(Supervised):
         super().__init__(label, outputs)
         self.positive_weights = checked_weights("positive_weights", positive_weights, outputs)
 
+    def check_names(self, names: Sequence[str] | None) -> None:
+        """Refuses any other number of outputs than that of the tags."""
+        if names and len(names) != self.outputs:
+            raise self.too_few_outputs(names, "tags")
+
     def targets(self, labels: Tensor) -> Tensor:
         """(B, p) int64.
 

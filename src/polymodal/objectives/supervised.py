@@ -35,6 +35,25 @@ class Supervised(Objective):
         self.label, self.outputs = label, outputs
         self.table = SampleTable("y", "target")
 
+    def output_names(self, names: Sequence[str] | None) -> list[str]:
+        """What each of the p outputs is called, wherever it is shown, written or exported.
+
+        Args:
+            names: of the label's classes or tags, in the order of their numbers. Outputs beyond them
+                are called "(output <number>)". None or empty: a class is called by its number.
+        """
+        numbers = range(self.outputs)
+        if not names:
+            return [str(number) for number in numbers]
+        return [*names[: self.outputs], *(f"(output {n})" for n in numbers[len(names) :])]
+
+    def check_names(self, names: Sequence[str] | None) -> None:  # noqa: B027  (values have none)
+        """Called before training, with the names of the label's classes or tags, if it has any.
+
+        Raises:
+            ConfigError: there are too few outputs for them.
+        """
+
     @abstractmethod
     def targets(self, labels: Tensor) -> Tensor:
         """The labels in the shape that `terms` and `figures` read: (B,) or (B, p), -1 or NaN if unknown.
@@ -103,12 +122,26 @@ class Supervised(Objective):
         y = output.y if output.y.dtype == torch.float64 else output.y.float()
         return y, target, counted
 
+    def too_few_outputs(self, names: Sequence[str], what: str) -> ConfigError:
+        """The message for labels that have other names than there are outputs."""
+        shown = ", ".join(names[:5]) + ", ..." * (len(names) > 5)
+        return ConfigError(
+            f"objective.outputs={self.outputs}, but label={self.label} has {len(names)} {what} "
+            f"({shown}): give outputs={len(names)}."
+        )
+
     def wrong_labels(self, labels: Tensor, wanted: str) -> ConfigError:
         """What to say of labels that are not what this objective reads."""
         return ConfigError(
             f"objective.label={self.label}: {type(self).__name__} reads {wanted}, these are {tuple(labels.shape)} "
             f"{str(labels.dtype).removeprefix('torch.')} with objective.outputs={self.outputs}."
         )
+
+
+def supervised_part(objective: Objective) -> Supervised | None:
+    """The objective that reads Y, or the first of several; None where there is none."""
+    parts = objective.parts().values()
+    return next((part for part in parts if isinstance(part, Supervised)), None)
 
 
 def known(target: Tensor) -> Tensor:
