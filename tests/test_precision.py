@@ -11,9 +11,13 @@ from lightning.pytorch.plugins import MixedPrecision
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from polymodal.callbacks.report import Report
+from polymodal.fusion.concat import Concat
+from polymodal.heads.linear import Linear
 from polymodal.model import ModelOutput, MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.clip import CLIP
+from polymodal.objectives.regression import Regression
 from polymodal.objectives.samples import Samples
 from tests.callbacks.runs import DIM, MODALITIES, Vectors
 
@@ -72,3 +76,31 @@ def test_the_scale_of_the_gradient_is_part_of_a_checkpoint(tmp_path: Path) -> No
     saved["MixedPrecision"]["scale"] = 64.0
     torch.save(saved, tmp_path / "state.ckpt")
     assert fit("fp16", checkpoint=tmp_path / "state.ckpt", epochs=2).precision_plugin.scaler.get_scale() == 64
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16", "bf16_true", "fp64"])
+def test_labels_are_not_rounded(name: str, tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+
+    class Years(Vectors):
+        def splits(self):
+            parts = super().splits()
+            for part in parts:
+                part.labels["size"] = part.labels["size"] * 0 + 1987.25  # in bf16 it is 1984
+            return parts
+
+    class Kept(Regression):
+        def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+            seen.append(target)
+            return super().terms(y, target)
+
+    model = MultimodalModel({n: nn.Linear(5, DIM) for n in MODALITIES}, Concat(DIM, MODALITIES), Linear(DIM, 2))
+    module = MultimodalModule(model, Kept("size", 2), partial(torch.optim.SGD, lr=1e-9))
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    precision = OmegaConf.load(CONFIGS / f"{name}.yaml").precision
+    trainer = Trainer(accelerator="cpu", max_epochs=1, precision=precision, callbacks=[Report(str(tmp_path))], **quiet)
+    trainer.fit(module, datamodule=Years())
+    trainer.test(module, datamodule=Years(), verbose=False)
+    assert {float(value) for target in seen for value in target.unique()} == {1987.25}
+    assert float(trainer.callback_metrics["test/mae"]) == pytest.approx(1987.25, abs=5)
+    assert (tmp_path / "report" / "predicted_against_true.png").is_file()

@@ -65,7 +65,12 @@ class MultimodalModule(LightningModule):
                     parameter.requires_grad_(key not in self.frozen[name])
 
     def setup(self, stage: str) -> None:
-        """Refuses too few outputs for the classes of the data, before anything is trained."""
+        """Refuses too few outputs for the classes of the data, before anything is trained.
+
+        Batches keep their types: the model gives inputs the type of its weights, and Lightning would
+        round the labels too. In bf16 the value 1987 is 1984.
+        """
+        self.trainer.precision_plugin.convert_input = lambda batch: batch  # type: ignore[method-assign]
         names = getattr(self.trainer.datamodule, "class_names", {})  # type: ignore[attr-defined]
         for part in self.objective.parts().values():
             if isinstance(part, Supervised):

@@ -106,7 +106,7 @@ class Supervised(Objective):
         self.table.reset()
 
     def _labelled(self, output: ModelOutput, batch: PairedBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Y in fp32 at least, targets, and (B,) bool, of which samples anything is known."""
+        """Y and targets in fp32 at least, and (B,) bool, of which samples anything is known."""
         if output.y is None:
             raise ConfigError(f"{type(self).__name__} needs one vector a sample: add fusion=concat head=linear.")
         if output.y.shape[1] != self.outputs:
@@ -119,8 +119,7 @@ class Supervised(Objective):
             raise ConfigError(f"label={self.label}: these data have no such labels. {what}")
         target = self.targets(batch.labels[self.label])
         counted = known(target) if target.ndim == 1 else known(target).any(1)
-        y = output.y if output.y.dtype == torch.float64 else output.y.float()
-        return y, target, counted
+        return _wide(output.y), _wide(target), counted
 
     def too_few_outputs(self, names: Sequence[str], what: str) -> ConfigError:
         """The message for labels that have other names than there are outputs."""
@@ -142,6 +141,13 @@ def supervised_part(objective: Objective) -> Supervised | None:
     """The objective that reads Y, or the first of several; None where there is none."""
     parts = objective.parts().values()
     return next((part for part in parts if isinstance(part, Supervised)), None)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Floats in fp32 at least: losses and metrics are, whatever the precision. Integers as they are."""
+    if not values.is_floating_point():
+        return values
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def known(target: Tensor) -> Tensor:
