@@ -70,7 +70,7 @@ class MultimodalModule(LightningModule):
         Batches keep their types: the model gives inputs the type of its weights, and Lightning would
         round the labels too. In bf16 the value 1987 is 1984.
         """
-        self.trainer.precision_plugin.convert_input = lambda batch: batch  # type: ignore[method-assign]
+        self.trainer.precision_plugin.convert_input = lambda data: data  # type: ignore[method-assign]
         names = getattr(self.trainer.datamodule, "class_names", {})  # type: ignore[attr-defined]
         for part in self.objective.parts().values():
             if isinstance(part, Supervised):

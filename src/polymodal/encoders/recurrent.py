@@ -42,8 +42,7 @@ class Recurrent(nn.Module):
             return self.mirrored(sequence, real)
         if sequence.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
-                weight = self.network.weight_ih_l0
-                return self._packed(sequence.to(weight.dtype), real)
+                return self._packed(sequence.to(next(self.network.parameters()).dtype), real)
         return self._packed(sequence, real)
 
     def _packed(self, sequence: Tensor, real: Tensor) -> Tensor:
