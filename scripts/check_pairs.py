@@ -1,6 +1,6 @@
 """Trains a tiny run of every two options of two config groups: none may end in a stack trace.
 
-    python scripts/check_pairs.py [factors=all] [processes=6] [limit=0] [keep=<folder>]
+    python scripts/check_pairs.py [factors=all] [processes=6] [limit=0] [keep=<file>]
 
 The options are read from configs/, so that a new part is crossed with all the others. First each option is tried alone,
 then rows of options that hold every pair at least once: each is composed, checked, trained for two batches, validated,
@@ -8,7 +8,7 @@ tested and reported in this process, on the CPU. A pair in a row that is refused
 default options around it too. At the end some rows run again in two processes (devices=ddp_cpu).
 
 `factors=` takes some of them, such as factors=objective,precision; `processes` is the number of rows that run in two
-processes; `limit` ends after so many rows; `keep` writes all outcomes as JSON lines there.
+processes; `limit` ends after so many rows; `keep` writes all outcomes to a file of JSON lines.
 It prints what was refused, and what ended in a stack trace; the exit code is 1 if anything did.
 """
 
@@ -27,91 +27,26 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hydra.errors import HydraException
-from hydra.utils import get_class
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from arguments import arguments
-from covering import Pair, Row, all_pairs, next_row, pairs_of
+from covering import Choice, Pair, Row, all_pairs, next_row, pairs_of
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.explain import CONFIGS, explain, groups
+from polymodal.config.explain import explain, groups
 from polymodal.errors import PolymodalError
 from polymodal.run import train
+from run_factors import Rules, factors_of, words_of
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = ("image", "text", "audio", "video", "tabular")
-NONE = "none"
-
-FIRST = {
-    "encoder/image": "linear",
-    "encoder/text": "bow",
-    "fusion": "sum",
-    "head": "linear",
-    "missing": "mask",
-    "objective": "classification",
-    "precision": "fp32",
-    "debug": NONE,
-}
-"""Group -> the option that stands where nothing else is asked for; of others, none or the first one."""
-
-LABELS = {
-    "classification": [
-        "label=class outputs=10",
-        "label=class outputs=12",
-        "label=class outputs=2 ++data.classes=2",
-        "label=class outputs=1 ++data.classes=1",
-    ],
-    "regression": ["label=value outputs=1", "label=values outputs=3"],
-    "multilabel": ["label=tags outputs=3"],
-}
-"""Objective -> the labels that it is tried with; of others, the classes."""
-
-EXTRA = {
-    "callbacks/probe": ["++callbacks.probe.label=class"],
-    "callbacks/zero_shot_names": [
-        "++callbacks.zero_shot.label=class",
-        "++callbacks.zero_shot.templates=['look at the {}']",
-    ],
-    "encoder/tabular/features": ["encoder.tabular.in_features=10"],
-}
-"""Option -> what else it needs."""
-
-SWITCHES = {
-    "accumulate": ["accumulate=1", "accumulate=2"],
-    "activation_checkpointing": ["activation_checkpointing=false", "activation_checkpointing=true"],
-    "absent": ["++data.missing=0.0", "++data.missing=0.3"],
-}
-"""Settings that are no groups, with their values."""
-
-TINY = [
-    "data=synthetic",
-    "++data.samples=80",
-    "++data.batch_size=8",
-    "++data.image_size=32",
-    "++data.frames=2",
-    "++data.cardinalities=[3,4]",
-    "++data.vocab_size=300",
-    "++data.context_length=16",
-    "dim=16",
-    "devices=cpu",
-    "logger=csv",
-    "++trainer.max_epochs=1",
-    "++trainer.limit_train_batches=2",
-    "++trainer.limit_val_batches=2",
-    "++trainer.limit_test_batches=2",
-    "++trainer.enable_progress_bar=false",
-    "threads=1",
-]
 
 
 class Outcome(NamedTuple):
@@ -128,113 +63,6 @@ class Outcome(NamedTuple):
     message: str
     seconds: float
     words: list[str]
-
-
-def factors_of(options: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Factor -> its options, the default first. An option is what is typed, without the group.
-
-    Args:
-        options: config group -> names of its files.
-    """
-    factors: dict[str, list[str]] = {}
-    for kind in KINDS:
-        names = options[f"encoder/{kind}"]
-        factors[f"encoder/{kind}"] = [name for name in names if name != "shared"]
-        if "shared" in names:
-            factors[f"twin of {kind}"] = [NONE, "shared"]
-    for group in ("fusion", "head", "missing", "precision", "optimizer", "scheduler", "debug"):
-        factors[group] = list(options[group])
-    factors["objective"] = [
-        f"{name} {labels}" for name in options["objective"] for labels in LABELS.get(name, LABELS["classification"][:1])
-    ]
-    for name in options["callbacks"]:
-        if name not in (NONE, "default"):
-            factors[f"callbacks/{name}"] = [NONE, name]
-    factors |= {name: list(values) for name, values in SWITCHES.items()}
-    return {factor: sorted(names, key=partial(_place, factor)) for factor, names in factors.items()}
-
-
-def _place(factor: str, option: str) -> int:
-    """The default first, and last what needs a value that only its user knows."""
-    file = CONFIGS / factor / f"{option}.yaml"
-    if file.is_file() and "???" in file.read_text():
-        return 2
-    return int(option.split()[0] != FIRST.get(factor, NONE))
-
-
-def words_of(row: Row) -> list[str]:
-    """A row -> the command line of its run."""
-    words, callbacks, extra = list(TINY), [], []
-    kinds = {kind: kind for kind in KINDS}
-    for factor, option in row.items():
-        group, _, name = factor.partition("/")
-        extra += EXTRA.get(f"{factor.removesuffix(f'/{option}')}/{option}", [])
-        if factor in SWITCHES:
-            words.append(option)
-        elif group == "callbacks":
-            callbacks += [name] if option != NONE else []
-        elif factor.startswith("twin of ") and option != NONE:
-            kind = factor.removeprefix("twin of ")
-            kinds[f"second_{kind}"] = kind
-            words.append(f"+encoder/{kind}@encoder.second_{kind}=shared")
-            extra.append(f"encoder.second_{kind}.of={kind}")
-        elif not factor.startswith("twin of "):
-            words += f"{factor}={option}".split()
-    modalities = ",".join(f"{name}:{kind}" for name, kind in kinds.items())
-    return [
-        *words,
-        f"callbacks=[{','.join(callbacks)}]" if callbacks else "callbacks=none",
-        f"++data.modalities={{{modalities}}}",
-        *extra,
-    ]
-
-
-class Rules:
-    """What cannot stand together, by the objective and the fusion themselves, and what has been found out.
-
-    Args:
-        options: config group -> names of its files.
-    """
-
-    def __init__(self, options: Mapping[str, Sequence[str]]) -> None:
-        self.compares = {name for name in options["objective"] if not _reads_y(name)}
-        self.answers = {name for name in options["fusion"] if "outputs" in _node("fusion", name)}
-        self.refused: set[Pair] = set()
-        self.order: list[str] = []
-
-    def fits(self, row: Row) -> bool:
-        """Whether a row, or a part of one, can be."""
-        # 1. an objective on X alone has none of the parts that make Y
-        objective = row.get("objective", "").partition(" ")[0]
-        if objective in self.compares or row.get("fusion") == NONE:
-            nothing = {"fusion": NONE, "head": NONE, "missing": FIRST["missing"]}
-            if any(row.get(group, value) != value for group, value in nothing.items()):
-                return False
-            if objective and objective not in self.compares:
-                return False
-        # 2. a fusion either gives the answer itself, or has a head
-        elif "fusion" in row:
-            head = NONE if row["fusion"] in self.answers else FIRST["head"]
-            if row.get("head", head) != head:
-                return False
-        # 3. two modalities at least, and a shared encoder only beside the one that it shares
-        for kind in KINDS:
-            if row.get(f"twin of {kind}", NONE) != NONE and row.get(f"encoder/{kind}") == NONE:
-                return False
-        if sum(row.get(f"encoder/{kind}") == NONE for kind in KINDS) > len(KINDS) - 2:
-            return False
-        return not (self.refused and pairs_of(row, self.order) & self.refused)
-
-
-def _node(group: str, name: str) -> Mapping[str, object]:
-    loaded = OmegaConf.load(CONFIGS / group / f"{name}.yaml")
-    return OmegaConf.to_container(loaded, resolve=False) or {}  # type: ignore[return-value]
-
-
-def _reads_y(objective: str) -> bool:
-    node = _node("objective", objective)["objective"]
-    inner = node.get("objectives", {"": node}).values()  # type: ignore[attr-defined]
-    return any(get_class(part["_target_"]).needs_fusion for part in inner)
 
 
 def tried(words: Sequence[str]) -> Outcome:
@@ -289,6 +117,8 @@ class Check:
         rules.order = list(factors)
         self.outcomes: list[Outcome] = []
         self.ran: list[Row] = []
+        self.covered: set[Pair] = set()
+        self.apart = 0
         self.console = Console(stderr=True)
 
     def run(self, row: Row) -> Outcome:
@@ -306,12 +136,16 @@ class Check:
             with self.keep.open("a") as stream:
                 stream.write(json.dumps(outcome._asdict() | {"row": row}) + "\n")
 
+    def default(self, seed: Sequence[Choice]) -> Row | None:
+        """A row of default options around some that are not."""
+        return next_row(self.factors, dict(seed), set(), self.rules.fits)
+
     def singles(self) -> None:
         """Each option alone; one that is refused with default options is tried no more."""
         for factor, options in self.factors.items():
             refused = []
             for option in options:
-                row = next_row(self.factors, {factor: option}, set(), self.rules.fits)
+                row = self.default([(factor, option)])
                 if row is None or self.run(row).kind == "refused":
                     refused.append(option)
             kept = [option for option in options if option not in refused]
@@ -323,9 +157,9 @@ class Check:
         impossible = []
         while left and not (limit and len(self.outcomes) >= limit):
             seed = next(iter(left))
-            row = next_row(self.factors, dict(seed), set(left), self.rules.fits)
+            row = next_row(self.factors, dict(seed), set(left), self.rules.fits) or self.default(seed)
             if row is not None and self.run(row).kind == "refused":
-                row = next_row(self.factors, dict(seed), set(), self.rules.fits)
+                row = self.default(seed)
                 if row is not None and self.run(row).kind == "refused":
                     self.rules.refused.add(seed)
                     row = {}
@@ -336,6 +170,8 @@ class Check:
                 left.pop(pair, None)
             if row:
                 self.ran.append(row)
+                self.covered |= pairs_of(row, self.factors)
+        self.apart = len(impossible)
         return impossible
 
     def impossible(self, pairs: Sequence[Pair]) -> None:
@@ -363,7 +199,14 @@ class Check:
         kinds = Counter(outcome.kind for outcome in self.outcomes)
         console = Console()
         console.print(table)
-        console.print(f"{kinds['ran']} ran, {kinds['refused']} refused with a message, {kinds['trace']} stack traces.")
+        whole = len(all_pairs(self.factors))
+        console.print(
+            f"{whole} pairs: {len(self.covered)} ran, {len(self.rules.refused)} are refused by themselves, "
+            f"{self.apart} cannot be."
+        )
+        console.print(
+            f"{kinds['ran']} rows ran, {kinds['refused']} refused with a message, {kinds['trace']} stack traces."
+        )
         return kinds["trace"]
 
 

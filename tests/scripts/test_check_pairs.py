@@ -15,9 +15,9 @@ from polymodal.config.explain import groups
 
 @pytest.fixture
 def scripts(monkeypatch: pytest.MonkeyPatch):
-    """`scripts/` as a script sees it."""
+    """`scripts/` as a script sees it: what runs rows, what covers pairs, and what they are made of."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("check_pairs"), importlib.import_module("covering")
+    return tuple(importlib.import_module(name) for name in ("check_pairs", "covering", "run_factors"))
 
 
 def pairs(row: dict[str, str]) -> set[frozenset[tuple[str, str]]]:
@@ -25,7 +25,7 @@ def pairs(row: dict[str, str]) -> set[frozenset[tuple[str, str]]]:
 
 
 def test_rows_hold_every_pair_that_can_be(scripts) -> None:
-    _, covering = scripts
+    _, covering, _ = scripts
     factors = {name: [f"{name}{number}" for number in range(4)] for name in "abcde"}
 
     def fits(row: dict[str, str]) -> bool:
@@ -41,9 +41,9 @@ def test_rows_hold_every_pair_that_can_be(scripts) -> None:
 
 
 def test_every_option_of_the_config_folders_is_crossed_with_the_others(scripts) -> None:
-    check_pairs, covering = scripts
+    _, covering, run_factors = scripts
     options = groups()
-    factors, rules = check_pairs.factors_of(options), check_pairs.Rules(options)
+    factors, rules = run_factors.factors_of(options), run_factors.Rules(options)
     rules.order = list(factors)
     rows, impossible = covering.rows_for(factors, rules.fits)
     held = set().union(*map(pairs, rows))
@@ -57,41 +57,42 @@ def test_every_option_of_the_config_folders_is_crossed_with_the_others(scripts) 
     assert all(f"callbacks/{name}" in factors for name in options["callbacks"] if name not in ("none", "default"))
     left_out = {frozenset(pair) for pair in impossible}
     assert held | left_out == {frozenset(pair) for pair in covering.all_pairs(factors)}
-    # what the rules leave out is an objective without Y beside parts that make Y, a second head, or one modality alone
+    # what the rules leave out: an objective without Y beside parts that make Y, a second head, what an option lacks
     assert {frozenset(dict(p)) for p in impossible} <= {
         frozenset(pair)
         for pair in [
             *(("objective", group) for group in ("fusion", "head", "missing")),
             *(("fusion", "head"), ("fusion", "missing"), ("head", "missing")),
-            *((f"encoder/{kind}", f"twin of {kind}") for kind in ("image", "text", "audio")),
+            *((factor, other) for factor, needed in run_factors.NEEDS.items() for other in needed),
+            ("callbacks/robustness", "objective"),
         ]
     }
 
 
 def test_a_new_part_is_crossed_because_it_is_there(scripts) -> None:
-    check_pairs, covering = scripts
+    _, covering, run_factors = scripts
     options = groups()
     options = options | {"fusion": [*options["fusion"], "mine"]}
-    factors = check_pairs.factors_of(options)
+    factors = run_factors.factors_of(options)
     assert "mine" in factors["fusion"]
     assert (("fusion", "mine"), ("precision", "bf16_true")) in covering.all_pairs(factors)
 
 
 def test_a_row_becomes_a_command_line(scripts) -> None:
-    check_pairs, _ = scripts
+    run_factors = scripts[2]
     row = {"encoder/image": "cnn", "twin of image": "shared", "objective": "regression label=values outputs=3"}
     row |= {"callbacks/ema": "ema", "callbacks/probe": "none", "accumulate": "accumulate=2"}
-    words = check_pairs.words_of(row)
+    words = run_factors.words_of(row)
     for word in (
         *("encoder/image=cnn", "+encoder/image@encoder.second_image=shared", "encoder.second_image.of=image"),
         *("objective=regression", "label=values", "outputs=3", "callbacks=[ema]", "accumulate=2"),
     ):
         assert word in words
-    assert "callbacks=none" in check_pairs.words_of({"callbacks/ema": "none"})
+    assert "callbacks=none" in run_factors.words_of({"callbacks/ema": "none"})
 
 
 def test_each_way_to_end_is_told_apart(scripts, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_pairs, _ = scripts
+    check_pairs = scripts[0]
     from polymodal.errors import DataError
 
     def fails(error: Exception | None):
