@@ -1,5 +1,6 @@
 """Whatever the precision, logits and loss are in fp32 (fp64 in fp64), and so are the parameters of the objective."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from lightning.pytorch.plugins import MixedPrecision
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+import polymodal
 from polymodal.callbacks.report import Report
+from polymodal.evaluate import evaluate
+from polymodal.export.folder import export
 from polymodal.fusion.concat import Concat
 from polymodal.heads.linear import Linear
 from polymodal.model import ModelOutput, MultimodalModel
@@ -19,7 +23,10 @@ from polymodal.module import MultimodalModule
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.regression import Regression
 from polymodal.objectives.samples import Samples
+from polymodal.run import train
+from polymodal.trained import Trained
 from tests.callbacks.runs import DIM, MODALITIES, Vectors
+from tests.resumed import configured
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "precision"
 X = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "bf16_true": torch.bfloat16}
@@ -104,3 +111,24 @@ def test_labels_are_not_rounded(name: str, tmp_path: Path) -> None:
     assert {float(value) for target in seen for value in target.unique()} == {1987.25}
     assert float(trainer.callback_metrics["test/mae"]) == pytest.approx(1987.25, abs=5)
     assert (tmp_path / "report" / "predicted_against_true.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["fp64", "bf16_true"])
+def test_a_run_is_evaluated_and_exported_as_it_was_trained(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    supervised = ["objective=regression", "label=values", "outputs=3", "fusion=concat", "head=linear"]
+    config = configured(folder, *supervised, f"precision={name}", "test=true", "trainer.max_epochs=1")
+    train(config, config)
+    before = json.loads((folder / "metrics.json").read_text())
+    after = evaluate(folder, [f"run_dir={tmp_path / 'again'}"])
+    tested = {key: value for key, value in before.items() if key.startswith("test/")}
+    assert {key: after[key] for key in tested} == tested
+    export(str(folder), str(tmp_path / "exported"), ["safetensors"], "MIT")
+    model = polymodal.load(tmp_path / "exported")
+    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    trained = Trained(folder, ["devices=cpu"])
+    module = trained.build(lambda _: False)[1].eval()
+    ids = torch.tensor([[3, 4, 5]])
+    exact = module.model.encoders["text"](ids)
+    assert exact.dtype == (torch.float64 if name == "fp64" else torch.float32)
+    torch.testing.assert_close(model.model.encoders["text"](ids).double(), exact.double(), rtol=1e-5, atol=1e-6)

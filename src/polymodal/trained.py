@@ -100,6 +100,8 @@ class Trained:
         if "data" in self.replaced:
             self._check_channels(data)
         data.load_state_dict(self._state(module))
+        if trainer.precision == "64-true":
+            module.double()  # loading would round the weights to fp32
         module.load_state_dict(self.checkpoint["state_dict"])  # sharded only after this, by the trainer
         return data, module, trainer
 
