@@ -46,6 +46,7 @@ EXTRA = {
         "++callbacks.zero_shot.templates=['look at the {}']",
     ],
     "encoder/image/timm": ["encoder.image.name=test_convnext"],
+    "fusion/tensor": ["++fusion.width=8"],
     "encoder/tabular/features": ["encoder.tabular.in_features=10"],
 }
 """Option -> what else it needs."""
