@@ -85,7 +85,8 @@ class Synthetic(PairedDataModule):
       number, a tenth of them unknown (-1).
 
     Labels are `class` (int64), `value` (float32), `values` (float32, (3,): the value, its square, and one minus it)
-    and `tags` (int64, (3,)). Samples of equal class and tags are of one group. Everything comes from the seed; a modality is the same whichever others there are.
+    and `tags` (int64, (3,)). Samples of equal class and tags are of one group.
+    Everything comes from the seed; a modality is the same whichever others there are.
 
     Args:
         modalities: names, each its own kind, or name -> kind: `{left: image, right: image}`; None for all five.
