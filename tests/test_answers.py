@@ -24,11 +24,18 @@ def test_the_tags_that_are_likelier_than_not() -> None:
     assert answers(MultiLabel("label", 3), -Y.abs(), None).prediction.to_pylist() == [[], []]
 
 
-@pytest.mark.parametrize("names", [None, ["a", "b"]], ids=["no names", "names of other classes"])
+@pytest.mark.parametrize("names", [None, []])
 def test_numbers_where_there_are_no_names(names: list[str] | None) -> None:
     said = answers(Classification("label", 3), Y, names)
     assert said.prediction.to_pylist() == ["1", "0"]
     assert said.names == ["0", "1", "2"]
+
+
+def test_an_output_without_a_name_is_not_called_like_a_class() -> None:
+    said = answers(Classification("label", 3), Y, ["1", "2"])
+    assert said.prediction.to_pylist() == ["2", "1"]
+    assert said.names == ["1", "2", "(output 2)"]
+    assert answers(Classification("label", 3), -Y, ["1", "2"]).prediction.to_pylist() == ["(output 2)", "2"]
 
 
 def test_values_are_the_answer_itself() -> None:

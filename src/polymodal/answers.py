@@ -20,7 +20,7 @@ class Answers(NamedTuple):
     Attributes:
         prediction: (B,) names of classes, lists of tags, float32 values, or lists of p values.
         probability: (B, p) float32, or None for values: of each class, or of each tag by itself.
-        names: (p,) of the classes or tags; their numbers where they have none.
+        names: (p,) of the outputs (`Supervised.output_names`).
     """
 
     prediction: pa.Array
@@ -34,11 +34,10 @@ def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> An
     Args:
         objective: says what Y is.
         y: of the model.
-        names: of the classes or tags; None where they have only numbers.
+        names: of the classes or tags; None where they have only numbers. There may be fewer than outputs.
     """
     y = y.cpu().double()  # not every device has doubles
-    known = names is not None and len(names) == objective.outputs
-    labels = np.array(names if known else [str(number) for number in range(objective.outputs)], dtype=object)
+    labels = np.array(objective.output_names(names), dtype=object)
     if isinstance(objective, Classification):
         probability = y.softmax(1).numpy().astype(np.float32)
         return Answers(pa.array(labels[y.argmax(1).numpy()], pa.string()), probability, labels.tolist())

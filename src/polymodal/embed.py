@@ -82,7 +82,7 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         data, module, trainer = trained.build(lambda callback: isinstance(callback, ProgressBar), partial=True)
         data.wanted = () if len(splits) > 1 else splits
         part = supervised(module)
-        names = None if part is None else trained.class_names.get(part.label)
+        names = None if part is None else part.output_names(trained.class_names.get(part.label))
         about |= {"classes": names, "vectors": vectors, "precision": config["trainer"].get("precision")}
         parts = Parts(output, about)
         with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from itertools import chain
@@ -28,6 +28,9 @@ from polymodal.data.tokenizer import Tokenizer
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
 from polymodal.model import ModelOutput, MultimodalModel
+from polymodal.objectives.classification import Classification
+from polymodal.objectives.multilabel import MultiLabel
+from polymodal.objectives.supervised import Supervised, supervised_part
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 VERSION = 1
@@ -42,7 +45,7 @@ class ExportedModel(nn.Module):
 
     Args:
         about: what config.json holds: `model` (the `_target_` of each part), `inputs` (`PairedDataModule.formats`) and
-            `labels` (names of the classes that Y has, if any).
+            `labels` (names of the classes or tags that Y has, if any).
         tokenizer: of a model that reads text.
 
     Raises:
@@ -61,8 +64,18 @@ class ExportedModel(nn.Module):
         self.objective = built(parts["objective"])
         self.about, self.tokenizer = about, tokenizer
         self.formats: Mapping[str, Mapping[str, Any]] = about["inputs"]
-        self.labels: Sequence[str] = about.get("labels", [])
         self.eval()
+
+    @property
+    def labels(self) -> list[str]:
+        """(p,) names of the outputs Y: classes or tags. Empty where Y are values, or there is no Y."""
+        names, part = self.about.get("labels"), self.answering
+        return part.output_names(names) if isinstance(part, Classification | MultiLabel) else []
+
+    @property
+    def answering(self) -> Supervised | None:
+        """The objective that reads Y, or the first of several."""
+        return supervised_part(self.objective)
 
     @torch.no_grad()
     def vectors(self, modality: str, values: Any) -> Tensor:

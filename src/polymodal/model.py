@@ -228,6 +228,11 @@ def _filled_tokens(tokens: Sequence[Tokens], x: Tensor, filled: Tensor) -> list[
 
 
 def _as_weights(inputs: Tensor, encoder: nn.Module) -> Tensor:
-    """Floating-point inputs in the dtype of the weights (fp64 and bf16_true); token ids stay integers."""
+    """Floating-point inputs in the dtype of the weights (fp64 and bf16_true); token ids stay integers.
+
+    An encoder with `casts_inputs` does so itself: codes of categories must not be rounded.
+    """
+    if getattr(encoder, "casts_inputs", False):
+        return inputs
     weight = next(encoder.parameters(), inputs)
     return inputs.to(weight.dtype) if inputs.is_floating_point() and weight.is_floating_point() else inputs

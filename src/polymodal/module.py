@@ -69,17 +69,22 @@ class MultimodalModule(LightningModule):
                 for key, parameter in model.encoders[name].named_parameters():
                     parameter.requires_grad_(key not in self.frozen[name])
 
+    def setup(self, stage: str) -> None:
+        """Refuses classes that do not go with the outputs, before any step.
+
+        Batches keep their types: the model gives inputs the type of its weights, and Lightning would
+        round the labels too. In bf16 the value 1987 is 1984.
+        """
+        self.trainer.precision_plugin.convert_input = lambda data: data  # type: ignore[method-assign]
+        names = getattr(self.trainer.datamodule, "class_names", {})  # type: ignore[attr-defined]
+        for part in self.objective.parts().values():
+            if isinstance(part, Supervised):
+                part.check_names(names.get(part.label, []))
+
     def configure_model(self) -> None:
         """Shares the parameters out where the strategy has made a mesh of devices for that (devices=fsdp)."""
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh.device_type)
-
-    def setup(self, stage: str) -> None:
-        """Refuses classes that do not go with the outputs, before any step."""
-        classes = getattr(self.trainer.datamodule, "class_names", {})  # type: ignore[attr-defined]
-        for part in self.objective.parts().values():
-            if isinstance(part, Supervised):
-                part.check_names(classes.get(part.label, []))
 
     def training_step(self, batch: PairedBatch, batch_idx: int) -> Tensor:
         """Encode, fuse, loss, log."""

@@ -25,7 +25,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
 from polymodal.new_data import division_of
-from polymodal.objectives.supervised import Supervised
+from polymodal.objectives.supervised import Supervised, supervised_part
 from polymodal.run import Settings, build, make
 
 REPLACED = ("data", "callbacks")
@@ -107,6 +107,8 @@ class Trained:
         if "data" in self.replaced:
             self._check_channels(data)
         data.load_state_dict(self._state(module))
+        if trainer.precision == "64-true":
+            module.double()  # loading would round the weights to fp32
         module.load_state_dict(self.checkpoint["state_dict"])  # sharded only after this, by the trainer
         return data, module, trainer
 
@@ -148,21 +150,30 @@ class Trained:
         """What the data of the training keep in checkpoints; to other data the classes of the model are told too."""
         source = self.stored["data"]["_target_"].rpartition(".")[2]
         state: dict[str, Any] = self.checkpoint.get(source, {})
-        if "data" in self.replaced and supervised(module) is not None:
-            names = self.class_names.get(str(self.stored["label"]))
+        part = supervised(module)
+        if "data" in self.replaced and part is not None:
+            names = self.class_names.get(part.label)
             state = state | {"learned": ({"label": names} if names else {}) | state.get("learned", {})}
         return state
 
     @cached_property
     def class_names(self) -> dict[str, list[str]]:
         """Label -> names of the classes that the data of the training had, whatever the label is called now."""
-        source = self.stored["data"]["_target_"].rpartition(".")[2]
-        learned = self.checkpoint.get(source, {}).get("learned", {})
-        names = self._data_of_training.class_names | {name: learned[name] for name in ("label",) if name in learned}
+        names = class_names_of(self.checkpoint, self._data_of_training)
         return names | {new: names[old] for new, old in self.renamed.items() if old in names}
+
+
+def class_names_of(checkpoint: Settings, data: PairedDataModule) -> dict[str, list[str]]:
+    """Label -> names of the classes that training had, also where they are read from the data.
+
+    Args:
+        checkpoint: as it was saved.
+        data: the module of the training, set up or not.
+    """
+    learned = checkpoint.get(type(data).__qualname__, {}).get("learned", {})
+    return data.class_names | {name: learned[name] for name in ("label",) if name in learned}
 
 
 def supervised(module: MultimodalModule) -> Supervised | None:
     """The objective that reads Y, or the first of several; None where there is none."""
-    parts = module.objective.parts().values()
-    return next((part for part in parts if isinstance(part, Supervised)), None)
+    return supervised_part(module.objective)

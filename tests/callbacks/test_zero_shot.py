@@ -1,8 +1,11 @@
 """Zero-shot scores are those of the nearest prompt, or of the mean of a class's prompts."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.callbacks.runs import Vectors
 
 from polymodal.callbacks.zero_shot import ZeroShot, read_prompts
 from polymodal.errors import ConfigError
@@ -42,3 +45,13 @@ def test_prompts_may_be_a_file_of_words(tmp_path) -> None:
         file.write_text(content)
         with pytest.raises(ConfigError, match=r"classes\.yaml"):
             read_prompts(str(file), [])
+
+
+def test_labels_of_several_classes_a_sample_are_refused_before_training() -> None:
+    data = Vectors()
+    data.setup()
+    trainer = SimpleNamespace(datamodule=data)
+    module = SimpleNamespace(model=SimpleNamespace(modalities=["a", "b"]))
+    ZeroShot("kind", templates=["a {}"], image="a", text="b").setup(trainer, module, "fit")
+    with pytest.raises(ConfigError, match=r"zero_shot\.label=tags: these labels are not one class a sample"):
+        ZeroShot("tags", templates=["a {}"], image="a", text="b").setup(trainer, module, "fit")

@@ -1,6 +1,7 @@
 """The bundled data: counts, splits, groups, and a cache that survives accidents."""
 
 import multiprocessing
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -120,6 +121,38 @@ def test_a_damaged_cache_is_noticed_and_built_again(tmp_path: Path) -> None:
     (folder / "codepoints.npy").unlink()
     assert (np.array(load_glyphs(tmp_path, FAMILY, 16).images) == before).all()
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # nothing half-built is left
+
+
+FILES = ("images.npy", "codepoints.npy", "fonts.npy", "checksums.json")
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "of zeros", "other"])
+@pytest.mark.parametrize("name", FILES)
+def test_whatever_is_damaged_in_a_cache_it_is_built_again(
+    name: str, damage: str, whole_cache: Path, tmp_path: Path
+) -> None:
+    before = load_glyphs(whole_cache, FAMILY, 16)
+    root = shutil.copytree(whole_cache, tmp_path / "cache")
+    (folder,) = root.iterdir()
+    content = (folder / name).read_bytes()
+    half, zeros = content[: len(content) // 2], bytes(len(content))
+    if damage == "gone":
+        (folder / name).unlink()
+    else:
+        kinds = {"empty": b"", "cut": half, "of zeros": zeros, "other": b"{}"}
+        (folder / name).write_bytes(kinds[damage])
+    after = load_glyphs(root, FAMILY, 16)
+    for column in ("images", "codepoints", "fonts"):
+        assert (np.array(getattr(after, column)) == np.array(getattr(before, column))).all()
+    assert all((folder / each).stat().st_size > 2 for each in FILES)
+    assert [path.name for path in root.iterdir()] == [folder.name]
+
+
+@pytest.fixture(scope="module")
+def whole_cache(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    load_glyphs(root, FAMILY, 16)
+    return root
 
 
 def test_the_name_of_a_cache_tells_settings_apart(tmp_path: Path) -> None:

@@ -66,7 +66,10 @@ def test_batches_have_the_shapes_that_the_docstring_says(data: Synthetic) -> Non
     assert (batch.inputs["audio"][:, -1] != 0).any()
     assert batch.present == {}
     assert batch.labels["tags"].shape == (3, 3)
-    assert [label.dtype for label in batch.labels.values()] == [torch.int64, torch.float32, torch.int64]
+    dtypes = {"class": torch.int64, "value": torch.float32, "values": torch.float32, "tags": torch.int64}
+    assert {name: label.dtype for name, label in batch.labels.items()} == dtypes
+    value = batch.labels["value"]
+    assert torch.equal(batch.labels["values"], torch.stack([value, value**2, 1 - value], dim=1))
 
 
 def test_splits_do_not_overlap_and_groups_are_class_and_tags(data: Synthetic) -> None:

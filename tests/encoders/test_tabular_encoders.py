@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from polymodal.batch import PairedBatch
 from polymodal.encoders.tabular.features import Features
 from polymodal.encoders.tabular.mlp import MLP
 from polymodal.errors import ConfigError
+from polymodal.model import MultimodalModel
 
 
 def encoder() -> MLP:
@@ -59,3 +61,18 @@ def test_features_without_hidden_layers_are_one_linear_map() -> None:
 def test_vectors_of_another_length_are_told() -> None:
     with pytest.raises(ConfigError, match="have 5 numbers: give this encoder in_features=5 instead of 4"):
         Features(8, in_features=4)(torch.randn(3, 5))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_codes_are_not_rounded_with_the_weights(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = MultimodalModel({"tabular": MLP(8, numeric=1, cardinalities=[300])}).eval().to(dtype)
+    rows = torch.arange(4)
+    codes = torch.tensor([256.0, 257.0, 258.0, 259.0])  # bf16 has none of the odd ones
+    table = torch.stack([torch.zeros(4), codes], dim=1)
+    x = model(PairedBatch({"tabular": table}, {"tabular": rows}, rows, rows)).x[:, 0]
+    encoder = model.encoders["tabular"]
+    parts = torch.cat([torch.zeros(4, 2, dtype=dtype), encoder.embedding(codes.long() + 1)], dim=1)
+    assert x.dtype == dtype
+    assert torch.equal(x, encoder.layers(parts))
+    assert len(x.unique(dim=0)) == 4

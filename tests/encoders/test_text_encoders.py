@@ -1,5 +1,8 @@
 """What the text encoders do beyond giving a vector."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from torch import nn
 
 from polymodal.batch import PAD
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.encoders.recurrent import Recurrent
 from polymodal.encoders.text.bert import Bert
 from polymodal.encoders.text.bow import BagOfWords
 from polymodal.encoders.text.cnn import CNN
@@ -142,3 +146,39 @@ def test_a_model_that_cannot_be_a_text_encoder_here_is_refused(tmp_path: Path, m
     transformers.T5Config(vocab_size=9, d_model=8).save_pretrained(tmp_path / "t5")
     with pytest.raises(ValueError, match="no text encoder"):
         Bert(8, 9, 10, str(tmp_path / "t5"), tokenizer=str(tmp_path / "t5"))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("lengths", [(5, 5, 5), (5, 2, 4)], ids=["equal", "different"])
+@pytest.mark.parametrize("training", [True, False])
+def test_states_on_a_cpu_are_fp32_under_autocast_too(cell: str, lengths: tuple[int, ...], training: bool) -> None:
+    torch.manual_seed(0)
+    network = Recurrent(6, 8, 1, cell, True, 0.0).train(training)
+    sequence = torch.randn(3, 5, 6)
+    real = torch.arange(5) < torch.tensor(lengths)[:, None]
+    expected = network(sequence, real)
+    with torch.autocast("cpu", torch.bfloat16):
+        states = network(sequence, real)
+        again = network(sequence.bfloat16().float(), real)
+        from_bf16 = network(sequence.bfloat16(), real)
+    assert states.dtype == from_bf16.dtype == torch.float32
+    assert torch.equal(states, expected)
+    assert torch.equal(from_bf16, again)
+
+
+def test_a_cpu_without_bf16_reads_equal_lengths_under_autocast() -> None:
+    code = """
+import torch
+from polymodal.encoders.recurrent import Recurrent
+network = Recurrent(6, 8, 1, "lstm", True, 0.0)
+with torch.autocast("cpu", torch.bfloat16):
+    states = network(torch.randn(3, 5, 6), torch.ones(3, 5, dtype=torch.bool))
+states.sum().backward()
+assert not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+"""
+    environment = {
+        **os.environ,
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    }  # oneDNN's own switch: it then takes this CPU for an older one
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -128,7 +128,7 @@ class Report(Callback):
     @staticmethod
     def _answers(folder: Path, objective: Supervised, table: Columns, names: list[str]) -> None:
         y, target = table["y"], table["target"]
-        names = names if len(names) == objective.outputs else [str(index) for index in range(objective.outputs)]
+        names = objective.output_names(names)
         if isinstance(objective, Classification):
             answer = y.argmax(1)
             if objective.outputs <= MATRIX:

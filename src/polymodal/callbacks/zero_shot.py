@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback, Trainer
 from omegaconf import OmegaConf
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
@@ -67,6 +68,9 @@ class ZeroShot(Callback):
         if not self.templates and (missing := set(names) - set(self.prompts)):
             raise ConfigError(f"callbacks.zero_shot.prompts has no phrase for: {', '.join(sorted(missing))}.")
         self.class_names = names
+        held_out = trainer.datamodule.test_set  # type: ignore[attr-defined]
+        if not isinstance(held_out, IterableDataset) and len(held_out):  # a stream has no first sample
+            self._classes(held_out[[0]])
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Embeds the classes."""
@@ -100,10 +104,24 @@ class ZeroShot(Callback):
         """Scores the batch's embeddings against the classes."""
         output: ModelOutput = outputs
         row = pl_module.model.modalities.index(self.image)
-        target = batch.labels[self.label]
+        target = self._classes(batch)
         counted = output.mask[:, row] & (target >= 0)
         x = F.normalize(output.x[counted, row].float(), dim=-1)
         self.answers.update(batch.id[counted], answer=self._scores(x).argmax(1), target=target[counted])
+
+    def _classes(self, batch: PairedBatch) -> Tensor:
+        """(B,) int64.
+
+        Raises:
+            ConfigError: the labels are tags, or values.
+        """
+        labels = batch.labels[self.label]
+        if labels.ndim != 1 or labels.is_floating_point():
+            raise ConfigError(
+                f"callbacks.zero_shot.label={self.label}: these labels are not one class a sample.\n"
+                "Choose another label, or leave it out: callbacks=[default]"
+            )
+        return labels
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Logs the figures and keeps the confusion matrix, rows = true class."""

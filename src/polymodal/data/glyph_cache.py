@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 LAYOUT = 1
 """Number of this file's drawing rules: raise it when a change alters the pictures."""
 
+ARRAYS = {"images.npy", "codepoints.npy", "fonts.npy"}
+"""Files of a cache, beside their checksums."""
+
 
 @dataclass(frozen=True)
 class GlyphTable:
@@ -93,7 +96,8 @@ def _is_whole(folder: Path) -> bool:
     """True where every file has the checksum that was noted when the cache was finished."""
     try:
         checksums = json.loads((folder / "checksums.json").read_text())
-        return all(_checksum(folder / name) == value for name, value in checksums.items())
+        named = checksums.keys() == ARRAYS
+        return named and all(_checksum(folder / name) == value for name, value in checksums.items())
     except (OSError, ValueError, AttributeError):
         return False
 

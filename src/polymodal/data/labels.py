@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from polymodal.data.table import codes_of
 from polymodal.data.values import name_of
-from polymodal.errors import named
+from polymodal.errors import ConfigError, named
 
 SHOWN = 5
 """Unknown values that a message names."""
@@ -25,6 +25,29 @@ def sorted_names(names: Sequence[str]) -> list[str]:
 def class_names(text: pa.Array) -> list[str]:
     """The different values, in order; null is none."""
     return sorted_names([name for name in pc.unique(text).to_pylist() if name is not None])
+
+
+def unique_names(given: Sequence[object]) -> list[str]:
+    """Names of classes that were typed, as text.
+
+    Raises:
+        ConfigError: one is there twice, so that two classes could not be told apart.
+    """
+    names = [str(name) for name in given]
+    name, count = max(Counter(names).items(), key=lambda pair: pair[1], default=("", 0))
+    if count > 1:
+        raise ConfigError(f"data.class_names has {name!r} twice. Give each class its own name.")
+    return names
+
+
+def learned_names(own: Mapping[str, list[str]], learned: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The names of a trained model that replace those of other data, which may have none.
+
+    Labels without names are the numbers of classes. Where the model's names are numbers too, such as
+    1, 2 and 3 of classes 0, 1 and 2, a label is a name.
+    """
+    names = learned.get("label", [])
+    return {"label": names} if names and (own or any(map(str.isdecimal, names))) else {}
 
 
 def class_codes(text: pa.Array, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from polymodal.data.columns import FILE_KINDS, ColumnChoice
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.every_stream import EveryStream
 from polymodal.data.facts import SplitFacts
+from polymodal.data.labels import learned_names, unique_names
 from polymodal.data.media import MediaFormat, read_vector
 from polymodal.data.pictures import Pictures
 from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
@@ -146,7 +147,7 @@ class StreamData(PairedDataModule):
         self.skips = {name: StreamSkips(max_bad_fraction) for name in SPLITS}
         self.learned: dict[str, list[str]] = {}
         if "label" in self.columns and class_names:
-            self.class_names = {"label": [str(name) for name in class_names]}
+            self.class_names = {"label": unique_names(class_names)}
 
     @abstractmethod
     def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
@@ -251,8 +252,8 @@ class StreamData(PairedDataModule):
         """Takes them from a checkpoint; where these data name their classes, a name means what it did in training."""
         super().load_state_dict(state_dict)
         self.learned = state_dict.get("learned", {})
-        if self.class_names and "label" in self.learned:
-            self.class_names = {"label": self.learned["label"]}
+        if "label" in self.columns:
+            self.class_names |= learned_names(self.class_names, self.learned)
         if self.position != (0, 0) and self.trainer is not None and self.trainer.is_global_zero:  # a run goes on
             for name, counts in state_dict.get("read", {}).items():
                 self.skips[name].total = counts

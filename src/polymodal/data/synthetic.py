@@ -85,8 +85,9 @@ class Synthetic(PairedDataModule):
     - `tabular`: mixtures of all as numbers, a tenth of them missing (NaN); then codes that tell the class up to their
       number, a tenth of them unknown (-1).
 
-    Labels are `class` (int64), `value` (float32) and `tags` (int64, (3,)). Samples of equal class and tags are of one
-    group. Everything comes from the seed; a modality is the same whichever others there are.
+    Labels are `class` (int64), `value` (float32), `values` (float32, (3,): the value, its square, and one minus it)
+    and `tags` (int64, (3,)). Samples of equal class and tags are of one group.
+    Everything comes from the seed; a modality is the same whichever others there are.
 
     Args:
         modalities: names, each its own kind, or name -> kind: `{left: image, right: image}`; None for all five.
@@ -165,7 +166,8 @@ class Synthetic(PairedDataModule):
         present = self._present(random) if self.missing else {}
         for name, there in present.items():
             inputs[name][~there] = 0
-        labels = {"class": label, "value": signal.value, "tags": tags}
+        several = np.stack([signal.value, signal.value**2, 1 - signal.value], axis=1)
+        labels = {"class": label, "value": signal.value, "values": several, "tags": tags}
         group = label * 2 ** len(TAGS) + tags @ 2 ** np.arange(len(TAGS))
         columns = (inputs, present, {k: torch.from_numpy(v) for k, v in labels.items()}, torch.from_numpy(group))
         padded = [name for name, kind in self.kinds.items() if kind in {"text", "audio"}]

@@ -58,8 +58,7 @@ def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozense
     objective = supervised(asked.module)
     assert objective is not None
     assert output.y is not None
-    known = asked.trained.class_names.get(objective.label) or []
-    labels = known if len(known) == objective.outputs else [str(number) for number in range(objective.outputs)]
+    labels = objective.output_names(asked.trained.class_names.get(objective.label))
     probability = answers(objective, output.y, labels).probability
     scores = output.y if probability is None else torch.from_numpy(probability)
     best = 0 if probability is None else int(scores[-1].argmax())

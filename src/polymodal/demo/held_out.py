@@ -155,16 +155,21 @@ class HeldOut:
         return batch, {name: self.show(name, int(batch.items[name][0])) for name in there}
 
     def truth(self, example: PairedBatch) -> str:
-        """The class or the value that a supervised model should give for a sample; "" where it is not known."""
+        """The class, the tags or the values that a supervised model should give for a sample.
+
+        What is not known is left out: "" where nothing is.
+        """
         objective = supervised(self.asked.module)
         label = None if objective is None else example.labels.get(objective.label)
-        if objective is None or label is None or label.ndim != 1:
+        if objective is None or label is None:
             return ""
-        value = label[0].item()
         if label.is_floating_point():
-            return f"{value:.4g}" if value == value else ""
-        names = self.trained.class_names.get(objective.label) or []
-        return "" if value < 0 else names[int(value)] if value < len(names) else str(value)
+            return ", ".join(f"{value:.4g}" for value in label.flatten().tolist() if value == value)
+        names = objective.output_names(self.trained.class_names.get(objective.label))
+        if label.ndim == 1:
+            return names[int(label)] if label >= 0 else ""
+        chosen = [name for name, value in zip(names, label[0].tolist(), strict=True) if value == 1]
+        return ", ".join(chosen) or ("none" if (label >= 0).any() else "")
 
     @cached_property
     def points(self) -> list[Point]:

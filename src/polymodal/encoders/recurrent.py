@@ -33,9 +33,19 @@ class Recurrent(nn.Module):
         )
 
     def forward(self, sequence: Tensor, real: Tensor) -> Tensor:
-        """(B, n, c), (B, n) bool, True up to each one's length -> states (B, n, w), zeros after it."""
+        """(B, n, c), (B, n) bool, True up to each one's length -> states (B, n, w), zeros after it.
+
+        On CPUs autocast does not reach it: the kernel of equal lengths needs a CPU with bf16, and the
+        one of different lengths would give fp32. States are fp32 in both cases.
+        """
         if torch.compiler.is_exporting():
             return self.mirrored(sequence, real)
+        if sequence.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return self._packed(sequence.to(next(self.network.parameters()).dtype), real)
+        return self._packed(sequence, real)
+
+    def _packed(self, sequence: Tensor, real: Tensor) -> Tensor:
         lengths = real.sum(1).clamp(min=1).cpu()  # packing reads them there
         packed = pack_padded_sequence(sequence, lengths, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.network(packed)[0], batch_first=True, total_length=sequence.shape[1])[0]

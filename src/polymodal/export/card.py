@@ -9,6 +9,7 @@ from typing import Any
 
 from polymodal.exported import WEIGHTS, ExportedModel
 from polymodal.objectives.classification import Classification
+from polymodal.objectives.multilabel import MultiLabel
 
 SHOWN = 40
 """Figures in the table at most."""
@@ -46,10 +47,14 @@ def model_card(
         *("", f"{sum(p.numel() for p in model.parameters()):,} parameters; vectors of {about['dim']} numbers.", ""),
         *("## Data", "", f"Trained on `{type(data).__module__}.{type(data).__qualname__}`.", ""),
         *(f"- `{name}`: {_format(form)}" for name, form in about["inputs"].items()),
-        *(["", f"Classes: {', '.join(model.labels)}."] if model.labels else []),
+        *(["", f"{_outputs_of(model)}: {', '.join(model.labels)}."] if model.labels else []),
         *("", "## Figures", "", *_table(figures), "", "## Use", "", *_use(model, names)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _outputs_of(model: ExportedModel) -> str:
+    return "Tags" if isinstance(model.answering, MultiLabel) else "Classes"
 
 
 def _format(form: Mapping[str, Any]) -> str:
@@ -93,6 +98,8 @@ def _example(model: ExportedModel) -> list[str]:
         return lines
     inputs = ", ".join(f"{name}={value}" for name, value in given.items())
     lines.append(f"output = model({inputs})  # what is left out is missing; output.y is (1, p)")
-    if model.labels and any(isinstance(part, Classification) for part in model.objective.parts().values()):
+    if isinstance(model.answering, Classification):
         lines.append("model.labels[int(output.y[0].argmax())]")
+    elif isinstance(model.answering, MultiLabel):
+        lines.append("[name for name, y in zip(model.labels, output.y[0], strict=True) if y > 0]")
     return lines

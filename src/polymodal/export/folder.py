@@ -24,7 +24,7 @@ from polymodal.export.open_clip import write_open_clip
 from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
 from polymodal.files import check_output, read_json, write_whole
 from polymodal.run import make
-from polymodal.trained import compose_stored
+from polymodal.trained import class_names_of, compose_stored
 
 PARTS = ("encoder", "fusion", "head", "missing", "objective")
 
@@ -96,9 +96,11 @@ def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
         "dim": config["dim"],
         "model": {group: _without_downloads(config[group]) for group in PARTS},
         "inputs": {name: formats[name] for name in config["encoder"]},
-        "labels": list(data.class_names.get(config["label"], [])) if config["fusion"] else [],
     }
     model = ExportedModel(about, data.tokenizer if any(f["kind"] == "text" for f in formats.values()) else None)
+    if model.answering is not None:
+        about["labels"] = class_names_of(stored, data).get(model.answering.label)
+    about["labels"] = model.labels  # complete, for those who read the file without this package
     model.load_state_dict(stored["state_dict"])
     return model, data
 

@@ -35,6 +35,18 @@ class Supervised(Objective):
         self.label, self.outputs = label, outputs
         self.table = SampleTable("y", "target")
 
+    def output_names(self, names: Sequence[str] | None) -> list[str]:
+        """What each of the p outputs is called, wherever it is shown, written or exported.
+
+        Args:
+            names: of the label's classes or tags, in the order of their numbers. Outputs beyond them
+                are called "(output <number>)". None or empty: a class is called by its number.
+        """
+        numbers = range(self.outputs)
+        if not names:
+            return [str(number) for number in numbers]
+        return [*names[: self.outputs], *(f"(output {n})" for n in numbers[len(names) :])]
+
     @abstractmethod
     def targets(self, labels: Tensor) -> Tensor:
         """The labels in the shape that `terms` and `figures` read: (B,) or (B, p), -1 or NaN if unknown.
@@ -87,7 +99,7 @@ class Supervised(Objective):
         self.table.reset()
 
     def _labelled(self, output: ModelOutput, batch: PairedBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Y in fp32 at least, targets, and (B,) bool, of which samples anything is known."""
+        """Y and targets in fp32 at least, and (B,) bool, of which samples anything is known."""
         if output.y is None:
             raise ConfigError(f"{type(self).__name__} needs one vector a sample: add fusion=concat head=linear.")
         if output.y.shape[1] != self.outputs:
@@ -100,8 +112,7 @@ class Supervised(Objective):
             raise ConfigError(f"label={self.label}: these data have no such labels. {what}")
         target = self.targets(batch.labels[self.label])
         counted = known(target) if target.ndim == 1 else known(target).any(1)
-        y = output.y if output.y.dtype == torch.float64 else output.y.float()
-        return y, target, counted
+        return _wide(output.y), _wide(target), counted
 
     def check_names(self, names: Sequence[str]) -> None:  # noqa: B027  (values have no names)
         """Refuses data whose classes do not go with the outputs.
@@ -126,6 +137,19 @@ class Supervised(Objective):
             f"objective.label={self.label}: {type(self).__name__} reads {wanted}, these are {tuple(labels.shape)} "
             f"{str(labels.dtype).removeprefix('torch.')} with objective.outputs={self.outputs}."
         )
+
+
+def supervised_part(objective: Objective) -> Supervised | None:
+    """The objective that reads Y, or the first of several; None where there is none."""
+    parts = objective.parts().values()
+    return next((part for part in parts if isinstance(part, Supervised)), None)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Floats in fp32 at least: losses and metrics are, whatever the precision. Integers as they are."""
+    if not values.is_floating_point():
+        return values
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def known(target: Tensor) -> Tensor:

@@ -30,6 +30,9 @@ class MLP(nn.Module):
         ValueError: there is no column, or a dropout without a hidden layer.
     """
 
+    casts_inputs = True
+    """The model hands over numbers and codes as they are in the data, whatever the precision."""
+
     def __init__(
         self,
         dim: PositiveInt,
@@ -59,6 +62,7 @@ class MLP(nn.Module):
                 f"{self.cardinalities} make {self.numeric + len(self.cardinalities)}."
             )
         numbers, codes = columns.split([self.numeric, len(self.cardinalities)], dim=1)
+        numbers = numbers.to(next(self.layers.parameters()).dtype)
         missing = numbers.isnan()
         parts = [numbers.masked_fill(missing, 0), missing.to(numbers.dtype)]
         if self.embedding is not None:
