@@ -41,7 +41,7 @@ from polymodal.data.contents import Captions
 from polymodal.data.manifest_reader import ManifestFormat, ManifestReader
 from polymodal.data.media import Files, MediaFormat
 from polymodal.data.skips import REASONS, BadSampleError
-from polymodal.data.splits import SPLITS
+from polymodal.data.splits import NOT_WANTED, SPLITS
 from polymodal.data.table import read_tables
 from polymodal.data.tar_shards import expanded
 from polymodal.errors import PolymodalError
@@ -259,6 +259,7 @@ def next_command(results: Sequence[dict[str, Any]], names: Sequence[str], output
     if "label" in found:
         words += [f"data.class_names={json.dumps(list(names), ensure_ascii=False)}", f"outputs={len(names)}"]
     words += [f"data.image_max={image_max}"] if image_max else []
+    words += [without for split, without in NOT_WANTED.items() if split not in counts]
     samples = sum(result["kept"] for result in results if result["name"].startswith("train"))
     words += [f"data.epoch_samples={samples}", *([f"data.batch_size={samples}"] if samples < BATCH else [])]
     return f"Next: python src/train.py {' '.join(map(shlex.quote, words))} 'callbacks=[default]'"

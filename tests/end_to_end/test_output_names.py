@@ -167,14 +167,14 @@ BOTH = [
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["objective=classification", "outputs=2"], r"3 classes \(1, 2, 3\): give outputs=3"),
-        ([*BOTH, "outputs=2"], r"3 classes \(1, 2, 3\): give outputs=3"),
+        (["objective=classification", "outputs=2"], r"3 classes and outputs=2: '1', '2', '3'\. Give outputs=3"),
+        ([*BOTH, "outputs=2"], r"3 classes and outputs=2: '1', '2', '3'\. Give outputs=3"),
         (
             [
                 *("objective=multilabel", "outputs=3"),
                 *("data.columns.label=tags", "data.label_kind=tags"),
             ],
-            r"2 tags \(a, b\): give outputs=2",
+            r"2 classes and outputs=3: 'a', 'b'\. Give outputs=2",
         ),
     ],
     ids=["classes", "classes of one of several objectives", "tags"],
