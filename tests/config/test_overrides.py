@@ -1,5 +1,6 @@
 """What is typed reaches its key as it was typed: paths and texts of any signs, and Hydra's own grammar."""
 
+import re
 from pathlib import Path
 from typing import Any
 
