@@ -23,6 +23,8 @@ TINY = [
     *("trainer.max_epochs=3", "trainer.log_every_n_steps=2", "trainer.enable_progress_bar=false", "threads=1"),
     *("devices=cpu", "test=false"),
 ]
+ENDLESS = [argument for argument in TINY if not argument.startswith("trainer.max_epochs=")]
+"""For commands that say themselves when the training ends: a key is given once."""
 
 
 def configured(folder: Path, *overrides: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What is typed reaches its key as it was typed: paths and texts of any signs, and Hydra's own grammar."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from polymodal.config.command_line import check_given_once, check_options, check
 from polymodal.config.overrides import as_hydra_arguments, as_value, quoted
 from polymodal.errors import ConfigError
 
+ROOT = Path(__file__).parents[2]
+
 
 def value_of(text: str) -> Any:
     return OverridesParser.create().parse_override(f"key={text}").value()
@@ -21,36 +24,11 @@ def value_of(text: str) -> Any:
 @pytest.mark.parametrize(
     "path",
     [
-        *(
-            "my data/p.csv",
-            "数据/p.csv",
-            "a(1)/p.csv",
-            "a,b/p.csv",
-            "a@b%c/p.csv",
-            "a#1/p.csv",
-            "a=1/p.csv",
-            "it's.csv",
-        ),
-        *(
-            "[x]/p.csv",
-            "{0..3}.tar",
-            "s/{000..127}.tar",
-            "s/{a,b}.tar",
-            "jpg;png",
-            'say "x".csv',
-            "run(1)",
-            "`x`",
-            "<a>",
-        ),
-        *(
-            "C:\\data\\p.csv",
-            "C:\\data\\",
-            "a\\数.csv",
-            "s3://bucket/a#b?c=d&e",
-            "hf://datasets/x@main/a b.csv",
-            "a\nb",
-        ),
-        *("'open.csv", "[0.5,half", "{train", "a*b?.csv", "$HOME/x", "ünïcödé", "^!&|", "-", "a'b'c", '"a"b'),
+        *("my data/p.csv", "数据/p.csv", "a(1)/p.csv", "a,b/p.csv", "a@b%c/p.csv", "a#1/p.csv", "a=1/p.csv"),
+        *("it's.csv", "[x]/p.csv", "{0..3}.tar", "s/{000..127}.tar", "s/{a,b}.tar", "jpg;png", "run(1)"),
+        *('say "x".csv', "`x`", "<a>", "C:\\data\\p.csv", "C:\\data\\", "a\\数.csv", "s3://bucket/a#b?c=d&e"),
+        *("hf://datasets/x@main/a b", "a\nb", "'open.csv", "[0.5,half", "{train", "a*b?.csv", "$HOME/x", "ünïcödé"),
+        *("^!&|", "-", "a'b'c", '"a"b'),
     ],
 )
 def test_a_path_arrives_as_it_was_typed(path: str) -> None:
@@ -190,11 +168,11 @@ def test_an_option_that_is_wrong_says_the_nearest(arguments: list[str], message:
 
 
 def test_options_may_stand_anywhere() -> None:
-    assert in_order(["a=1", "-m", "b=2", "--cfg", "job", "c=3"], {"--cfg"}) == [
-        "a=1",
-        "b=2",
-        "c=3",
-        "-m",
-        "--cfg",
-        "job",
-    ]
+    typed = ["a=1", "-m", "b=2", "--cfg", "job", "c=3"]
+    assert in_order(typed, {"--cfg"}) == ["a=1", "b=2", "c=3", "-m", "--cfg", "job"]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
+def test_a_page_quotes_what_a_shell_would_take_apart(page: Path) -> None:
+    for word in re.findall(r"[^\s`|]*\w=[^\s`|]*\{[^\s`|}]*(?:\.\.|,)[^\s`|}]*\}", page.read_text()):
+        assert "'" in word or '"' in word, word

@@ -19,7 +19,7 @@ from polymodal.config.compose import compose_config
 from polymodal.data.webdataset import WebDataset
 from polymodal.demo.contributions import answer
 from polymodal.demo.held_out import HeldOut
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, DataError
 from polymodal.export.folder import export
 from polymodal.run import build
 from polymodal.trained import Trained
@@ -185,7 +185,7 @@ def test_a_wrong_number_of_outputs_is_refused_before_training(
     config = check_config(compose_config([*words(table, *overrides), f"++run_dir={tmp_path}"]))
     data, module, trainer = build(config, config)
     monkeypatch.setattr(module, "training_step", lambda *_: pytest.fail("a batch was trained on"))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(DataError, match=message):
         trainer.fit(module, datamodule=data)
 
 
