@@ -72,8 +72,10 @@ def test_options_that_contradict_the_callbacks_are_refused(tmp_path: Path, overr
 
 
 def test_options_that_agree_with_the_callbacks_are_honoured(tmp_path: Path) -> None:
-    config = configured(tmp_path, "callbacks=none", "trainer.enable_checkpointing=false", "trainer.detect_anomaly=true")
+    chosen = ["callbacks=none", "trainer.enable_checkpointing=false", "trainer.default_root_dir=elsewhere"]
+    config = configured(tmp_path, *chosen, "trainer.detect_anomaly=true")
     trainer = build(config, config)[2]
+    assert trainer.default_root_dir == str(tmp_path)  # a stored config may name that of another run
     assert trainer.checkpoint_callbacks == []
     assert trainer._detect_anomaly
 

@@ -85,11 +85,8 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         names = None if part is None else part.output_names(trained.class_names.get(part.label))
         about |= {"classes": names, "vectors": vectors, "precision": config["trainer"].get("precision")}
         parts = Parts(output, about)
-        with (
-            parts.kept_if_any(),
-            locked(parts.folder) if is_first_process() else nullcontext(),
-            ending_together(trainer),
-        ):
+        lock = locked(parts.folder) if is_first_process() else nullcontext()
+        with lock, parts.kept_if_any(), ending_together(trainer):
             for split in splits:
                 rows = Rows(parts, data, split, module.model.modalities, part, names, vectors)
                 module.objective = rows

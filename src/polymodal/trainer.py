@@ -61,6 +61,7 @@ def build_trainer(
         _check_saving(given.get("enable_checkpointing"), saves)
         options = {"logger": list(loggers), "enable_checkpointing": saves}
         plugins.append(WholeFiles())
+    # a stored config may name the folder of the run that it is of: this one writes into its own
     node = DEFAULTS | given | FIXED | {"default_root_dir": config["run_dir"]}
     node.pop("plugins", None)  # they are made
     trainer = make(node, "trainer", callbacks=list(callbacks), plugins=plugins, **options)

@@ -28,7 +28,6 @@ def config(*overrides: str) -> dict[str, Any]:
         ("trainer.limit_train_batches=0", "nothing would be trained"),
         ("trainer.limit_train_batches=0.0", "nothing would be trained"),
         ("trainer.max_steps=0", "nothing would be trained"),
-        ("trainer.default_root_dir=there", "hydra.run.dir=there"),
         ("trainer.precision=16", "precision=fp16"),
         ("trainer.precision='16'", "precision=fp16"),
         ("trainer.precision=bf16", "precision=bf16"),
@@ -64,7 +63,7 @@ def test_what_would_be_overwritten_or_cannot_work_is_refused(override: str, inst
         ["trainer.limit_train_batches=1", "trainer.limit_val_batches=0"],
         ["trainer.strategy=ddp_find_unused_parameters_true"],
         ["trainer.strategy={_target_: lightning.pytorch.strategies.DDPStrategy, gradient_as_bucket_view: true}"],
-        ["trainer.precision=bf16-true", "trainer.default_root_dir=here"],
+        ["trainer.precision=bf16-true", "trainer.default_root_dir=there"],
         ["devices=fsdp"],
     ],
 )

@@ -7,7 +7,6 @@ says. A setting that contradicts it is refused here, before torch is imported.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from polymodal.config.signature import nearest
@@ -46,9 +45,6 @@ def training_problems(config: Mapping[Any, Any]) -> Iterator[str]:
         yield from _decided_problems(trainer)
         yield from _strategy_problems(trainer)
         yield from _precision_problems(trainer.get("precision"))
-        folder, run_dir = trainer.get("default_root_dir"), config.get("run_dir")
-        if folder is not None and Path(str(folder)).absolute() != Path(str(run_dir)).absolute():
-            yield f"trainer.default_root_dir={folder}: a run writes into its own folder: hydra.run.dir={folder}"
         if not any(_is_end(trainer.get(name)) for name in ENDS):
             yield "Nothing says when training ends: give trainer.max_epochs=, trainer.max_steps= or trainer.max_time="
     if isinstance(optimizer, dict):
