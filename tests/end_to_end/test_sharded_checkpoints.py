@@ -80,9 +80,7 @@ def test_micro_batches_give_the_weights_of_whole_ones(command, tmp_path: Path) -
     weights = []
     for count in (1, 4):
         folder = tmp_path / str(count)
-        done = command(
-            "train.py", *chosen, "test=false", f"accumulate={count}", f"hydra.run.dir={folder}"
-        )
+        done = command("train.py", *chosen, "test=false", f"accumulate={count}", f"hydra.run.dir={folder}")
         assert done.returncode == 0, done.stderr
         weights.append(load_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"])
     for name, value in weights[0].items():
