@@ -4,6 +4,7 @@ import pytest
 from tests.config.in_process import checked
 
 from polymodal.errors import ConfigError
+from polymodal.run import build
 
 TABLE = ("data=manifest", "data.path=pairs.csv", "data.columns.image=a", "data.columns.text=b", "callbacks=[default]")
 SUPERVISED = ("objective=classification", "head=linear", "fusion=gated", "label=kind", "outputs=3")
@@ -115,3 +116,12 @@ def test_dicts_that_a_signature_takes_are_taken() -> None:
 @pytest.mark.parametrize("end", ["trainer.max_steps=5", "trainer.max_time=00:01:00:00"])
 def test_a_training_may_end_by_steps_or_time(end: str) -> None:
     assert checked("trainer.max_epochs=null", end)["trainer"]["max_epochs"] is None
+
+
+def test_what_an_optimizer_refuses_itself_is_a_message() -> None:
+    config = checked("devices=cpu", "dim=16", "callbacks=none", "logger=none", "optimizer.betas=[1,2]") | {
+        "run_dir": "."
+    }
+    module = build(config, config)[1]
+    with pytest.raises(ConfigError, match="optimizer: Invalid beta parameter at index 0"):
+        module.configure_optimizers()
