@@ -16,6 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from arguments import key_values
+
 STEPS = 3
 EXACT = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "0"}
 """What is freed goes back to the system at once, where malloc is glibc's: resident is what is in use."""
@@ -26,7 +28,7 @@ def measure(k: int, overrides: list[str]) -> tuple[float, float]:
     from benchmark_training import Training
     from polymodal.config.check import check_config
     from polymodal.config.compose import compose_config
-    from polymodal.config.launch import as_hydra_arguments
+    from polymodal.config.overrides import as_hydra_arguments
     from polymodal.grad_cache import in_parts
     from polymodal.run import build, prepare_process
 
@@ -55,7 +57,7 @@ def main() -> None:
     if sys.argv[1:2] == ["measure"]:
         print("figures", *measure(int(sys.argv[2]), sys.argv[3:]))
         return
-    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    given = key_values()
     batch, micro = int(given.pop("batch", 512)), int(given.pop("micro", 64))
     ks = [int(k) for k in given.pop("ks", "1,4,16").split(",")]
     overrides = [f"{key}={value}" for key, value in ({"encoder/image": "vit", "threads": "1"} | given).items()]

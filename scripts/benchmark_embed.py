@@ -20,7 +20,7 @@ import torch
 
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.embed import Rest, Rows
 from polymodal.parts import Parts
 from polymodal.run import build, prepare_process

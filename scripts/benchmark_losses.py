@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from open_clip.loss import ClipLoss, SigLipLoss
 from torch import Tensor
 
+from arguments import key_values
 from polymodal.losses.info_nce import info_nce
 from polymodal.losses.sigmoid import sigmoid_loss
 from polymodal.losses.tiled_info_nce import tiled_info_nce
@@ -116,7 +117,7 @@ def draw(results: dict[int, dict[tuple[str, str], tuple[float, float]]], dim: in
 
 def main() -> None:
     settings = {"sizes": "256,1024", "dim": "512", "rounds": "5", "plot": ""}
-    settings |= dict(argument.split("=", 1) for argument in sys.argv[1:])
+    settings |= key_values()
     torch.set_num_threads(1)
     dim = int(settings["dim"])
     results = {int(size): measured(int(size), dim, int(settings["rounds"])) for size in settings["sizes"].split(",")}

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from rich.progress import track
 
+from arguments import key_values, last_of_each
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -31,7 +33,8 @@ def samples_a_second(devices: str, steps: int, overrides: list[str]) -> float:
             f"trainer.log_every_n_steps={steps // 2}",
         ]
         short += ["callbacks=[throughput]", "logger=[csv]", f"hydra.run.dir={run}", "threads=1"]
-        command = [sys.executable, str(ROOT / "src" / "train.py"), *short, f"devices={devices}", *overrides]
+        words = last_of_each(*short, f"devices={devices}", *overrides)
+        command = [sys.executable, str(ROOT / "src" / "train.py"), *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(done.stderr)
@@ -40,7 +43,7 @@ def samples_a_second(devices: str, steps: int, overrides: list[str]) -> float:
 
 
 def main() -> None:
-    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    given = key_values()
     steps, rounds = int(given.pop("steps", 60)), int(given.pop("rounds", 3))
     overrides = [f"{key}={value}" for key, value in given.items()]
     speeds: dict[str, list[float]] = {"cpu": [], "ddp_cpu": []}

@@ -18,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import torch
 from lightning.pytorch import Callback
 
+from arguments import key_values
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.module import parameter_groups
 from polymodal.run import build, prepare_process
 
@@ -88,7 +89,7 @@ class Training:
 
 
 def main() -> None:
-    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    given = key_values()
     steps, rounds = int(given.pop("steps", 60)), int(given.pop("rounds", 5))
     overrides = [f"{key}={value}" for key, value in given.items()]
     ratios, seconds = [], {"bare": [], "ours": []}

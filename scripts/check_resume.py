@@ -27,6 +27,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from arguments import key_values, last_of_each
+
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "val", "test")
 TIMES = {"train/samples_per_second", "train/step_ms", "train/data_wait_ms"}
@@ -83,7 +85,7 @@ def make_shards(manifest: Path, folder: Path) -> str:
 
 
 def start(*arguments: str) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "src" / "train.py"), *arguments]
+    command = [sys.executable, str(ROOT / "src" / "train.py"), *last_of_each(*arguments)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -166,9 +168,9 @@ def main() -> None:
         print(__doc__)
         return
     settings = {"kills": "20", "sources": ",".join(SOURCES), "workers": "0,2", "seed": "0"}
-    given = [argument.partition("=") for argument in sys.argv[1:]]
-    settings |= {key: value for key, _, value in given if key in settings}
-    overrides = ["".join(parts) for parts in given if parts[0] not in settings]
+    given = key_values()
+    settings |= {key: value for key, value in given.items() if key in settings}
+    overrides = [f"{key}={value}" for key, value in given.items() if key not in settings]
     table = Table(title="Killed and resumed", title_justify="left")
     for column in ("source", "workers", "kills", "runs", "steps", "weights", "rows"):
         table.add_column(column)

@@ -30,8 +30,10 @@ from torch.utils.data import DataLoader
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from polymodal.config.check import check_config
+from polymodal.config.command_line import check_words, home
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments, quoted, readable_errors
+from polymodal.config.launch import readable_errors
+from polymodal.config.overrides import as_hydra_arguments, quoted
 from polymodal.data.contents import Captions
 from polymodal.data.media import Files
 from polymodal.data.samples import Samples
@@ -53,8 +55,9 @@ def main() -> None:
     if not given or {"-h", "--help"} & set(given):
         print(__doc__)
         sys.exit(0)
-    output = Path(next((word[7:] for word in given if word.startswith("output=")), "inspection"))
+    output = Path(home(next((word[7:] for word in given if word.startswith("output=")), "inspection")))
     with readable_errors():
+        check_words(given)
         data = opened([word for word in given if not word.startswith("output=")], output)
         report = inspect(data)
         output.mkdir(parents=True, exist_ok=True)

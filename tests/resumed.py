@@ -13,7 +13,7 @@ from polymodal.checkpoint import newest_checkpoint
 from polymodal.checkpoint_io import WholeFiles
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.run import train
 
 TIMES = {"train/samples_per_second", "train/step_ms", "train/data_wait_ms"}
@@ -23,6 +23,8 @@ TINY = [
     *("trainer.max_epochs=3", "trainer.log_every_n_steps=2", "trainer.enable_progress_bar=false", "threads=1"),
     *("devices=cpu", "test=false"),
 ]
+ENDLESS = [argument for argument in TINY if not argument.startswith("trainer.max_epochs=")]
+"""For commands that say themselves when the training ends: a key is given once."""
 
 
 def configured(folder: Path, *overrides: str) -> dict[str, Any]:

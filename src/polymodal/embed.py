@@ -21,7 +21,7 @@ from polymodal.batch import PairedBatch
 from polymodal.checkpoint import fingerprint
 from polymodal.config.check import check_config
 from polymodal.config.command import EmbedSettings
-from polymodal.config.launch import is_first_process
+from polymodal.config.environment import is_first_process
 from polymodal.config.resume import locked
 from polymodal.config.secrets import mask
 from polymodal.data.datamodule import PairedDataModule

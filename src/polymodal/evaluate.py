@@ -17,7 +17,7 @@ from rich.table import Table
 
 from polymodal.checkpoint import find_checkpoint
 from polymodal.config.command import EvalSettings
-from polymodal.config.launch import is_first_process
+from polymodal.config.environment import is_first_process
 from polymodal.config.run_folder import claim
 from polymodal.errors import ConfigError
 from polymodal.run import figures_of, finish, own_processes, prepare_process

@@ -177,7 +177,10 @@ class MultimodalModule(LightningModule):
             # a step of a temperature is smaller than bf16 can tell apart, and so is what a checkpoint has of it
             exact = self.restored.get(f"objective.{name}", parameter.data).to(parameter.device)
             parameter.data = exact.to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
-        optimizer = self.make_optimizer(parameter_groups(self, self.tuning))
+        try:
+            optimizer = self.make_optimizer(parameter_groups(self, self.tuning))
+        except (TypeError, ValueError) as error:  # of values that torch refuses, such as betas of 1
+            raise ConfigError(f"optimizer: {error}") from error
         if self.make_scheduler is None:
             return optimizer
         total_steps = self.trainer.estimated_stepping_batches

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from polymodal.config.launch import is_first_process
+from polymodal.config.environment import is_first_process
 from polymodal.config.run_folder import write_whole
 from polymodal.data.table import in_one_piece
 from polymodal.errors import ConfigError, DataError

@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from polymodal.checkpoint import find_checkpoint, load_checkpoint
 from polymodal.choices import check_machine
 from polymodal.config.check import check_config
+from polymodal.config.command_line import home
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import FOR_ANY_RUN, as_hydra_arguments, quoted
+from polymodal.config.overrides import FOR_ANY_RUN, as_hydra_arguments, quoted
 from polymodal.config.run_folder import HEADER
 from polymodal.config.signature import find_signature
 from polymodal.data.datamodule import PairedDataModule
@@ -71,7 +72,7 @@ class Trained:
         folders = [change.removeprefix("run_dir=").strip('"') for change in changes if change.startswith("run_dir=")]
         changes = [change for change in changes if not change.startswith("run_dir=")]
         new = Path("logs/eval", self.stored["name"], datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
-        self.run_dir = Path(folders[-1] if folders else new).absolute()
+        self.run_dir = Path(home(folders[-1]) if folders else new).absolute()
         chosen = {change.partition("=")[0] for change in changes}
         self.replaced = [group for group in REPLACED if group in chosen]
         kept = self.stored | {group: {} for group in self.replaced}

@@ -42,6 +42,11 @@ def test_a_prediction_takes_inputs_of_any_name() -> None:
         (["checkpoint=a", "outptu=b"], "Unknown key 'outptu'. Did you mean output"),
         (["checkpoint=a"], "No value for output"),
         (["checkpoint=a", "output=b", "split=tets"], "split=tets: input should be 'all', 'train'"),
+        (
+            ["checkpoint=a", "output=b", "data.path=s/0.tar", "data.path=s/1.tar"],
+            r"quote it: 'data.path=s/\{0..1\}.tar'",
+        ),
+        (["checkpoint=a", "checkpoint=b", "output=c"], "checkpoint= is given 2 times, as a and b"),
         (["checkpoint=a", "output=b", "--josn"], "--josn: arguments are key=value"),
     ],
 )

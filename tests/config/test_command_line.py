@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 
 ROOT = Path(__file__).parents[2]
 SPY = """

@@ -10,7 +10,8 @@ from tests.resumed import TINY
 
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments, follow
+from polymodal.config.launch import follow
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.resume import claim_again
 from polymodal.config.run_folder import claim
 from polymodal.errors import ConfigError

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from polymodal.checkpoint import load_checkpoint
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.run_folder import DEFAULTS
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError

@@ -19,7 +19,7 @@ from polymodal.choices import check_choices
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.explain import CONFIGS, is_group
-from polymodal.config.launch import as_hydra_arguments, quoted
+from polymodal.config.overrides import as_hydra_arguments, quoted
 from polymodal.config.run_folder import claim
 
 DOCS = ROOT / "docs"

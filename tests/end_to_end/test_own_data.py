@@ -8,7 +8,7 @@ import torch
 from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run
 
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError, DataError
 from polymodal.evaluate import evaluate
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from tests.conftest import ROOT
-from tests.resumed import TINY, differences, final_state, rows
+from tests.resumed import ENDLESS, differences, final_state, rows
 
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.resume import find_run, locked
 from polymodal.errors import ConfigError
 
@@ -22,7 +22,7 @@ from polymodal.errors import ConfigError
 @pytest.mark.slow
 def test_a_stopped_run_says_how_it_goes_on_and_a_finished_one_that_it_is(command, tmp_path: Path) -> None:
     folder = tmp_path / "logs" / "train" / "clip_small" / "run"
-    chosen = [*TINY, "experiment=clip_small", "trainer.max_epochs=200", "data.num_workers=2"]
+    chosen = [*ENDLESS, "experiment=clip_small", "trainer.max_epochs=200", "data.num_workers=2"]
     script = [sys.executable, str(ROOT / "src" / "train.py"), *chosen, f"hydra.run.dir={folder}"]
     with subprocess.Popen(script, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not (folder / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
@@ -101,7 +101,7 @@ def test_the_config_of_a_folder_builds_nothing_that_is_not_to_be_trusted(here: P
 
 @pytest.mark.slow
 def test_two_processes_stop_at_one_step_and_go_on_exactly(command, tmp_path: Path) -> None:
-    chosen = [*TINY[:-2], "devices=ddp_cpu", "test=false", "trainer.max_epochs=40", "callbacks.last.every_steps=5"]
+    chosen = [*ENDLESS[:-2], "devices=ddp_cpu", "test=false", "trainer.max_epochs=40", "callbacks.last.every_steps=5"]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert command("train.py", *chosen, f"hydra.run.dir={whole}").returncode == 0
     script = [sys.executable, str(ROOT / "src" / "train.py"), *chosen, f"hydra.run.dir={stopped}"]
@@ -122,7 +122,7 @@ def test_two_processes_stop_at_one_step_and_go_on_exactly(command, tmp_path: Pat
 def test_parameters_that_are_shared_out_go_on_by_torchrun_too(command, tmp_path: Path) -> None:
     whole, longer = tmp_path / "whole", tmp_path / "longer"
     shared = [
-        *TINY[:-2],
+        *ENDLESS[:-2],
         "devices=fsdp",
         "trainer.accelerator=cpu",
         "trainer.devices=2",

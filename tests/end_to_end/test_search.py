@@ -16,7 +16,7 @@ from tests.end_to_end.test_experiments import QUIET, run
 from polymodal import embed, search
 from polymodal.by_hand import Asked
 from polymodal.config.command import EmbedSettings, SearchSettings
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError
 from polymodal.trained import Trained
 

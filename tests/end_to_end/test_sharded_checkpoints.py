@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.resumed import TINY, differences, rows
+from tests.resumed import ENDLESS, differences, rows
 
 from polymodal.checkpoint import load_checkpoint, newest_checkpoint
 from polymodal.checkpoint_parts import tensors_of
 
 LEFT_OUT = ("encoder.image.widths=[8]", "devices=cpu", "test=false", "callbacks=[checkpoint,lr_monitor,throughput]")
-CHOSEN = [*(argument for argument in TINY if argument not in LEFT_OUT), "callbacks=[checkpoint,lr_monitor,ema]"]
+CHOSEN = [*(argument for argument in ENDLESS if argument not in LEFT_OUT), "callbacks=[checkpoint,lr_monitor,ema]"]
 SHARDED = ["devices=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 
@@ -70,6 +70,7 @@ def test_it_goes_on_with_as_many_processes_and_with_one_and_the_other_way(comman
 def test_micro_batches_give_the_weights_of_whole_ones(command, tmp_path: Path) -> None:
     chosen = [
         *CHOSEN,
+        "trainer.max_epochs=3",
         *SHARDED,
         "encoder/image=vit",
         "encoder.image.width=32",

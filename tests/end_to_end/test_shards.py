@@ -7,7 +7,7 @@ import torch
 from tests.data.shards import write_shards
 from tests.end_to_end.test_experiments import QUIET, run
 
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError
 from polymodal.evaluate import evaluate
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.resumed import TINY, differences, final_state, rows
+from tests.resumed import ENDLESS, differences, final_state, rows
 from tests.slurm import Job, accounting, needs_slurm, needs_two_nodes, waited_for
 
 pytestmark = [pytest.mark.slow, needs_slurm]
 
-RUN = [*TINY[:-2], "test=false", "trainer.accelerator=cpu", "callbacks.last.every_steps=5"]
+RUN = [*ENDLESS[:-2], "test=false", "trainer.accelerator=cpu", "callbacks.last.every_steps=5"]
 LONG = [*RUN, "trainer.max_epochs=60"]
 
 
@@ -101,7 +101,7 @@ def test_two_nodes_are_one_run(whole: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_of_one_process_refuses_two_tasks(tmp_path: Path) -> None:
-    job = Job(tmp_path, "single_node", *RUN, "devices=cpu")
+    job = Job(tmp_path, "single_node", *RUN, "trainer.max_epochs=3", "devices=cpu")
     assert job.end() == "FAILED"
     assert job.said().count("error: 2 processes were started") == 1
     assert not (job.folder / "checkpoints").exists()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.resumed import TINY
+from tests.resumed import ENDLESS
 
 
 @pytest.mark.slow
 def test_a_job_of_two_processes_is_one_folder_of_one_sweep(command, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="no submitit: pip install -e '.[slurm]'")
-    run = [*TINY[:-2], "devices=ddp_cpu", "test=false", "trainer.max_epochs=1"]
+    run = [*ENDLESS[:-2], "devices=ddp_cpu", "test=false", "trainer.max_epochs=1"]
     sweep = ["hydra/launcher=submitit_local", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     done = command("train.py", "-m", *sweep, *run, "seed=0,1", cwd=tmp_path, PYTHONPATH=str(ROOT / "src"))
     assert done.returncode == 0, done.stderr
@@ -28,7 +28,7 @@ def test_a_job_of_two_processes_is_one_folder_of_one_sweep(command, tmp_path: Pa
 @pytest.mark.slow
 def test_a_job_that_is_killed_is_a_row_and_the_others_end(command, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="no submitit: pip install -e '.[slurm]'")
-    run = [*TINY[:-2], "devices=cpu", "test=false", "trainer.max_epochs=1"]
+    run = [*ENDLESS[:-2], "devices=cpu", "test=false", "trainer.max_epochs=1"]
     killed = ["+callbacks.failing._target_=tests.failing.Failing", "callbacks.failing.how=killed"]
     sweep = ["hydra/launcher=submitit_local", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     path = f"{ROOT / 'src'}:{ROOT}"
@@ -50,7 +50,7 @@ def test_a_sweep_that_is_stopped_ends_its_jobs_which_save(tmp_path: Path) -> Non
         "-m",
         "hydra/launcher=submitit_local",
         f"hydra.sweep.dir={sweep}",
-        *TINY[:-2],
+        *ENDLESS[:-2],
         "devices=cpu",
         "test=false",
     ]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.resumed import TINY, differences, final_state, rows
+from tests.resumed import ENDLESS, differences, final_state, rows
 
-RUN = [*TINY[:-2], "test=false", "trainer.accelerator=cpu"]
+RUN = [*ENDLESS[:-2], "test=false", "trainer.accelerator=cpu"]
 
 
 def free_port() -> int:

@@ -6,7 +6,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError
 from polymodal.sweeps.space import combinations, split
 
@@ -47,11 +47,16 @@ axis = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(["seed", "data.x", "fusion", "model.y"]), axis), min_size=1, max_size=4))
+options = st.sampled_from(["sum", "sum,concat", "choice(sum,gated)", "'sum',concat"])
+key = st.sampled_from(["seed", "data.x", "fusion", "model.y"])
+choice = key.flatmap(lambda name: st.tuples(st.just(name), options if name == "fusion" else axis))
+
+
+@given(st.lists(choice, min_size=1, max_size=4))
 def test_jobs_are_those_of_hydra_in_its_order(choices: list[tuple[str, str]]) -> None:
     choices = list(dict(choices).items())  # a key once
-    arguments = [f"{key}={value}" for key, value in choices if not (key == "fusion" and value in ("null", "[1,2]"))]
-    theirs = OverridesParser.create().parse_overrides(as_hydra_arguments(arguments))
+    arguments = [f"{key}={value}" for key, value in choices]
+    theirs = OverridesParser.create().parse_overrides(as_hydra_arguments(arguments, several=True))
     (jobs,) = BasicSweeper.split_arguments(theirs, None)
     fixed, swept = split({}, arguments)
     ours = [[*fixed, *choice] for choice in combinations(swept)]

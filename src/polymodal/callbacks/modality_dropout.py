@@ -12,7 +12,7 @@ from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
 from polymodal.hashing import hashed_uniform
 from polymodal.module import MultimodalModule
-from polymodal.types import NonNegativeInt, Probability
+from polymodal.types import Probability, Seed
 
 
 class ModalityDropout(Callback):
@@ -28,7 +28,7 @@ class ModalityDropout(Callback):
         ConfigError: a rate is given for a modality that the run does not have.
     """
 
-    def __init__(self, rate: Probability | Mapping[str, float] = 0.3, seed: NonNegativeInt = 0) -> None:
+    def __init__(self, rate: Probability | Mapping[str, float] = 0.3, seed: Seed = 0) -> None:
         self.rate, self.seed = rate, seed
 
     def on_fit_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:

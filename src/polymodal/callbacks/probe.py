@@ -18,7 +18,7 @@ from polymodal.metrics.probes import Samples, knn_accuracy, linear_accuracy
 from polymodal.metrics.table import SampleTable
 from polymodal.model import ModelOutput
 from polymodal.module import MultimodalModule
-from polymodal.types import NonNegativeInt, PositiveInt
+from polymodal.types import PositiveInt, Seed
 
 COLUMNS = ("vectors", "x", "mask", "label")
 """(N, d'), (N, m, d), (N, m) bool and (N,) of the labelled samples."""
@@ -44,7 +44,7 @@ class Probe(Callback):
         seed: of k-means, and of what is random in the training data.
     """
 
-    def __init__(self, label: str, samples: PositiveInt = 10_000, seed: NonNegativeInt = 0) -> None:
+    def __init__(self, label: str, samples: PositiveInt = 10_000, seed: Seed = 0) -> None:
         self.label, self.samples, self.seed = label, samples, seed
 
     def setup(self, trainer: Trainer, pl_module: MultimodalModule, stage: str) -> None:

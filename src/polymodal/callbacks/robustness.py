@@ -22,7 +22,7 @@ from polymodal.module import MultimodalModule
 from polymodal.noise import noisy
 from polymodal.objectives.base import Objective
 from polymodal.report.robustness import draw_robustness, draw_subsets
-from polymodal.types import Fraction, NonNegativeFloat, NonNegativeInt
+from polymodal.types import Fraction, NonNegativeFloat, Seed
 
 MOST = 8
 """Modalities of which all subsets are judged: 2^8 = 256."""
@@ -56,7 +56,7 @@ class Robustness(Callback):
         missing: Sequence[Fraction] = (0.1, 0.2, 0.3, 0.4, 0.5),
         noise: Sequence[NonNegativeFloat] = (0.5, 1.0),
         subsets: bool = True,
-        seed: NonNegativeInt = 0,
+        seed: Seed = 0,
     ) -> None:
         self.run_dir, self.all_subsets, self.seed = Path(run_dir), subsets, seed
         self.missing, self.noise = sorted({0.0, *missing}), sorted({0.0, *noise})

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from polymodal.config import environment  # noqa: F401  (the configs ask it)
-from polymodal.config.explain import is_group
+from polymodal.config.annotation import adapter
+from polymodal.config.explain import groups, is_group
 from polymodal.config.schema import Config, TuningConfig
 from polymodal.config.signature import SPECIAL, Signature, find_signature, nearest
 from polymodal.errors import ConfigError
 
-ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler")
+ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler", "trainer")
 SEVERAL_PARTS = ("encoder", "callbacks", "logger")
 """Keys of the root that hold one node with a `_target_`, and those that hold one by name."""
+
+WHOLE = ("data", "fusion", "missing", "head", "objective", "trainer", *SEVERAL_PARTS)
+"""Keys of the root whose parts are called with nothing more once they are built."""
 
 SHOWN = 3
 """Problems told at a time: a message should fit into one look."""
@@ -41,11 +45,17 @@ def check_config(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
     raw = OmegaConf.to_container(config, resolve=False)
-    problems = [*_root_problems(plain), *_part_problems(plain), *_node_problems(plain, raw, "")]
+    _refuse([*_root_problems(plain), *_part_problems(plain), *_end_problems(plain), *_node_problems(plain, raw, "")])
+    # what is wrong with a value has been said where it stands: now, where it does not fit to which it is referred
+    _refuse(list(_node_problems(plain, raw, "", references=True)))
+    return {str(key): value for key, value in plain.items()}
+
+
+def _refuse(problems: list[str]) -> None:
+    problems = list({problem.partition(": ")[0]: problem for problem in reversed(problems)}.values())[::-1]  # one a key
     if problems:
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
         raise ConfigError("\n".join(problems[:SHOWN]) + more)
-    return {str(key): value for key, value in plain.items()}
 
 
 def check_node(node: DictConfig, path: str) -> None:
@@ -54,30 +64,55 @@ def check_node(node: DictConfig, path: str) -> None:
     Raises:
         ConfigError: as above.
     """
-    problems = list(_node_problems(OmegaConf.to_container(node, resolve=True), {}, path))
-    if problems:
-        raise ConfigError("\n".join(problems[:SHOWN]))
+    _refuse(list(_node_problems(OmegaConf.to_container(node, resolve=True), {}, path)))
 
 
 def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
     try:
         Config.model_validate(config)
     except ValidationError as error:
-        told = set()
+        details: dict[str, list[Any]] = {}  # a union says for each of its members why the value is not that one
         for detail in error.errors(include_url=False):
-            key = ".".join(str(part) for part in detail["loc"] if str(part).isidentifier())
-            if key in told:  # a union says for each of its members why the value is not that one
-                continue
-            told.add(key)
+            details.setdefault(_key(detail["loc"], config), []).append(detail)
+        for key, several in details.items():
+            detail = _nearest_member(several)
             if detail["type"] == "extra_forbidden":
                 fields = Config.model_fields if "." not in key else TuningConfig.model_fields
                 yield f"Unknown key {key!r}.{nearest(key.rpartition('.')[2], fields)}"
             elif detail["type"] == "missing":
                 yield f"No value for {key}. Give one on the command line: {key}=..."
             elif detail["type"] == "dict_type" and is_group(group := key.replace(".", "/")):
-                yield f"{key}={detail['input']}: an option of a group is chosen by {group}={detail['input']}"
+                yield _no_node(key, group, detail["input"])
             else:
-                yield _wrong(key, detail["input"], detail["msg"])
+                yield _wrong(key, detail["input"], detail)
+
+
+def _key(loc: Sequence[Any], config: Any) -> str:
+    """The dotted name of what pydantic speaks of, without the members of a union and the elements of a list."""
+    parts = []
+    for part in loc:
+        if not isinstance(config, dict):
+            break
+        parts.append(str(part))
+        config = config.get(part)
+    return ".".join(parts)
+
+
+def _no_node(key: str, group: str, value: Any) -> str:
+    """A value in the place of a part: most often the name of an option, with a dot for the slash."""
+    options = groups().get(group, [])
+    option = value if isinstance(value, str) else "<option>"
+    there = "" if option in options else f". It is one of: {', '.join(options)}."
+    return f"{key}={shown(value)}: an option of a group is chosen by {group}={option}{there}"
+
+
+def _end_problems(config: dict[Any, Any]) -> Iterator[str]:
+    """A training without an end: Lightning would take 1,000 epochs for it."""
+    trainer = config.get("trainer")
+    if not isinstance(trainer, dict) or trainer.get("fast_dev_run"):
+        return
+    if all(trainer.get(key) in (None, -1) for key in ("max_epochs", "max_steps", "max_time")):
+        yield "Nothing says when the training ends: give trainer.max_epochs=... (or max_steps, or max_time)."
 
 
 def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
@@ -96,53 +131,118 @@ def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
             yield f"{path}.dim={node['dim']}: encoders give vectors of one width. Give dim={node['dim']} instead."
 
 
-def _node_problems(node: Any, raw: Any, path: str) -> Iterator[str]:
-    """Problems of every `_target_` below a node; `raw` is the same node with its references."""
+def _node_problems(node: Any, raw: Any, path: str, references: bool = False) -> Iterator[str]:
+    """Problems of every `_target_` below a node.
+
+    Args:
+        node: resolved.
+        raw: the same node with its references.
+        path: of the node.
+        references: look at the values that are references to others, and else at all others.
+    """
     if isinstance(node, dict):
         raw = raw if isinstance(raw, dict) else {}  # a reference to a whole node
         if "_target_" in node:
-            yield from _target_problems(node, raw, path)
+            yield from _target_problems(node, raw, path, references)
         for key, child in node.items():
-            yield from _node_problems(child, raw.get(key), f"{path}.{key}" if path else str(key))
+            if key not in SPECIAL:
+                yield from _node_problems(child, raw.get(key), f"{path}.{key}" if path else str(key), references)
     elif isinstance(node, list):
         raw = raw if isinstance(raw, list) else [None] * len(node)
         for index, (child, raw_child) in enumerate(zip(node, raw, strict=True)):
-            yield from _node_problems(child, raw_child, f"{path}[{index}]")
+            yield from _node_problems(child, raw_child, f"{path}[{index}]", references)
 
 
-def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str) -> Iterator[str]:
+def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str, references: bool) -> Iterator[str]:
     target = node["_target_"]
     if not isinstance(target, str):
-        yield f"{path}._target_={target!r} is not a name such as package.module.Name."
+        if not references:
+            yield f"{path}._target_={shown(target)} is not a name such as package.module.Name."
         return
     try:
         signature = find_signature(target)
     except ConfigError as error:
-        yield f"{path}.{error}"
+        if not references:
+            yield f"{path}.{error}"
         return
     given = {key: value for key, value in node.items() if key not in SPECIAL}
     for key, value in given.items():
-        if key in signature.types and "${" in str(raw.get(key)):
-            continue  # a reference: what is wrong with the value is said where it stands
-        yield from _argument_problems(f"{path}.{key}", key, value, signature, target)
+        given_as = raw.get(key)
+        reference = given_as if isinstance(given_as, str) and "${" in given_as else None
+        if references == (reference is not None):
+            yield from _argument_problems(f"{path}.{key}", key, value, signature, target, reference)
+    if references:
+        return
+    yield from _hydra_problems(node, path)
     if not node.get("_partial_") and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
         yield f"{path} needs {', '.join(lacking)}: add {path}.{lacking[0]}=... ({target})"
 
 
-def _argument_problems(path: str, key: str, value: Any, signature: Signature, target: str) -> Iterator[str]:
+def _hydra_problems(node: dict[str, Any], path: str) -> Iterator[str]:
+    """Keys of a node that Hydra reads itself."""
+    for key, expected in SPECIAL.items():
+        if key in node:
+            try:
+                adapter(expected).validate_python(node[key])
+            except ValidationError as error:
+                yield _wrong(f"{path}.{key}", node[key], error.errors(include_url=False)[0])
+    if node.get("_partial_") is True and path.partition(".")[0] in WHOLE:
+        yield f"{path}._partial_=true: this part is used as it is built. Leave it out."
+
+
+def _argument_problems(
+    path: str, key: str, value: Any, signature: Signature, target: str, reference: str | None
+) -> Iterator[str]:
     if key not in signature.types:
         if not signature.open:
             yield f"Unknown key {path}: {target} takes no {key!r}.{nearest(key, signature.types)}"
         return
     expected = signature.types[key]
-    if expected is Any or isinstance(value, dict):  # a dict may be a node of its own: checked below it
+    if expected is Any:
         return
     try:
-        # strict for plain values: 64.0 and true are no integers; a list may stand for a tuple
-        TypeAdapter(expected).validate_python(value, strict=not isinstance(value, list))
+        adapter(expected).validate_python(value)
     except ValidationError as error:
-        yield _wrong(path, value, error.errors(include_url=False)[0]["msg"])
+        detail = _nearest_member(error.errors(include_url=False))
+        for part in detail["loc"]:  # to the value in a {key: value} that is wrong
+            if not isinstance(value, dict) or part not in value:
+                break
+            path, value = f"{path}.{part}", value[part]
+        yield _wrong(path, value, detail, reference)
 
 
-def _wrong(path: str, value: Any, message: str) -> str:
-    return f"{path}={value}: {message[0].lower() + message[1:]}."
+def _nearest_member(details: Sequence[Any]) -> Any:
+    """Of what the members of a union say of a value, that of the one which came nearest to it: a range, an element."""
+    ranges = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "predicate_failed")
+    return max(details, key=lambda detail: (detail["type"] in ranges, len(detail["loc"])))
+
+
+IN_OUR_WORDS = {
+    "predicate_failed": "input should be a finite number",
+    "sequence_str": "input should be a list",
+    "tuple_type": "input should be a list",
+    "list_type": "input should be a list",
+    "dict_type": "input should be {key: value}",
+    "is_instance_of": "input should be a list",
+    "missing": "there should be more values",
+    "too_long": "there should be fewer values",
+}
+"""Type of an error of pydantic -> what a person is told."""
+
+
+def _wrong(path: str, value: Any, detail: Mapping[str, Any], reference: str | None = None) -> str:
+    message = IN_OUR_WORDS.get(detail["type"], detail["msg"])
+    given = f"{path}={shown(value)}" if reference is None else f"{path}={reference}, which is {shown(value)}"
+    hint = ""
+    if isinstance(value, str) and "," in value:
+        hint = " Several values are a sweep: add -m."
+    elif detail["type"] == "string_type" and isinstance(value, int | float):
+        hint = f" As text it is in quotes: '{path}=\"{shown(value)}\"'"
+    return f"{given}: {message[0].lower() + message[1:]}.{hint}"
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed, at most some 100 signs of it."""
+    words = {None: "null", True: "true", False: "false"}
+    text = words[value] if value is None or isinstance(value, bool) else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
+from polymodal.config.command_line import check_given_once, home
 from polymodal.config.explain import groups, is_group
 from polymodal.config.launch import readable_errors
 from polymodal.config.schema import Config
@@ -23,7 +24,8 @@ def _listed(value: Any) -> Any:
     """`[a,b]` -> a and b; anything else is one."""
     if not isinstance(value, str):
         return value
-    return [part.strip() for part in value[1:-1].split(",")] if value[:1] + value[-1:] == "[]" else [value]
+    parts = [part.strip() for part in value[1:-1].split(",")] if value[:1] + value[-1:] == "[]" else [value]
+    return [home(part) for part in parts]
 
 
 Chosen = TypeVar(
@@ -122,8 +124,9 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
         settings: the keys that are the program's own. With a field `inputs` it takes keys that nobody knows.
 
     Raises:
-        ConfigError: a key is unknown, missing, or has a wrong value.
+        ConfigError: a key is unknown, missing, given twice, or has a wrong value.
     """
+    check_given_once(arguments)
     own: dict[str, Any] = {}
     inputs: dict[str, str] = {}
     changes: list[str] = []
@@ -131,14 +134,15 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
     for argument in arguments:
         key, equals, value = ("json", "=", "true") if argument == "--json" else argument.partition("=")
         if not equals:
-            raise ConfigError(f"{argument}: arguments are key=value. --help lists them.")
+            meant = nearest(argument, ["--json", "--help"]) if argument.startswith("--") else ""
+            raise ConfigError(f"{argument}: arguments are key=value. --help lists them.{meant}")
         root = re.split(r"[./@]", key.lstrip("+~"))[0]
         if key in known - {"inputs"}:
-            own[key] = value
+            own[key] = home(value)
         elif root in Config.model_fields or is_group(root):  # hydra, too: Lightning gives it to other processes
             changes.append(argument)
         elif "inputs" in known and key.isidentifier():
-            inputs[key] = value
+            inputs[key] = home(value)
         else:
             raise ConfigError(f"Unknown key {key!r}.{nearest(key, [*known, *Config.model_fields, *groups()])}")
     try:

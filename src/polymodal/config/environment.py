@@ -81,5 +81,14 @@ def threads_of_a_job() -> int | None:
     return None if cores is None else max(1, int(cores))
 
 
+def is_first_process() -> bool:
+    """False in the further processes of a distributed run, whoever started them: Lightning, torchrun or Slurm."""
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    if "LOCAL_RANK" in os.environ:
+        return (os.environ["LOCAL_RANK"], os.environ.get("NODE_RANK", "0")) == ("0", "0")
+    return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
 OmegaConf.register_new_resolver("launched", launched, replace=True)
 OmegaConf.register_new_resolver("threads_of_a_job", threads_of_a_job, replace=True)

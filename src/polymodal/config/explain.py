@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import traceback
 from pathlib import Path
+from types import TracebackType
 
 from polymodal.config.signature import nearest
+from polymodal.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 """The groups lie beside src/, in the repository that was cloned."""
@@ -34,12 +38,33 @@ def explain(error: BaseException) -> str:
         return f"{group}={option}: there is no such option.{_options(group, option)}"
     if match := re.search(r"In '[^']+': Could not find '([\w/]+)'", text):
         return f"There is no config {match.group(1)!r}."
+    if override := getattr(error, "override", None):  # values are quoted where they have to be: it is the key
+        return f"{override}: its key is no name of a setting, such as data.batch_size (letters, digits, _ and dots)."
+    if match := re.search(r"Could not delete from config. '([\w/.@]+)' does not exist", text):
+        return f"~{match.group(1)}: there is no value of it to take away."
+    if match := re.search(r"Could not append to config. An item is already at '([\w/.@]+)'", text):
+        return f"{match.group(1)} is in the config already: leave the + out."
     if match := re.search(r"Could not (?:override|append to config|delete from config)[^']*'([\w/.@]+)'", text):
         key = match.group(1)
         return f"Unknown key {key!r}.{_nearest_key(key)}" + (f" ({cause.splitlines()[0]})" if cause else "")
-    if "mismatched input" in text or "no viable alternative" in text or "extraneous input" in text:
-        return f"{text.splitlines()[0]}\nQuote a value that holds = , [ ] {{ }} or blanks: 'key=\"a=b\"'"
     return "\n".join(line for line in (*text.splitlines()[:2], *cause.splitlines()[:1]) if line.strip())
+
+
+def in_our_words(error: Exception) -> Exception:
+    """What Python says of something that was given, as an error that is foreseen; any other error as it is."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return ConfigError(f"{str(error.filename)[:80]}...: a name too long for the file system.")
+    if isinstance(error, TypeError | ValueError | IndexError) and (override := _applied(error.__traceback__)):
+        return ConfigError(f"{override}: {error}. A list is given as a whole, as in key=[1,2].")
+    return error
+
+
+def _applied(trace: TracebackType | None) -> str | None:
+    """The override that Hydra was about to apply; None where the error comes from elsewhere."""
+    for frame, _ in traceback.walk_tb(trace):
+        if frame.f_code.co_name == "_apply_overrides_to_config":
+            return str(frame.f_locals["override"].input_line)
+    return None
 
 
 def _options(group: str, option: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from polymodal.config import environment  # noqa: F401  (Hydra hands its resolvers to the processes of a sweep)
-from polymodal.config.explain import CONFIGS, explain, is_group
-from polymodal.config.explain import groups as groups_of_configs
-from polymodal.config.resume import claim_again, find_run, how, locked, stored_config
+from polymodal.config.command_line import check_no_run_dir, check_options, check_words, in_order
+from polymodal.config.environment import is_first_process  # its resolvers go to the jobs of a sweep
+from polymodal.config.explain import CONFIGS, explain, in_our_words
+from polymodal.config.overrides import SWEEP, WITH_VALUE, as_hydra_arguments, quoted
+from polymodal.config.resume import claim_again, how, locked
 from polymodal.config.run_folder import claim, give_back
 from polymodal.config.secrets import mask
 from polymodal.config.slurm import goes_on, run_again
@@ -34,15 +34,6 @@ FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
 WANTED = os.environ.get("HYDRA_FULL_ERROR")
 """Whether the user asks for stack traces of errors that are foreseen ("1")."""
 
-FOR_ANY_RUN = ("devices", "precision")
-"""Groups that only set arguments of the trainer: they can be chosen anew for a run that is stored as plain values."""
-
-PATTERN = re.compile(r"[^\[{(\"'$,]*([^\[{(\"'$,]\{|;)")
-"""A value that is a pattern of names, such as `shards/{000..127}.tar` or `jpg;png`: Hydra would take it apart."""
-
-WITH_VALUE = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c"}
-WITH_VALUE |= {"--shell-completion", "-sc", "--info", "-i"}
-
 
 def main() -> None:
     """`python src/train.py ...`: one run, a sweep (`-m`), or `check=true`, which checks all experiments."""
@@ -53,7 +44,10 @@ def main() -> None:
     with readable_errors():
         if sweeps := [argument for argument in sys.argv[1:] if argument.startswith("sweep=")]:
             raise ConfigError(f"{sweeps[0]} starts many runs: python src/sweep.py {sweeps[0]} ...")
-        arguments = as_hydra_arguments(sys.argv[1:])
+        check_options(in_order(sys.argv[1:], WITH_VALUE))
+        check_words(sys.argv[1:], WITH_VALUE)
+        check_no_run_dir(sys.argv[1:], f"hydra.{'sweep' if SWEEP & set(sys.argv) else 'run'}.dir")
+        arguments = in_order(as_hydra_arguments(sys.argv[1:]), WITH_VALUE)
         if "check=true" in sys.argv:
             from polymodal.config.check_all import check_all
 
@@ -64,73 +58,6 @@ def main() -> None:
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(run_job)()
         else:
             follow(arguments)
-
-
-def as_hydra_arguments(arguments: list[str], stored: Sequence[str] = ()) -> list[str]:
-    """What a person types -> what Hydra takes.
-
-    `key=value` becomes `++key=value`: any argument of a `_target_` can be given, whether its YAML file lists it or not,
-    and the check that follows knows which exist. Patterns of names are quoted. `repeat=<run folder>` becomes the
-    options that load its config; `resume=<run folder>` too, and the run's folder is that one.
-
-    Args:
-        arguments: of the command line.
-        stored: they change the stored config of a run, of which these groups can be chosen anew.
-    """
-    resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
-    if resumed:
-        return _resumed(resumed[-1], [a for a in arguments if not a.startswith("resume=")])
-    repeated = [a.removeprefix("repeat=") for a in arguments if a.startswith("repeat=")]
-    result = [option for folder in repeated for option in ("--config-dir", folder, "--config-name", "config")]
-    for folder in repeated:
-        if not (Path(folder) / "config.yaml").is_file():
-            raise PolymodalError(f"repeat={folder}: there is no config.yaml in this folder. Give the folder of a run.")
-        stored_config(Path(folder))  # refuses what is not to be trusted
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        key, equals, value = argument.partition("=")
-        if argument.startswith("repeat="):
-            continue
-        if not equals or before in WITH_VALUE or key[:1] in {"-", "+", "~"} or key.startswith("hydra"):
-            result.append(argument)
-        elif "/" in key or is_group(key):
-            result.append(_group(argument, stored or FOR_ANY_RUN * bool(repeated)))
-        else:
-            result.append(f"++{key}={quoted(value) if PATTERN.match(value) else value}")
-    return result
-
-
-def _resumed(which: str, arguments: list[str]) -> list[str]:
-    """The options that go on with a run."""
-    if {"-m", "--multirun"} & set(arguments) or any(a.startswith(("repeat=", "hydra.run.dir=")) for a in arguments):
-        raise ConfigError("resume= goes on with one run, in its own folder: leave -m, repeat= and hydra.run.dir= out.")
-    experiment = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), None)
-    folder = find_run(which, experiment)
-    changes = as_hydra_arguments([a for a in arguments if not a.startswith("experiment=")], FOR_ANY_RUN)
-    own = [f"hydra.run.dir={quoted(folder)}", f"++resume={quoted(folder)}"]
-    return ["--config-dir", str(folder), "--config-name", "config", *changes, *own]
-
-
-def _group(argument: str, stored: Sequence[str]) -> str:
-    """`group=option`; nothing at all (`null`, `[]`) is the option `none`, where a group has it."""
-    key, _, option = argument.partition("=")
-    if stored and key not in stored:
-        groups = " and ".join(f"{group}=" for group in stored)
-        raise ConfigError(f"{argument}: a stored run takes key=value, {groups}. For other parts start a new run.")
-    if option in {"null", "[]"}:
-        options = groups_of_configs().get(key, [])
-        if "none" not in options:
-            raise ConfigError(f"{argument}: one of these is needed: {', '.join(options)}.")
-        option = "none"
-    return f"{'+' if stored else ''}{key}={option}"
-
-
-def is_first_process() -> bool:
-    """False in the further processes of a distributed run, whoever started them: Lightning, torchrun or Slurm."""
-    if "RANK" in os.environ:
-        return os.environ["RANK"] == "0"
-    if "LOCAL_RANK" in os.environ:
-        return (os.environ["LOCAL_RANK"], os.environ.get("NODE_RANK", "0")) == ("0", "0")
-    return os.environ.get("SLURM_PROCID", "0") == "0"
 
 
 def run_job(config: DictConfig) -> float | None:
@@ -150,6 +77,7 @@ def run_job(config: DictConfig) -> float | None:
     ours, claimed = not (folder / "config.yaml").exists(), False
     try:
         plain = check_config(config)
+        check_run_dir(plain, folder)
         overrides = list(settings.overrides.task)
         again = plain["resume"] is not None or goes_on(folder)
         stored = None if again else claim(folder, config, plain, overrides)
@@ -172,7 +100,8 @@ def run_job(config: DictConfig) -> float | None:
         if "SUBMITIT_EXECUTOR" in os.environ:
             return None  # the other jobs go on; the process that submitted them all writes the table
         sys.exit(stop.code)
-    except Exception as error:
+    except Exception as raised:
+        error = in_our_words(raised)
         if settings.mode != RunMode.MULTIRUN:
             give_back(folder, claimed and isinstance(error, FORESEEN))
             if isinstance(error, FORESEEN):
@@ -184,6 +113,17 @@ def run_job(config: DictConfig) -> float | None:
             record_failure(folder, str(error) or type(error).__name__, details, list(settings.overrides.task))
         show(error)
         return None
+
+
+def check_run_dir(plain: dict[str, Any], folder: Path) -> None:
+    """Refuses a folder that is not the one that Hydra made: the run would be split over the two.
+
+    Raises:
+        ConfigError: says how the folder of a run is chosen.
+    """
+    given = plain["run_dir"]
+    if Path(given).absolute() != folder.absolute():
+        raise ConfigError(f"run_dir={given}: the folder of a run is chosen by hydra.run.dir={given}")
 
 
 @contextmanager
@@ -205,12 +145,6 @@ def arguments_for_followers(settings: Any, folder: Path, checkpoint: str | None)
             yield
     finally:
         sys.argv[:], main.__spec__ = given, module
-
-
-def quoted(value: object) -> str:
-    """A value for Hydra's grammar, whatever signs it holds."""
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
 
 
 def follow(arguments: list[str]) -> None:
@@ -253,8 +187,9 @@ def readable_errors() -> Iterator[None]:
     """Errors that are meant for the user end the program with their message alone, others with their stack trace."""
     try:
         yield
-    except FORESEEN as error:
-        if WANTED == "1":
+    except Exception as raised:
+        error = in_our_words(raised)
+        if WANTED == "1" or not isinstance(error, FORESEEN):
             raise
         if is_first_process() or not isinstance(error, ConfigError):  # all processes check the same config
             show(error)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from polymodal.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from polymodal.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Threads
 
 Node = dict[str, Any]
 
@@ -17,10 +17,10 @@ class TrainerConfig(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
-    devices: Literal["auto", -1] | PositiveInt | list[int] = "auto"
+    devices: Literal["auto", -1] | Threads | list[NonNegativeInt] = "auto"
     max_epochs: PositiveInt | None = None
     min_epochs: PositiveInt | None = None
-    max_steps: int = -1
+    max_steps: Literal[-1] | NonNegativeInt = -1
     accumulate_grad_batches: PositiveInt = 1
     gradient_clip_val: NonNegativeFloat | None = None
     precision: Literal[
@@ -30,7 +30,8 @@ class TrainerConfig(BaseModel):
     log_every_n_steps: PositiveInt | None = None
     check_val_every_n_epoch: PositiveInt | None = 1
     val_check_interval: PositiveFloat | PositiveInt | None = None
-    num_sanity_val_steps: int | None = None
+    plugins: list[Node] | None = None
+    num_sanity_val_steps: Literal[-1] | NonNegativeInt | None = None
 
 
 class OptimizerConfig(BaseModel):
@@ -62,7 +63,7 @@ class Config(BaseModel):
 
     task: str
     name: str
-    seed: NonNegativeInt
+    seed: Seed
     run_dir: str
     resume: str | None = None
     dim: PositiveInt
@@ -71,7 +72,7 @@ class Config(BaseModel):
     test: bool
     monitor: str
     monitor_mode: Literal["min", "max"]
-    threads: PositiveInt | None
+    threads: Threads | None
     accumulate: PositiveInt
     tf32: bool = True
     compile: bool | Literal["dynamic"] = False

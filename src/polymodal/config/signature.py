@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import ast
-import builtins
-import collections.abc
 import importlib.util
+import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import polymodal.types
+from polymodal.config.annotation import type_of
 from polymodal.errors import ConfigError
 
 Definition = ast.ClassDef | ast.FunctionDef
-SPECIAL = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
-"""Keys of a node that are no arguments."""
+SPECIAL: dict[str, typing.Any] = {
+    "_target_": str,
+    "_partial_": bool,
+    "_convert_": typing.Literal["none", "partial", "object", "all"],
+    "_recursive_": bool,
+    "_args_": list[typing.Any],
+}
+"""Keys of a node that are no arguments, and what they can be."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,10 @@ def _absolute(statement: ast.ImportFrom, module: str, file: Path) -> str:
 
 def _signature(file: Path, definition: Definition, target: str) -> Signature:
     if isinstance(definition, ast.FunctionDef):
-        return _of_arguments(definition.args, skip_first=False)
+        return _of_arguments(definition.args, file, skip_first=False)
     for member in reversed(definition.body):
         if isinstance(member, ast.FunctionDef) and member.name == "__init__":
-            own = _of_arguments(member.args, skip_first=True)
+            own = _of_arguments(member.args, file, skip_first=True)
             call = _handing_on(member)
             return own if call is None else _joined(own, _of_base(file, definition, target), call)
     return _of_base(file, definition, target)  # no constructor of its own
@@ -168,59 +173,31 @@ def module_of(file: Path) -> str:
     return ".".join(parts)
 
 
-def _of_arguments(arguments: ast.arguments, skip_first: bool) -> Signature:
+def _of_arguments(arguments: ast.arguments, file: Path, skip_first: bool) -> Signature:
     positional = [*arguments.posonlyargs, *arguments.args]
     without_default = len(positional) - len(arguments.defaults)
     required = {argument.arg for argument in positional[:without_default]}
     required |= {a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None}
     named = [*positional[skip_first:], *arguments.kwonlyargs]
-    types = {argument.arg: _type(argument.annotation) for argument in named}
+    types = {argument.arg: type_of(argument.annotation, partial(is_class, file)) for argument in named}
+    defaults = dict(zip([a.arg for a in positional][without_default:], arguments.defaults, strict=True))
+    defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
+    for name, default in defaults.items():
+        if name in types and isinstance(default, ast.Constant) and default.value is None:
+            types[name] = types[name] | None  # in older sources the annotation does not say so
     return Signature(types, frozenset(required & types.keys()), arguments.kwarg is not None)
 
 
-_NAMES: dict[str, Any] = {
-    **{name: getattr(builtins, name) for name in ("int", "float", "str", "bool", "list", "tuple", "dict", "set")},
-    **{name: getattr(typing, name) for name in ("Any", "Optional", "Union", "Literal", "List", "Tuple", "Dict")},
-    **{name: getattr(collections.abc, name) for name in ("Sequence", "Iterable", "Mapping")},
-    **{name: value for name, value in vars(polymodal.types).items() if typing.get_origin(value) is typing.Annotated},
-}
-_NOT_IN_YAML = {"Tensor", "timedelta", "ndarray"}
-"""Types of which a config file can hold no value: in a union, the others decide."""
-
-
-def _type(node: ast.expr | None) -> Any:
-    """What an annotation means, as far as names that need no import go."""
-    if node is None:
-        return Any
-    if isinstance(node, ast.Constant):
-        if isinstance(node.value, str):
-            return _type(ast.parse(node.value, mode="eval").body)
-        return type(None) if node.value is None else Any
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _union([node.left, node.right])
-    if isinstance(node, ast.Subscript):
-        return _subscript(node)
-    return _NAMES.get(ast.unparse(node).rpartition(".")[2], Any)
-
-
-def _subscript(node: ast.Subscript) -> Any:
-    outer = _type(node.value)
-    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    if outer is typing.Optional:
-        return _union([*inner, ast.Constant(None)])
-    if outer is typing.Union:
-        return _union(inner)
-    if outer is typing.Literal:
-        return typing.Literal[tuple(ast.literal_eval(element) for element in inner)]
-    if outer is Any:
-        return Any
-    elements = [... if ast.unparse(element) == "..." else _type(element) for element in inner]
-    return outer[tuple(elements)] if len(elements) > 1 else outer[elements[0]]
-
-
-def _union(nodes: list[ast.expr]) -> Any:
-    members = [_type(node) for node in nodes if ast.unparse(node).rpartition(".")[2] not in _NOT_IN_YAML]
-    return Any if Any in members or not members else typing.Union[tuple(members)]  # noqa: UP007  (built at run time)
+def is_class(file: Path, name: str) -> bool:
+    """Whether a name in a source file leads to a class of which a config can only hold a node with a `_target_`."""
+    try:
+        _, definition = _find(module_of(file), name, name)
+    except ConfigError:
+        return False
+    of_values = {"Enum", "TypedDict", "NamedTuple", "Protocol", "str", "int", "float", "dict", "list", "tuple"}
+    return isinstance(definition, ast.ClassDef) and not any(
+        of_values & set(re.split(r"\W", ast.unparse(base))) or "Enum" in ast.unparse(base) for base in definition.bases
+    )
 
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from polymodal.data.media import MediaFormat
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.words import drop_words, word_numbers
 from polymodal.errors import ConfigError
-from polymodal.types import Fraction, NonNegativeInt, PositiveInt, Probability
+from polymodal.types import Fraction, NonNegativeInt, PositiveInt, Probability, Seed, VocabularySize, Workers
 
 
 class GlyphSet:
@@ -131,7 +131,7 @@ class Glyphs(PairedDataModule):
         image_size: PositiveInt = 32,
         families: Sequence[str] = ("DejaVu", "STIX"),
         splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
-        vocab_size: PositiveInt = 4000,
+        vocab_size: VocabularySize = 4000,
         context_length: PositiveInt = 64,
         merge_levels: Sequence[NonNegativeInt] = (2000, 1000, 500, 250),
         word_dropout: Probability = 0.0,
@@ -139,8 +139,8 @@ class Glyphs(PairedDataModule):
         shift: Fraction = 0.04,
         scale: Probability = 0.05,
         batch_size: PositiveInt = 512,
-        num_workers: NonNegativeInt = 0,
-        seed: NonNegativeInt = 0,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)

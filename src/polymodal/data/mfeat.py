@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from polymodal.data.tensors import TensorData, TensorSet
 from polymodal.errors import DataError
-from polymodal.types import NonNegativeInt, OpenFraction, PositiveInt
+from polymodal.types import OpenFraction, PositiveInt, Seed
 
 VIEWS = {"pix": 240, "fou": 76, "fac": 216, "zer": 47, "kar": 64, "mor": 6}
 """View -> its number of columns: pixel averages, Fourier coefficients, profile correlations, Zernike moments,
@@ -40,7 +40,7 @@ class MFeat(TensorData):
         self,
         path: str,
         val: OpenFraction = 0.1,
-        seed: NonNegativeInt = 0,
+        seed: Seed = 0,
         batch_size: PositiveInt = 100,
         limit: PositiveInt | None = None,
     ) -> None:

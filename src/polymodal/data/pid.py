@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from polymodal.data.tensors import TensorData, TensorSet
-from polymodal.types import NonNegativeInt, PositiveInt, Probability
+from polymodal.types import PositiveInt, Probability, Seed
 
 
 class PID(TensorData):
@@ -43,7 +43,7 @@ class PID(TensorData):
         width: PositiveInt = 100,
         size: PositiveInt = 20_000,
         noise: Probability = 0.2,
-        seed: NonNegativeInt = 0,
+        seed: Seed = 0,
         batch_size: PositiveInt = 256,
         limit: PositiveInt | None = None,
     ) -> None:

@@ -28,7 +28,7 @@ from polymodal.data.stream_loader import StreamLoader
 from polymodal.data.stream_skips import Reading, StreamSkips, counts_of, counts_to_go_on, over_processes
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.errors import ConfigError
-from polymodal.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Probability
+from polymodal.types import Finite, Fraction, PositiveFloat, PositiveInt, Probability, Seed, VocabularySize, Workers
 
 
 class StreamData(PairedDataModule):
@@ -96,8 +96,8 @@ class StreamData(PairedDataModule):
         splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
         image_size: PositiveInt = 224,
         channels: Literal[1, 3] = 3,
-        mean: Sequence[float] = (0.5,),
-        std: Sequence[float] = (0.25,),
+        mean: Sequence[Finite] = (0.5,),
+        std: Sequence[PositiveFloat] = (0.25,),
         shift: Fraction = 0.0,
         scale: Probability = 0.0,
         flip: Fraction = 0.0,
@@ -106,7 +106,7 @@ class StreamData(PairedDataModule):
         max_seconds: PositiveFloat = 30.0,
         tokenizer: str | None = None,
         tokenizer_samples: PositiveInt = 10_000,
-        vocab_size: PositiveInt = 8000,
+        vocab_size: VocabularySize = 8000,
         context_length: PositiveInt = 64,
         max_caption: PositiveInt = 20_000,
         on_error: Literal["raise", "skip"] = "raise",
@@ -115,8 +115,8 @@ class StreamData(PairedDataModule):
         shuffle_buffer: PositiveInt = 2000,
         epoch_samples: PositiveInt | None = None,
         batch_size: PositiveInt = 128,
-        num_workers: NonNegativeInt = 0,
-        seed: NonNegativeInt = 0,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)

@@ -15,7 +15,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.synthetic_kinds import KINDS, TAGS, Signal, captions, spelled, tables, videos, waveforms
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.errors import ConfigError
-from polymodal.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Probability
+from polymodal.types import Fraction, PositiveFloat, PositiveInt, Probability, Seed, VocabularySize, Workers
 
 INK_MEAN, INK_STD = 0.15, 0.2
 """About the mean and standard deviation of the pictures."""
@@ -125,12 +125,12 @@ class Synthetic(PairedDataModule):
         numeric: PositiveInt = 8,
         cardinalities: Sequence[PositiveInt] = (10, 4),
         tokenizer: str | None = None,
-        vocab_size: PositiveInt = 400,
+        vocab_size: VocabularySize = 400,
         context_length: PositiveInt = 32,
         splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
         batch_size: PositiveInt = 128,
-        num_workers: NonNegativeInt = 0,
-        seed: NonNegativeInt = 0,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)

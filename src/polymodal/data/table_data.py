@@ -21,7 +21,18 @@ from polymodal.data.samples import EverySample, SampleSet
 from polymodal.data.splits import check_filled
 from polymodal.data.table import ManifestTable
 from polymodal.data.tokenizer import Tokenizer
-from polymodal.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Probability
+from polymodal.types import (
+    Finite,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Seed,
+    VocabularySize,
+    Workers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +104,8 @@ class TableData(PairedDataModule):
         eval_captions: PositiveInt | None = None,
         image_size: PositiveInt = 224,
         channels: Literal[1, 3] = 3,
-        mean: Sequence[float] = (0.5,),
-        std: Sequence[float] = (0.25,),
+        mean: Sequence[Finite] = (0.5,),
+        std: Sequence[PositiveFloat] = (0.25,),
         shift: Fraction = 0.0,
         scale: Probability = 0.0,
         flip: Fraction = 0.0,
@@ -106,14 +117,14 @@ class TableData(PairedDataModule):
         numeric: NonNegativeInt = 0,
         cardinalities: Sequence[PositiveInt] = (),
         tokenizer: str | None = None,
-        vocab_size: PositiveInt = 8000,
+        vocab_size: VocabularySize = 8000,
         context_length: PositiveInt = 64,
         max_caption: PositiveInt = 20_000,
         on_error: Literal["raise", "skip"] = "raise",
         max_bad_fraction: Fraction = 0.01,
         batch_size: PositiveInt = 128,
-        num_workers: NonNegativeInt = 0,
-        seed: NonNegativeInt = 0,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)

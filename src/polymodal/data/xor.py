@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from polymodal.data.tensors import TensorData, TensorSet
-from polymodal.types import Fraction, NonNegativeInt, PositiveInt
+from polymodal.types import Fraction, PositiveInt, Seed
 
 
 class XOR(TensorData):
@@ -30,7 +30,7 @@ class XOR(TensorData):
         p: Fraction = 1.0,
         bits: PositiveInt = 5,
         sizes: tuple[PositiveInt, PositiveInt, PositiveInt] = (10_000, 1_000, 5_000),
-        seed: NonNegativeInt = 0,
+        seed: Seed = 0,
         batch_size: PositiveInt = 1000,
         limit: PositiveInt | None = None,
     ) -> None:

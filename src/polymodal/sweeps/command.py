@@ -16,10 +16,12 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polymodal.config.check import check_config, check_node
+from polymodal.config.command_line import check_no_run_dir, check_words, home
 from polymodal.config.compose import compose_config
 from polymodal.config.environment import threads_each
 from polymodal.config.explain import CONFIGS, is_group
-from polymodal.config.launch import as_hydra_arguments, readable_errors
+from polymodal.config.launch import readable_errors
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.sweep import claim_sweep, end_sweep
 from polymodal.errors import ConfigError, PolymodalError
 from polymodal.sweeps.space import Order, corners, split
@@ -55,6 +57,8 @@ def main() -> None:
         print(HELP.format(names=", ".join(sorted(file.stem for file in (CONFIGS / "sweep").glob("*.yaml")))))
         sys.exit(0 if arguments else 2)
     with readable_errors():
+        check_words(arguments)
+        check_no_run_dir(arguments, "hydra.sweep.dir")
         sys.exit(sweep(arguments))
 
 
@@ -68,7 +72,7 @@ def sweep(arguments: Sequence[str]) -> int:
     resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
     given = [a for a in arguments if not a.startswith(("retry_failed=", "resume=", "hydra.sweep.dir="))]
     if resumed:
-        folder = Path(resumed[-1]).absolute()
+        folder = Path(home(resumed[-1])).absolute()
         if wrong := [a for a in given if not a.startswith("sweep.")]:
             raise ConfigError(f"{wrong[0]}: a sweep that goes on keeps its jobs. Only sweep.key=value can be changed.")
         given = [*stored_arguments(folder), *given]
@@ -87,7 +91,7 @@ def sweep(arguments: Sequence[str]) -> int:
     if not resumed:
         chosen = [a.removeprefix("hydra.sweep.dir=") for a in arguments if a.startswith("hydra.sweep.dir=")]
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
-        folder = Path(chosen[-1] if chosen else f"logs/{base.task}/{base.name}/{stamp}").absolute()
+        folder = Path(home(chosen[-1]) if chosen else f"logs/{base.task}/{base.name}/{stamp}").absolute()
         claim_sweep(folder, given)
     code = part.run(Order(folder, fixed, swept, base.monitor, base.monitor_mode, retry))
     failed = end_sweep(folder, stopped=code != 0)

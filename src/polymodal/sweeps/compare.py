@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from polymodal.config.command_line import check_given_once, home
 from polymodal.config.launch import readable_errors
 from polymodal.errors import ConfigError
 from polymodal.sweeps.results import Run, config_of, jobs_of, read_run
@@ -36,8 +37,9 @@ def main() -> None:
         print(HELP)
         sys.exit(0 if arguments else 2)
     with readable_errors():
+        check_given_once(arguments)
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
-        outputs = [a.removeprefix("output=") for a in arguments if a.startswith("output=")]
+        outputs = [home(a.removeprefix("output=")) for a in arguments if a.startswith("output=")]
         compare([a for a in arguments if not a.startswith("output=")], Path([f"logs/compare/{stamp}", *outputs][-1]))
 
 

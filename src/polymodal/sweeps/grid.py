@@ -9,7 +9,7 @@ from polymodal.sweeps.job import Job
 from polymodal.sweeps.results import end_of
 from polymodal.sweeps.runner import run_jobs
 from polymodal.sweeps.space import Order, combinations
-from polymodal.types import PositiveInt
+from polymodal.types import Threads
 
 
 class Grid:
@@ -20,7 +20,7 @@ class Grid:
         jobs: that run at a time.
     """
 
-    def __init__(self, space: Mapping[str, Any] | None = None, jobs: PositiveInt = 1) -> None:
+    def __init__(self, space: Mapping[str, Any] | None = None, jobs: Threads = 1) -> None:
         self.space, self.jobs = space, jobs
         self.waiting: list[Job] = []
         self.again: dict[Job, int] = {}

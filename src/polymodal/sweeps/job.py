@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from polymodal.config.explain import CONFIGS
-from polymodal.config.launch import quoted
+from polymodal.config.overrides import quoted
 from polymodal.config.sweep import record_failure
 from polymodal.signals import PARENT
 from polymodal.sweeps.lock import take

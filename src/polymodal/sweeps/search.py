@@ -17,7 +17,7 @@ from polymodal.sweeps.job import Job
 from polymodal.sweeps.results import Mode, at_best, curve, end_of
 from polymodal.sweeps.runner import run_jobs
 from polymodal.sweeps.space import Order
-from polymodal.types import NonNegativeInt, PositiveInt
+from polymodal.types import PositiveInt, Seed, Threads
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: dict[Mode, Direction] = {"max": "maximize", "min": "minimize"}
@@ -54,12 +54,12 @@ class Search:
         self,
         space: Mapping[str, Any] | None = None,
         trials: PositiveInt = 20,
-        jobs: PositiveInt = 1,
+        jobs: Threads = 1,
         metrics: Mapping[str, Direction] | None = None,
         sampler: Literal["TPE", "Random", "GP", "NSGAII", "QMC"] = "TPE",
         pruner: Literal["Median", "Hyperband", "SuccessiveHalving"] | None = "Median",
         storage: str | None = None,
-        seed: NonNegativeInt = 0,
+        seed: Seed = 0,
     ) -> None:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 
-from polymodal.config.launch import as_hydra_arguments
+from polymodal.config.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError
 
 
@@ -52,7 +52,8 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
     if wrong := [a for a in arguments if a.startswith(("-", "repeat=", "resume="))]:
         raise ConfigError(f"{wrong[0]}: a sweep takes key=value and group=option, as train.py does (see --help).")
     values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (space or {}).items()}
-    texts = as_hydra_arguments([*(f"{key}={value}" for key, value in values.items()), *arguments])
+    given = [f"{key}={value}" for key, value in values.items()]
+    texts = as_hydra_arguments([*given, *arguments], several=True)
     last = {override.key_or_group: override for override in OverridesParser.create().parse_overrides(texts)}
     fixed = [_as_hydra_says(override) for override in last.values() if not override.is_sweep_override()]
     swept = {key: override for key, override in last.items() if override.is_sweep_override()}
