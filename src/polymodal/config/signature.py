@@ -13,7 +13,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from polymodal.config.annotation import type_of
 from polymodal.errors import ConfigError
 
 Definition = ast.ClassDef | ast.FunctionDef
@@ -174,6 +173,8 @@ def module_of(file: Path) -> str:
 
 
 def _of_arguments(arguments: ast.arguments, file: Path, skip_first: bool) -> Signature:
+    from polymodal.config.annotation import type_of  # pydantic: help and completion do not wait for it
+
     positional = [*arguments.posonlyargs, *arguments.args]
     without_default = len(positional) - len(arguments.defaults)
     required = {argument.arg for argument in positional[:without_default]}
