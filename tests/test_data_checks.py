@@ -97,6 +97,28 @@ def test_one_label_for_all_teaches_nothing(
 
 
 @pytest.mark.parametrize(
+    ("kind", "objective"), [("class", Classification("label", 5)), ("tags", MultiLabel("label", 5))]
+)
+def test_labels_that_no_training_sample_has_are_told(
+    kind: str, objective, folder: Path, rows: list[dict], caplog
+) -> None:
+    new = [row | ({"class": "pink"} if row["part"] == "val" and row["class"] == "red" else {}) for row in rows]
+    data = data_of(folder, new, {"image": "filepath", "label": "class"}, label_kind=kind)
+    check_data(data, objective, ["image"], SPLITS)
+    count = sum(row["class"] == "pink" for row in new)
+    (message,) = caplog.messages
+    assert message.startswith("The val split has labels (data.columns.label=class) that no training sample has")
+    assert f"{count} times: 'pink'. " in message
+
+
+def test_an_empty_split_says_what_was_left_out(folder: Path, rows: list[dict]) -> None:
+    new = [row | ({"value": "x"} if row["part"] == "test" else {}) for row in rows]
+    options = {"label_kind": "value", "on_error": "skip", "max_bad_fraction": 0.5}
+    with pytest.raises(DataError, match=r"The test split is empty\. .* 8 of 40 rows left out: bad number 8 \(first"):
+        data_of(folder, new, {"image": "filepath", "label": "value"}, **options)
+
+
+@pytest.mark.parametrize(
     ("columns", "message"),
     [
         (PAIR | {"group": "one"}, r"all of its 24 samples are one group \(data.columns.group=one\)"),

@@ -9,7 +9,7 @@ from itertools import combinations
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.facts import SplitFacts
 from polymodal.data.splits import done_without
-from polymodal.errors import DataError
+from polymodal.errors import DataError, named
 from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.base import Objective
 from polymodal.objectives.contrastive import Contrastive
@@ -90,6 +90,13 @@ class Look:
         label = self.facts.labels.get(part.label) if isinstance(part, Supervised) else None
         if label is not None and label.distinct == 1:
             yield f"{self._same_label(label.known)} An accuracy on it says little."
+        if label is not None and label.unseen:
+            known = self.data.class_names.get("label", [])
+            names = [known[number] if number < len(known) else str(number) for number in label.unseen]
+            yield (
+                f"The {self.split} split has labels{self._named('label')} that no training sample has, "
+                f"{sum(label.unseen.values())} times: {named(names, 5)}. The model cannot know them."
+            )
         if isinstance(part, Contrastive):
             if self.trains:
                 for term, compared in self._compared(part).items():

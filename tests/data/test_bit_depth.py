@@ -49,6 +49,7 @@ UNAMBIGUOUS = {
     "12 bits": raw_tiff(PACKED, (12,)),
     "PGM of 12 bits": b"P5 16 16 4095\n" + TWELVE.astype(">u2").tobytes(),
     "PGM of 16 bits": b"P5 16 16 65535\n" + (GREY.astype(">u2") * 257).tobytes(),
+    "PFM": b"Pf\n16 16\n-1.0\n" + (GREY[::-1].astype("<f4") / 255).tobytes(),
     "dark PGM": b"P5 16 16 65535\n" + (GREY.astype(">u2") * 0).tobytes(),
     "1 bit": stored(GREY > 127, "PNG"),
     "float 0 and 1": stored((GREY > 127).astype(np.float32)),
@@ -96,6 +97,7 @@ def test_a_number_that_is_no_grey_level_is_refused(value: float) -> None:
     pixels[3, 4] = value
     with pytest.raises(BadSampleError, match=r"^a\.tif(:| holds)") as caught:
         read_image(stored(pixels), 16, 1, "a.tif")
+    assert ("data.image_max" in str(caught.value)) == (value == 1.5)  # it mends no number below black
     assert caught.value.reason == ("bad value" if np.isfinite(value) else "bad number")
 
 

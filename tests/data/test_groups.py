@@ -63,6 +63,22 @@ def test_equal_captions_are_one_group_and_one_item(templates: tuple[str, ...], t
     assert len(set(grouped.samples.group.tolist())) == 48  # what is given wins
 
 
+@pytest.mark.parametrize("templates", [(), ("a photo of {}.",)])
+def test_captions_that_differ_in_case_and_blanks_are_equal(templates: tuple[str, ...], tmp_path: Path) -> None:
+    words = ["A red caf\u00e9", "a red  cafe\u0301", " a RED caf\u00e9 ", "a blue caf\u00e9", "a red cafe"]
+    rows = [row | {"caption": words[n % 5]} for n, row in enumerate(make_pairs(tmp_path, 60))]
+    data = ready(write_csv(tmp_path / "p.csv", rows), PAIR, templates=templates)
+    group = data.samples.group
+    assert [[bool(group[i] == group[j]) for j in range(5)] for i in (0, 3, 4)] == [
+        [True, True, True, False, False],
+        [False, False, False, True, False],
+        [False, False, False, False, True],
+    ]
+    assert data.facts("train").items["text"] == 3
+    text = data.samples.contents["text"]
+    assert text.show(text.item(1, 0)) == (templates or ("{}",))[0].replace("{}", words[1])  # as it is written
+
+
 def test_a_caption_in_common_joins_no_pictures(tmp_path: Path) -> None:
     rows = [{"filepath": row["filepath"], "caption": ["a photo", row["caption"]]} for row in make_pairs(tmp_path, 40)]
     data = ready(write_jsonl(tmp_path / "p.jsonl", rows))

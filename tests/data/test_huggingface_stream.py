@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import datasets
-import fsspec
 import pyarrow as pa
 import pytest
 import torch
@@ -99,9 +98,8 @@ def test_a_test_split_is_never_trained_on(tmp_path: Path) -> None:
 
 
 def test_a_cell_may_name_a_file_elsewhere(tmp_path: Path) -> None:
-    with fsspec.open("memory://pictures/green.png", "wb") as stream:
-        stream.write(picture("green"))
-    urls = ["memory://pictures/green.png"] * 29 + ["memory://pictures/lost.png"]
+    (tmp_path / "green.png").write_bytes(picture("green"))
+    urls = [f"file://{tmp_path}/green.png"] * 29 + [f"file://{tmp_path}/lost.png"]
     cells = pa.array(
         [{"bytes": None, "path": url} for url in urls], pa.struct({"bytes": pa.binary(), "path": pa.string()})
     )

@@ -110,6 +110,25 @@ def test_lines_within_a_cell_that_look_like_rows_are_told(tmp_path: Path) -> Non
     assert not read_tables([written(tmp_path / "a.csv", [*rows[:3], rows[5]])], WANTED).notes
 
 
+def test_text_after_a_closing_mark_is_told(tmp_path: Path) -> None:
+    rows = ['0.png,"he \\"said\\" so"', '1.png,"a" ', '2.png,"a ""b"""', '3.png,c "d"']
+    table = read_tables([written(tmp_path / "a.csv", rows)], WANTED)
+    assert table.column("caption").to_pylist() == ['he \\said\\" so"', "a ", 'a "b"', 'c "d"']
+    (note,) = table.notes
+    assert "1 cells go on after their closing quotation mark" in note
+    assert repr(rows[0][6:])[1:-1] in note
+    assert not read_tables([written(tmp_path / "b.csv", rows[1:])], WANTED).notes
+
+
+def test_what_stands_between_columns_is_told(tmp_path: Path) -> None:
+    for ending, header in (("csv", "filepath;caption"), ("csv", "filepath\tcaption"), ("tsv", "filepath,caption")):
+        (tmp_path / f"a.{ending}").write_text(f"{header}\n1.png\n")
+        with pytest.raises(
+            ConfigError, match=f"{header[8]!r}".replace("\\", r"\\") + " seems to stand between its columns"
+        ):
+            read_tables([tmp_path / f"a.{ending}"], WANTED)
+
+
 def test_marks_within_text_are_text(tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", ['1.png,a 12" ruler', '2.png,"a ""12"" ruler"', "3.png,''"])
     assert captions(file) == ['a 12" ruler', 'a "12" ruler', "''"]
@@ -140,7 +159,7 @@ def test_a_header_that_does_not_close_is_named(tmp_path: Path) -> None:
 
 def test_many_marks_are_read_in_a_moment() -> None:
     content = b"\n".join(b'%d.png,"a ""word"", and more"' % index for index in range(50_000))
-    assert quotation_of(memoryview(content), ",", 2) == (True, False, {}, ())
+    assert quotation_of(memoryview(content), ",", 2) == (True, False, {}, (), ())
     assert len(quotation_of(memoryview(b'1,"a\n' * 2000), ",", 2).open) == 2000
 
 

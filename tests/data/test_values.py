@@ -123,6 +123,7 @@ def test_names_and_numbers_are_equal_in_all_formats(tmp_path_factory, frame: dic
         (["2024-01-31T00:30:00Z", "2024-01-31 02:30:00+02:00"], "2024-01-31 00:30:00+00:00"),
         (["12:30:00", "12:30:00.000000"], "12:30:00"),
         (["cat", " cat", "cat\t"], "cat"),
+        (["caf\u00e9", "cafe\u0301 "], "caf\u00e9"),
     ],
 )
 def test_equal_values_have_one_name(texts: list[str], name: str) -> None:
@@ -254,11 +255,51 @@ def test_texts_that_are_no_lists(text: str) -> None:
     assert listed(text) is None
 
 
+@settings(max_examples=100, deadline=None)
+@given(ITEMS)
+def test_tuples_and_sets_of_texts_are_lists(items: list[str]) -> None:
+    assert listed(str(tuple(items))) == items
+    assert listed(str(set(items))) == sorted(set(items))
+
+
+@pytest.mark.parametrize("text", ["(a dog)", "('a dog')", "(1, 2)", "('a', 1)", "{'a': 'b'}", "{'a', 1}", "('a'"])
+def test_other_brackets_are_text(text: str) -> None:
+    assert listed(text) is None
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_an_empty_text_in_a_list_is_none(ending: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"caption": [["a", ""], [""], ["b"]], "class": ["x"] * 3})
+    file = tmp_path / f"a.{ending}"
+    if ending in ("csv", "tsv"):
+        frame.to_csv(file, index=False, sep="," if ending == "csv" else "\t")
+    elif ending == "jsonl":
+        frame.to_json(file, orient="records", lines=True)
+    else:
+        frame.to_parquet(file)
+    texts, row = columns_of(file, ["caption"]).captions(["caption"], 100)
+    assert texts.to_pylist() == ["a", None, None, "b"]
+    assert row.tolist() == [0, 0, 1, 2]
+
+
+def test_lists_of_lists_are_told(tmp_path: Path) -> None:
+    rows = columns_of(
+        write_csv(tmp_path / "a.csv", [{"caption": text} for text in ("[['a']]", "[b]", "[('c',)]")]), ["caption"]
+    )
+    assert rows.captions(["caption"], 100)[0].to_pylist() == ["[['a']]", "[b]", "[('c',)]"]
+    assert "2 cells look like lists of lists, and are read as text. The first: \"[['a']]\"" in rows.notes[0]
+
+
+def test_a_duration_is_no_name() -> None:
+    with pytest.raises(DataError, match="not duration"):
+        as_names(pa.array([1, 2], pa.duration("s")))
+
+
 def test_lists_among_texts_keep_their_rows() -> None:
-    text = pa.array(["a", '["b", "c"]', None, "[]", "['d']", "[e]"], pa.large_string())
+    text = pa.array(["a", '["b", "c"]', None, "[]", "['d']", "[e]", "('f', 'g')"], pa.large_string())
     items, row, lists = with_lists(text)
-    assert items.to_pylist() == ["a", "b", "c", None, "d", "[e]"]
-    assert row.tolist() == [0, 1, 1, 2, 4, 5]
+    assert items.to_pylist() == ["a", "b", "c", None, "d", "[e]", "f", "g"]
+    assert row.tolist() == [0, 1, 1, 2, 4, 5, 6, 6]
     assert lists
 
 

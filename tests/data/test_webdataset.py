@@ -367,6 +367,28 @@ def test_a_field_that_no_sample_has_is_told_with_those_that_they_have(tmp_path: 
         ready(by_split(file), PAIR | {"text": "json.caption"})
 
 
+@pytest.mark.parametrize(
+    ("text", "why"), [(b"\xe9", "txt holds bytes that are not UTF-8"), (b"", "there is nothing in")]
+)
+def test_a_field_that_no_sample_can_use_is_told_as_such(text: bytes, why: str, tmp_path: Path) -> None:
+    file = write_shard(tmp_path / "a.tar", [sample(i) | {"txt": text} for i in range(5)])
+    with pytest.raises(DataError, match=f"txt: none of the first 5 .* has one that can be used. The first: {why}"):
+        ready(by_split([str(file)]), PAIR)
+
+
+def test_hidden_members_are_never_read(tmp_path: Path) -> None:
+    file, members = tmp_path / "a.tar", []
+    for n in range(6):
+        members += [(f"./d/{n}.png", picture()), (f"__MACOSX/d/._{n}.png", b"\0"), (f"d/._{n}.txt", b"\0")]
+        members += [(f"./d/{n}.txt", b"\xef\xbb\xbfa %d" % n), (f"d/.ipynb_checkpoints/{n}.png", picture())]
+    add(file, *members)
+    data = ready(by_split([str(file)]), PAIR, batch_size=12)
+    assert set(data.facts("val").present) == {frozenset(["image", "text"])}
+    batch = next(iter(data.val_dataloader()))
+    texts = [data.tokenizer.decode(row) for row in batch.inputs["text"].tolist()]  # without the mark of UTF-8
+    assert sorted(text.split() for text in texts) == [["a", str(n)] for n in range(6)]
+
+
 def test_a_stream_that_gives_nothing_ends_in_time(tmp_path: Path, monkeypatch) -> None:
     (file,) = write_shards(tmp_path, [5])
 
@@ -430,7 +452,11 @@ def test_values_of_json_are_read_as_those_of_tables(tmp_path: Path) -> None:
 
 def test_equal_captions_are_positives_of_each_other(tmp_path: Path) -> None:
     """Unless a group is given, or there are two modalities beside the text."""
-    rows = [sample(i) | {"txt": f"a {'cat' if i % 2 else 'dog'}", "npy": vector(i)} for i in range(6)]
+    rows = [
+        sample(i) | {"txt": ["a dog", "a cat", "A  Dog"][i % 3] if i < 3 else f"a {'cat' if i % 2 else 'dog'}"}
+        for i in range(6)
+    ]
+    rows = [row | {"npy": vector(i)} for i, row in enumerate(rows)]
     files = str(write_shard(tmp_path / "a.tar", rows))
     for columns, groups in ((PAIR, 2), (PAIR | {"group": "json.value"}, 6), (PAIR | {"vector": "npy"}, 6)):
         batch = next(iter(ready(by_split(files), columns, batch_size=6).val_dataloader()))

@@ -61,14 +61,18 @@ def as_8_bits(image: Image.Image, image_max: float | None, name: str) -> Image.I
     if image.mode[0] not in "IF":
         return image
     tags = getattr(image, "tag_v2", {})
-    is_scaled = image.format == "PPM"  # its header says what is white, and Pillow has made that 65535
+    is_scaled = image.format == "PPM" and image.mode != "F"  # its header says what is white: Pillow made that 65535
     white = float(SIXTEEN) if is_scaled else image_max or _white(image.mode, int(tags.get(BITS, (16,))[0]))
     values = np.asarray(image).astype(np.float32)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low + high):
         raise BadSampleError("bad number", f"{name}: a number in it is NaN or infinite.")
     level = white / 255
-    if low <= -level or high >= white + level:
+    if low <= -level:
+        raise BadSampleError(
+            "bad value", f"{name} holds numbers from {low:.6g} on, and black is 0. Save it as numbers from 0 on."
+        )
+    if high >= white + level:
         raise BadSampleError(
             "bad value",
             f"{name} holds numbers from {low:.6g} to {high:.6g}, and 0 to {white:.6g} is black to white. Say what is "

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polymodal.data.values import LARGEST, NUMERIC, SPECIAL, listed, moment_of, name_of
+from polymodal.data.values import LARGEST, LISTED, NUMERIC, SPECIAL, listed, moment_of, name_of
 from polymodal.errors import DataError
 
 TEXT = pa.large_string()
@@ -68,6 +68,8 @@ def _written(column: pa.Array) -> pa.Array:
         encoded = utc.cast(TEXT).dictionary_encode()
         return pa.array(map(moment_of, encoded.dictionary.to_pylist()), TEXT).take(encoded.indices)
     try:
+        if pa.types.is_duration(kind):  # its text would be a number, of one unit or another
+            raise pa.ArrowTypeError(kind)
         return column.cast(TEXT)
     except pa.ArrowException as error:
         raise DataError(f"a cell is text, a number or a date here, not {kind}") from error
@@ -79,7 +81,7 @@ def as_names(column: pa.Array) -> tuple[pa.Array, np.ndarray, list[str]]:
     The last are texts of which another way of writing occurs too: "1.10" beside "1.1".
     """
     text, bad = as_text(column)
-    text = pc.utf8_trim_whitespace(text)
+    text = _composed(pc.utf8_trim_whitespace(text))
     found = pc.unique(text.filter(pc.match_substring_regex(text, SPECIAL).fill_null(False))).to_pylist()
     changed = {before: after for before in found if (after := name_of(before)) != before}
     joined: list[str] = []
@@ -90,6 +92,17 @@ def as_names(column: pa.Array) -> tuple[pa.Array, np.ndarray, list[str]]:
         place = pc.index_in(text, pa.array(list(changed), TEXT))
         text = pc.coalesce(pa.array(list(changed.values()), TEXT).take(place), text)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, TEXT), text), bad, joined
+
+
+def _composed(text: pa.Array) -> pa.Array:
+    """Text whose letters are written in one way, such as the "é" of a Mac and that of other systems."""
+    plain = pc.all(pc.string_is_ascii(text)).as_py()
+    return text if plain is not False else pc.utf8_normalize(text, "NFC")
+
+
+def caption_keys(captions: pa.Array) -> pa.Array:
+    """What is compared of captions, see `caption_key`."""
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(_composed(captions)), r"\s+", " "))
 
 
 def as_numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -130,13 +143,13 @@ def as_list_items(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
 def with_lists(text: pa.Array) -> tuple[pa.Array, np.ndarray, bool]:
     """Text, some of it perhaps lists, see `listed` -> all items, the row of each, and whether there is a list."""
     rows = np.arange(len(text))
-    maybe = pc.match_substring_regex(text, r"(?s)^\s*\[.*\]\s*$").fill_null(False).to_numpy(zero_copy_only=False)
+    maybe = pc.match_substring_regex(text, LISTED).fill_null(False).to_numpy(zero_copy_only=False)
     lists = {row: items for row in np.flatnonzero(maybe).tolist() if (items := listed(text[row].as_py())) is not None}
     if not lists:
         return text, rows, False
     plain = np.ones(len(text), dtype=bool)
     plain[list(lists)] = False
     row = np.concatenate([rows[plain], np.repeat(list(lists), [len(items) for items in lists.values()])])
-    items = pa.array([item for items in lists.values() for item in items], TEXT)
+    items = pa.array([item or None for items in lists.values() for item in items], TEXT)
     order = np.argsort(row, kind="stable")  # in the order of the rows
     return pa.concat_arrays([text.filter(pa.array(plain)), items]).take(pa.array(order)), row[order], True

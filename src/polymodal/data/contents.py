@@ -13,6 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from polymodal.batch import PAD
+from polymodal.data.column_values import caption_keys
 from polymodal.data.table import codes_of, taken
 from polymodal.data.tokenizer import Tokenizer
 
@@ -56,6 +57,9 @@ class Captions:
 
     Equal sentences are one item, whichever samples they are of: its number is that of the first.
 
+    Attributes:
+        alike: (K,) a number that sentences share which differ in case or blanks at most.
+
     Args:
         texts: (K,) sentences, those of a sample side by side.
         count: (N,) how many each sample has.
@@ -70,6 +74,7 @@ class Captions:
         earliest = np.zeros(len(words), dtype=np.min_scalar_type(max(1, len(texts))))
         earliest[code[::-1]] = np.arange(len(texts), dtype=earliest.dtype)[::-1]
         self.same = earliest[code]
+        self.alike = alike(self.same, code, words)
 
     def tokenize(self, tokenizer: Tokenizer) -> None:
         """Makes the ids of all sentences."""
@@ -92,8 +97,8 @@ class Captions:
         return int(self.same[self.first[sample] + turn % self.count[sample]])
 
     def of_each(self) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) the sample of each sentence, and (K,) a number that equal sentences share."""
-        return np.repeat(np.arange(len(self.count)), self.count), self.same
+        """(K,) the sample of each sentence, and (K,) a number that sentences share which say the same."""
+        return np.repeat(np.arange(len(self.count)), self.count), self.alike
 
     def distinct(self, chosen: np.ndarray) -> int:
         """How many different sentences some samples have."""
@@ -112,6 +117,18 @@ class Captions:
         """The sentences; None for an item that is none, as of a sample without any."""
         there = items < len(self.texts)
         return self.texts.take(pa.array(items, mask=~there)).to_pylist()
+
+
+def alike(number: np.ndarray, code: np.ndarray, words: pa.Array) -> np.ndarray:
+    """(K,) numbers of equal captions -> the same, or others where some are equal but for case and blanks.
+
+    Args:
+        number: (K,).
+        code: (K,) places among the words.
+        words: the different captions.
+    """
+    key, keys = codes_of(caption_keys(words))
+    return number if len(keys) == len(words) else key[code].astype(number.dtype)
 
 
 class Columns:

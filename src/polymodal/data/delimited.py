@@ -86,7 +86,7 @@ class Delimited:
             content = with_bad_lines(self.content, self.quotation, self.delimiter, len(self.names))
         if not re.search(rb"[^\r\n]", content):
             return pa.table({name: pa.array([], pa.large_string()) for name in wanted}), {}
-        self._note_rows_in_cells()
+        self._note_odd_cells()
         if _is_utf8(content):
             return self._with_bad_rows(content, wanted)
         try:
@@ -158,12 +158,14 @@ class Delimited:
             pass
         return found
 
-    def _note_rows_in_cells(self) -> None:
-        if places := self.quotation.doubtful:
-            text = bytes(self.content[places[0] : places[0] + 60]).decode(errors="replace")
-            self.notes.append(
-                f"{len(places)} cells hold lines that look like rows. Is a quotation mark missing? The first: {text!r}"
-            )
+    def _note_odd_cells(self) -> None:
+        for places, problem in (
+            (self.quotation.doubtful, "hold lines that look like rows. Is a quotation mark missing?"),
+            (self.quotation.followed, "go on after their closing quotation mark. Write a mark within text twice."),
+        ):
+            if places:
+                text = bytes(self.content[places[0] : places[0] + 60]).decode(errors="replace")
+                self.notes.append(f"{len(places)} cells {problem} The first: {text!r}")
 
 
 def _python_rows(lines: Iterator[str], delimiter: str, quoted: bool) -> Any:

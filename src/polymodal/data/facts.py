@@ -11,12 +11,14 @@ class LabelFacts:
     """One label of a split.
 
     Attributes:
-        known: samples that have it.
+        known: samples that have it; where no sample has any tag, their tags are of no use, and none.
         distinct: how many different ones there are.
+        unseen: number of a class or tag that no training sample has -> samples that have it.
     """
 
     known: int
     distinct: int
+    unseen: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ LEFT_BEHIND = {
 """Names in small letters, beside all that begin with a dot."""
 
 
+def is_hidden_path(path: str) -> bool:
+    """Whether a file, or a folder that it lies in, has such a name; "." and ".." are names of places."""
+    return any(is_hidden(name) for name in path.split("/") if name not in (".", ".."))
+
+
 def is_hidden(name: str) -> bool:
     """Whether a name is one of these, such as `.ipynb_checkpoints`, `@eaDir` or `._1.jpg`."""
     return name.startswith(".") or name.lower() in LEFT_BEHIND

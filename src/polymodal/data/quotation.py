@@ -18,12 +18,14 @@ class Quotation(NamedTuple):
         lines: whether some cell has several lines.
         open: byte at which a cell is opened that does not close as it should -> what is wrong.
         doubtful: bytes at which a cell is opened whose lines look like rows.
+        followed: bytes at which a cell is opened that goes on after its closing mark, in its line.
     """
 
     used: bool = True
     lines: bool = False
     open: Mapping[int, str] = {}
     doubtful: tuple[int, ...] = ()
+    followed: tuple[int, ...] = ()
 
 
 def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation:
@@ -39,13 +41,14 @@ def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation
     """
     break_ = re.escape(delimiter.encode()) + rb"\r\n"
     strict = delimiter == "\t"
-    ends = rb"(?=[" + break_ + rb"]|\Z)" if strict else b""
+    ends = rb"(?=[" + break_ + rb"]|\Z)"
+    blanks = re.compile(rb"[^\S" + break_ + rb"]*+" + ends)
     # All up to the next cell that is opened and does not close in its line: other text, marks within text, whole cells.
     simple = re.compile(
         rb'(?:[^"]++|(?<=[^' + break_ + rb'])"|(?:(?<=[' + break_ + rb'])|\A)"(?:[^"\r\n]++|"")*+"' + ends + rb")*+"
     )
     cell = re.compile(rb'"((?:[^"]++|"")*+)("?)')
-    position, lines, open_, doubtful = 0, False, {}, []
+    position, lines, open_, doubtful, followed = 0, False, {}, [], []
     while (position := simple.match(content, position).end()) < len(content):  # type: ignore[union-attr]
         match = cell.match(content, position)
         assert match is not None
@@ -58,10 +61,13 @@ def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation
             lines = True
             doubtful += [position] * rows
             position = match.end()
+        elif match[2] and not re.search(rb"[\r\n]", match[1]):
+            followed += [] if blanks.match(content, match.end()) else [position]
+            position = match.end()
         else:
             open_[position] = "is followed by text" if match[2] else "is never closed"
             position = _line_end(content, position)
-    return Quotation(True, lines, open_, tuple(doubtful))
+    return Quotation(True, lines, open_, tuple(doubtful), tuple(followed))
 
 
 def _looks_like_rows(

@@ -18,7 +18,7 @@ from polymodal.data.contents import padded
 from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
 from polymodal.data.tokenizer import Tokenizer
-from polymodal.data.values import listed, name_of, number_of, text_of
+from polymodal.data.values import caption_key, listed, name_of, number_of, text_of
 
 TURNS = 2**15
 """Captions of a sample at most: numbers of items leave room for so many."""
@@ -104,7 +104,7 @@ class RecordReader:
             BadSampleError: its field holds no text.
         """
         texts = self.columns.of_kind("text")
-        captions = sorted({(name, text) for name in texts for text in values.get(name) or ()})
+        captions = sorted({(name, caption_key(text)) for name in texts for text in values.get(name) or ()})
         if "group" in self.columns or not captions or len(self.columns.kinds) - len(texts) > 1:
             name = self.named("group", record)
             return record.number if name is None else number_of_name(name)

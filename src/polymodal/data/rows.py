@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -79,7 +80,9 @@ class Rows:
         if is_list(column.type):
             tags, row = as_list_items(column)
         else:
-            tags, row, lists = with_lists(self._as_text(name, column)[0])
+            text, _ = self._as_text(name, column)
+            self._note_nested(name, text)
+            tags, row, lists = with_lists(text)
             if not lists:
                 known = np.ones(len(column), dtype=bool)
                 tags, row = as_list_items(pc.split_pattern(tags, "|"))
@@ -92,6 +95,7 @@ class Rows:
         cells, row = as_list_items(column) if is_list(column.type) else (column, np.arange(len(column)))
         text, bad = self._as_text(name, cells)
         self.reject(row[bad], "bad text", lambda _: _no_text(name))
+        self._note_nested(name, text)
         items, of, lists = with_lists(text)
         return items, row[of] if lists else row
 
@@ -117,6 +121,14 @@ class Rows:
                 "there is none. Leave such cells empty."
             )
         return pc.utf8_trim_whitespace(texts), row
+
+    def _note_nested(self, name: str, text: pa.Array) -> None:
+        nested = pc.match_substring_regex(text, r"(?s)^\s*\[\s*[\[(].*\]\s*$").fill_null(False)
+        if nested.true_count:
+            self.notes.append(
+                f"Column {name}: {nested.true_count} cells look like lists of lists, and are read as text. The first: "
+                f"{text.filter(nested)[0].as_py()[:60]!r}. A cell is one value, or a list of them."
+            )
 
     def reject(self, bad: np.ndarray, reason: Reason, problem: Callable[[int], str]) -> None:
         """Rejects rows, each with what is wrong with it."""
@@ -186,6 +198,8 @@ def _numbered(code: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _no_number(name: str, column: pa.Array, row: int) -> str:
     value = column[row].as_py()
     shown = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)[:60]
+    if isinstance(value, str) and not re.search(r"(?i)\d[eE]\+?\d|\d{30}|nan|inf", value):
+        return f"{name}={shown} is no number: write it as 1234.5, or leave the cell empty."
     return f"{name}={shown} is no finite number of float32, which ends at 3.4e38."
 
 

@@ -45,8 +45,8 @@ class Samples:
         self.first_id = np.cumsum(self.turns) - self.turns
         self.sometimes = {name for name, content in self.contents.items() if (content.count == 0).any()}
 
-    def facts(self, chosen: np.ndarray) -> SplitFacts:
-        """What some samples hold; `chosen` is (n,)."""
+    def facts(self, chosen: np.ndarray, trained: np.ndarray) -> SplitFacts:
+        """What some samples hold; `chosen` is (n,), and `trained` are the training samples."""
         there = {name: content.count[chosen] > 0 for name, content in self.contents.items()}
         code = sum(mask.astype(np.int64) << bit for bit, mask in enumerate(there.values()))
         numbers, counts = np.unique(np.broadcast_to(code, len(chosen)), return_counts=True)
@@ -66,15 +66,28 @@ class Samples:
                 for name, content in self.contents.items()
                 if isinstance(content, Captions)
             },
-            labels={name: label_facts(values[chosen]) for name, values in self.labels.items()},
+            labels={name: label_facts(values[chosen], values[trained]) for name, values in self.labels.items()},
         )
 
 
-def label_facts(values: np.ndarray) -> LabelFacts:
-    """(n,) classes, (n, C) tags or (n,) or (n, p) values -> how many are known, and how many are different."""
+def label_facts(values: np.ndarray, trained: np.ndarray) -> LabelFacts:
+    """(n,) classes, (n, C) tags or (n,) or (n, p) values, and those of training -> what is known of them."""
     rows = values[:, None] if values.ndim == 1 else values
     known = rows[(np.isfinite(rows) & (rows >= 0 if rows.dtype.kind == "i" else True)).any(1)]
-    return LabelFacts(len(known), len(np.unique(known, axis=0)))
+    if rows.dtype.kind == "i" and values.ndim == 2 and not (known == 1).any():
+        known = known[:0]
+    unseen: dict[int, int] = {}
+    if rows.dtype.kind == "i" and len(trained):
+        own, before = (_counts(part, int(values.max(initial=0))) for part in (values, trained))
+        unseen = {int(number): int(own[number]) for number in np.flatnonzero((own > 0) & (before == 0))}
+    return LabelFacts(len(known), len(np.unique(known, axis=0)), unseen)
+
+
+def _counts(values: np.ndarray, highest: int) -> np.ndarray:
+    """(n,) classes or (n, C) tags -> how many samples have each."""
+    if values.ndim == 2:
+        return (values == 1).sum(0)
+    return np.bincount(values[(values >= 0) & (values <= highest)], minlength=highest + 1)
 
 
 class SampleSet:

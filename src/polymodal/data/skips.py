@@ -106,6 +106,8 @@ class Skips:
 
     def summary(self) -> str:
         """One sentence: how many rows were left out, why, and where the first of each reason stands."""
+        if not self.counts():
+            return f"None of {len(self.reasons)} rows left out."
         parts = []
         for reason, count in self.counts().items():
             first = int((self.reasons == 1 + REASONS.index(reason)).nonzero()[0])

@@ -127,12 +127,13 @@ NOT_WANTED = {"val": "trainer.limit_val_batches=0", "test": "test=false"}
 """Which setting says that a run does without a split."""
 
 
-def check_filled(split: np.ndarray, wanted: Sequence[str] = SPLITS) -> None:
+def check_filled(split: np.ndarray, wanted: Sequence[str] = SPLITS, left_out: str = "") -> None:
     """Refuses a split without samples.
 
     Args:
         split: (N,) number of the split.
         wanted: the splits that are needed.
+        left_out: a sentence about rows that are not among the samples.
 
     Raises:
         DataError: names it.
@@ -141,8 +142,9 @@ def check_filled(split: np.ndarray, wanted: Sequence[str] = SPLITS) -> None:
     empty = [name for name in SPLITS if name in wanted and counts[name] == 0]
     if empty:
         found = ", ".join(f"{name} {count}" for name, count in counts.items())
+        also = f"{left_out} " if left_out else ""
         raise DataError(
-            f"The {empty[0]} split is empty. Samples: {found}. Choose other data.splits, or name a column "
+            f"The {empty[0]} split is empty. Samples: {found}. {also}Choose other data.splits, or name a column "
             "(data.columns.split) or files (data.path={train: ..., val: ..., test: ...})."
             f"{done_without(empty[0], wanted)}"
         )

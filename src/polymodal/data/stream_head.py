@@ -17,6 +17,7 @@ from polymodal.data.records import Record
 from polymodal.data.skips import BadSampleError
 from polymodal.data.stream import Split
 from polymodal.data.stream_skips import Reading
+from polymodal.data.values import caption_key
 from polymodal.errors import DataError
 
 ENOUGH = 1000
@@ -59,6 +60,7 @@ class Head:
         self.captions: list[str] = []
         self.found: set[str] = set()
         self.widths: dict[str, int] = {}
+        self.refused: dict[str, str] = {}  # modality -> why the first that is there cannot be used
         self.names: dict[str, None] = {}  # of fields, in their order
         self.problem = FirstProblem()
         self.present: Counter[frozenset[str]] = Counter()
@@ -127,11 +129,11 @@ class Head:
         there: set[str] = set()
         sentences: dict[str, list[str]] = {}
         for name, kind in self.reader.columns.kinds.items():
-            with suppress(BadSampleError):
+            try:
                 if kind == "text":
                     sentences[name] = self.reader.captions(name, record)
                     self.captions += sentences[name]
-                    self.items[name].update(sentences[name])
+                    self.items[name].update(map(caption_key, sentences[name]))
                     has = bool(sentences[name])
                 elif kind == "vector" and name not in self.found:
                     vector = self.reader.value(name, record)
@@ -140,6 +142,8 @@ class Head:
                 else:
                     has = record.find(self.reader.columns[name][0]) is not None
                 there |= {name} if has else set()
+            except BadSampleError as error:
+                self.refused.setdefault(name, str(error))
         self.found |= there
         self.present[frozenset(there)] += 1
         with suppress(BadSampleError):
@@ -154,6 +158,12 @@ class Head:
     def _explained(self, seen: int) -> str:
         name = self._missing()[0]
         wanted = self.reader.columns[name][0]
+        if name in self.refused or set(wanted.split(";")) & self.names.keys():
+            why = self.refused.get(name, "there is nothing in it.")
+            return (
+                f"data.columns.{name}={wanted}: none of the first {seen} samples of the {self.split.name} split has "
+                f"one that can be used. The first: {why}"
+            )
         near = [close for field in wanted.split(";") for close in get_close_matches(field, self.names, 1, 0.6)]
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return (

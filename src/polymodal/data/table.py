@@ -17,7 +17,7 @@ from polymodal.data.json_rows import JsonRows
 from polymodal.errors import ConfigError, DataError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-DELIMITERS_ELSEWHERE = ";\t|"
+DELIMITERS_ELSEWHERE = ";\t|,"
 JSON_LINES, PARQUET = {".jsonl", ".ndjson", ".json"}, {".parquet", ".pq"}
 
 

@@ -180,7 +180,8 @@ class TableData(PairedDataModule):
         self.train_set, self.val_set, self.test_set = (
             SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
         )
-        check_filled(split, [name for name in self.wanted if stage != "test" or name == "test"])
+        wanted = [name for name in self.wanted if stage != "test" or name == "test"]
+        check_filled(split, wanted, self.samples.skips.summary() if self.samples.skips.counts() else "")
         pa.default_memory_pool().release_unused()  # what was needed for it goes back before loading processes start
 
     def _warn_of_unknown_words(self, captions: Sequence[Captions]) -> None:
@@ -215,8 +216,8 @@ class TableData(PairedDataModule):
 
     def facts(self, split: str) -> SplitFacts:
         """Of all samples of a split, before files are read."""
-        chosen: SampleSet = getattr(self, f"{split}_set")
-        return self.samples.facts(np.unique(chosen.chosen))
+        chosen, trained = (getattr(self, f"{name}_set").chosen for name in (split, "train"))
+        return self.samples.facts(np.unique(chosen), trained)
 
     def counted(self, ids: np.ndarray) -> tuple[int, int]:
         """See `PairedDataModule`; a sample with several captions is one, and those that cannot be read count too."""

@@ -17,6 +17,7 @@ from braceexpand import braceexpand
 from webdataset.tariterators import base_plus_ext
 
 from polymodal.addresses import shown
+from polymodal.data.hidden import is_hidden_path
 from polymodal.data.records import Entry, Record, number_of
 from polymodal.data.skips import BadSampleError
 from polymodal.errors import ConfigError
@@ -131,11 +132,11 @@ def _opened(url: str, options: Mapping[str, Any]) -> Iterator[tarfile.TarFile]:
 
 
 def _files(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
-    """Key, ending and header of each regular file with an ending."""
+    """Key, ending and header of each regular file with an ending; hidden ones may stand between others."""
     for member in tar:
         tar.members, tar.pax_headers = [], {}  # type: ignore[attr-defined]  # it would keep all headers
         key, field = base_plus_ext(member.name)
-        if member.isreg() and key is not None:
+        if member.isreg() and key is not None and not is_hidden_path(member.name):
             yield key, field.lower(), member
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polymodal.data.contents import Captions
+from polymodal.data.contents import Captions, alike
 from polymodal.data.table import codes_of
 
 
@@ -25,6 +25,7 @@ class Templated(Captions):
         sentences = [_filled(template, words) for template in templates]
         order = np.arange(len(words) * len(templates)).reshape(len(templates), -1).T.ravel()  # those of a word together
         super().__init__(pa.concat_arrays(sentences).take(pa.array(order)), captions.count * len(templates))
+        self.alike = alike(self.code, self.code, words)
         self.first, self.ways = captions.first, len(templates)
 
     def of_samples(self, chosen: np.ndarray) -> pa.Array:
@@ -33,9 +34,9 @@ class Templated(Captions):
         return self.texts.take(pa.array((words[:, None] * self.ways + np.arange(self.ways)).ravel()))
 
     def of_each(self) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) the sample of each caption, and (K,) a number that equal captions share."""
+        """(K,) the sample of each caption, and (K,) a number that captions share which say the same."""
         count = self.count // self.ways
-        return np.repeat(np.arange(len(count)), count), self.code
+        return np.repeat(np.arange(len(count)), count), self.alike
 
     def item(self, sample: int, turn: int) -> int:
         """The number of a sentence."""

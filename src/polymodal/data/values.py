@@ -8,6 +8,7 @@ import json
 import math
 import re
 import tokenize
+import unicodedata
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,6 +33,10 @@ BOOLEANS = {"true": "True", "false": "False"}
 SPECIAL = r"^(-?[0-9]+\.[0-9]+|-?[0-9](\.[0-9]+)?[eE][-+][0-9]+|[0-9:.]{8,}|[0-9-]{10}[T ].*|(?i)true|false)$"
 """Of Arrow: texts that `name_of` may change, beside those with blanks around."""
 
+LISTED = r"(?s)^\s*(\[.*\]|\(['\"].*\)|\{['\"].*\}|\(\)|set\(\))\s*$"
+"""Texts that may be lists, for Arrow too."""
+
+TUPLE_OR_SET = re.compile(r"""\(['"].*\)|\{['"].*\}|\(\)|set\(\)""", re.DOTALL)
 NUMPY = re.compile(r"""['"]\s+['"]""")
 CONSTANTS = {"None": None, "nan": None, "True": True, "False": False}
 
@@ -48,7 +53,7 @@ def text_of(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode("utf-8-sig")  # a file of its own may begin with a mark
     if isinstance(value, float):
         return None if math.isnan(value) else repr(float(value))
     if isinstance(value, bool | int | Decimal):
@@ -63,10 +68,11 @@ def text_of(value: Any) -> str | None:
 def name_of(text: str) -> str:
     """The name that a text is, of a label, category, group, split or id: equal values have equal names.
 
-    There are no blanks around it; "1.0" and "1.50" are "1" and "1.5", "true" is "True", and a moment is written as
-    "2024-01-31 12:30:00", without the time at midnight, and in UTC where its zone is known.
+    Its letters are composed (NFC); there are no blanks around it; "1.0" and "1.50" are "1" and "1.5", "true" is
+    "True", and a moment is written as "2024-01-31 12:30:00", without the time at midnight, and in UTC where its zone
+    is known.
     """
-    text = text.strip()
+    text = unicodedata.normalize("NFC", text).strip()
     if text.lower() in BOOLEANS:
         return BOOLEANS[text.lower()]
     if NUMBER.fullmatch(text):
@@ -77,6 +83,11 @@ def name_of(text: str) -> str:
         fraction = match[2].rstrip("0")
         return f"{match[1]}.{fraction}" if fraction else match[1]
     return moment_of(text)
+
+
+def caption_key(caption: str) -> str:
+    """What is compared of a caption: captions that differ in case, or in blanks, say the same."""
+    return " ".join(unicodedata.normalize("NFC", caption).lower().split())
 
 
 def moment_of(text: str) -> str:
@@ -117,8 +128,17 @@ def number_of(value: Any) -> float:
 
 
 def listed(text: str) -> list[str | None] | None:
-    """The items of a list that is written as text: JSON, Python's, or NumPy's as pandas writes it; None for no list."""
+    """The items of a list that is written as text: JSON, Python's, or NumPy's as pandas writes it; None for no list.
+
+    Also of a tuple or a set of texts, as Python writes it: ('a', 'b'), {'b', 'a'}, of which the latter is sorted.
+    """
     text = text.strip()
+    if TUPLE_OR_SET.fullmatch(text):
+        values = [] if text in ("()", "set()") else _of_python(text)
+        if isinstance(values, set) and all(isinstance(value, str) for value in values):
+            values = sorted(values)
+        texts = isinstance(values, list | tuple) and all(isinstance(value, str | None) for value in values)
+        return list(values) if texts else None
     if not (text.startswith("[") and text.endswith("]")):
         return None
     try:
