@@ -139,7 +139,8 @@ def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
         if not isinstance(node, dict) or not node:
             continue
         if "_target_" not in node:
-            yield f"{path} is not chosen, so it cannot have {', '.join(map(str, node))}: choose an option of {group}= first."
+            keys = ", ".join(map(str, node))
+            yield f"{path} is not chosen, so it cannot have {keys}: choose an option of {group}= first."
         if group == "encoder" and node.get("dim", dim) != dim:
             yield f"{path}.dim={node['dim']}: encoders give vectors of one width. Give dim={node['dim']} instead."
 

@@ -93,8 +93,8 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
         return [_settled(item, path, target) for item in node]
     for problem in _problems(node, path, target):
         raise ConfigError(
-            f"{name}={_short(node)}: {problem}, and is not taken from a stored config. If you mean it, give it on the command "
-            f"line: {name}=..."
+            f"{name}={_short(node)}: {problem}, and is not taken from a stored config. If you mean it, give it on the "
+            f"command line: {name}=..."
         )
     return IN_RUN.sub("${run_dir}", node) if isinstance(node, str) else node
 
