@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ def check_config(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         message = str(error.msg or error).partition("\n    full_key")[0]
         own = message.partition("ConfigError raised while resolving interpolation: ")[2]  # of a resolver of ours
+        message = re.sub(r'^\w+ raised while resolving interpolation: "?(.*?)"?$', r"\1", message)
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
     remember(plain)
