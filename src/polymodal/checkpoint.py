@@ -16,6 +16,17 @@ from polymodal.checkpoint_parts import check_parts, not_finite, put_back
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
 
+FORM: dict[str, type] = {
+    "state_dict": dict,
+    "parts": dict,
+    "callbacks": dict,
+    "loops": dict,
+    "resume": dict,
+    "optimizer_states": list,
+}
+FORM |= {"lr_schedulers": list, "global_step": int}
+"""Field of a checkpoint -> what it is."""
+
 log = logging.getLogger(__name__)
 
 
@@ -70,12 +81,22 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
     check_trust(config)
+    _check_form(checkpoint, file)
     if parts:
         check_parts(checkpoint, file)
         put_back(checkpoint, file)
     if spoilt := not_finite(checkpoint.get("state_dict", {})):
         raise ConfigError(f"checkpoint={file} is spoilt: {spoilt[0]} holds NaN or infinity. Take an earlier one.")
     return checkpoint  # type: ignore[no-any-return]
+
+
+def _check_form(checkpoint: dict[str, Any], file: Path) -> None:
+    """Refuses a field that is not of the kind that is read."""
+    for name, kind in FORM.items():
+        field = checkpoint.get(name, kind())
+        keys = field if isinstance(field, dict) else ()
+        if not isinstance(field, kind) or not all(isinstance(key, str) for key in keys):
+            raise ConfigError(f"checkpoint={file} is damaged or not one of ours: its {name} is of another kind.")
 
 
 def _check_sums(file: Path) -> None:
@@ -102,7 +123,7 @@ def newest_checkpoint(folder: Path) -> Path:
     for file in sorted(files, key=lambda file: (file.name == "last.ckpt", file.stat().st_mtime), reverse=True):
         try:
             checkpoint = load_checkpoint(file, parts=False)
-            if missing := {"resume", "loops", "optimizer_states"} - checkpoint.keys():
+            if missing := {"resume", "loops", "optimizer_states", "callbacks", "global_step"} - checkpoint.keys():
                 raise ConfigError(f"{file} has no {', '.join(sorted(missing))}: training cannot go on from it.")
             check_parts(checkpoint, file)
             return file

@@ -155,6 +155,8 @@ def load(path: str | Path) -> ExportedModel:
     """
     folder = Path(path)
     try:
+        if not (folder / CONFIG).is_file():  # a pipe would be waited for
+            raise ValueError(f"there is no {CONFIG}")
         about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if about["format"] != "polymodal" or about["version"] > VERSION:
             raise ValueError(f"{CONFIG} is of another format, or of a newer version")

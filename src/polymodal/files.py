@@ -50,7 +50,7 @@ def writing(output: Path, key: str = "output") -> Iterator[None]:
 
 def read_json(file: Path) -> dict[str, Any]:
     """What a JSON file of a run holds; nothing where it is not there, or was cut or damaged, of which it warns."""
-    if not file.exists():
+    if not file.is_file():  # a pipe, which somebody else may have put there, would be waited for
         return {}
     try:
         content = json.loads(file.read_text())

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.errors import ConfigError
 from polymodal.loggers.csv import CSVLogger
 from polymodal.module import MultimodalModule
 from polymodal.tuning import parameter_groups
@@ -86,11 +87,20 @@ class ChosenOptions(Callback):
 
 
 def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:
-    """The epoch that training was in, and how many of its batches were done."""
-    loop = checkpoint["loops"]["fit_loop"]
-    epoch, batch = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
-    if epoch["started"] == epoch["processed"]:
-        return epoch["processed"], 0
-    if batch["is_last_batch"]:  # Lightning makes one loader for what is left of this epoch, nothing, and for the next
-        return epoch["processed"] + 1, 0
-    return epoch["processed"], batch["current"]["ready"]
+    """The epoch that training was in, and how many of its batches were done.
+
+    Raises:
+        ConfigError: the checkpoint does not say so.
+    """
+    try:
+        loop = checkpoint["loops"]["fit_loop"]
+        epoch, batch = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
+        started, processed, is_last = int(epoch["started"]), int(epoch["processed"]), batch["is_last_batch"]
+        ready = int(batch["current"]["ready"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise ConfigError("The checkpoint does not say how far training was: no run of ours stores that.") from error
+    if started == processed:
+        return processed, 0
+    if is_last:  # Lightning makes one loader for what is left of this epoch, nothing, and for the next
+        return processed + 1, 0
+    return processed, ready

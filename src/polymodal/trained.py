@@ -18,9 +18,9 @@ from polymodal.config.check import check_config
 from polymodal.config.command_line import home
 from polymodal.config.compose import compose_config
 from polymodal.config.overrides import FOR_ANY_RUN, as_hydra_arguments, quoted
-from polymodal.config.run_folder import HEADER
+from polymodal.config.run_folder import header
 from polymodal.config.signature import find_signature
-from polymodal.config.trust import at_rest, trusted
+from polymodal.config.trust import at_rest, check_whole, trusted
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
@@ -43,13 +43,15 @@ def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
     """What is taken of a checkpoint's config, with changes, as on the command line."""
     with tempfile.TemporaryDirectory() as folder:
         file, taken = Path(folder) / "config.yaml", trusted(config, changes)
-        file.write_text(HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(taken)))
+        file.write_text(header(Path(folder)) + OmegaConf.to_yaml(OmegaConf.create(taken)))
         return compose_config(as_hydra_arguments(changes, (*FOR_ANY_RUN, *REPLACED)), "config", folder)
 
 
 def labelled(objective: Any) -> list[Any]:
     """The node of an objective or, where that joins others, of each of them, if it can name a label."""
-    inner = [node for child in objective.get("objectives", {}).values() for node in labelled(child)]
+    children = objective.get("objectives", {})
+    children = children.values() if hasattr(children, "values") else ()
+    inner = [node for child in children if hasattr(child, "get") for node in labelled(child)]
     return inner or [objective] * ("label" in objective)
 
 
@@ -74,6 +76,7 @@ class Trained:
         self.stored: Settings = self.checkpoint["config"]
         folders = [change.removeprefix("run_dir=").strip('"') for change in changes if change.startswith("run_dir=")]
         changes = [change for change in changes if not change.startswith("run_dir=")]
+        check_whole(self.stored)
         trusted({"name": self.stored["name"]})  # a folder is called so
         new = Path("logs/eval", self.stored["name"], datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
         self.run_dir = Path(home(folders[-1]) if folders else new).absolute()

@@ -14,6 +14,8 @@ Finite = Annotated[float, Predicate(math.isfinite)]
 """No NaN and no infinity. Every `float` of a signature is checked as one."""
 PositiveFloat = Annotated[Finite, Gt(0)]
 NonNegativeFloat = Annotated[Finite, Ge(0)]
+Scale = Annotated[Finite, Predicate(bool)]
+"""A divisor; one below zero turns black and white around."""
 Fraction = Annotated[Finite, Ge(0), Le(1)]
 OpenFraction = Annotated[Finite, Gt(0), Lt(1)]
 Probability = Annotated[Finite, Ge(0), Lt(1)]

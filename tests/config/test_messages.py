@@ -1,6 +1,13 @@
 """What a person sees who mistypes: one short message with the right name, no stack trace, a failing exit code."""
 
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from tests.config.in_process import checked
+
+from polymodal.errors import ConfigError
 
 CASES = {
     "experiment=clip_smal": ["experiment=clip_smal", "clip_small"],
@@ -91,3 +98,21 @@ def test_a_secret_is_not_shown_in_a_message(command) -> None:
 def test_a_refused_run_leaves_no_folder(command, tmp_path) -> None:
     assert command("train.py", "optimizer.lrr=1", cwd=tmp_path).returncode == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_folder_that_cannot_be_made_is_said_in_one_message(
+    command: Callable[..., subprocess.CompletedProcess], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = command("train.py", f"hydra.run.dir={tmp_path / 'file' / 'run'}")
+    assert done.returncode == 2
+    expected = f"error: The run folder {tmp_path / 'file' / 'run'} cannot be written: Not a directory."
+    assert done.stderr.strip() == f"{expected} Choose another hydra.run.dir."
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_variable_that_is_not_set_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOT_SET", raising=False)
+    with pytest.raises(ConfigError) as refused:
+        checked("name=${oc.env:NOT_SET}")
+    assert str(refused.value) == "name: Environment variable 'NOT_SET' not found."

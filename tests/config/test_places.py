@@ -121,7 +121,7 @@ def test_what_reaches_out_is_refused_unless_it_is_typed(key: str, config: dict[s
         {"data": {"_target_": "polymodal.data.folder.Folder", "path": "a", "templates": ["a/b :: {}", "../{}"]}},
         callback(filename="{epoch:02d}-{val/loss:.3f}", monitor="val/loss"),
         logger(TENSORBOARD, name="tensorboard"),
-        logger(WANDB, notes="see https://x", tags=["a/b"], offline=True),
+        logger(WANDB, notes="see https://x", tags=["a/b"], offline=True, save_dir="${run_dir}"),
         {"trainer": {"_target_": "lightning.pytorch.Trainer", "strategy": "ddp", "max_time": "00:12:00:00"}},
         {"encoder": {"text": {"_target_": "polymodal.encoders.text.bert.Bert", "name": "google/bert_uncased"}}},
         {"encoder": {"image": {"_target_": "polymodal.encoders.image.open_clip.OpenCLIP", "name": "hf-hub:a/b"}}},
@@ -160,6 +160,34 @@ def test_a_folder_that_was_stored_as_it_was_is_that_of_this_use() -> None:
     for place in ("/old/run/../x", "/old/running"):
         with pytest.raises(ConfigError, match="dirpath"):
             trusted(config | callback(dirpath=place))
+
+
+NAMELESS = {
+    "data": {"_target_": "polymodal.data.glyphs.Glyphs", "_args_": ["/tmp/x"]},
+    "callbacks.x": CHECKPOINT | {"_args_": ["src"]},
+    "logger.x": {"_target_": "lightning.pytorch.loggers.CSVLogger", "_args_": ["src"]},
+    "trainer.profiler": {"_target_": "lightning.pytorch.profilers.AdvancedProfiler", "_args_": ["src"]},
+    "encoder.image": {"_target_": CNN, "_args_": [{"path": "src"}]},
+}
+
+
+@pytest.mark.parametrize("path", NAMELESS)
+def test_no_argument_is_given_without_its_name(path: str) -> None:
+    group, _, name = path.partition(".")
+    node = NAMELESS[path]
+    with pytest.raises(ConfigError, match=rf"^{path}\._args_=.*{path}\._args_=\.\.\.$"):
+        trusted({group: {name: node} if name else node})
+    layers = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}]}
+    assert trusted({"fusion": layers}) == {"fusion": layers}  # layers have no names
+
+
+def test_a_logger_that_does_not_say_where_it_writes_writes_into_the_run() -> None:
+    taken = trusted({"logger": {"w": WANDB, "m": MLFLOW, "t": TENSORBOARD}})["logger"]
+    assert taken == {
+        "w": WANDB | {"save_dir": "${run_dir}"},
+        "m": MLFLOW | {"tracking_uri": TRACKING},
+        "t": TENSORBOARD,
+    }
 
 
 @pytest.mark.parametrize("key", ["../x", "/tmp/x", "a\\b", ".x"])

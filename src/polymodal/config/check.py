@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,7 @@ def check_config(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         message = str(error.msg or error).partition("\n    full_key")[0]
         own = message.partition("ConfigError raised while resolving interpolation: ")[2]  # of a resolver of ours
+        message = re.sub(r'^\w+ raised while resolving interpolation: "?(.*?)"?$', r"\1", message)
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
     if isinstance(plain.get("trainer"), dict):  # a file of one's own need not say it
@@ -144,7 +146,8 @@ def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
         if not isinstance(node, dict) or not node:
             continue
         if "_target_" not in node:
-            yield f"{path} is not chosen, so it cannot have {', '.join(node)}: choose an option of {group}= first."
+            keys = ", ".join(map(str, node))
+            yield f"{path} is not chosen, so it cannot have {keys}: choose an option of {group}= first."
         if group == "encoder" and node.get("dim", dim) != dim:
             yield f"{path}.dim={node['dim']}: encoders give vectors of one width. Give dim={node['dim']} instead."
 

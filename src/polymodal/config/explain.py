@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
 
 from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
+
+STANDARD = sys.stdlib_module_names
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 """The groups lie beside src/, in the repository that was cloned."""
@@ -54,9 +57,21 @@ def in_our_words(error: Exception) -> Exception:
     """What Python says of something that was given, as an error that is foreseen; any other error as it is."""
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return ConfigError(f"{str(error.filename)[:80]}...: a name too long for the file system.")
+    if isinstance(error, OSError) and _is_in(error.__traceback__, "run_job", "hydra"):  # it makes the folder of a run
+        folder = f"The run folder {error.filename} cannot be written: {error.strerror}."
+        return ConfigError(f"{folder} Choose another hydra.run.dir.")
     if isinstance(error, TypeError | ValueError | IndexError) and (override := _applied(error.__traceback__)):
         return ConfigError(f"{override}: {error}. A list is given as a whole, as in key=[1,2].")
     return error
+
+
+def _is_in(trace: TracebackType | None, function: str, package: str) -> bool:
+    """Whether an error was raised by a function of a package itself, or by the standard library for it."""
+    frames = [frame for frame, _ in traceback.walk_tb(trace)]
+    others = [frame for frame in frames if frame.f_globals.get("__name__", "").partition(".")[0] not in STANDARD]
+    last = others[-1] if others else None
+    in_package = last is not None and last.f_globals.get("__name__", "").partition(".")[0] == package
+    return in_package and last is not None and last.f_code.co_name == function
 
 
 def _applied(trace: TracebackType | None) -> str | None:

@@ -25,6 +25,9 @@ OURS = {"run_dir": "${hydra:runtime.output_dir}", "resume": None, "data.cache_di
 OURS |= {"tuning.*.cache": None, "logger.*.tracking_uri": TRACKING}
 """Setting -> what is taken in the place of a stored value."""
 
+IN_THEIR_ABSENCE = {"WandbLogger": ("save_dir", "${run_dir}"), "MLFlowLogger": ("tracking_uri", TRACKING)}
+"""Logger of Lightning's -> an argument without which it writes into the working directory, and what it is then."""
+
 IN_RUN = re.compile(r"\$\{(run_dir|hydra:runtime\.output_dir)\}")
 FOLDER = re.compile(r"(^|_)(dir|dirpath|dirs|directory|folder|location|path|paths|root|uri|url|host)$")
 """Arguments that say where something is written."""
@@ -89,21 +92,35 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
             if isinstance(node, str) and node.startswith(f"{CACHE}/") and is_name(node[len(CACHE) + 1 :]):
                 return node  # within the user's own
             if node not in (None, ours) and name != "run_dir":
-                log.warning("%s=%s of the stored config is not used; %s=... on the command line is.", name, node, name)
+                said = f"{name}={_short(node)}"
+                log.warning("%s of the stored config is not used; %s=... on the command line is.", said, name)
             return ours
     if isinstance(node, dict):
         inner = str(node.get("_target_", target))
         for key in node:
             _check_key(str(key), path)
+        if "_args_" in node and not inner.startswith("torch.nn."):
+            raise ConfigError(
+                f"{name}._args_={_short(node['_args_'])}: a stored config gives arguments by their names, so that one "
+                f"sees what they are. If you mean it, give it on the command line: {name}._args_=..."
+            )
+        if path[:1] == ("logger",) and "_target_" in node:
+            node = dict([IN_THEIR_ABSENCE.get(inner.rpartition(".")[2], ("_target_", inner))]) | node
         return {key: _settled(value, (*path, str(key)), inner) for key, value in node.items()}
     if isinstance(node, list):
         return [_settled(item, path, target) for item in node]
     for problem in _problems(node, path, target):
         raise ConfigError(
-            f"{name}={node}: {problem}, and is not taken from a stored config. If you mean it, give it on the command "
-            f"line: {name}=..."
+            f"{name}={_short(node)}: {problem}, and is not taken from a stored config. If you mean it, give it on the "
+            f"command line: {name}=..."
         )
     return IN_RUN.sub("${run_dir}", node) if isinstance(node, str) else node
+
+
+def _short(value: Any) -> str:
+    """A value as a message shows it: somebody else may have made it long."""
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _check_key(key: str, path: Path_) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from polymodal.config.resume import stored_config
-from polymodal.config.run_folder import HEADER
+from polymodal.config.run_folder import header
 from polymodal.config.trust import trusted
 
 _copies: list[tempfile.TemporaryDirectory[str]] = []
@@ -30,6 +30,6 @@ def options_of(folder: Path, arguments: Sequence[str]) -> list[str]:
     here = "." if {"-m", "--multirun"} & set(arguments) else None  # jobs on other machines read it there
     copy = tempfile.TemporaryDirectory(prefix=".polymodal-", dir=here)
     _copies.append(copy)
-    text = HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(config))
+    text = header(folder) + OmegaConf.to_yaml(OmegaConf.create(config))
     Path(copy.name, "config.yaml").write_text(text, encoding="utf-8")
     return ["--config-dir", str(Path(copy.name).absolute()), "--config-name", "config"]

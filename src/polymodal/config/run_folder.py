@@ -71,6 +71,8 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
 def check_links(folder: Path) -> None:
     """Refuses a folder that holds links out of it: what a run writes there would be written elsewhere.
 
+    A pipe is refused too: who opens one waits for ever.
+
     Raises:
         ConfigError: names the first one.
     """
@@ -79,6 +81,8 @@ def check_links(folder: Path) -> None:
         for path in (Path(place, name) for name in (*folders, *files)):
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 raise ConfigError(f"{path} is a link out of the folder {folder}. No run makes one: remove it to go on.")
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise ConfigError(f"{path} is neither a file nor a folder. No run makes one: remove it to go on.")
 
 
 def give_back(folder: Path, claimed: bool) -> None:
@@ -111,6 +115,11 @@ def given_back(folder: Path) -> Iterator[None]:
         raise
 
 
+def header(folder: Path) -> str:
+    """The first lines of a config.yaml, up to its settings, whatever signs the folder has in its name."""
+    return HEADER.format(folder="".join(sign if sign.isprintable() else "?" for sign in str(folder)))
+
+
 def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
     """Writes config.yaml; gives the config for checkpoints."""
     stored = to_store(config, plain)
@@ -125,7 +134,7 @@ def to_store(config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
 
 def write_config(folder: Path, stored: dict[str, Any]) -> None:
     """Writes config.yaml."""
-    write_whole(folder / "config.yaml", HEADER.format(folder=folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
+    write_whole(folder / "config.yaml", header(folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
 
 
 def storable(raw: Any, resolved: Any) -> Any:

@@ -23,6 +23,8 @@ def load_yaml(file: Path) -> Any:
         ConfigError: it cannot be read, or has aliases, by which a few bytes stand for as many values as one likes.
     """
     try:
+        if not file.is_file():
+            raise ValueError("it is no file")
         size = file.stat().st_size
         text = file.read_text(encoding="utf-8") if size <= MOST_BYTES else ""
         problem = f"it has {size} bytes" if size > MOST_BYTES else _problem(text)

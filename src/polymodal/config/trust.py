@@ -83,6 +83,19 @@ def check_trust(config: Any, places: re.Pattern[str] | None = None) -> None:
             raise ConfigError(f"The checkpoint's {path}.{key}={value} is a reference that no run of ours stores.")
 
 
+def check_whole(config: Mapping[str, Any]) -> None:
+    """Refuses a run's config that lacks what is read of it before all of it is checked.
+
+    Raises:
+        ConfigError: names the first setting.
+    """
+    for key, kind in {"name": str, "data": dict, "encoder": dict, "objective": dict, "label": str | None}.items():
+        if key not in config or not isinstance(config[key], kind):
+            raise ConfigError(f"The checkpoint's config has no {key} such as a run of ours stores.")
+    if not isinstance(config["data"].get("_target_"), str):
+        raise ConfigError("The checkpoint's config has no data._target_ such as a run of ours stores.")
+
+
 def trusted(config: Mapping[str, Any], changes: Sequence[str] = ()) -> dict[str, Any]:
     """What is taken of somebody else's config: architecture, sizes and plain settings.
 

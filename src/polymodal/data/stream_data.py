@@ -32,7 +32,7 @@ from polymodal.data.stream_splits import splits_of
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.values import name_of
 from polymodal.errors import ConfigError
-from polymodal.types import Finite, Fraction, PositiveFloat, PositiveInt, Probability, Seed, VocabularySize, Workers
+from polymodal.types import Fraction, PositiveFloat, PositiveInt, Probability, Scale, Seed, VocabularySize, Workers
 
 
 class StreamData(PairedDataModule):
@@ -102,8 +102,8 @@ class StreamData(PairedDataModule):
         image_size: PositiveInt = 224,
         channels: Literal[1, 3] = 3,
         image_max: PositiveFloat | None = None,
-        mean: Sequence[Finite] = (0.5,),
-        std: Sequence[PositiveFloat] = (0.25,),
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[Scale] = (0.25,),
         shift: Fraction = 0.0,
         scale: Probability = 0.0,
         flip: Fraction = 0.0,

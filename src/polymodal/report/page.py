@@ -99,7 +99,7 @@ SPLITS = {"test": "Held-out data", "val": "Last validation", "": "Training"}
 
 
 def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.exists() else ""
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def _parts(config: Mapping[Any, Any]) -> list[tuple[str, str]]:

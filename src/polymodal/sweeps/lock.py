@@ -47,7 +47,7 @@ def _file(folder: Path) -> Path:
 
 
 def _is_held(file: Path, lock: Callable[[int, int], Any]) -> bool:
-    if not file.exists():
+    if not file.is_file():
         return False
     with file.open("r+") as stream:
         return not _locks(stream.fileno(), lock)

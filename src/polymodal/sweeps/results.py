@@ -67,11 +67,13 @@ def read_run(folder: Path) -> Run:
     """The row of a run; a run that never began has no figures, and is a row all the same."""
     run = Run(folder.name, folder, status_of(folder), overrides_of(folder))
     if why := {"failed": "error.txt", "pruned": "pruned.txt"}.get(run.status):
-        run.error = next(iter((folder / why).read_text().splitlines()), "")
+        text = (folder / why).read_text(errors="replace") if (folder / why).is_file() else ""
+        run.error = next(iter(text.splitlines()), "")
     if (folder / "metrics.json").exists():
-        run.figures = read_json(folder / "metrics.json")
+        run.figures = {name: v for name, v in read_json(folder / "metrics.json").items() if isinstance(v, int | float)}
     config = config_of(folder)
-    run.monitor, run.mode = config.get("monitor", ""), config.get("monitor_mode", "max")
+    run.monitor = str(config.get("monitor", ""))
+    run.mode = "min" if config.get("monitor_mode") == "min" else "max"
     values = [value for _, value in curve(folder, run.monitor)]
     run.best = (max if run.mode == "max" else min)(values, default=None)
     return run
@@ -80,21 +82,22 @@ def read_run(folder: Path) -> Run:
 def overrides_of(folder: Path) -> dict[str, str]:
     """Key -> value of what the command line of a run changed."""
     about = folder / "environment.json"
-    overrides = read_json(about).get("overrides", [])
+    listed = read_json(about).get("overrides", [])
+    overrides = [override for override in listed if isinstance(override, str)] if isinstance(listed, list) else []
     return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
 
 
 def config_of(folder: Path) -> dict[str, Any]:
     """The config of a run as plain data; empty where it never began."""
     file = folder / "config.yaml"
-    loaded = load_yaml(file) if file.exists() else {}
+    loaded = load_yaml(file) if file.is_file() else {}
     return {str(key): value for key, value in loaded.items()} if isinstance(loaded, dict) else {}
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
     """The rows of metrics.csv; an empty cell is a figure that was not logged then."""
     file = folder / "metrics.csv"
-    if not file.exists():
+    if not file.is_file():
         return []
     now = file.stat()
     return _rows(file, now.st_mtime_ns, now.st_size)
@@ -108,8 +111,16 @@ def _rows(file: Path, *_: int) -> list[dict[str, str]]:
 
 
 def curve(folder: Path, figure: str) -> list[tuple[int, float]]:
-    """(optimizer step, value) of every time that a figure was logged."""
-    return [(int(row["step"]), float(row[figure])) for row in rows_of(folder) if row.get(figure) and row.get("step")]
+    """(optimizer step, value) of every time that a figure was logged.
+
+    Raises:
+        ConfigError: a cell is no number.
+    """
+    rows = [row for row in rows_of(folder) if row.get(figure) and row.get("step")]
+    try:
+        return [(int(row["step"]), float(row[figure])) for row in rows]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{folder / 'metrics.csv'} is none that a run wrote: {error}.") from error
 
 
 def at_best(folder: Path, wanted: Mapping[str, Mode]) -> list[float]:

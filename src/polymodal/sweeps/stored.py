@@ -35,6 +35,7 @@ def stored_arguments(folder: Path, given: Sequence[str] = ()) -> list[str]:
             given would change the jobs.
     """
     others = [argument for argument in given if not argument.startswith("sweep.")]
+    check_links(folder)
     stored = _stored(folder)
     taken, refused = [], dict[str, ConfigError]()
     for argument in stored or ():
@@ -48,7 +49,6 @@ def stored_arguments(folder: Path, given: Sequence[str] = ()) -> list[str]:
         raise ConfigError(f"resume={folder}: there is no sweep in this folder.")
     for key in refused.keys() - set(map(_key, given)):
         raise refused[key]
-    check_links(folder)
     return taken
 
 
