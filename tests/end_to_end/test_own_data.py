@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run
 
+from polymodal.config.command import PredictSettings
 from polymodal.config.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError, DataError
 from polymodal.evaluate import evaluate
+from polymodal.predict import main as predict
 
 SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
 PAIR = ["data.columns.image=filepath", "data.columns.text=caption"]
@@ -58,3 +61,28 @@ def test_a_user_types_columns_as_they_are(pairs: Path, tmp_path: Path) -> None:
     supervised = ["objective=classification", "fusion=sum", "head=linear", "data.columns.label=class"]
     with pytest.raises(DataError, match="4 classes and outputs=1: 'blue', 'green', 'grey', 'red'"):
         run(tmp_path / "few", *as_hydra_arguments([*words, *supervised]), *QUIET)
+
+
+def test_a_label_in_any_unit_is_learned_and_answered_in_it(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    numbers = generator.normal(size=(600, 2))
+    price = 250_000 + 40_000 * numbers[:, 0] - 15_000 * numbers[:, 1]  # no noise
+    rows = [{"a": a, "b": b, "price": p} for (a, b), p in zip(numbers, price, strict=True)]
+    table = write_csv(tmp_path / "prices.csv", rows)
+    data = [f"data.path={table}", "data.columns.tabular=[a,b]", "data.numeric=2", "data.columns.label=price"]
+    words = ["data=manifest", *data, "data.label_kind=value", "data.num_workers=0", "data.batch_size=32"]
+    words += ["encoder/image=none", "encoder/text=none", "encoder/tabular=mlp", "dim=32", "callbacks=[checkpoint]"]
+    words += ["objective=regression", "fusion=sum", "head=linear", "trainer.max_epochs=10"]
+    metrics = run(tmp_path / "run", *as_hydra_arguments(words), *QUIET)
+    assert metrics["test/r2"] > 0.98
+    assert metrics["test/mae"] < 5_000
+    predicted = predicted_prices(tmp_path / "run", table, tmp_path / "answers.csv")
+    assert np.abs(predicted - price).mean() < 5_000
+
+
+def predicted_prices(run_dir: Path, table: Path, output: Path) -> np.ndarray:
+    changes = ["data=manifest", f"data.path={table}", "data.columns.tabular=[a,b]", "data.columns.label=price"]
+    predict(PredictSettings(checkpoint=str(run_dir), output=str(output)), [*changes, "data.label_kind=value"])
+    answers = pd.read_csv(output)
+    row = answers["source"].str.rpartition(" ")[2].astype(int)
+    return answers["prediction"].to_numpy()[np.argsort(row)]
