@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from polymodal.controls.control import control_metrics, random_order
+from polymodal.controls.control import control_metrics, random_order, verdict
 from polymodal.controls.features import Captions, Numbers, audio_features, image_features
 from polymodal.controls.linear import class_scores, ridge
 from polymodal.data.synthetic import Synthetic
@@ -126,3 +126,14 @@ def test_captions_of_the_same_words_are_near() -> None:
     near = rows @ rows.T
     assert near[0, 2] > near[0, 1]
     assert near[1, 3] > near[1, 2]
+
+
+@pytest.mark.parametrize(
+    ("mode", "linear", "is_better"), [("max", 0.6, True), ("max", 0.5, False), ("min", 0.4, True), ("min", 0.6, False)]
+)
+def test_a_model_that_loses_is_told(mode: str, linear: float, is_better: bool) -> None:
+    metrics = {"test/accuracy": 0.5, "test/control/linear/accuracy": linear}
+    sentence = verdict(metrics, "val/accuracy", mode)
+    assert (f"accuracy {linear} against 0.5" in sentence) == is_better
+    assert not verdict({"test/accuracy": 0.5}, "val/accuracy", mode)  # nothing to compare with
+    assert not verdict(metrics, "val/loss", mode)

@@ -41,8 +41,9 @@ def control_metrics(data: PairedDataModule, objective: Objective, modalities: Se
         objective: says what is to be found, and measures it.
         modalities: that the model reads.
     """
-    train = collect(data, data.train_set, modalities, MOST)
-    test = collect(data, data.test_set, modalities, MOST)
+    most = min(MOST, data.limit or MOST)
+    train = collect(data, data.train_set, modalities, most)
+    test = collect(data, data.test_set, modalities, most)
     x, z = encoded(data, train, test)
     texts = [name for name in modalities if data.kinds.get(name, name) == "text"]
     chance: Metrics = {}
@@ -58,6 +59,24 @@ def control_metrics(data: PairedDataModule, objective: Objective, modalities: Se
         for metrics, own in zip((chance, linear), found, strict=True):
             metrics |= {f"{prefix}{key}": float(value) for key, value in own.items()}
     return {"chance": chance, "linear": linear}
+
+
+def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
+    """A sentence where the linear model is better by the metric that chose the checkpoint; else nothing.
+
+    Args:
+        metrics: of the run, by their keys.
+        monitor: `val/<name>`.
+        mode: max or min, which is better.
+    """
+    name = monitor.partition("/")[2]
+    model, linear = metrics.get(f"test/{name}"), metrics.get(f"test/control/linear/{name}")
+    if model is None or linear is None or (linear <= model if mode == "max" else linear >= model):
+        return ""
+    return (
+        f"A linear model of simple features is better on the test data: {name} {linear:.3g} against {model:.3g}. "
+        "Train longer, take smaller or pretrained encoders, or more data."
+    )
 
 
 def _supervised(
