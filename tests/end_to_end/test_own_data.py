@@ -1,5 +1,7 @@
 """A researcher's own table trains with one `data=` choice."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +88,24 @@ def predicted_prices(run_dir: Path, table: Path, output: Path) -> np.ndarray:
     answers = pd.read_csv(output)
     row = answers["source"].str.rpartition(" ")[2].astype(int)
     return answers["prediction"].to_numpy()[np.argsort(row)]
+
+
+def test_chance_and_a_linear_model_stand_beside_the_result(command, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    rows = [{"a": a, "kind": "high" if a > 0 else "low"} for a in generator.normal(size=300)]
+    table = write_csv(tmp_path / "kinds.csv", rows)
+    words = ["data=manifest", f"data.path={table}", "data.columns.tabular=[a]", "data.columns.label=kind"]
+    words += ["data.numeric=1", "encoder/image=none", "encoder/text=none", "encoder/tabular=mlp", "dim=8", "outputs=2"]
+    words += ["objective=classification", "fusion=sum", "head=linear", "callbacks=[checkpoint]", "devices=cpu"]
+    words += ["trainer.max_epochs=1", "data.num_workers=0", "optimizer.lr=0", "experiment=clip_small"]
+    run_dir = tmp_path / "run"
+    done = command("train.py", *words, f"hydra.run.dir={run_dir}")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert metrics["test/control/linear/accuracy"] > 0.95
+    assert 0.3 < metrics["test/control/chance/accuracy"] < 0.75
+    assert "A linear model of simple features is better on the test data: accuracy" in done.stdout
+    assert re.search(r"test/accuracy +. +0\.\d+ . +(0\.9\d+|1\.0+) . +0\.\d+", done.stdout)
+    without = command("train.py", *words, f"hydra.run.dir={tmp_path / 'without'}", "control=false")
+    assert "linear" not in without.stdout
+    assert not any("control" in name for name in json.loads((tmp_path / "without" / "metrics.json").read_text()))

@@ -7,9 +7,11 @@ from itertools import permutations
 
 import numpy as np
 import torch
+from lightning.pytorch import Trainer
 from scipy.sparse import csr_matrix
 from scipy.special import gammaln
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from polymodal.controls.linear import class_scores, ridge
 from polymodal.controls.samples import Collected, collect, encoded
@@ -29,6 +31,22 @@ MOST = 6000
 
 Metrics = dict[str, float]
 Features = Mapping[str, np.ndarray]
+
+
+def control_figures(
+    trainer: Trainer, data: PairedDataModule, objective: Objective, modalities: Sequence[str]
+) -> Metrics:
+    """`test/control/chance/...` and `test/control/linear/...`, made by the first process while the others wait.
+
+    Nothing of a stream, which has no first sample to go back to, or where a part of the test split was left out.
+    """
+    metrics: Metrics = {}
+    is_whole = trainer.limit_test_batches == 1.0 and not isinstance(data.train_set, IterableDataset)
+    if trainer.is_global_zero and is_whole:
+        for control, own in control_metrics(data, objective, modalities).items():
+            metrics |= {f"test/control/{control}/{name}": value for name, value in own.items()}
+    trainer.strategy.barrier("control")
+    return metrics
 
 
 def control_metrics(data: PairedDataModule, objective: Objective, modalities: Sequence[str]) -> dict[str, Metrics]:
