@@ -143,6 +143,8 @@ class Check:
     def singles(self) -> None:
         """Each option alone; one that is refused with default options is tried no more."""
         for factor, options in self.factors.items():
+            if len(options) == 1:
+                continue
             refused = []
             for option in options:
                 row = self.default([(factor, option)])

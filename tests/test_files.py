@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from polymodal.data.skips import Skips
+from polymodal.data.stream_skips import SEEN, summary_of
 from polymodal.errors import ConfigError, StorageError
 from polymodal.files import check_output, read_json, writing
 
@@ -41,3 +44,10 @@ def test_damaged_json_is_empty_and_said(tmp_path: Path, content: bytes, caplog) 
     file.write_bytes(content)
     assert read_json(file) == {}
     assert ("x.json cannot be read" in caplog.text) == (content != b"[1]")
+
+
+def test_nothing_stands_after_a_colon_where_nothing_was_left_out() -> None:
+    assert summary_of([0] * (SEEN + 1)) == "0 of 0 samples that were read left out."
+    skips = Skips.__new__(Skips)
+    skips.reasons = torch.zeros(3, dtype=torch.uint8)
+    assert skips.summary() == "0 of 3 rows left out."

@@ -60,9 +60,9 @@ def resumed(folder: Path, *overrides: str) -> None:
     options = as_hydra_arguments([f"resume={folder}", *overrides])
     config = compose_config([*options[4:], f"++run_dir={folder}"], "config", options[1])
     plain = check_config(config)
-    stored = claim_again(folder, config, plain, overrides)
-    assert stored is not None
-    train(plain, stored)
+    claimed = claim_again(folder, config, plain, overrides)
+    assert claimed is not None
+    train(plain, *claimed)
 
 
 def test_a_run_of_ours_is_still_opened_and_resumed(run: Path) -> None:

@@ -11,7 +11,7 @@ from polymodal.config.compose import compose_config
 from polymodal.config.launch import as_hydra_arguments
 from polymodal.errors import ConfigError
 from polymodal.run import build, train
-from tests.resumed import TINY, configured
+from tests.resumed import TINY, configured, differences
 
 
 def with_own_file(folder: Path, text: str, *overrides: str) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def test_two_processes_train_on_all_of_the_data_with_a_trainer_file_of_one_s_own
     [
         (["trainer.enable_checkpointing=false"], "type callbacks.checkpoint=null callbacks.last=null"),
         (["trainer.enable_checkpointing=true", "callbacks=none"], r"add callbacks=\[checkpoint\]"),
-        (["trainer.plugins=[x]"], "each with a _target_"),
-        (["trainer.plugins=x"], "each with a _target_"),
+        (["trainer.plugins=[x]"], r"trainer\.plugins=x: input should be"),
+        (["trainer.plugins=x"], r"trainer\.plugins=x: input should be"),
         (
             ["trainer.plugins=[{_target_: lightning.pytorch.plugins.TorchCheckpointIO}]"],
             "Leave the CheckpointIO out",
@@ -66,9 +66,8 @@ def test_two_processes_train_on_all_of_the_data_with_a_trainer_file_of_one_s_own
     ],
 )
 def test_options_that_contradict_the_callbacks_are_refused(tmp_path: Path, overrides: list[str], message: str) -> None:
-    config = configured(tmp_path, *overrides)
     with pytest.raises(ConfigError, match=message):
-        build(config, config)
+        build(config := configured(tmp_path, *overrides), config)
 
 
 def test_options_that_agree_with_the_callbacks_are_honoured(tmp_path: Path) -> None:
@@ -93,14 +92,11 @@ def test_a_fast_dev_run_trains_one_batch_and_keeps_nothing(tmp_path: Path) -> No
     assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
 
 
-@pytest.mark.parametrize("sanity", [0, 2])
-def test_a_sanity_check_changes_nothing_of_what_is_trained(tmp_path: Path, sanity: int) -> None:
-    config = configured(tmp_path, f"trainer.num_sanity_val_steps={sanity}", "trainer.max_epochs=1")
-    train(config, config)
-    weights = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    total = sum(values.double().sum().item() for values in weights.values() if values.is_floating_point())
-    KNOWN.append(total)
-    assert len(set(KNOWN)) == 1
-
-
-KNOWN: list[float] = []
+def test_a_sanity_check_changes_nothing_of_what_is_trained(tmp_path: Path) -> None:
+    weights = []
+    for steps in (0, 2):
+        folder = tmp_path / str(steps)
+        config = configured(folder, f"trainer.num_sanity_val_steps={steps}", "trainer.max_epochs=1")
+        train(config, config)
+        weights.append(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    assert differences(*weights) == []

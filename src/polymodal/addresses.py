@@ -7,7 +7,7 @@ import re
 SECRET = "<secret>"
 """What stands where a secret was."""
 
-PLAIN = {"file", "http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf"}
+PLAIN = {"file", "memory", "http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf"}
 """Protocols that read a file and do nothing else. Others of fsspec write copies, open archives or render templates."""
 
 CONTAINERS = {"az", "abfs", "abfss", "wasb", "wasbs"}

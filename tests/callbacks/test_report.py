@@ -82,7 +82,8 @@ def test_of_very_many_classes_the_confused_pairs_are_written(tmp_path: Path, mon
     assert {file.name for file in (tmp_path / "report").iterdir()} == {"confused.csv", "classes.csv", "reliability.png"}
     table = callback.tables[""] if "" in callback.tables else next(iter(callback.tables.values()))
     pairs = zip(table["target"].tolist(), table["y"].argmax(1).tolist(), strict=True)
-    expected = Counter((str(true), str(answer)) for true, answer in pairs if true != answer)
+    names = Classification("kind", many).output_names(KINDS)
+    expected = Counter((names[true], names[answer]) for true, answer in pairs if true != answer)
     with (tmp_path / "report" / "confused.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {(row["true"], row["predicted"]): int(row["samples"]) for row in rows} == expected

@@ -152,6 +152,16 @@ def test_caches_hosts_and_the_folder_are_those_of_the_user() -> None:
     assert given["tuning"] == {"image": {"freeze": True}}
 
 
+def test_a_folder_that_was_stored_as_it_was_is_that_of_this_use() -> None:
+    config = {"run_dir": "/old/run", "trainer": {"default_root_dir": "/old/run"}} | callback(dirpath="/old/run/a/b")
+    taken = trusted(config, ["run_dir=."])
+    assert taken["trainer"] == {"default_root_dir": "${run_dir}"}
+    assert taken["callbacks"]["x"]["dirpath"] == "${run_dir}/a/b"
+    for place in ("/old/run/../x", "/old/running"):
+        with pytest.raises(ConfigError, match="dirpath"):
+            trusted(config | callback(dirpath=place))
+
+
 @pytest.mark.parametrize("key", ["../x", "/tmp/x", "a\\b", ".x"])
 @pytest.mark.parametrize("group", ["encoder", "callbacks", "tuning"])
 def test_no_key_leads_out_of_a_folder(group: str, key: str) -> None:

@@ -79,7 +79,7 @@ def test_plain_addresses(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["reference://x", "simplecache::https://h/a.tar", "zip://a::http://h", "memory://a", "github://o:r@b/x", "ftp://h/x",
+    ["reference://x", "simplecache::https://h/a.tar", "zip://a::http://h", "github://o:r@b/x", "ftp://h/x",
      "sftp://h/x", "{reference,http}://a", "refer{ence:,}//x", "simplecache{:,}:http://h", "http://h/{:,}{:,}reference",
      "pipe:touch x", "pi{pe:,}touch", "\\\\host\\share", "//host/share", "http://h/http://g", "HTTP://h"],
 )  # fmt: skip

@@ -32,7 +32,7 @@ every_encoder = pytest.mark.parametrize(("modality", "name"), NAMES)
 @cache  # composing takes longer than most tests
 def config_of(modality: str, name: str) -> DictConfig:
     chosen = [f"encoder/{other}={name if other == modality else 'none'}" for other in sorted({m for m, _ in NAMES})]
-    sizes = [f"dim={DIM}", "data.vocab_size=50", "data.cardinalities=[3,4]", "data.numeric=10"]
+    sizes = [f"dim={DIM}", "data.vocab_size=300", "data.cardinalities=[3,4]", "data.numeric=10"]
     return compose_config(["data=synthetic", *chosen, "++run_dir=.", *sizes, *OTHERS.get(name, [])])
 
 

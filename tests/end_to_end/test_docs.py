@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def jobs_of(words: list[str]) -> Iterator[list[str]]:
     """The arguments of each job: several where the words describe a sweep."""
-    arguments = as_hydra_arguments([word for word in words if word != "-m"])
+    arguments = as_hydra_arguments([word for word in words if word != "-m"], several="-m" in words)
     if "-m" not in words:
         yield arguments
         return

@@ -27,6 +27,9 @@ WHOLE = ("data", "fusion", "missing", "head", "objective", "trainer", *SEVERAL_P
 PARTIAL = ("optimizer", "scheduler")
 """Parts to which the module gives what they still need, whether their file says `_partial_: true` or not."""
 
+TRAINER = "lightning.pytorch.Trainer"
+"""What builds the trainer where the config does not say it."""
+
 SHOWN = 3
 """Problems told at a time: a message should fit into one look."""
 
@@ -48,6 +51,8 @@ def check_config(config: DictConfig) -> dict[str, Any]:
         own = message.partition("ConfigError raised while resolving interpolation: ")[2]  # of a resolver of ours
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
+    if isinstance(plain.get("trainer"), dict):  # a file of one's own need not say it
+        plain["trainer"].setdefault("_target_", TRAINER)
     remember(plain)
     raw = OmegaConf.to_container(config, resolve=False)
     _refuse(

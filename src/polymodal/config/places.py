@@ -48,19 +48,37 @@ OF_LOGGERS = {"_target_", "save_dir", "name", "version", "sub_dir", "prefix", "t
 }  # fmt: skip
 """Arguments of loggers that say neither where they send to nor as whom."""
 
+ASIDE = ("callbacks", "logger", "trainer")
+"""Groups beside the model and the data: they write."""
+
 NAMED = {"encoder", "tuning", "objective", "columns", "kinds", "modalities"}
 """Settings whose keys become names of files."""
 
 
-def settled(config: Mapping[str, Any]) -> dict[str, Any]:
+def settled(config: Mapping[str, Any], old: str = "") -> dict[str, Any]:
     """A config with our own places.
+
+    Args:
+        config: of somebody else, whole or in part.
+        old: the folder of the run, if it was stored as it was.
 
     Raises:
         ConfigError: names the first setting that is not taken from a stored config.
     """
-    result = _settled(dict(config), (), "")
+    here = {group: _moved(config[group], old) for group in ASIDE if group in config} if old else {}
+    result = _settled({**config, **here}, (), "")
     assert isinstance(result, dict)
     return result
+
+
+def _moved(node: Any, old: str) -> Any:
+    """The same with `${run_dir}` for the folder of the run, where that was stored as it was."""
+    if isinstance(node, dict):
+        return {key: _moved(value, old) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_moved(item, old) for item in node]
+    inside = isinstance(node, str) and (node == old or node.startswith(old.rstrip("/") + "/"))
+    return "${run_dir}" + node[len(old.rstrip("/")) :] if inside else node
 
 
 def _settled(node: Any, path: Path_, target: str) -> Any:
@@ -119,7 +137,7 @@ def _problems(value: Any, path: Path_, target: str) -> Iterator[str]:
 def _problems_of_place(value: str, path: Path_, target: str) -> Iterator[str]:
     """Why a value is not taken that says, or may say, where something is."""
     group, key = path[0], path[-1]
-    aside = group in ("callbacks", "logger", "trainer")
+    aside = group in ASIDE
     if path[1:2] in READ or path[1:3] in READ:
         if group == "data" and not is_plain(value):
             yield "it is neither a path nor a plain URL"

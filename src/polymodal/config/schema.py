@@ -28,7 +28,7 @@ class TrainerConfig(BaseModel):
     log_every_n_steps: PositiveInt | None = None
     check_val_every_n_epoch: PositiveInt | None = 1
     val_check_interval: PositiveFloat | PositiveInt | None = None
-    plugins: list[Node] | None = None
+    plugins: list[Node] | Node | None = None
     num_sanity_val_steps: Literal[-1] | NonNegativeInt | None = None
 
 

@@ -23,7 +23,7 @@ KEY = (
 
 ARGUMENT = re.compile(rf"([+~]*(?:[\w/@-]+\.)*(?:{KEY})=)(.+)", re.IGNORECASE)
 SECRET_KEY = re.compile(rf"(?:{KEY})", re.IGNORECASE)
-ASSIGNED = re.compile(rf"(?<![\w-])((?:{KEY})\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s\"',}}\]]+)", re.IGNORECASE)
+ASSIGNED = re.compile(rf"(?<![\w-])((?:{KEY})\s*=\s*)(?!value\b)(\"[^\"]*\"|'[^']*'|[^\s\"',}}\]]+)", re.IGNORECASE)
 LISTED = re.compile(
     rf"([{{,]\s*[\"']?(?:{KEY})[\"']?\s*:\s*)(\"[^\"]*\"|'[^']*'|[^\s\"',}}\]][^,}}\]]*)", re.IGNORECASE
 )

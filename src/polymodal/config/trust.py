@@ -104,7 +104,7 @@ def trusted(config: Mapping[str, Any], changes: Sequence[str] = ()) -> dict[str,
         for path, key, value in _leaves({group: part}, ""):
             if key == "_target_":
                 _check_place(f"{path}.{key}"[1:], value, where)
-    return settled(kept)
+    return settled(kept, str(config.get("run_dir") or ""))
 
 
 def at_rest(config: Mapping[str, Any]) -> dict[str, Any]:
