@@ -18,7 +18,7 @@ LAYERS = [
     {"losses", "metrics"},
     {"objectives"},
     {"schedulers", "loggers", "data"},
-    {"exported"},
+    {"exported", "controls"},
     {"tuning", "checkpoint", "checkpoint_io", "grad_cache", "optimization"},
     {"choices", "data_checks", "execution", "sharding"},
     {"module", "strategy"},

@@ -45,5 +45,5 @@ def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> An
         probability = y.sigmoid().numpy().astype(np.float32)
         tags = [labels[row].tolist() for row in probability > 0.5]
         return Answers(pa.array(tags, pa.list_(pa.string())), probability, labels.tolist())
-    values = y.numpy().astype(np.float32)
+    values = objective.in_units(y).numpy().astype(np.float32)
     return Answers(pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None, labels.tolist())

@@ -96,7 +96,10 @@ class ExportedModel(nn.Module):
         rows = torch.arange(next(iter(counts.values())), device=self._device())
         absent = {name: torch.zeros_like(rows, dtype=torch.bool) for name in self.model.modalities if name not in given}
         inputs = given | {name: torch.zeros(len(rows), 1, device=rows.device) for name in absent}
-        return self.model(PairedBatch(inputs, dict.fromkeys(inputs, rows), rows, rows, absent))
+        output = self.model(PairedBatch(inputs, dict.fromkeys(inputs, rows), rows, rows, absent))
+        if output.y is None or not isinstance(self.objective, Supervised):
+            return output
+        return output._replace(y=self.objective.in_units(output.y))
 
     def inputs(self, modality: str, values: Any) -> Tensor:
         """What a person has -> the tensor that the encoder takes.

@@ -70,16 +70,19 @@ class MultimodalModule(LightningModule):
                     parameter.requires_grad_(key not in self.frozen[name])
 
     def setup(self, stage: str) -> None:
-        """Refuses classes that do not go with the outputs, before any step.
+        """Refuses classes that do not go with the outputs, and shows the training labels to the objective.
 
-        Batches keep their types: the model gives inputs the type of its weights, and Lightning would
-        round the labels too. In bf16 the value 1987 is 1984.
+        A checkpoint that is resumed has its say after this. Batches keep their types: the model gives inputs the type
+        of its weights, and Lightning would round the labels too. In bf16 the value 1987 is 1984.
         """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.trainer.precision_plugin.convert_input = lambda data: data  # type: ignore[method-assign]
-        names = getattr(self.trainer.datamodule, "class_names", {})  # type: ignore[attr-defined]
+        names = getattr(data, "class_names", {})
         for part in self.objective.parts().values():
             if isinstance(part, Supervised):
                 part.check_names(names.get(part.label, []))
+        if stage == "fit":
+            self.objective.prepare(data.training_labels)
 
     def configure_model(self) -> None:
         """Shares the parameters out where the strategy has made a mesh of devices for that (devices=fsdp)."""

@@ -30,6 +30,7 @@ from polymodal.callbacks.evaluated import Evaluated
 from polymodal.checkpoint import load_checkpoint, load_encoder
 from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings, wanted_splits
 from polymodal.config.secrets import masked_arguments
+from polymodal.controls.control import control_figures, verdict
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
@@ -101,9 +102,13 @@ def train(config: Settings, stored: Settings, begin: Callable[[], None] | None =
                 load_best(trainer, module)
                 trainer.test(module, datamodule=data, verbose=False)
                 figures |= figures_of(trainer)
+                if config.get("control", True):
+                    figures |= control_figures(trainer, data, module.objective, module.model.modalities)
             figures["time/total_seconds"] = time.perf_counter() - started
             if trainer.is_global_zero:
                 finish(figures, Path(config["run_dir"]))
+                if sentence := verdict(figures, config["monitor"], config["monitor_mode"]):
+                    Console().print(sentence)
     return None if best is None or best.best_model_score is None else float(best.best_model_score)
 
 
@@ -275,9 +280,13 @@ def finish(figures: dict[str, float], run_dir: Path) -> None:
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")
-    shown = {name: value for name, value in figures.items() if name.startswith("test/")} or figures
-    for name, value in shown.items():
-        table.add_row(name, f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}")
+    controls = [name for name in ("linear", "chance") if any(f"/control/{name}/" in key for key in figures)]
+    for name in controls:
+        table.add_column(name, justify="right")
+    shown = [name for name in figures if name.startswith("test/") and "/control/" not in name] or list(figures)
+    for name in shown:
+        beside = [figures.get(f"test/control/{control}/{name.removeprefix('test/')}") for control in controls]
+        table.add_row(name, *("" if value is None else _shown(value) for value in (figures[name], *beside)))
     console = Console()
     console.print(table)
     if "test/accuracy" in figures:
@@ -285,3 +294,7 @@ def finish(figures: dict[str, float], run_dir: Path) -> None:
     console.print(f"{figures['time/total_seconds']:.0f} s in all. Run folder: {run_dir}", soft_wrap=True)
     if page:
         console.print(f"To look at: {page}", soft_wrap=True)
+
+
+def _shown(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"

@@ -1,16 +1,21 @@
 """A researcher's own table trains with one `data=` choice."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run
 
+from polymodal.config.command import PredictSettings
 from polymodal.config.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError, DataError
 from polymodal.evaluate import evaluate
+from polymodal.predict import main as predict
 
 SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
 PAIR = ["data.columns.image=filepath", "data.columns.text=caption"]
@@ -58,3 +63,49 @@ def test_a_user_types_columns_as_they_are(pairs: Path, tmp_path: Path) -> None:
     supervised = ["objective=classification", "fusion=sum", "head=linear", "data.columns.label=class"]
     with pytest.raises(DataError, match="4 classes and outputs=1: 'blue', 'green', 'grey', 'red'"):
         run(tmp_path / "few", *as_hydra_arguments([*words, *supervised]), *QUIET)
+
+
+def test_a_label_in_any_unit_is_learned_and_answered_in_it(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    numbers = generator.normal(size=(600, 2))
+    price = 250_000 + 40_000 * numbers[:, 0] - 15_000 * numbers[:, 1]  # no noise
+    rows = [{"a": a, "b": b, "price": p} for (a, b), p in zip(numbers, price, strict=True)]
+    table = write_csv(tmp_path / "prices.csv", rows)
+    data = [f"data.path={table}", "data.columns.tabular=[a,b]", "data.numeric=2", "data.columns.label=price"]
+    words = ["data=manifest", *data, "data.label_kind=value", "data.num_workers=0", "data.batch_size=32"]
+    words += ["encoder/image=none", "encoder/text=none", "encoder/tabular=mlp", "dim=32", "callbacks=[checkpoint]"]
+    words += ["objective=regression", "fusion=sum", "head=linear", "trainer.max_epochs=10"]
+    metrics = run(tmp_path / "run", *as_hydra_arguments(words), *QUIET)
+    assert metrics["test/r2"] > 0.98
+    assert metrics["test/mae"] < 5_000
+    predicted = predicted_prices(tmp_path / "run", table, tmp_path / "answers.csv")
+    assert np.abs(predicted - price).mean() < 5_000
+
+
+def predicted_prices(run_dir: Path, table: Path, output: Path) -> np.ndarray:
+    changes = ["data=manifest", f"data.path={table}", "data.columns.tabular=[a,b]", "data.columns.label=price"]
+    predict(PredictSettings(checkpoint=str(run_dir), output=str(output)), [*changes, "data.label_kind=value"])
+    answers = pd.read_csv(output)
+    row = answers["source"].str.rpartition(" ")[2].astype(int)
+    return answers["prediction"].to_numpy()[np.argsort(row)]
+
+
+def test_chance_and_a_linear_model_stand_beside_the_result(command, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    rows = [{"a": a, "kind": "high" if a > 0 else "low"} for a in generator.normal(size=300)]
+    table = write_csv(tmp_path / "kinds.csv", rows)
+    words = ["data=manifest", f"data.path={table}", "data.columns.tabular=[a]", "data.columns.label=kind"]
+    words += ["data.numeric=1", "encoder/image=none", "encoder/text=none", "encoder/tabular=mlp", "dim=8", "outputs=2"]
+    words += ["objective=classification", "fusion=sum", "head=linear", "callbacks=[checkpoint]", "devices=cpu"]
+    words += ["trainer.max_epochs=1", "data.num_workers=0", "optimizer.lr=0", "experiment=clip_small"]
+    run_dir = tmp_path / "run"
+    done = command("train.py", *words, f"hydra.run.dir={run_dir}")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert metrics["test/control/linear/accuracy"] > 0.95
+    assert 0.3 < metrics["test/control/chance/accuracy"] < 0.75
+    assert "A linear model of simple features is better on the test data: accuracy" in done.stdout
+    assert re.search(r"test/accuracy +. +0\.\d+ . +(0\.9\d+|1\.0+) . +0\.\d+", done.stdout)
+    without = command("train.py", *words, f"hydra.run.dir={tmp_path / 'without'}", "control=false")
+    assert "A linear model" not in without.stdout
+    assert not any("control" in name for name in json.loads((tmp_path / "without" / "metrics.json").read_text()))

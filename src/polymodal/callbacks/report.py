@@ -127,7 +127,7 @@ class Report(Callback):
 
     @staticmethod
     def _answers(folder: Path, objective: Supervised, table: Columns, names: list[str]) -> None:
-        y, target = table["y"], table["target"]
+        y, target = objective.in_units(table["y"]), table["target"]
         names = objective.output_names(names)
         if isinstance(objective, Classification):
             answer = y.argmax(1)

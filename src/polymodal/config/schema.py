@@ -68,6 +68,7 @@ class Config(BaseModel):
     label: str | None
     outputs: PositiveInt | None
     test: bool
+    control: bool = True
     monitor: str
     monitor_mode: Literal["min", "max"]
     threads: Threads | None

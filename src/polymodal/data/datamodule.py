@@ -142,6 +142,15 @@ class PairedDataModule(LightningDataModule):
     def describe(self, modality: str, item: int) -> Any:
         """Something to show of an item: a sentence, or an (H, W) or (H, W, C) uint8 picture."""
 
+    def training_labels(self, name: str) -> Tensor | None:
+        """(N, ...) values of a label in the training split, or in its first samples; None where there is no such label.
+
+        Values that are not known are -1 (classes) or NaN.
+        """
+        source = getattr(self.train_set, "head", self.train_set)  # of a stream the first samples
+        labels_of = getattr(source, "labels_of", None)
+        return None if labels_of is None else labels_of(name)
+
     def every(self, split: str, modalities: Sequence[str]) -> EverySet:
         """A split as it is judged: nothing is random, and all that cannot be read is told in `left_out`.
 

@@ -122,6 +122,11 @@ class SampleSet:
                 return batch
         raise DataError(f"No sample of a split can be read. {self.samples.skips.summary()}")
 
+    def labels_of(self, name: str) -> torch.Tensor | None:
+        """(n, ...) values of a label; None where there is no such label."""
+        labels = self.samples.labels
+        return _label(labels[name][self.chosen]) if name in labels else None
+
     @property
     def ids(self) -> np.ndarray:
         """(n,) int64 ids of what is asked for in evaluation, in order."""

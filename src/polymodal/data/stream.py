@@ -205,6 +205,8 @@ class TrainingStream(Stream):
         epoch_samples: of all processes together; None until the shards end.
     """
 
+    head: Any = None  # the first samples, which were looked at
+
     def __init__(
         self,
         split: Split,

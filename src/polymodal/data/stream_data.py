@@ -25,7 +25,7 @@ from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
 from polymodal.data.records import Record, Source, place_of
 from polymodal.data.splits import SPLITS, check_names, check_shares
 from polymodal.data.stream import EvaluationStream, Stream, TrainingStream
-from polymodal.data.stream_head import Head, heads_of
+from polymodal.data.stream_head import ENOUGH, Head, heads_of
 from polymodal.data.stream_loader import StreamLoader
 from polymodal.data.stream_skips import Reading, StreamSkips, counts_of, counts_to_go_on, over_processes
 from polymodal.data.stream_splits import splits_of
@@ -142,8 +142,7 @@ class StreamData(PairedDataModule):
         self.media = MediaFormat(shape, None, 0.0, sample_rate, max_seconds, frames, image_max)
         self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
         self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
-        self.shuffle_buffer, self.epoch_samples = shuffle_buffer, epoch_samples
-        self.on_error = on_error
+        self.shuffle_buffer, self.epoch_samples, self.on_error = shuffle_buffer, epoch_samples, on_error
         self.skips = {name: StreamSkips(max_bad_fraction) for name in SPLITS}
         self.learned: dict[str, list[str]] = {}
         if "label" in self.columns and class_names:
@@ -170,12 +169,13 @@ class StreamData(PairedDataModule):
         self.reader = self._reader()
         chosen = splits_of(self.source, shards, self.shares, self.reader, self.wanted, self.limit)
         learns = bool(self.columns.of_kind("text")) and self.tokenizer is None
-        learns_from = self.tokenizer_samples if learns and not self.pretrained_tokenizer else 0
-        self.heads = heads_of(chosen, self.reader, self.wanted, learns_from, self.timeout)
+        captions = self.tokenizer_samples if learns and not self.pretrained_tokenizer else 0
+        looked_at = max(captions, ENOUGH * (self.label_kind == "value"))
+        self.heads = heads_of(chosen, self.reader, self.wanted, looked_at, self.timeout)
         self._learn(next(iter(self.heads.values())), learns)
         common = [(split, self.reader, Reading(self.on_error), self.batch_size) for split in chosen]
-        order = self.seed, self.shuffle_buffer, self.epoch_samples
-        self.train_set = TrainingStream(*common[0], *order)  # type: ignore[assignment]  # no length, no index
+        training = TrainingStream(*common[0], self.seed, self.shuffle_buffer, self.epoch_samples)
+        training.head, self.train_set = self.heads.get("train"), training  # type: ignore[assignment]
         self.val_set, self.test_set = (EvaluationStream(*own) for own in common[1:])  # type: ignore[assignment]
 
     def _reader(self) -> RecordReader:

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 
+import torch
 from rich.progress import track
+from torch import Tensor
 
 from polymodal.data.deadline import with_deadline
 from polymodal.data.facts import LabelFacts, SplitFacts
@@ -48,16 +50,17 @@ class Head:
     Args:
         split: whose samples.
         reader: knows the fields.
-        captions: samples at least whose sentences are wanted.
+        samples: that are looked at, at least, for their sentences and labels.
         timeout: seconds within which each modality must be seen, and the next sample must come.
 
     Raises:
         DataError: nothing came, or a modality was in none of the first samples; says which fields they have.
     """
 
-    def __init__(self, split: Split, reader: RecordReader, captions: int, timeout: float) -> None:
+    def __init__(self, split: Split, reader: RecordReader, samples: int, timeout: float) -> None:
         self.split, self.reader, self.timeout = split, reader, timeout
         self.captions: list[str] = []
+        self.labels: list[int | float] = []
         self.found: set[str] = set()
         self.widths: dict[str, int] = {}
         self.refused: dict[str, str] = {}  # modality -> why the first that is there cannot be used
@@ -66,26 +69,25 @@ class Head:
         self.present: Counter[frozenset[str]] = Counter()
         self.items: dict[str, set[str]] = {name: set() for name in reader.columns.of_kind("text")}
         self.groups: set[int] = set()
-        self.labels: list[int | float] = []
         self.whole = False
-        self._read(captions)
+        self._read(samples)
         if not self.present.total():
             raise DataError(f"The {split.name} split is empty. {self.problem.told}".rstrip())
         if self._missing():
             raise DataError(self._explained(self.present.total()))
 
-    def _read(self, captions: int) -> None:
+    def _read(self, samples: int) -> None:
         start = time.monotonic()
         records = with_deadline(self._records(), self.timeout)
         title = f"First samples of {self.split.name}"
-        bar = track(records, title, max(1, captions), transient=True, disable=captions == 0)
+        bar = track(records, title, max(1, samples), transient=True, disable=samples == 0)
         try:
             for seen, record in enumerate(bar, 1):
                 self._look(record)
                 is_long = seen >= ENOUGH or time.monotonic() - start > self.timeout
                 if self._missing() and is_long:
                     return
-                if not self._missing() and seen >= captions and (is_long or self._is_varied()):
+                if not self._missing() and seen >= samples and (is_long or self._is_varied()):
                     return
             self.whole = True
         except TimeoutError:
@@ -114,6 +116,10 @@ class Head:
             items={name: len(found) for name, found in self.items.items()},
             labels=labels,
         )
+
+    def labels_of(self, name: str) -> Tensor | None:
+        """(n,) labels of the samples that were looked at; None where there are none."""
+        return torch.tensor(self.labels) if name == "label" and self.labels else None
 
     def _records(self) -> Iterator[Record]:
         for entry in self.split.first(self.problem):

@@ -54,6 +54,10 @@ class SyntheticSet:
         """(n,) int64 ids, in order."""
         return self.rows.numpy()
 
+    def labels_of(self, name: str) -> Tensor | None:
+        """(n, ...) values of a label; None where there is no such label."""
+        return self.labels[name][self.rows] if name in self.labels else None
+
     def __getitem__(self, indices: list[int]) -> PairedBatch:
         """A list of B indices -> a batch."""
         rows = self.rows[indices]

@@ -143,6 +143,7 @@ class TableData(PairedDataModule):
         self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
+        self.codes = dict.fromkeys(self.columns.of_kind("tabular"), len(cardinalities))
         self.varying = self.pictures.varying
         self.learned: Learned = {}
         self.left_out: dict[str, Tensor] = {}

@@ -41,6 +41,10 @@ class TensorSet:
         """(N,) int64 ids, in order."""
         return np.arange(self.first_id, self.first_id + len(self))
 
+    def labels_of(self, name: str) -> Tensor | None:
+        """(N, ...) values of a label; None where there is no such label."""
+        return self.labels.get(name)
+
     def __getitem__(self, indices: list[int]) -> PairedBatch:
         """A list of B indices -> a batch; every sample is a group of its own."""
         rows = torch.tensor(indices)

@@ -60,7 +60,7 @@ def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozense
     assert output.y is not None
     labels = objective.output_names(asked.trained.class_names.get(objective.label))
     probability = answers(objective, output.y, labels).probability
-    scores = output.y if probability is None else torch.from_numpy(probability)
+    scores = objective.in_units(output.y) if probability is None else torch.from_numpy(probability)
     best = 0 if probability is None else int(scores[-1].argmax())
     worth = dict(zip(subsets, scores[:, best].double().tolist(), strict=True))
     weights = {} if output.weights is None else dict(zip(names, output.weights[-1].tolist(), strict=True))

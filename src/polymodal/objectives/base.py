@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
 from polymodal.losses.gather import mean_over_all
 from polymodal.model import ModelOutput
+
+TrainingLabels = Callable[[str], Tensor | None]
+"""Name of a label -> its values (N, ...) in the training split; None where the data have no such label."""
 
 
 class Objective(nn.Module, ABC):
@@ -32,6 +36,9 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forgets the evaluation."""
+
+    def prepare(self, training_labels: TrainingLabels) -> None:  # noqa: B027
+        """Called once before training: takes what it needs to know of the training labels."""
 
     def clamp(self) -> None:  # noqa: B027  (most objectives have nothing to clamp)
         """Called after each optimizer step: puts parameters back into their range."""

@@ -1,28 +1,34 @@
-"""Regression: Y is the answer itself."""
+"""Regression: Y is the answer, in standard deviations of the training labels."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from polymodal.metrics.regression import regression_figures
-from polymodal.objectives.supervised import Supervised, known
+from polymodal.objectives.base import TrainingLabels
+from polymodal.objectives.supervised import Supervised, beside, known
 from polymodal.types import PositiveFloat, PositiveInt
+
+EXTRA = "_extra_state"
+"""Key under which torch keeps what `get_extra_state` gives."""
 
 
 class Regression(Supervised):
     """Distance of Y (B, p) from values (B, p), or (B,) if p = 1; what is unknown (NaN) is left out.
 
-    Y and all figures are in the units of the labels: where these are far from 1, scale them in the data.
+    The labels are standardised by the training split: the model's Y and the loss are in standard deviations from the
+    mean, so that labels of any unit train alike. Metrics and answers (`in_units`) are in the units of the labels.
 
     Args:
         label: key of `PairedBatch.labels`.
         outputs: p, the number of values.
         loss: `mse`: squares; `l1`: absolute values; `huber`: squares near the value, absolute values further off (Huber
             1964).
-        huber_delta: where `huber` goes from one to the other, in units of the labels.
+        huber_delta: where `huber` goes from one to the other, in standard deviations of the training labels.
     """
 
     def __init__(
@@ -34,6 +40,35 @@ class Regression(Supervised):
     ) -> None:
         super().__init__(label, outputs)
         self.loss, self.huber_delta = loss, huber_delta
+        # plain numbers, and no buffers: precision=bf16_true would round those
+        self.mean, self.std = [0.0] * outputs, [1.0] * outputs
+        self.register_load_state_dict_pre_hook(_of_older_checkpoints)
+
+    def prepare(self, training_labels: TrainingLabels) -> None:
+        """Takes mean and standard deviation of each value from the training labels (N, p) or (N,)."""
+        labels = training_labels(self.label)
+        if labels is None:
+            return
+        values = self.targets(labels).double()
+        for index, column in enumerate(values.T):
+            seen = column[known(column)]
+            if len(seen) == 0:
+                continue
+            self.mean[index] = float(seen.mean())
+            spread = float(seen.std(correction=0))
+            self.std[index] = spread if spread > 0 else 1.0  # a constant label has no scale
+
+    def in_units(self, y: Tensor) -> Tensor:
+        """(N, p) of the model -> (N, p) in the units of the labels."""
+        return y * beside(y, self.std) + beside(y, self.mean)
+
+    def get_extra_state(self) -> Tensor:
+        """(2, p) float64: mean and standard deviation, for checkpoints."""
+        return torch.tensor([self.mean, self.std], dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Takes them from a checkpoint."""
+        self.mean, self.std = state.tolist()
 
     def targets(self, labels: Tensor) -> Tensor:
         """(B, p) floats.
@@ -47,9 +82,11 @@ class Regression(Supervised):
         return values
 
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, p), (N, p) -> the sum over all known values, and their number."""
+        """(N, p), (N, p) in units -> the sum over all known values, and their number."""
         seen = known(target)
-        target = target.to(y.dtype).where(seen, 0)
+        # first the difference, then the type of y: a large label has more digits than a small type
+        target = ((target - beside(target, self.mean)) / beside(target, self.std)).to(y.dtype)
+        target = target.where(seen, 0)
         if self.loss == "mse":
             losses = F.mse_loss(y, target, reduction="none")
         elif self.loss == "l1":
@@ -59,5 +96,11 @@ class Regression(Supervised):
         return losses.where(seen, 0).sum(), seen.sum().to(y.dtype)
 
     def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """See `regression_figures`."""
-        return regression_figures(y, target)
+        """See `regression_figures`; in the units of the labels."""
+        return regression_figures(self.in_units(y), target)
+
+
+def _of_older_checkpoints(module: Regression, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A checkpoint of before has no scale: its Y is in the units of the labels."""
+    identity = torch.tensor([[0.0] * module.outputs, [1.0] * module.outputs], dtype=torch.float64)
+    state_dict.setdefault(prefix + EXTRA, identity)

@@ -66,6 +66,10 @@ class Supervised(Objective):
     def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
         """(N, p) and targets of a split -> its figures, without `loss`."""
 
+    def in_units(self, y: Tensor) -> Tensor:
+        """(N, p) of the model -> (N, p) as a person reads it; the same where Y has no unit."""
+        return y
+
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
         """Y (B, p) of this process' samples -> the scalar loss of the global batch, plus the fusion's own loss."""
         y, target, counted = self._labelled(output, batch)

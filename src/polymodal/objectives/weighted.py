@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
 from polymodal.model import ModelOutput
-from polymodal.objectives.base import Objective, aux_loss
+from polymodal.objectives.base import Objective, TrainingLabels, aux_loss
 
 
 class Weighted(Objective):
@@ -62,6 +62,11 @@ class Weighted(Objective):
         """Forgets each evaluation."""
         for objective in self._children().values():
             objective.reset()
+
+    def prepare(self, training_labels: TrainingLabels) -> None:
+        """Shows the training labels to each objective."""
+        for objective in self._children().values():
+            objective.prepare(training_labels)
 
     def clamp(self) -> None:
         """Puts the parameters of each objective back into their range."""

@@ -113,6 +113,7 @@ def _parts(config: Mapping[Any, Any]) -> list[tuple[str, str]]:
 def _tiles(figures: Mapping[str, float]) -> list[tuple[str, float, float | None]]:
     """(name, value, the same of the validation) of the most telling figures: of the whole first, then of its parts."""
     tested = {key.removeprefix("test/"): value for key, value in figures.items() if key.startswith("test/")}
+    tested = {name: value for name, value in tested.items() if not name.startswith("control/")}
     ranks = {name: (name.count("/"), SHARES.index(last)) for name in tested if (last := name.split("/")[-1]) in SHARES}
     return [(name, tested[name], figures.get(f"val/{name}")) for name in sorted(ranks, key=ranks.__getitem__)[:TILES]]
 

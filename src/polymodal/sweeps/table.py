@@ -111,7 +111,8 @@ def _main_of(run: Run, keys: Sequence[str], figures: Collection[str]) -> Row:
 
 
 def _is_main(figure: str) -> bool:
-    return figure.startswith("test/") and figure.rpartition("/")[2] in SHOWN
+    is_own = figure.startswith("test/") and not figure.startswith("test/control/")
+    return is_own and figure.rpartition("/")[2] in SHOWN
 
 
 def cell(value: Any) -> str:

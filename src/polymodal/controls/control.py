@@ -1,0 +1,217 @@
+"""What stands beside a result: chance, and a linear model of the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from scipy.sparse import csr_matrix
+from scipy.special import gammaln
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from polymodal.controls.linear import class_scores, ridge
+from polymodal.controls.samples import Collected, collect, encoded
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.metrics.multilabel import multilabel_figures
+from polymodal.metrics.regression import regression_figures
+from polymodal.metrics.retrieval import EmbeddingTable, Items, Table, distinct_items
+from polymodal.objectives.base import Objective
+from polymodal.objectives.classification import Classification
+from polymodal.objectives.contrastive import Contrastive
+from polymodal.objectives.multilabel import MultiLabel
+from polymodal.objectives.regression import Regression
+from polymodal.objectives.supervised import Supervised, known
+
+MOST = 6000
+"""Samples of a split at most: a control is to take seconds."""
+
+Metrics = dict[str, float]
+Features = Mapping[str, np.ndarray]
+
+
+def control_figures(
+    trainer: Trainer, data: PairedDataModule, objective: Objective, modalities: Sequence[str]
+) -> Metrics:
+    """`test/control/chance/...` and `test/control/linear/...`, made by the first process while the others wait.
+
+    Nothing of a stream, which has no first sample to go back to, or where a part of the test split was left out.
+    """
+    metrics: Metrics = {}
+    is_whole = trainer.limit_test_batches == 1.0 and not isinstance(data.train_set, IterableDataset)
+    if trainer.is_global_zero and is_whole:
+        for control, own in control_metrics(data, objective, modalities).items():
+            metrics |= {f"test/control/{control}/{name}": value for name, value in own.items()}
+    trainer.strategy.barrier("control")
+    return metrics
+
+
+def control_metrics(data: PairedDataModule, objective: Objective, modalities: Sequence[str]) -> dict[str, Metrics]:
+    """`chance` and `linear` -> their metrics on the test split, by the names of the objective's own.
+
+    Chance is a random order where items are found, else always the commonest class or the mean of the training labels.
+
+    Args:
+        data: set up; not a stream.
+        objective: says what is to be found, and measures it.
+        modalities: that the model reads.
+    """
+    most = min(MOST, data.limit or MOST)
+    train = collect(data, data.train_set, modalities, most)
+    test = collect(data, data.test_set, modalities, most)
+    x, z = encoded(data, train, test)
+    texts = [name for name in modalities if data.kinds.get(name, name) == "text"]
+    chance: Metrics = {}
+    linear: Metrics = {}
+    for name, part in objective.parts().items():
+        if isinstance(part, Contrastive):
+            found = _aligned(part, train, test, x, z, texts)
+        elif isinstance(part, Classification | MultiLabel | Regression):
+            found = _supervised(part, train, test, x, z)
+        else:
+            continue
+        prefix = f"{name}/" if name else ""
+        for metrics, own in zip((chance, linear), found, strict=True):
+            metrics |= {f"{prefix}{key}": float(value) for key, value in own.items()}
+    return {"chance": chance, "linear": linear}
+
+
+def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
+    """A sentence where the linear model is better by the metric that chose the checkpoint; else nothing.
+
+    Args:
+        metrics: of the run, by their keys.
+        monitor: `val/<name>`.
+        mode: max or min, which is better.
+    """
+    name = monitor.partition("/")[2]
+    model, linear = metrics.get(f"test/{name}"), metrics.get(f"test/control/linear/{name}")
+    if model is None or linear is None or (linear <= model if mode == "max" else linear >= model):
+        return ""
+    return (
+        f"A linear model of simple features is better on the test data: {name} {linear:.3g} against {model:.3g}. "
+        "Train longer, take smaller or pretrained encoders, or more data."
+    )
+
+
+def _supervised(
+    objective: Supervised, train: Collected, test: Collected, x: Features, z: Features
+) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+    """Metrics of the commonest answer, and of a linear model of all modalities together."""
+    target, truth = (objective.targets(part.labels(objective.label)) for part in (train, test))
+    rows, asked = (_any_known(labels) for labels in (target, truth))
+    target, truth = target[rows], truth[asked]
+    if len(target) == 0 or len(truth) == 0:
+        return {}, {}
+    table = np.concatenate(list(x.values()), axis=1)[rows.numpy()]
+    questions = np.concatenate(list(z.values()), axis=1)[asked.numpy()]
+    if isinstance(objective, Classification):
+        counts = torch.bincount(target, minlength=objective.outputs).double()
+        commonest = (counts + 1).log().expand(len(truth), -1)
+        scores = class_scores(table, target.numpy(), questions, objective.outputs)
+        return objective.figures(commonest, truth), objective.figures(torch.from_numpy(scores), truth)
+    # several values or tags: a column each, of the samples in which it is known
+    values = target.double().where(known(target), torch.nan)
+    means = values.nanmean(0).nan_to_num()
+    scores = np.tile(means.numpy(), (len(truth), 1))
+    for column, value in enumerate(values.T.numpy()):
+        seen = ~np.isnan(value)
+        if seen.sum() > 1:
+            scores[:, column] = ridge(table[seen], value[seen], questions)[:, 0]
+    chance = means.expand(len(truth), -1)
+    return _measured(objective, chance, truth), _measured(objective, torch.from_numpy(scores), truth)
+
+
+def _measured(objective: Supervised, answers: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Metrics of answers (N, p): values in units, or tags from 0 to 1."""
+    if isinstance(objective, MultiLabel):
+        return multilabel_figures(answers - 0.5, truth)
+    return regression_figures(answers, truth)
+
+
+def _any_known(labels: Tensor) -> Tensor:
+    """(N,) bool: of which samples anything is known."""
+    there = known(labels)
+    return there if there.ndim == 1 else there.any(1)
+
+
+def _aligned(
+    objective: Contrastive,
+    train: Collected,
+    test: Collected,
+    x: Features,
+    z: Features,
+    texts: Sequence[str],
+) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+    """Metrics of a random order, and of modalities that a ridge regression takes to the space of one of them."""
+    modalities = objective.modalities
+    mask = test.mask(modalities)
+    seen = train.mask(modalities)
+    # the space is that of a modality that all others may be near to: captions, where there are some
+    anchor = next((name for name in modalities if name in texts), modalities[0])
+    middle = x[anchor][seen[:, modalities.index(anchor)]].mean(0)
+    vectors = np.zeros((len(mask), len(modalities), len(middle)))
+    for column, name in enumerate(modalities):
+        both = seen[:, column] & seen[:, modalities.index(anchor)]
+        if name == anchor:
+            vectors[:, column] = z[anchor] - middle
+        elif both.sum() > 1:
+            vectors[:, column] = ridge(x[name][both], x[anchor][both] - middle, z[name])
+    table = EmbeddingTable()
+    sizes = [len(batch) for batch in test.batches]
+    parts = (torch.from_numpy(array).split(sizes) for array in (vectors, mask))
+    for batch, own, there in zip(test.batches, *parts, strict=True):
+        items = torch.stack([batch.items[name] for name in modalities], dim=1)
+        table.update(own, items, there, objective.groups(batch), batch.id)
+    filled = table.compute()
+    return random_order(filled, modalities), objective.figures(filled)
+
+
+def random_order(table: Table, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)) -> dict[str, Tensor]:
+    """What recall@K a random order of the gallery is expected to have, in each direction and in the mean.
+
+    With r right ones among n, none of them is among the first k with the chance C(n - r, k) / C(n, k).
+    """
+    metrics: dict[str, Tensor] = {}
+    for source, target in permutations(range(len(modalities)), 2):
+        right = _right_answers(distinct_items(table, source), distinct_items(table, target))
+        count = len(distinct_items(table, target).x)
+        if len(right) == 0:
+            continue
+        for k in ks:
+            found = 1 - _none_among_first(count, right, min(k, count))
+            metrics[f"{modalities[source]}_to_{modalities[target]}/recall@{k}"] = found.mean()
+    for k in ks:
+        directions = [value for key, value in metrics.items() if key.endswith(f"/recall@{k}")]
+        if directions:
+            metrics[f"recall@{k}"] = torch.stack(directions).mean()
+    return metrics
+
+
+def _right_answers(queries: Items, gallery: Items) -> np.ndarray:
+    """(Q,) how many items of the gallery are right for each query; queries without any are left out."""
+    numbers = torch.cat([queries.group, gallery.group]).unique(return_inverse=True)[1]
+    asking, asked = numbers.split([len(queries.group), len(gallery.group)])
+    groups = int(numbers.max()) + 1 if len(numbers) else 0
+    shared = _membership(queries, asking, groups) @ _membership(gallery, asked, groups).T
+    right = np.diff(shared.tocsr().indptr)
+    return right[right > 0]
+
+
+def _membership(items: Items, group: Tensor, groups: int) -> csr_matrix:
+    """(N, groups): 1 where an item is in a group."""
+    of = torch.arange(len(items.x)) if items.of is None else items.of
+    ones = np.ones(len(group), dtype=np.int32)
+    return csr_matrix((ones, (of.numpy(), group.numpy())), shape=(len(items.x), groups))
+
+
+def _none_among_first(count: int, right: np.ndarray, k: int) -> Tensor:
+    """C(n - r, k) / C(n, k), by the logarithms of their factorials."""
+    wrong = count - right.astype(np.float64)
+    enough = wrong >= k
+    wrong = np.where(enough, wrong, k)
+    ratio = gammaln(wrong + 1) - gammaln(wrong - k + 1) - gammaln(count + 1) + gammaln(count - k + 1)
+    return torch.from_numpy(np.where(enough, np.exp(ratio), 0.0))
