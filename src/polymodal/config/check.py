@@ -26,7 +26,7 @@ SEVERAL_PARTS = ("encoder", "callbacks", "logger")
 WHOLE = ("data", "fusion", "missing", "head", "objective", "trainer", *SEVERAL_PARTS)
 """Keys of the root whose parts are called with nothing more once they are built."""
 PARTIAL = ("optimizer", "scheduler")
-"""Parts to which the module gives what they still need, whether their file says `_partial_: true` or not."""
+"""Parts to which the module gives what they still need, whether or not their file says that they are partial."""
 
 TRAINER = "lightning.pytorch.Trainer"
 """What builds the trainer where the config does not say it."""
