@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polymodal.new_data import division_of, is_same_source
+from polymodal.new_data import division_of, is_same_source, seen_in_training
 from tests.data.manifests import make_pairs, write_csv
 
 TRAINED = {
@@ -44,6 +44,36 @@ def test_what_is_given_wins() -> None:
     assert division_of(own, TRAINED, {"data.columns"}) == {"splits": [0.5, 0.25, 0.25]}
 
 
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [
+        ({}, ""),
+        ({"columns": {"image": "other", "split_by": "speaker"}}, ""),
+        ({"columns": {"image": "file", "split_by": None}}, "data.columns.split_by"),
+        ({"columns": {"image": "file", "split_by": "speaker", "group": "file"}}, "data.columns.group"),
+        ({"splits": [0.0, 0.0, 1.0]}, "data.splits"),
+        ({"path": "./p.csv", "splits": [0.0, 0.0, 1.0]}, "data.splits"),
+        ({"path": "q.csv", "splits": [0.0, 0.0, 1.0]}, ""),
+        ({"path": {"train": "p.csv", "test": "q.csv"}}, ""),
+        ({"path": {"test": ["q.csv", "p.csv"]}}, "data.path={here}/p.csv"),
+    ],
+)
+def test_samples_of_the_training_are_told(changes: dict, setting: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("p.csv", "q.csv"):
+        (tmp_path / name).touch()
+    assert seen_in_training(TRAINED | changes, TRAINED) == setting.format(here=tmp_path)
+
+
+def test_a_file_for_testing_is_not_one_of_the_training() -> None:
+    trained = TRAINED | {"path": {"train": "a.csv", "val": "b.csv", "test": "c.csv"}}
+    assert seen_in_training(TRAINED | {"path": "c.csv"}, trained) == ""
+    assert seen_in_training(TRAINED | {"path": "a.csv"}, trained) == "data.path=a.csv"
+    assert seen_in_training(trained | {"splits": [0.1, 0.1, 0.8]}, trained) == ""
+    by_column = TRAINED | {"columns": {"image": "file", "split": "part"}}
+    assert seen_in_training(by_column | {"splits": [0.0, 0.0, 1.0]}, by_column) == ""
+
+
 ROOT = Path(__file__).parents[1]
 SMALL = ["encoder/image=linear", "encoder/text=bow", "dim=8", "data.image_size=8", "data.num_workers=0"]
 SMALL += ["data.batch_size=16", "trainer.max_epochs=1", "trainer.enable_progress_bar=false", "threads=1"]
@@ -53,7 +83,7 @@ SMALL += ["devices=cpu", "callbacks=[checkpoint]", "logger=none"]
 def run(*words: str) -> str:
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -76,6 +106,8 @@ def test_how_many_samples_are_evaluated(tmp_path: Path) -> None:
         name: run("src/eval.py", f"checkpoint={tmp_path}/run", *words, f"run_dir={tmp_path}/eval {name}")
         for name, words in asked.items()
     }
+    told_of_training = "samples that the model was trained on may be among those"
+    assert {name for name, text in told.items() if told_of_training in text} == {"shares"}
     counts = {name: text.split("Evaluated ")[1].split(" samples")[0] for name, text in told.items()}
     own = trained.split("Evaluated ")[1].split(" samples")[0]
     assert own.endswith(" of 60")

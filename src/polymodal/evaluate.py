@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -23,6 +24,8 @@ from polymodal.errors import ConfigError
 from polymodal.run import figures_of, finish, own_processes, prepare_process
 from polymodal.together import ending_together
 from polymodal.trained import Trained
+
+log = logging.getLogger(__name__)
 
 TEST_HOOKS = [name for name in dir(Callback) if "_test_" in name]
 
@@ -64,6 +67,10 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
     with own_processes(), given_back(folder) if is_first_process() else nullcontext():
         stored = claim(folder, trained.composed, trained.config, overrides) if is_first_process() else None
         prepare_process(trained.config)
+        if trained.seen and is_first_process():
+            log.warning(
+                "%s: samples that the model was trained on may be among those that are evaluated.", trained.seen
+            )
         data, module, trainer = trained.build(takes_part_in_testing, stored)
         with ending_together(trainer):
             trainer.test(module, datamodule=data, verbose=False)

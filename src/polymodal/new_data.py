@@ -53,3 +53,28 @@ def division_of(data: Mapping[str, Any], trained: Mapping[str, Any], given: set[
     if kept:
         result["columns"] = now | kept
     return result
+
+
+def seen_in_training(data: Mapping[str, Any], trained: Mapping[str, Any]) -> str:
+    """The setting because of which samples that were trained on may be evaluated; empty where there is none.
+
+    Args:
+        data: the settings now, with what `division_of` says.
+        trained: those of the training.
+    """
+    if not is_same_source(data, trained):
+        read = set(_files(trained.get("path"), "train")) & set(_files(data.get("path"), "test"))
+        return f"data.path={min(read)}" if read else ""
+    now, before = (source.get("columns") or {} for source in (data, trained))
+    for key in DIVISION:
+        if now.get(key) != before.get(key):
+            return f"data.columns.{key}"
+    named = isinstance(data.get("path"), Mapping) or before.get("split") is not None
+    return "" if named or list(data.get("splits", ())) == list(trained.get("splits", ())) else "data.splits"
+
+
+def _files(path: Any, split: str) -> list[str]:
+    """The files of a split; of paths that are for no split in particular all."""
+    own = path.get(split) if isinstance(path, Mapping) else path
+    located = _located(own if isinstance(own, list | tuple) else [own])
+    return [file for file in located if isinstance(file, str)]

@@ -24,7 +24,7 @@ from polymodal.config.trust import at_rest, check_whole, trusted
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
-from polymodal.new_data import division_of
+from polymodal.new_data import division_of, seen_in_training
 from polymodal.objectives.supervised import Supervised, supervised_part
 from polymodal.run import Settings, build, make
 
@@ -65,6 +65,9 @@ class Trained:
             for testing unless they say themselves which are), and `run_dir=` is where
             callbacks write, which is by default a new folder under logs/eval. `label=` is what every objective
             reads that read the label of the run.
+
+    Attributes:
+        seen: the setting because of which samples that were trained on may be evaluated, or nothing.
 
     Raises:
         ConfigError: there is no such file, it is damaged or none of ours, or the changes cannot be.
@@ -134,6 +137,8 @@ class Trained:
             for key, value in division_of(data, self.stored["data"], given).items():  # type: ignore[arg-type]
                 if key in find_signature(node["_target_"]).types:
                     node[key] = value
+        now = OmegaConf.to_container(node, resolve=True)
+        self.seen = seen_in_training(now, self.stored["data"])  # type: ignore[arg-type]
 
     def _check_channels(self, data: PairedDataModule) -> None:
         before = self._data_of_training.formats()

@@ -120,6 +120,16 @@ def test_text_after_a_closing_mark_is_told(tmp_path: Path) -> None:
     assert not read_tables([written(tmp_path / "b.csv", rows[1:])], WANTED).notes
 
 
+def test_a_column_that_a_table_may_do_without(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.csv", lines(3))
+    with pytest.raises(
+        ConfigError, match=r"\.split=part: .* no such column\. .*Without it: data\.columns\.split=null\. It has"
+    ):
+        read_tables([file], WANTED | {"part": "data.columns.split"})
+    with pytest.raises(ConfigError, match=r"Did you mean 'filepath'\? It has: filepath, caption"):
+        read_tables([file], {"part": "data.columns.image"})
+
+
 def test_what_stands_between_columns_is_told(tmp_path: Path) -> None:
     for ending, header in (("csv", "filepath;caption"), ("csv", "filepath\tcaption"), ("tsv", "filepath,caption")):
         (tmp_path / f"a.{ending}").write_text(f"{header}\n1.png\n")

@@ -244,9 +244,8 @@ def test_a_wrong_command_leaves_nothing_for_the_right_one_to_find(
 ) -> None:
     (tmp_path / "pairs.csv").write_text("caption\nred\n")
     monkeypatch.syspath_prepend(ROOT / "scripts")
-    path = [] if words[0].startswith("path=") else [f"path={tmp_path / 'pairs.csv'}"]
-    command = ["make_shards.py", *path, f"output={tmp_path / 'shards'}", *words]
-    monkeypatch.setattr(sys, "argv", command)
+    given = [] if words[0].startswith("path=") else [f"path={tmp_path / 'pairs.csv'}"]
+    monkeypatch.setattr(sys, "argv", ["make_shards.py", *given, f"output={tmp_path / 'shards'}", *words])
     with pytest.raises(SystemExit, match=message):
         importlib.import_module("make_shards").main()
     assert not (tmp_path / "shards").exists()

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from polymodal.data.column_values import as_text
+from polymodal.data.columns import ROLES
 from polymodal.data.delimited import Delimited
 from polymodal.data.json_rows import JsonRows
 from polymodal.errors import ConfigError, DataError
@@ -190,6 +191,8 @@ def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) 
         if name not in there:
             near = get_close_matches(name, there, 1, 0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
+            if setting.rpartition(".")[2] in ROLES:
+                hint += f" Without it: {setting}=null."
             if len(there) == 1 and (other := [mark for mark in DELIMITERS_ELSEWHERE if mark in there[0]]):
                 hint = f" {other[0]!r} seems to stand between its columns: a .csv file has commas there, a .tsv tabs."
             raise ConfigError(f"{setting}={name}: {source} has no such column.{hint} It has: {', '.join(there)}.")
