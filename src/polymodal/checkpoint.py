@@ -16,7 +16,14 @@ from polymodal.checkpoint_parts import check_parts, not_finite, put_back
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
 
-FORM = {"state_dict": dict, "parts": dict, "callbacks": dict, "loops": dict, "resume": dict, "optimizer_states": list}
+FORM: dict[str, type] = {
+    "state_dict": dict,
+    "parts": dict,
+    "callbacks": dict,
+    "loops": dict,
+    "resume": dict,
+    "optimizer_states": list,
+}
 FORM |= {"lr_schedulers": list, "global_step": int}
 """Field of a checkpoint -> what it is."""
 
