@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 from tests.config.in_process import checked
 
-from polymodal.errors import ConfigError
+from polymodal.config.explain import explain
+from polymodal.errors import ConfigError, PolymodalError
 
 CASES = {
     "experiment=clip_smal": ["experiment=clip_smal", "clip_small"],
@@ -116,3 +119,23 @@ def test_a_variable_that_is_not_set_is_said_in_plain_words(monkeypatch: pytest.M
     with pytest.raises(ConfigError) as refused:
         checked("name=${oc.env:NOT_SET}")
     assert str(refused.value) == "name: Environment variable 'NOT_SET' not found."
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("name=${a", 'name="${a": ${...} is the value of another setting, as in ${seed}.'),
+        ("seed=${}", 'seed="${}": ${...} is the value of another setting, as in ${seed}.'),
+        ("data=${}", "data=${}: this is no name of an option. It is one of: folder, glyphs"),
+        ("experiment=${oc.create:{a: 1}}", "experiment=${oc.create:{a: 1}}: this is no name of an option."),
+        ("callbacks.checkpoint={1: 2}", "callbacks.checkpoint.1=1: input should be a valid string."),
+        ("fusion={1: 2}", "fusion={1: 2}: "),
+    ],
+)
+def test_what_omegaconf_cannot_read_is_said_in_our_words(argument: str, said: str) -> None:
+    with pytest.raises((PolymodalError, OmegaConfBaseException, HydraException)) as refused:
+        checked(argument)
+    error = refused.value
+    message = str(error) if isinstance(error, PolymodalError) else explain(error)
+    assert message.startswith(said)
+    assert "viable" not in message

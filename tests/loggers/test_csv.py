@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from polymodal.errors import ConfigError
 from polymodal.loggers.csv import CSVLogger
 
 
@@ -73,3 +74,11 @@ def test_a_resumed_run_keeps_the_rows_before_its_checkpoint(tmp_path: Path) -> N
     resumed.log_metrics({"loss": 9.0, "val/loss": 1.0}, 2)
     assert [row["loss"] for row in rows_of(tmp_path)] == ["0.0", "1.0", "9.0"]
     assert resumed.rows == 3
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_a_run_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match=r"^logger\.csv\.save_dir=.*file/x cannot be written: .*file is no folder"):
+        CSVLogger(str(tmp_path / "file" / "x"))
+    CSVLogger(str(tmp_path / "new" / "run"))
+    assert not (tmp_path / "new").exists()

@@ -9,6 +9,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from omegaconf.errors import GrammarParseError
+
 from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
 
@@ -36,6 +38,12 @@ def explain(error: BaseException) -> str:
     """One short message for an error that Hydra raised while it composed."""
     text = str(error)
     cause = str(error.__cause__ or "")
+    if isinstance(error, GrammarParseError) or isinstance(error.__cause__, GrammarParseError):
+        found = re.match(r"Error merging override \+*(.+)", text)
+        where = found[1] if found else "A value"
+        return (
+            f"{where}: ${{...}} is the value of another setting, as in ${{seed}}. As text it is \\${{...}}, in quotes."
+        )
     if match := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, option = match.groups()
         return f"{group}={option}: there is no such option.{_options(group, option)}"

@@ -104,11 +104,13 @@ def _option(argument: str, option: str, several: bool) -> str:
     from hydra.core.override_parser.types import Glob, QuotedString
 
     key = argument.partition("=")[0].lstrip("+").partition("@")[0]
+    options = ", ".join(groups_of_configs().get(key, []))
+    choices = f"It is one of: {options}." if options else "Give the name of an option."
+    if "${" in option:
+        raise ConfigError(f"{argument}: this is no name of an option. {choices}")
     parsed = _parsed(option)
     if parsed is None:
         return as_value(option, several)  # Hydra says that there is no such option
-    options = ", ".join(groups_of_configs().get(key, []))
-    choices = f"It is one of: {options}." if options else "Give the name of an option."
     if parsed.is_sweep_override():
         if not several:
             example = f", or {key}=[{option}] for all of them at once" * (not SINGLE.fullmatch(key))

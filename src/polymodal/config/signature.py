@@ -203,8 +203,8 @@ def is_class(file: Path, name: str) -> bool:
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:
     """' Did you mean a or b?' with the closest of `names`, or else all of them if they are few, or nothing."""
-    names = sorted({n for n in names if not n.startswith(("_", "*"))})
-    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    names = sorted({n for n in map(str, names) if not n.startswith(("_", "*"))})
+    close = get_close_matches(str(name), names, n=3, cutoff=0.6)
     if close:
         return f" Did you mean {' or '.join(close)}?"
     return f" There are: {', '.join(names)}." if 0 < len(names) <= 30 else ""

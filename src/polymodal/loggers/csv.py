@@ -13,7 +13,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from polymodal.files import replacing
+from polymodal.files import check_output, replacing
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,14 @@ class CSVLogger(Logger):
 
     Args:
         save_dir: the run's folder.
+
+    Raises:
+        ConfigError: another folder is given, which cannot be made: it is said before a run is touched.
     """
 
     def __init__(self, save_dir: str) -> None:
         super().__init__()
+        check_output(Path(save_dir), "logger.csv.save_dir")
         self.file = Path(save_dir) / "metrics.csv"
         self.columns: list[str] = []
         self.rows = 0
