@@ -118,15 +118,29 @@ def test_the_home_folder_has_a_short_name(monkeypatch: pytest.MonkeyPatch, tmp_p
         ([f"path=s/a-{n:03}.tar" for n in range(8, 12)], r"'path=s/a-\{008..011\}.tar'"),
         ([f"data.path=s/{n}.tar" for n in (10, 11)], r"'data.path=s/\{10..11\}.tar'"),
         (["data.path=a/x.csv", "data.path=a/y.csv"], r"'data.path=a/\{x,y\}.csv'"),
-        (["seed=1", "++seed=2"], r"^seed= is given 2 times, as 1 and 2. Give it once.$"),
-        (["optimizer.lr=1e-3", "optimizer.lr=1e-4"], r"Give it once.$"),
+        ([f"seed={n}" for n in range(1, 4)], r"quote it: 'seed=\{1..3\}'"),
+        (["path=a", "path=b"], r"quote it: 'path=\{a,b\}'"),
         (["logger=csv", "logger=wandb"], r"For all of them: logger=\[csv,wandb\]"),
-        (["fusion=sum", "fusion=concat"], r"Give it once.$"),
     ],
 )
-def test_a_key_with_two_values_is_refused(arguments: list[str], message: str) -> None:
+def test_what_a_shell_makes_of_a_pattern_is_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_given_once(["data=webdataset", *arguments])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trainer.max_epochs=1", "threads=1", "trainer.max_epochs=2"],
+        ["devices=cpu", "devices=ddp_cpu"],
+        ["optimizer.lr=1e-3", "optimizer.lr=0.01"],
+        ["callbacks=[checkpoint,guard]", "callbacks=[default]"],
+    ],
+)
+def test_of_plain_values_the_last_one_counts(arguments: list[str], capsys) -> None:
+    check_given_once(arguments)
+    key, _, last = arguments[-1].partition("=")
+    assert capsys.readouterr().err == f"{key}= is given 2 times: the last one counts, {last}.\n"
 
 
 def test_a_key_may_be_said_twice_and_further_processes_are_told_their_folder() -> None:

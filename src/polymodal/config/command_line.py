@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
+from polymodal.config.environment import is_first_process
 from polymodal.config.explain import is_group
 from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
 
 NOT_OF_THE_USER = ("++run_dir=", "++resume=", "hydra.")
 """What a run, and Lightning, add to the command of further processes, where it counts more than what is there."""
+
+PLACES = ("path", "checkpoint", "output", "index")
+"""Settings that name files, whatever they look like."""
 
 JOINED = ("callbacks", "logger")
 """Groups of which several options take part."""
@@ -92,19 +97,46 @@ def in_order(arguments: Sequence[str], with_value: Iterable[str] = ()) -> list[s
 
 
 def check_given_once(arguments: Sequence[str]) -> None:
-    """Refuses a key with two values: a shell has made words of a pattern, or one of them would not count.
+    """Refuses the words that a shell makes of a pattern which is not quoted: a key with several paths or numbers.
+
+    A script may append a setting to others: of several plain values the last one counts, and that is said.
 
     Raises:
         ConfigError: names the key and its values.
     """
-    given: dict[str, list[str]] = {}
-    for argument in arguments:
+    given: dict[str, list[tuple[int, str]]] = {}
+    for place, argument in enumerate(arguments):
         key, equals, value = argument.partition("=")
         if equals and not key.startswith("-") and not argument.startswith(NOT_OF_THE_USER):
-            given.setdefault(key.lstrip("+"), []).append(value)
-    for key, values in given.items():
-        if len(set(values)) > 1:
-            raise ConfigError(f"{key}= is given {len(values)} times, as {_short(values)}. {_hint(key, values)}")
+            given.setdefault(key.lstrip("+"), []).append((place, value))
+    for key, found in given.items():
+        values = [value for _, value in found]
+        if len(set(values)) == 1:
+            continue
+        side_by_side = found[-1][0] - found[0][0] == len(found) - 1
+        times = f"{key}= is given {len(values)} times"
+        is_place = key.rpartition(".")[2] in PLACES or _are_paths(values)
+        if is_place or _are_names(key, values) or (side_by_side and _are_counted(values)):
+            raise ConfigError(f"{times}, as {_short(values)}. {_hint(key, values)}")
+        if is_first_process():
+            print(f"{times}: the last one counts, {values[-1]}.", file=sys.stderr)
+
+
+def _are_paths(values: Sequence[str]) -> bool:
+    return all("/" in value or re.search(r"\.[A-Za-z]\w*$", value) for value in values)
+
+
+def _are_names(key: str, values: Sequence[str]) -> bool:
+    """Whether they are options that could take part together."""
+    return key in JOINED and is_group(key) and all(re.fullmatch(r"\w+", value) for value in values)
+
+
+def _are_counted(values: Sequence[str]) -> bool:
+    """Whether they are numbers that follow each other, as `{0..3}` gives them."""
+    if not all(value.isdecimal() for value in values):
+        return False
+    numbers = [int(value) for value in values]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _short(values: Sequence[str]) -> str:
@@ -117,8 +149,6 @@ def _hint(key: str, values: Sequence[str]) -> str:
     names = list(dict.fromkeys(values))
     if key in JOINED and is_group(key):
         return f"For all of them: {key}=[{','.join(names)}]"
-    if not all("/" in name or re.search(r"\.[A-Za-z]\w*$", name) for name in names):
-        return "Give it once."
     return f"If a shell has taken a pattern apart, quote it: '{key}={_pattern(names)}'. Else give it once."
 
 
