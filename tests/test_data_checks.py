@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from torch import nn
 
 from polymodal.data.manifest import Manifest
-from polymodal.data_checks import check_data
-from polymodal.errors import DataError
+from polymodal.data_checks import check_data, check_vocabulary
+from polymodal.encoders.text.bow import BagOfWords
+from polymodal.errors import ConfigError, DataError
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.multilabel import MultiLabel
@@ -171,3 +174,14 @@ def test_a_group_makes_pairs_for_supcon(folder: Path, rows: list[dict]) -> None:
     apart = [row | {"caption" if index % 2 else "filepath": ""} for index, row in enumerate(rows)]
     data = data_of(folder, apart, PAIR | {"group": "class", "split_by": "value"})
     check_data(data, SupCon(NAMES), NAMES, SPLITS)
+
+
+@pytest.mark.parametrize(("vocab_size", "is_enough"), [(300, True), (299, False)])
+def test_a_text_encoder_knows_all_tokens(vocab_size: int, is_enough: bool) -> None:
+    data = SimpleNamespace(tokenizer=SimpleNamespace(vocab_size=300), kinds={})
+    model = SimpleNamespace(encoders={"text": BagOfWords(8, vocab_size), "image": nn.Embedding(2, 8)})
+    if is_enough:
+        assert check_vocabulary(data, model) is None
+        return
+    with pytest.raises(ConfigError, match=r"encoder.text: it has 299 tokens, and the captions have 300\."):
+        check_vocabulary(data, model)

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from torch import nn
+
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.facts import SplitFacts
 from polymodal.data.splits import done_without
-from polymodal.errors import DataError, named
+from polymodal.errors import ConfigError, DataError, named
+from polymodal.model import MultimodalModel
 from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.base import Objective
 from polymodal.objectives.contrastive import Contrastive
@@ -161,3 +164,22 @@ class Look:
         """The setting that names a column, in brackets."""
         columns = getattr(self.data, "columns", None)
         return f" (data.columns.{key}={','.join(columns[key])})" if columns is not None and key in columns else ""
+
+
+def check_vocabulary(data: PairedDataModule, model: MultimodalModel) -> None:
+    """Refuses a text encoder with fewer tokens than the tokenizer of the data.
+
+    Raises:
+        ConfigError: names both numbers.
+    """
+    if data.tokenizer is None or getattr(data, "pretrained_tokenizer", None):  # which comes with its encoder
+        return
+    for name, encoder in model.encoders.items():
+        if data.kinds.get(name, name) != "text":
+            continue
+        tables = [m.num_embeddings for m in encoder.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)]
+        if tables and max(tables) < data.tokenizer.vocab_size:
+            raise ConfigError(
+                f"encoder.{name}: it has {max(tables)} tokens, and the captions have {data.tokenizer.vocab_size}. "
+                f"Leave encoder.{name}.vocab_size out: it is data.vocab_size."
+            )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from polymodal.errors import ConfigError
 from polymodal.loggers.wandb import wandb_logger
 from polymodal.run import own_processes
 
@@ -32,3 +33,10 @@ def test_what_is_recorded_has_the_id(tmp_path: Path, monkeypatch: pytest.MonkeyP
     kept = (tmp_path / "wandb_id").read_text()
     recorded = {file.stem.removeprefix("run-") for file in tmp_path.glob("wandb/offline-run-*/run-*.wandb")}
     assert recorded == {kept}, json.dumps(sorted(recorded))
+
+
+def test_an_option_that_wandb_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"logger.wandb.projekt: wandb has no such option. Did you mean project"):
+        wandb_logger(str(tmp_path), offline=True, projekt="x")
+    with pytest.raises(ConfigError, match=r"logger.wandb.api_key: wandb takes its key from WANDB_API_KEY"):
+        wandb_logger(str(tmp_path), offline=True, api_key="x")

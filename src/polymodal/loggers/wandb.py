@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from collections.abc import Mapping
+from inspect import signature
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from polymodal.config.signature import nearest
+from polymodal.errors import ConfigError
 from polymodal.files import write_whole
 
 log = logging.getLogger(__name__)
@@ -29,7 +34,11 @@ def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None
         project: name of the project.
         offline: True or False to decide it; None looks for a key.
         options: passed on to `WandbLogger` and `wandb.init`.
+
+    Raises:
+        ConfigError: neither of them takes an option; says the nearest one.
     """
+    _check_options(options)
     if offline is None:
         offline = os.environ.get("WANDB_MODE") == "offline" or not _has_key()
         if offline:
@@ -39,6 +48,15 @@ def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None
         options = {"id": _kept_id(Path(save_dir) / "wandb_id"), "resume": "allow", **options}
     options = {"log_model": not offline, **options}
     return WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    known = {*signature(WandbLogger).parameters, *signature(wandb.init).parameters}
+    for name in options:
+        if "key" in name and name not in known:
+            raise ConfigError(f"logger.wandb.{name}: wandb takes its key from WANDB_API_KEY or `wandb login`.")
+        if name not in known:
+            raise ConfigError(f"logger.wandb.{name}: wandb has no such option.{nearest(name, known)}")
 
 
 def _kept_id(file: Path) -> str:
