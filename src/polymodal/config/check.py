@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from polymodal.config import environment  # noqa: F401  (the configs ask it)
 from polymodal.config.annotation import adapter
 from polymodal.config.explain import groups, is_group
+from polymodal.config.recipe import drop_unfit
 from polymodal.config.schema import Config, TuningConfig
 from polymodal.config.secrets import remember
 from polymodal.config.signature import SPECIAL, Signature, find_signature, nearest
@@ -38,9 +39,12 @@ SHOWN = 3
 def check_config(config: DictConfig) -> dict[str, Any]:
     """The resolved config as plain containers.
 
+    What an experiment sets of a part that was then replaced is taken out of the config, in place.
+
     Raises:
         ConfigError: names the keys that are missing, unknown, of a wrong type or out of range.
     """
+    drop_unfit(config)
     try:
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
