@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from polymodal.checkpoint import find_checkpoint, load_checkpoint
 from polymodal.choices import check_machine
+from polymodal.config.auto import close
 from polymodal.config.check import check_config
 from polymodal.config.command_line import home
 from polymodal.config.compose import compose_config
@@ -95,6 +96,7 @@ class Trained:
         given = {change.lstrip("+").partition("=")[0] for change in changes}
         if "data" in self.replaced:
             self._read_as_in_training(given)
+        close(self.composed, self.stored)
         self._divide(given)
         self.config = check_config(self.composed)
         check_machine(self.config)

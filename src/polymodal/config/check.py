@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from polymodal.config import environment  # noqa: F401  (the configs ask it)
 from polymodal.config.annotation import adapter
+from polymodal.config.auto import AUTO, FOLLOW, settle
 from polymodal.config.explain import groups, is_group
 from polymodal.config.recipe import drop_unfit
 from polymodal.config.schema import Config, TuningConfig
@@ -36,15 +37,26 @@ SHOWN = 3
 """Problems told at a time: a message should fit into one look."""
 
 
-def check_config(config: DictConfig) -> dict[str, Any]:
+def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
     """The resolved config as plain containers.
 
-    What an experiment sets of a part that was then replaced is taken out of the config, in place.
+    What an experiment sets of a part that was then replaced is taken out of the config first, and settings that are
+    `auto` get values that suit the data, when all else is known to be right: the config is changed in place.
+
+    Args:
+        config: composed.
+        look: whether the data may be looked at; else `auto` stays.
 
     Raises:
         ConfigError: names the keys that are missing, unknown, of a wrong type or out of range.
+        DataError: the data are to be looked at, and cannot be read.
     """
     drop_unfit(config)
+    plain = _checked(config)
+    return _checked(config) if look and settle(config) else plain
+
+
+def _checked(config: DictConfig) -> dict[str, Any]:
     try:
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
@@ -180,6 +192,8 @@ def _node_problems(node: Any, raw: Any, path: str, references: bool = False) -> 
 
 def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str, references: bool) -> Iterator[str]:
     target = node["_target_"]
+    if target == AUTO:
+        return
     if not isinstance(target, str):
         if not references:
             yield f"{path}._target_={shown(target)} is not a name such as package.module.Name."
@@ -194,6 +208,8 @@ def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str, refer
     for key, value in given.items():
         given_as = raw.get(key)
         reference = given_as if isinstance(given_as, str) and "${" in given_as else None
+        if value == AUTO and (reference or key in FOLLOW):
+            continue  # it follows the data, once it is known that all else is right
         if references == (reference is not None):
             yield from _argument_problems(f"{path}.{key}", key, value, signature, target, reference)
     if references:

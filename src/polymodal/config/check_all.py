@@ -31,7 +31,7 @@ def check_all() -> None:
             if missing := OmegaConf.missing_keys(config):  # what an experiment leaves to its user
                 unfinished[experiment] = ", ".join(sorted(missing))
                 continue
-            check_config(config)
+            check_config(config, look=False)
         except PolymodalError as error:
             problems.append(f"experiment={experiment} debug={debug}: {error}")
         except (HydraException, OmegaConfBaseException) as error:

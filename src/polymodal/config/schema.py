@@ -18,7 +18,7 @@ class TrainerConfig(BaseModel):
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
     devices: Literal["auto", -1] | Threads | list[NonNegativeInt] = "auto"
-    max_epochs: PositiveInt | None = None
+    max_epochs: PositiveInt | None | Literal["auto"] = None
     min_epochs: PositiveInt | None = None
     max_steps: Literal[-1] | NonNegativeInt = -1
     accumulate_grad_batches: PositiveInt = 1
@@ -66,7 +66,7 @@ class Config(BaseModel):
     resume: str | None = None
     dim: PositiveInt
     label: str | None
-    outputs: PositiveInt | None
+    outputs: PositiveInt | None | Literal["auto"]
     test: bool
     control: bool = True
     monitor: str

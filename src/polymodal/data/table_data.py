@@ -19,6 +19,7 @@ from polymodal.data.facts import SplitFacts
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
 from polymodal.data.media import MediaFormat
 from polymodal.data.pictures import Pictures
+from polymodal.data.preview import Preview, preview_of_table
 from polymodal.data.samples import EverySample, SampleSet
 from polymodal.data.splits import check_filled
 from polymodal.data.table import ManifestTable
@@ -157,6 +158,11 @@ class TableData(PairedDataModule):
             ConfigError: a column is not there.
             DataError: the source cannot be read.
         """
+
+    def preview(self) -> Preview:
+        """What settings can follow that are `auto`: read from the rows, before anything is made of them."""
+        columns = {key: self.columns[key] for key in self.columns.columns}
+        return preview_of_table(self.read_table(), columns, self.kinds, self.format.label_kind, self.format.splits[0])
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and checks the table, and cuts captions into tokens; the same on every process."""

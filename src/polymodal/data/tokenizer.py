@@ -111,6 +111,11 @@ class Tokenizer:
         return Tokenizer.from_json(json.dumps(content), self.context_length)
 
     @property
+    def merges(self) -> int:
+        """Number of merges that were learned; every token but the bytes is made by one."""
+        return len(json.loads(self.backend.to_str())["model"]["merges"])
+
+    @property
     def vocab_size(self) -> int:
         """Number of tokens that were learned; ids are below it."""
         return self.backend.get_vocab_size()

@@ -100,7 +100,7 @@ def _check_fixed(fixed: Sequence[str], swept: Mapping[str, Override]) -> None:
     faults = []
     for values in corners(swept):
         try:
-            check_config(compose_config([*fixed, *values, "++run_dir=."]))
+            check_config(compose_config([*fixed, *values, "++run_dir=."]), look=False)
             return
         except (PolymodalError, HydraException) as error:
             faults.append(error)

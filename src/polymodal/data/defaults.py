@@ -1,0 +1,140 @@
+"""Settings that follow the data where a config says `auto`: each a rule, and why its value was chosen."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any, NamedTuple
+
+from polymodal.data.preview import Preview, is_small, middle
+from polymodal.data.tokenizer import Tokenizer
+
+SMALL = 5_000
+"""Up to so many training samples a set is small: word order and fine detail are learned by heart."""
+
+UPDATES = 1_500
+"""Optimizer steps of a run, where the epochs follow the data."""
+
+FEW_UPDATES = 500
+"""A run of less is warned of."""
+
+VOCABULARIES = (500, 1000, 2000, 4000, 8000, 16_000)
+"""Sizes that a vocabulary may have."""
+
+UNTRAINED = 0.02
+"""Of the pieces of captions that were held out, so many at most may be such that training shows less than twice."""
+
+
+class Setting(NamedTuple):
+    """A value that was chosen.
+
+    Attributes:
+        value: it.
+        why: a few words for the user.
+    """
+
+    value: Any
+    why: str
+
+
+def vocab_size(preview: Preview) -> Setting:
+    """The largest vocabulary whose pieces training shows often enough, judged on captions that are held out."""
+    captions = sorted(set(preview.captions))
+    if not captions:
+        return Setting(VOCABULARIES[-2], "no captions were seen")
+    held_out = captions[::10] if len(captions) >= 50 else captions
+    training = [caption for number, caption in enumerate(captions) if number % 10 or len(captions) < 50]
+    largest = Tokenizer.train(training, VOCABULARIES[-1], context_length=512)
+    pieces = largest.vocab_size
+    first = pieces - largest.merges
+    chosen = VOCABULARIES[0]
+    for size in VOCABULARIES:
+        coarser = largest.coarser(max(0, size - first))
+        seen = Counter(piece for ids in coarser(training) for piece in ids.tolist() if piece)
+        asked = [piece for ids in coarser(held_out) for piece in ids.tolist() if piece]
+        share = sum(seen[piece] < 2 for piece in asked) / max(1, len(asked))
+        if share > UNTRAINED:
+            break
+        chosen = size
+        if size >= pieces:
+            break
+    return Setting(min(chosen, max(pieces, VOCABULARIES[0])), f"{len(captions):,} different captions")
+
+
+def batch_size(preview: Preview) -> Setting:
+    """The power of two that is nearest to a tenth of the training samples, from 16 to 256."""
+    if preview.training is None:
+        return Setting(128, "nobody counted the samples")
+    power = round(math.log2(max(1, preview.training) / 10))
+    return Setting(2 ** min(8, max(4, power)), f"{preview.training:,} training samples")
+
+
+def max_epochs(preview: Preview, batch: int) -> Setting:
+    """Epochs of about 1,500 updates together: 3 at least, 100 at most."""
+    if preview.training is None:
+        return Setting(5, "nobody counted the samples")
+    each = max(1, math.ceil(preview.training / batch))
+    epochs = min(100, max(3, round(UPDATES / each)))
+    return Setting(epochs, f"{epochs * each:,} updates")
+
+
+def image_size(preview: Preview) -> Setting:
+    """32 pixels for small images and small sets, else 64."""
+    if not preview.sides:
+        return Setting(64, "no image was seen")
+    side = round(middle(preview.sides))
+    small = side <= 48 or (is_small(preview, SMALL) and side <= 128)
+    return Setting(32 if small else 64, f"images of about {side} pixels")
+
+
+def channels(preview: Preview) -> Setting:
+    """1 where no image has a colour, else 3."""
+    return Setting(1, "grey images") if preview.grey else Setting(3, "images with colours")
+
+
+def max_seconds(preview: Preview) -> Setting:
+    """So long that 19 of 20 sounds are whole, in half seconds; 30 at most."""
+    if not preview.seconds:
+        return Setting(30.0, "no sound was seen")
+    ordered = sorted(preview.seconds)
+    longest = ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)))]
+    chosen = min(30.0, max(0.5, math.ceil(2 * longest) / 2))
+    return Setting(chosen, f"19 of 20 sounds are shorter than {longest:.1f} s")
+
+
+def sample_rate(preview: Preview) -> Setting:
+    """That of most sounds, 16 kHz at most."""
+    if not preview.rates:
+        return Setting(16_000, "no sound was seen")
+    rate = Counter(preview.rates).most_common(1)[0][0]
+    return Setting(max(4_000, min(16_000, rate)), f"sounds of {rate:,} Hz")
+
+
+def mels(preview: Preview) -> Setting:
+    """40 bands for short sounds of a small set, else 64."""
+    is_short = bool(preview.seconds) and middle(preview.seconds) <= 5
+    if is_short and is_small(preview, SMALL):
+        return Setting(40, "short sounds, and few")
+    return Setting(64, "long sounds, or many")
+
+
+def outputs(preview: Preview) -> Setting:
+    """The classes, tags or values of the label."""
+    if preview.classes is None:
+        return Setting(1, "no label")
+    return Setting(preview.classes, "what the label has")
+
+
+def shift(preview: Preview) -> Setting:
+    """Images of a small set are moved a little in training."""
+    return Setting(0.05, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
+
+
+def scale(preview: Preview) -> Setting:
+    """Images of a small set are zoomed a little in training."""
+    return Setting(0.1, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
+
+
+def text_encoder(preview: Preview) -> Setting:
+    """Words without their order for a small set, else a transformer."""
+    return Setting("bow", "a small set") if is_small(preview, SMALL) else Setting("transformer", "a large set")

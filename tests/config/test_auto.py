@@ -1,0 +1,109 @@
+"""Settings that say `auto` follow the data: tables whose right settings are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.data.manifests import write_csv
+
+from polymodal.config.auto import close
+from polymodal.config.check import check_config
+from polymodal.config.compose import compose_config
+from polymodal.errors import ConfigError, DataError
+
+TABLE = ["data.columns.tabular=[sex,age,port,fare]", "data.columns.label=survived"]
+
+
+@pytest.fixture
+def passengers(tmp_path: Path) -> Path:
+    rows = [
+        {"sex": ("m", "f")[i % 2], "age": "" if i % 7 == 0 else i % 60, "port": "SCQ"[i % 3], "fare": i / 3}
+        | {"survived": ("yes", "no", "?")[i % 3], "name": f"passenger {i % 40} of ship {i % 9}"}
+        for i in range(200)
+    ]
+    return write_csv(tmp_path / "passengers.csv", rows)
+
+
+def settled(path: object, *words: str) -> dict:
+    plus = [word if "/" in word.partition("=")[0] or word.startswith("experiment") else f"++{word}" for word in words]
+    return check_config(compose_config(["experiment=own_small", f"++data.path={path}", *plus, "++run_dir=."]))
+
+
+def test_columns_of_numbers_come_first_and_categories_are_counted(passengers: Path, capsys) -> None:
+    config = settled(passengers, *TABLE, "data.columns.text=name")
+    assert config["data"]["columns"]["tabular"] == ["age", "fare", "sex", "port"]
+    assert (config["data"]["numeric"], config["data"]["cardinalities"]) == (2, [2, 3])
+    assert config["outputs"] == 3
+    assert list(config["encoder"]) == ["text", "tabular"]
+    assert (config["encoder"]["tabular"]["numeric"], config["encoder"]["tabular"]["cardinalities"]) == (2, [2, 3])
+    assert config["encoder"]["text"]["vocab_size"] == config["data"]["vocab_size"]
+    assert config["data"]["batch_size"] == config["objective"]["evaluation_batch_size"] == 16
+    assert config["trainer"]["max_epochs"] == 100  # 160 training samples are 10 batches
+    said = capsys.readouterr().out
+    assert "data.cardinalities=[2, 3]  values of the other columns" in said
+    assert "image_size" not in said  # there are no images
+
+
+def test_what_is_given_stays(passengers: Path) -> None:
+    given = [
+        "data.batch_size=64",
+        "trainer.max_epochs=7",
+        "data.vocab_size=400",
+        "outputs=5",
+        "encoder/text=transformer",
+    ]
+    config = settled(passengers, *TABLE, "data.columns.text=name", *given)
+    assert (config["data"]["batch_size"], config["trainer"]["max_epochs"], config["outputs"]) == (64, 7, 5)
+    assert config["data"]["vocab_size"] == config["encoder"]["text"]["vocab_size"] == 400
+    assert config["encoder"]["text"]["_target_"].endswith("transformer.Transformer")
+
+
+@pytest.mark.parametrize(
+    ("side", "mode", "size", "channels"), [(72, "RGB", 32, 3), (300, "L", 64, 1), (20, "LA", 32, 1)]
+)
+def test_images_tell_size_and_channels(side: int, mode: str, size: int, channels: int, tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        (tmp_path / "animals" / kind).mkdir(parents=True)
+        for number in range(4):
+            Image.new(mode, (side, side + 9), number).save(tmp_path / "animals" / kind / f"{number}.png")
+    rows = [{"file": f"animals/{kind}/{n}.png", "kind": kind} for kind in ("cat", "dog") for n in range(4)]
+    table = write_csv(tmp_path / "a.csv", rows)
+    config = settled(table, "data.columns.image=file", "data.columns.label=kind")
+    assert (config["data"]["image_size"], config["data"]["channels"]) == (size, channels)
+    assert config["encoder"]["image"]["in_channels"] == channels
+    assert list(config["encoder"]) == ["image"]
+
+
+def test_tags_and_values_tell_the_outputs(tmp_path: Path) -> None:
+    rows = [{"text": f"word {i}", "tags": json.dumps(["a", "b", "c"][: i % 4]), "x": i, "y": -i} for i in range(60)]
+    table = write_csv(tmp_path / "t.csv", rows)
+    text = "data.columns.text=text"
+    assert settled(table, text, "data.columns.label=tags", "data.label_kind=tags")["outputs"] == 3
+    assert settled(table, text, "data.columns.label=[x,y]", "data.label_kind=value")["outputs"] == 2
+
+
+def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nope"):
+        settled(tmp_path / "none.csv", "data.columns.text=name", "data.nope=1")
+    with pytest.raises(DataError, match="there is no file"):
+        settled(tmp_path / "none.csv", "data.columns.text=name")
+    config = compose_config(["experiment=own_small", f"++data.path={tmp_path}/none.csv", "++run_dir=."])
+    assert check_config(config, look=False)["data"]["batch_size"] == "auto"
+
+
+def test_data_without_rows_have_nothing_to_follow() -> None:
+    words = ["++trainer.max_epochs=auto", "++run_dir=.", "experiment=clip_small"]
+    with pytest.raises(ConfigError, match="trainer.max_epochs=auto follows a table or class folders, not Glyphs"):
+        check_config(compose_config(words))
+
+
+def test_other_data_are_read_as_those_of_the_training(passengers: Path) -> None:
+    trained = settled(passengers, *TABLE, "data.columns.text=name", "data.batch_size=24")
+    words = ["experiment=own_small", f"++data.path={passengers}", *(f"++{word}" for word in TABLE), "++run_dir=."]
+    other = compose_config(words)
+    close(other, trained)
+    assert other.data.columns.tabular == ["age", "fare", "sex", "port"]
+    assert (other.data.numeric, other.data.batch_size, other.outputs) == (2, 24, 3)
+    assert np.array_equal(other.data.cardinalities, [2, 3])

@@ -1,0 +1,68 @@
+"""Rules by which settings follow the data."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polymodal.data import defaults
+from polymodal.data.preview import Preview
+from polymodal.data.tokenizer import Tokenizer
+
+IMAGES = {"image": "image"}
+
+
+@given(st.integers(1, 10**7))
+def test_batches_and_epochs_are_about_so_many_updates(training: int) -> None:
+    preview = Preview(training, IMAGES)
+    batch = defaults.batch_size(preview).value
+    epochs = defaults.max_epochs(preview, batch).value
+    assert batch in (16, 32, 64, 128, 256)
+    assert 3 <= epochs <= 100
+    updates = epochs * -(-training // batch)
+    assert epochs in (3, 100) or 1000 <= updates <= 2250
+    assert defaults.max_epochs(preview, batch).why == f"{updates:,} updates"
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=64))
+def test_nineteen_of_twenty_sounds_are_whole(seconds: list[float]) -> None:
+    longest = defaults.max_seconds(Preview(9, {}, seconds=seconds)).value
+    whole = np.mean([length <= longest for length in seconds])
+    assert longest == 30.0 or whole >= 0.95
+    assert longest <= max(0.5, np.ceil(2 * max(seconds)) / 2)
+
+
+def test_a_vocabulary_is_as_large_as_its_pieces_are_trained() -> None:
+    generator = np.random.default_rng(0)
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "ai", "ou")]
+    words = ["".join(generator.choice(syllables, 3)) for _ in range(3000)]
+
+    def sizes(count: int) -> int:
+        captions = [" ".join(generator.choice(words, 6)) for _ in range(count)]
+        chosen = defaults.vocab_size(Preview(count, {"text": "text"}, captions=captions)).value
+        tokenizer = Tokenizer.train(captions, chosen)
+        seen = Counter(piece for ids in tokenizer(captions) for piece in ids.tolist() if piece)
+        held_out = tokenizer([" ".join(generator.choice(words, 6)) for _ in range(200)])
+        rare = [seen[piece] < 2 for ids in held_out for piece in ids.tolist() if piece]
+        assert np.mean(rare) < 3 * defaults.UNTRAINED
+        return chosen
+
+    few, many = sizes(100), sizes(8000)
+    assert few < many
+    assert few in defaults.VOCABULARIES
+
+
+def test_without_captions_or_counts_there_is_a_value_too() -> None:
+    nothing = Preview(None, {})
+    assert defaults.vocab_size(nothing).value == 8000
+    assert defaults.batch_size(nothing).value == 128
+    assert defaults.max_epochs(nothing, 128).value == 5
+    assert defaults.text_encoder(nothing).value == "transformer"
+    assert defaults.text_encoder(Preview(1000, {})).value == "bow"
+
+
+@pytest.mark.parametrize(("rates", "rate"), [([8000, 8000, 44100], 8000), ([44100], 16000), ([], 16000)])
+def test_sounds_keep_their_rate_up_to_16_khz(rates: list[int], rate: int) -> None:
+    assert defaults.sample_rate(Preview(9, {}, rates=rates)).value == rate
