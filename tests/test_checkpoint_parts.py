@@ -28,8 +28,9 @@ def content() -> dict[str, Any]:
     state = {i: {"exp_avg": value + 1, "step": torch.tensor(3.0)} for i, value in enumerate(weights.values())}
     return {
         "config": {},
-        **{name: {} for name in ("resume", "loops")},
+        **{name: {} for name in ("resume", "loops", "callbacks")},
         "state_dict": {**weights, "whole": torch.arange(3.0)},
+        "global_step": 0,
         "optimizer_states": [{"state": state, "param_groups": [{"params": list(state), "betas": (0.9, 0.99)}]}],
     }
 

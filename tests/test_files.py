@@ -50,4 +50,4 @@ def test_nothing_stands_after_a_colon_where_nothing_was_left_out() -> None:
     assert summary_of([0] * (SEEN + 1)) == "0 of 0 samples that were read left out."
     skips = Skips.__new__(Skips)
     skips.reasons = torch.zeros(3, dtype=torch.uint8)
-    assert skips.summary() == "0 of 3 rows left out."
+    assert skips.summary() == "None of 3 rows left out."

@@ -94,6 +94,7 @@ def test_labels_are_not_rounded(name: str, tmp_path: Path) -> None:
             parts = super().splits()
             for part in parts:
                 part.labels["size"] = part.labels["size"] * 0 + 1987.25  # in bf16 it is 1984
+                part.labels["size"][0] += 0.5
             return parts
 
     class Kept(Regression):
@@ -108,8 +109,9 @@ def test_labels_are_not_rounded(name: str, tmp_path: Path) -> None:
     trainer = Trainer(accelerator="cpu", max_epochs=1, precision=precision, callbacks=[Report(str(tmp_path))], **quiet)
     trainer.fit(module, datamodule=Years())
     trainer.test(module, datamodule=Years(), verbose=False)
-    assert {float(value) for target in seen for value in target.unique()} == {1987.25}
-    assert float(trainer.callback_metrics["test/mae"]) == pytest.approx(1987.25, abs=5)
+    assert {float(value) for target in seen for value in target.unique()} == {1987.25, 1987.75}
+    assert module.objective.mean == pytest.approx([1987.25] * 2, abs=0.1)
+    assert float(trainer.callback_metrics["test/mae"]) < 5
     assert (tmp_path / "report" / "predicted_against_true.png").is_file()
 
 
@@ -121,11 +123,12 @@ def test_a_run_is_evaluated_and_exported_as_it_was_trained(name: str, tmp_path: 
     train(config, config)
     before = json.loads((folder / "metrics.json").read_text())
     after = evaluate(folder, [f"run_dir={tmp_path / 'again'}"])
-    tested = {key: value for key, value in before.items() if key.startswith("test/")}
+    tested = {k: v for k, v in before.items() if k.startswith("test/") and "/control/" not in k}
     assert {key: after[key] for key in tested} == tested
     export(str(folder), str(tmp_path / "exported"), ["safetensors"], "MIT")
     model = polymodal.load(tmp_path / "exported")
-    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    weights = {k: v for k, v in model.state_dict().items() if not k.endswith("_extra_state")}  # the scale is exact
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
     trained = Trained(folder, ["devices=cpu"])
     module = trained.build(lambda _: False)[1].eval()
     ids = torch.tensor([[3, 4, 5]])

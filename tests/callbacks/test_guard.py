@@ -146,7 +146,7 @@ def test_a_gradient_scaler_may_look_for_its_scale_but_not_for_ever(tmp_path: Pat
 
 def spoilt_in_one(rank: int, world_size: int, folder: str) -> str:
     """What a process says when the loss of the second alone is infinite, and its gradient is good."""
-    guard = Guard(folder)
+    guard = Guard(f"{folder}/{rank}")  # both think that they are the first
     model = MultimodalModel({name: nn.Linear(5, DIM) for name in MODALITIES})
     module = MultimodalModule(model, CLIP(MODALITIES), partial(torch.optim.AdamW, lr=0.01))
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
