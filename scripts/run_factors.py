@@ -99,7 +99,7 @@ def factors_of(options: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     factors: dict[str, list[str]] = {}
     for kind in KINDS:
         names = options[f"encoder/{kind}"]
-        factors[f"encoder/{kind}"] = [name for name in names if name != "shared"]
+        factors[f"encoder/{kind}"] = [name for name in names if name not in ("shared", "auto")]
         if "shared" in names:
             factors[f"twin of {kind}"] = [NONE, "shared"]
     for group in ("fusion", "head", "missing", "precision", "optimizer", "scheduler", "debug"):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from polymodal.config.auto import AUTO
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.schema import Config
@@ -25,7 +26,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 def targets(node: Any) -> set[str]:
     if isinstance(node, dict):
-        own = {node["_target_"]} if "_target_" in node else set()
+        own = {node["_target_"]} - {AUTO} if "_target_" in node else set()
         return own.union(*map(targets, node.values()))
     return set()
 

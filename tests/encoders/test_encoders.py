@@ -20,7 +20,7 @@ NAMES = [
     (folder.name, file.stem)
     for folder in sorted(CONFIGS.iterdir())
     for file in sorted(folder.glob("*.yaml"))
-    if file.stem not in {"none", "shared"}
+    if file.stem not in {"none", "shared", "auto"}
 ]
 DIM = 24
 COLUMNS = 12

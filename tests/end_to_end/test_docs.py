@@ -65,7 +65,8 @@ def check_training(words: list[str]) -> None:
     for job in jobs_of(words):
         options, overrides = parser.parse_known_args(job)
         overrides.append(f"++run_dir={quoted(RUN)}")
-        check_choices(check_config(compose_config(overrides, options.config_name, options.config_dir)))
+        config = compose_config(overrides, options.config_name, options.config_dir)
+        check_choices(check_config(config, look=False))
 
 
 def check_script(script: Path, words: list[str]) -> None:

@@ -109,3 +109,18 @@ def test_chance_and_a_linear_model_stand_beside_the_result(command, tmp_path: Pa
     without = command("train.py", *words, f"hydra.run.dir={tmp_path / 'without'}", "control=false")
     assert "A linear model" not in without.stdout
     assert not any("control" in name for name in json.loads((tmp_path / "without" / "metrics.json").read_text()))
+
+
+def test_settings_that_follow_the_table_train_and_are_evaluated_again(pairs: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = [*PAIR, "data.columns.tabular=[class,value]", "data.num_workers=0", "trainer.max_epochs=2"]
+    words = ["experiment=own_small", f"data.path={pairs}", *columns, "callbacks=[checkpoint]"]
+    metrics = run(tmp_path / "run", *as_hydra_arguments(words), *QUIET)
+    stored = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["config"]
+    assert stored["data"]["columns"]["tabular"] == ["value", "class"]  # numbers first
+    assert (stored["data"]["numeric"], stored["data"]["cardinalities"]) == (1, [4])
+    assert list(stored["encoder"]) == ["image", "text", "tabular"]
+    again = evaluate(tmp_path / "run", ["devices=cpu"])
+    assert again["test/recall@1"] == pytest.approx(metrics["test/recall@1"], abs=0.2)
+    other = as_hydra_arguments(["data=manifest", f"data.path={pairs}", *columns[:-1], "data.splits=[0,0,1]"])
+    assert np.isfinite(evaluate(tmp_path / "run", [*other, "devices=cpu"])["test/recall@1"])
