@@ -51,7 +51,8 @@ def is_open(config: DictConfig) -> bool:
 def _open_keys(node: Any, path: str) -> Iterator[str]:
     """Dotted keys of the settings that are `auto`; references to them follow by themselves."""
     if isinstance(node, DictConfig):
-        for key in map(str, node):
+        keys: list[Any] = list(node)  # a number stays one
+        for key in keys:
             own = f"{path}.{key}" if path else str(key)
             if OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key):
                 continue

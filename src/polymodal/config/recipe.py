@@ -24,7 +24,9 @@ def drop_unfit(config: DictConfig) -> None:
         return
     settings = HydraConfig.get()
     experiment = settings.runtime.choices.get("experiment", "none")
-    given = [override.lstrip("+~").partition("=") for override in settings.overrides.task]
+    # unresolved: a reference of an override means nothing among Hydra's own settings
+    overrides: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
+    given = [str(override).lstrip("+~").partition("=") for override in overrides]
     chosen = {key: option for key, _, option in given if is_group(key) and key != "experiment"}
     typed = {key for key, _, _ in given}
     for group, option in chosen.items():
