@@ -25,7 +25,7 @@ CASES = {
     "fusion=[sum,concat]": "one option is chosen, not 2",
     "fusion=sum,concat": "several options are a sweep: add -m.$",
     "callbacks=guard,ema": r"add -m, or callbacks=\[guard,ema\]",
-    "encoder.image=5": "encoder.image=5: an option of a group is chosen by encoder/image=<option>. It is one of: auto, cnn,",
+    "encoder.image=5": "encoder.image=5: an option of a group is chosen by encoder/image=<option>. It is one of: auto,",
     # a dict stands where the signature takes one
     "data.batch_size={nope: 0.5}": "data.batch_size={'nope': 0.5}: input should be a valid integer",
     "data.context_length.deeper.still=1": "data.context_length={.*}: input should be a valid integer",
