@@ -45,7 +45,7 @@ class Chosen(NamedTuple):
 
 def is_open(config: DictConfig) -> bool:
     """Whether a setting is still `auto`."""
-    return any(True for _ in _open_keys(config, ""))
+    return next(_open_keys(config, ""), None) is not None
 
 
 def _open_keys(node: Any, path: str) -> Iterator[str]:

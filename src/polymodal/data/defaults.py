@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from typing import Any, NamedTuple
 
-from polymodal.data.preview import Preview, is_small, middle
+from polymodal.data.preview import Preview, is_small
 from polymodal.data.tokenizer import Tokenizer
 
 SMALL = 5_000
@@ -82,7 +83,7 @@ def image_size(preview: Preview) -> Setting:
     """32 pixels for small images and small sets, else 64."""
     if not preview.sides:
         return Setting(64, "no image was seen")
-    side = round(middle(preview.sides))
+    side = round(statistics.median(preview.sides))
     small = side <= 48 or (is_small(preview, SMALL) and side <= 128)
     return Setting(32 if small else 64, f"images of about {side} pixels")
 
@@ -112,7 +113,7 @@ def sample_rate(preview: Preview) -> Setting:
 
 def mels(preview: Preview) -> Setting:
     """40 bands for short sounds of a small set, else 64."""
-    is_short = bool(preview.seconds) and middle(preview.seconds) <= 5
+    is_short = bool(preview.seconds) and statistics.median(preview.seconds) <= 5
     if is_short and is_small(preview, SMALL):
         return Setting(40, "short sounds, and few")
     return Setting(64, "long sounds, or many")

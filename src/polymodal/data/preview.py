@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,11 +178,6 @@ def _classes(rows: Rows, names: Sequence[str] | None, label_kind: str) -> int | 
     if label_kind == "tags":
         return len(pc.unique(pc.drop_null(rows.tags(names[0])[0])))
     return len(pc.unique(pc.drop_null(rows.names(names[0]))))
-
-
-def middle(values: Sequence[float]) -> float:
-    """The median."""
-    return statistics.median(values)
 
 
 def is_small(preview: Preview, limit: int) -> bool:
