@@ -70,18 +70,17 @@ def settle(config: DictConfig) -> list[Chosen]:
     """Gives every `auto` of a composed config its value, in place.
 
     Args:
-        config: composed; without an `auto` it stays as it is, and no data are read.
+        config: composed, with an `auto` somewhere.
 
     Raises:
         ConfigError: a setting cannot follow the data.
         DataError: the data cannot be read.
     """
-    if not is_open(config):
-        return []
     preview = _preview(config)
     with open_dict(config):
-        chosen = [*_encoders(config, preview), *_columns(config, preview), *_values(config, preview)]
-    if is_first_process():
+        chosen = [*_encoders(config, preview), *_fusion_and_head(config)]
+        chosen += [*_columns(config, preview), *_values(config, preview)]
+    if chosen and is_first_process():
         print("Settings that follow the data, and why:")
         for key, value, why in chosen:
             print(f"  {key}={value}  {why}")
@@ -106,17 +105,21 @@ def close(config: DictConfig, stored: Mapping[str, Any]) -> None:
                 config.data.columns[name] = columns  # numbers first, as the model reads them
 
 
+ROLES = {"label", "group", "split", "split_by", "id"}
+"""Columns that are no modality."""
+
+
 def _preview(config: DictConfig) -> Preview:
-    """What the data look like.
+    """What the data look like: rows of a table are looked at; of other data, what their settings say."""
+    from hydra.utils import get_class, instantiate  # these take seconds: what is refused before does not wait for them
 
-    Raises:
-        ConfigError: they are no table.
-    """
-    from hydra.utils import instantiate  # these take seconds: what is refused before does not wait for them
-
+    from polymodal.data.preview import Preview
     from polymodal.data.table_data import TableData
 
     data = OmegaConf.masked_copy(config, list(config)).data
+    source = get_class(data._target_) if "." in str(data.get("_target_")) else None
+    if not (isinstance(source, type) and issubclass(source, TableData)):
+        return Preview(training=data.get("epoch_samples"), kinds=_kinds_by_settings(data))
     with open_dict(data):
         for key in [key for key, value in data.items() if value == AUTO]:
             data[key] = WITHOUT_DATA[str(key)]
@@ -129,11 +132,18 @@ def _preview(config: DictConfig) -> Preview:
             # for this look all columns of a table are numbers
             data.numeric = max((len(names) if isinstance(names, ListConfig) else 1 for names in tables), default=0)
             data.cardinalities = []
-    made = instantiate(data, _convert_="all")
-    if not isinstance(made, TableData):
-        key = next(_open_keys(config, ""))
-        raise ConfigError(f"{key}=auto follows a table or class folders, not {type(made).__name__}: give a value.")
-    return made.preview()
+    return instantiate(data, _convert_="all").preview()  # type: ignore[no-any-return]
+
+
+def _kinds_by_settings(data: DictConfig) -> dict[str, str]:
+    """Modality -> kind, as the settings of data name them; where they name none, images and texts."""
+    kinds = data.get("kinds") or {}
+    columns = [str(name) for name in data.get("columns") or {} if name not in ROLES]
+    modalities = data.get("modalities")
+    if isinstance(modalities, DictConfig):
+        return {str(name): str(kind) for name, kind in modalities.items()}
+    names = columns or list(modalities or ("image", "text"))
+    return {name: kinds.get(name, name) for name in names}
 
 
 OPTIONS = {"image": "cnn", "audio": "cnn", "video": "mean", "tabular": "mlp"}
@@ -147,9 +157,10 @@ def _encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     left = [name for name, node in config.encoder.items() if node.get("_target_") == AUTO]
     if not left:
         return
-    wanted = list(preview.kinds)
-    for name in [*left, *(name for name in wanted if name not in config.encoder)]:
-        if name not in wanted:
+    # one that has another name than its kind is in no group that could be `none`
+    own = [name for name, kind in preview.kinds.items() if name not in config.encoder and name != kind]
+    for name in [*left, *own]:
+        if name not in preview.kinds:
             del config.encoder[name]
             continue
         kind = preview.kinds[name]
@@ -158,7 +169,7 @@ def _encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
             option, why = text_encoder(preview)
         if option is None:
             raise ConfigError(f"encoder.{name}: say which one, such as +encoder/tabular@encoder.{name}=features.")
-        node = OmegaConf.load(CONFIGS / "encoder" / kind / f"{option}.yaml")
+        node = _option(f"encoder/{kind}", option)
         if kind == "audio":
             node.log_mel.mels = AUTO
         given = {key: value for key, value in config.encoder.get(name, {}).items() if key != "_target_"}
@@ -166,22 +177,83 @@ def _encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         yield Chosen(f"encoder/{name}", option, why)
 
 
+def _option(group: str, option: str) -> Any:
+    return OmegaConf.load(CONFIGS / group / f"{option}.yaml")
+
+
+def _fusion_and_head(config: DictConfig) -> Iterator[Chosen]:
+    """Those that an objective needs which reads Y; none for others."""
+    left = [key for key in ("fusion", "head") if (config[key] or {}).get("_target_") == AUTO]
+    if not left:
+        return
+    reads_y = _reads_y(config.objective)
+    if "fusion" in left:
+        config.fusion = _option("fusion", "concat") if reads_y else {}
+        if reads_y:
+            yield Chosen("fusion", "concat", "the objective reads one vector a sample")
+    if "head" in left:
+        needs_head = reads_y and "outputs" not in config.fusion
+        config.head = _option("head", "linear") if needs_head else {}
+        if needs_head:
+            yield Chosen("head", "linear", "and one value an output")
+
+
+def _reads_y(objective: Any) -> bool:
+    """Whether an objective, or one of those that it joins, needs one vector a sample."""
+    from hydra.utils import get_class
+
+    joined = objective.get("objectives")
+    if joined:
+        return any(_reads_y(inner) for inner in joined.values())
+    return bool(getattr(get_class(objective._target_), "needs_fusion", False))
+
+
 def _columns(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     """Columns of a table: first those of numbers, then the others with the number of their categories."""
-    if AUTO not in (config.data.get("numeric"), config.data.get("cardinalities")):
+    given = {key: config.data.get(key) for key in ("numeric", "cardinalities")}
+    if AUTO not in given.values():
         return
-    layouts = {(len(numbers), tuple(preview.categories[name].values())) for name, numbers in preview.numeric.items()}
+    both = set(given.values()) == {AUTO}
+    layouts = set()
+    for name, numbers in preview.numeric.items():
+        categories = preview.categories[name]
+        if both:
+            config.data.columns[name] = [*numbers, *categories]
+            layouts.add((len(numbers), tuple(categories.values())))
+        else:
+            layouts.add(_rest_of_layout(config.data, name, categories))
     if len(layouts) > 1:
         raise ConfigError(
             "data.numeric=auto: the tables have different numbers of columns. Give data.numeric and data.cardinalities."
         )
-    for name, numbers in preview.numeric.items():
-        config.data.columns[name] = [*numbers, *preview.categories[name]]
     numeric, cardinalities = next(iter(layouts), (0, ()))
-    config.data.numeric, config.data.cardinalities = numeric, list(cardinalities)
-    if layouts:
-        yield Chosen("data.numeric", numeric, "columns that hold numbers alone")
-        yield Chosen("data.cardinalities", list(cardinalities), "values of the other columns")
+    for key, value, why in (
+        ("numeric", numeric, "columns that hold numbers alone"),
+        ("cardinalities", list(cardinalities), "values of the other columns"),
+    ):
+        if config.data.get(key) == AUTO:
+            config.data[key] = value
+            if layouts:
+                yield Chosen(f"data.{key}", value, why)
+
+
+def _rest_of_layout(data: DictConfig, name: str, categories: Mapping[str, int]) -> tuple[int, tuple[int, ...]]:
+    """The number of numeric columns and the cardinalities, of which one is given: the columns keep their order.
+
+    Raises:
+        ConfigError: a column of numbers is to be one of categories.
+    """
+    names = data.columns[name]
+    names = list(names) if isinstance(names, ListConfig) else [names]
+    if data.numeric == AUTO:
+        return max(0, len(names) - len(data.cardinalities)), tuple(data.cardinalities)
+    rest = names[data.numeric :]
+    if numbers := [column for column in rest if column not in categories]:
+        raise ConfigError(
+            f"data.numeric={data.numeric}: of the columns of {name}, {numbers[0]} holds numbers too. Leave data.numeric "
+            "out, or give data.cardinalities as well."
+        )
+    return data.numeric, tuple(categories[column] for column in rest)
 
 
 ANY = {"image", "video", "audio", "text", "tabular", "vector"}
@@ -206,5 +278,6 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
             continue
         value, why = rules[name](preview)
         OmegaConf.update(config, key, value)
-        if OF_KIND.get(name, ANY) & set(preview.kinds.values()):
+        matters = name != "outputs" or _reads_y(config.objective)
+        if matters and OF_KIND.get(name, ANY) & set(preview.kinds.values()):
             yield Chosen(key, value, why)
