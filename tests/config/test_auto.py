@@ -13,6 +13,7 @@ from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.errors import ConfigError, DataError
 
+DEFAULT_CALLBACKS = check_config(compose_config(["experiment=sum_fusion", "++run_dir=."]))["callbacks"]
 TABLE = ["data.columns.tabular=[sex,age,port,fare]", "data.columns.label=survived"]
 
 
@@ -93,10 +94,86 @@ def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path
     assert check_config(config, look=False)["data"]["batch_size"] == "auto"
 
 
-def test_data_without_rows_have_nothing_to_follow() -> None:
-    words = ["++trainer.max_epochs=auto", "++run_dir=.", "experiment=clip_small"]
-    with pytest.raises(ConfigError, match="trainer.max_epochs=auto follows a table or class folders, not Glyphs"):
-        check_config(compose_config(words))
+def test_other_data_than_tables_take_plain_values(capsys) -> None:
+    config = check_config(compose_config(["++run_dir=."]))  # python src/train.py
+    encoders = {name: node["_target_"].rpartition(".")[2] for name, node in config["encoder"].items()}
+    assert encoders == {"image": "CNN", "text": "Transformer"}
+    assert (config["trainer"]["max_epochs"], config["fusion"], config["head"]) == (5, {}, {})
+    assert list(config["callbacks"]) == list(DEFAULT_CALLBACKS)
+    assert "trainer.max_epochs=5" in capsys.readouterr().out
+
+
+def test_the_columns_of_a_stream_tell_the_encoders() -> None:
+    words = ["data=webdataset", "data.path=a.tar", "++data.epoch_samples=1024", "++run_dir=."]
+    columns = "data.columns={audio: wav, text: txt, label: cls}"
+    config = check_config(compose_config([*words, columns]))
+    assert list(config["encoder"]) == ["image", "text", "audio"]
+    assert config["trainer"]["max_epochs"] == 100  # of 8 batches each
+
+
+def plain(path: object, *words: str) -> dict:
+    """The config of a table, without an experiment."""
+    return check_config(compose_config(["data=manifest", f"++data.path={path}", *words, "++run_dir=."]))
+
+
+def test_no_experiment_rides_along(passengers: Path) -> None:
+    config = plain(passengers, "+data.columns.text=name", "+data.columns.label=survived", "objective=classification")
+    assert list(config["callbacks"]) == list(DEFAULT_CALLBACKS)
+    assert config["name"] == "passengers"
+    assert (config["data"]["batch_size"], config["outputs"]) == (16, 3)
+    assert (config["optimizer"]["lr"], config["trainer"]["max_epochs"]) == (2e-3, 100)
+
+
+@pytest.mark.parametrize(
+    ("words", "fusion", "head"),
+    [
+        (["objective=clip"], {}, {}),
+        (["objective=classification"], "Concat", "Linear"),
+        (["objective=clip_and_classification"], "Concat", "Linear"),
+        (["objective=classification", "fusion=late"], "Late", {}),
+        (["objective=classification", "fusion=gated"], "Gated", "Linear"),
+        (["objective=classification", "++fusion.hidden=12"], "Concat", "Linear"),
+    ],
+)
+def test_fusion_and_head_follow_the_objective(words: list[str], fusion: object, head: object) -> None:
+    config = check_config(compose_config([*words, "++run_dir=."]))
+    for group, expected in (("fusion", fusion), ("head", head)):
+        node = config[group]
+        assert (node["_target_"].rpartition(".")[2] if node else node) == expected
+    if "++fusion.hidden=12" in words:
+        assert config["fusion"]["hidden"] == 12
+
+
+@pytest.mark.parametrize(
+    "word", ["++encoder.audio.widths=[8]", "++fusion.hidden=12", "++head.bias=false", "++encoder.video.layers=1"]
+)
+def test_settings_of_a_part_that_is_not_there_are_refused(word: str) -> None:
+    with pytest.raises(ConfigError, match="is not chosen, so it cannot have"):
+        check_config(compose_config([word, "++run_dir=."]))
+
+
+def test_none_is_a_choice(passengers: Path) -> None:
+    both = ["+data.columns.text=name", "+data.columns.tabular=[sex,age]", "objective=classification"]
+    label = "+data.columns.label=survived"
+    assert list(plain(passengers, *both, label)["encoder"]) == ["text", "tabular"]
+    assert list(plain(passengers, *both, label, "encoder/text=none")["encoder"]) == ["tabular"]
+
+
+def test_a_modality_of_another_name_has_an_encoder_of_its_kind(passengers: Path) -> None:
+    columns = "+data.columns={first: name, second: port}"
+    config = plain(passengers, columns, "+data.kinds={first: text, second: text}")
+    assert list(config["encoder"]) == ["first", "second"]
+
+
+def test_what_is_given_of_a_table_is_kept(passengers: Path) -> None:
+    table = ["+data.columns.tabular=[age,fare,sex]", "+data.columns.text=name"]
+    config = plain(passengers, *table, "data.numeric=2")
+    assert (config["data"]["numeric"], config["data"]["cardinalities"]) == (2, [2])
+    config = plain(passengers, *table, "data.cardinalities=[40,5]")
+    assert (config["data"]["numeric"], config["data"]["cardinalities"]) == (1, [40, 5])
+    assert config["data"]["columns"]["tabular"] == ["age", "fare", "sex"]
+    with pytest.raises(ConfigError, match=r"data\.numeric=1: of the columns of tabular, fare holds numbers too"):
+        plain(passengers, *table, "data.numeric=1")
 
 
 def test_other_data_are_read_as_those_of_the_training(passengers: Path) -> None:

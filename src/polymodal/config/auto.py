@@ -161,24 +161,30 @@ def _encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     own = [name for name, kind in preview.kinds.items() if name not in config.encoder and name != kind]
     for name in [*left, *own]:
         if name not in preview.kinds:
-            del config.encoder[name]
-            continue
+            config.encoder[name] = _settings_of(config.encoder[name])
+            if not config.encoder[name]:
+                del config.encoder[name]
+            continue  # settings of an encoder that there is not are refused by the check
         kind = preview.kinds[name]
-        option, why = OPTIONS.get(kind), f"a column of {kind}"
+        option, why = OPTIONS.get(kind), f"the data have {kind}"
         if kind == "text":
             option, why = text_encoder(preview)
         if option is None:
             raise ConfigError(f"encoder.{name}: say which one, such as +encoder/tabular@encoder.{name}=features.")
-        node = _option(f"encoder/{kind}", option)
-        if kind == "audio":
-            node.log_mel.mels = AUTO
-        given = {key: value for key, value in config.encoder.get(name, {}).items() if key != "_target_"}
-        config.encoder[name] = OmegaConf.merge(node, given)
+        config.encoder[name] = _merged(f"encoder/{kind}", option, config.encoder.get(name, {}))
         yield Chosen(f"encoder/{name}", option, why)
 
 
-def _option(group: str, option: str) -> Any:
-    return OmegaConf.load(CONFIGS / group / f"{option}.yaml")
+def _merged(group: str, option: str, node: Any) -> Any:
+    """An option of a group, with the settings that were given where it was still open which one it would be."""
+    chosen: Any = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
+    if "log_mel" in chosen:
+        chosen.log_mel.mels = AUTO
+    return OmegaConf.merge(chosen, _settings_of(node))
+
+
+def _settings_of(node: Any) -> Any:
+    return OmegaConf.masked_copy(node, [key for key in node if key != "_target_"]) if node else {}
 
 
 def _fusion_and_head(config: DictConfig) -> Iterator[Chosen]:
@@ -188,12 +194,12 @@ def _fusion_and_head(config: DictConfig) -> Iterator[Chosen]:
         return
     reads_y = _reads_y(config.objective)
     if "fusion" in left:
-        config.fusion = _option("fusion", "concat") if reads_y else {}
+        config.fusion = _merged("fusion", "concat", config.fusion) if reads_y else _settings_of(config.fusion)
         if reads_y:
             yield Chosen("fusion", "concat", "the objective reads one vector a sample")
     if "head" in left:
         needs_head = reads_y and "outputs" not in config.fusion
-        config.head = _option("head", "linear") if needs_head else {}
+        config.head = _merged("head", "linear", config.head) if needs_head else _settings_of(config.head)
         if needs_head:
             yield Chosen("head", "linear", "and one value an output")
 
@@ -250,8 +256,8 @@ def _rest_of_layout(data: DictConfig, name: str, categories: Mapping[str, int]) 
     rest = names[data.numeric :]
     if numbers := [column for column in rest if column not in categories]:
         raise ConfigError(
-            f"data.numeric={data.numeric}: of the columns of {name}, {numbers[0]} holds numbers too. Leave data.numeric "
-            "out, or give data.cardinalities as well."
+            f"data.numeric={data.numeric}: of the columns of {name}, {numbers[0]} holds numbers too. Leave "
+            "data.numeric out, or give data.cardinalities as well."
         )
     return data.numeric, tuple(categories[column] for column in rest)
 

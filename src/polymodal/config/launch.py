@@ -18,8 +18,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from polymodal.config.command_line import check_no_run_dir, check_options, check_words, in_order
 from polymodal.config import run_name  # noqa: F401  (the configs ask it for the folder)
+from polymodal.config.command_line import check_no_run_dir, check_options, check_words, in_order
 from polymodal.config.environment import check_ranks, is_first_process, started_alike  # its resolvers go to sweeps
 from polymodal.config.explain import CONFIGS, explain, in_our_words
 from polymodal.config.overrides import SWEEP, WITH_VALUE, as_hydra_arguments, quoted

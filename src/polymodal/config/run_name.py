@@ -18,7 +18,7 @@ LONGEST = 60
 
 
 def run_name(_root_: DictConfig) -> str:
-    """`clip_small` of experiment=clip_small; `pairs` of data=manifest data.path=tables/pairs.csv; else `glyphs` of data=glyphs."""
+    """`clip_small` of experiment=clip_small, `pairs` of data=manifest data.path=pairs.csv, `glyphs` of data=glyphs."""
     hydra = OmegaConf.select(_root_, "hydra")  # Hydra asks for the folder of a run before it has begun
     choices = (hydra or HydraConfig.get()).runtime.choices
     experiment, option = choices.get("experiment"), str(choices.get("data"))

@@ -65,7 +65,7 @@ def vocab_size(preview: Preview) -> Setting:
 def batch_size(preview: Preview) -> Setting:
     """The power of two that is nearest to a tenth of the training samples, from 16 to 256."""
     if preview.training is None:
-        return Setting(128, "nobody counted the samples")
+        return Setting(128, "samples are not counted before the run")
     power = round(math.log2(max(1, preview.training) / 10))
     return Setting(2 ** min(8, max(4, power)), f"{preview.training:,} training samples")
 
@@ -73,7 +73,7 @@ def batch_size(preview: Preview) -> Setting:
 def max_epochs(preview: Preview, batch: int) -> Setting:
     """Epochs of about 1,500 updates together: 3 at least, 100 at most."""
     if preview.training is None:
-        return Setting(5, "nobody counted the samples")
+        return Setting(5, "samples are not counted before the run")
     each = max(1, math.ceil(preview.training / batch))
     epochs = min(100, max(3, round(UPDATES / each)))
     return Setting(epochs, f"{epochs * each:,} updates")
@@ -138,4 +138,6 @@ def scale(preview: Preview) -> Setting:
 
 def text_encoder(preview: Preview) -> Setting:
     """Words without their order for a small set, else a transformer."""
+    if preview.training is None:
+        return Setting("transformer", "the data have text")
     return Setting("bow", "a small set") if is_small(preview, SMALL) else Setting("transformer", "a large set")
