@@ -105,7 +105,7 @@ def test_other_data_than_tables_take_plain_values(capsys) -> None:
 
 def test_the_columns_of_a_stream_tell_the_encoders() -> None:
     words = ["data=webdataset", "data.path=a.tar", "++data.epoch_samples=1024", "++run_dir=."]
-    columns = "data.columns={audio: wav, text: txt, label: cls}"
+    columns = "++data.columns={audio: wav, text: txt, label: cls}"
     config = check_config(compose_config([*words, columns]))
     assert list(config["encoder"]) == ["image", "text", "audio"]
     assert config["trainer"]["max_epochs"] == 100  # of 8 batches each
@@ -157,6 +157,21 @@ def test_none_is_a_choice(passengers: Path) -> None:
     label = "+data.columns.label=survived"
     assert list(plain(passengers, *both, label)["encoder"]) == ["text", "tabular"]
     assert list(plain(passengers, *both, label, "encoder/text=none")["encoder"]) == ["tabular"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "encoders"),
+    [("clip", ["image", "text"]), ("classification", ["image"]), ("clip_and_classification", ["image", "text"])],
+)
+def test_captions_that_are_the_label_do_not_tell_it(objective: str, encoders: list[str], tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        (tmp_path / kind).mkdir()
+        for number in range(4):
+            Image.new("L", (20, 20), number).save(tmp_path / kind / f"{number}.png")
+    words = ["data=folder", f"data.path={tmp_path}", f"objective={objective}", "++run_dir=."]
+    config = check_config(compose_config(words))
+    assert list(config["encoder"]) == encoders
+    assert (config["outputs"], config["data"]["channels"]) == (2, 1)
 
 
 def test_a_modality_of_another_name_has_an_encoder_of_its_kind(passengers: Path) -> None:

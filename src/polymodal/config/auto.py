@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from polymodal.config.auto_parts import AUTO, Chosen, choose_columns, choose_encoders, choose_fusion, needs_fusion
 from polymodal.config.environment import is_first_process
-from polymodal.config.explain import CONFIGS
-from polymodal.errors import ConfigError
 
 if TYPE_CHECKING:
     from polymodal.data.preview import Preview
-
-AUTO = "auto"
 
 WITHOUT_DATA: Mapping[str, Any] = {
     "batch_size": 128,
@@ -33,14 +30,6 @@ WITHOUT_DATA: Mapping[str, Any] = {
 
 FOLLOW = {*WITHOUT_DATA, "_target_", "max_epochs", "mels", "outputs"}
 """Names of settings for which there is a rule; Lightning has an `auto` of its own for others."""
-
-
-class Chosen(NamedTuple):
-    """A setting that followed the data: its key, its value, and why it is that."""
-
-    key: str
-    value: Any
-    why: str
 
 
 def is_open(config: DictConfig) -> bool:
@@ -78,8 +67,8 @@ def settle(config: DictConfig) -> list[Chosen]:
     """
     preview = _preview(config)
     with open_dict(config):
-        chosen = [*_encoders(config, preview), *_fusion_and_head(config)]
-        chosen += [*_columns(config, preview), *_values(config, preview)]
+        chosen = [*choose_encoders(config, preview), *choose_fusion(config)]
+        chosen += [*choose_columns(config, preview), *_values(config, preview)]
     if chosen and is_first_process():
         print("Settings that follow the data, and why:")
         for key, value, why in chosen:
@@ -146,122 +135,6 @@ def _kinds_by_settings(data: DictConfig) -> dict[str, str]:
     return {name: kinds.get(name, name) for name in names}
 
 
-OPTIONS = {"image": "cnn", "audio": "cnn", "video": "mean", "tabular": "mlp"}
-"""Kind of modality -> the encoder that is taken where none is chosen; that of text follows the number of samples."""
-
-
-def _encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
-    """An encoder for each modality that the columns name."""
-    from polymodal.data.defaults import text_encoder
-
-    left = [name for name, node in config.encoder.items() if node.get("_target_") == AUTO]
-    if not left:
-        return
-    # one that has another name than its kind is in no group that could be `none`
-    own = [name for name, kind in preview.kinds.items() if name not in config.encoder and name != kind]
-    for name in [*left, *own]:
-        if name not in preview.kinds:
-            config.encoder[name] = _settings_of(config.encoder[name])
-            if not config.encoder[name]:
-                del config.encoder[name]
-            continue  # settings of an encoder that there is not are refused by the check
-        kind = preview.kinds[name]
-        option, why = OPTIONS.get(kind), f"the data have {kind}"
-        if kind == "text":
-            option, why = text_encoder(preview)
-        if option is None:
-            raise ConfigError(f"encoder.{name}: say which one, such as +encoder/tabular@encoder.{name}=features.")
-        config.encoder[name] = _merged(f"encoder/{kind}", option, config.encoder.get(name, {}))
-        yield Chosen(f"encoder/{name}", option, why)
-
-
-def _merged(group: str, option: str, node: Any) -> Any:
-    """An option of a group, with the settings that were given where it was still open which one it would be."""
-    chosen: Any = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
-    if "log_mel" in chosen:
-        chosen.log_mel.mels = AUTO
-    return OmegaConf.merge(chosen, _settings_of(node))
-
-
-def _settings_of(node: Any) -> Any:
-    return OmegaConf.masked_copy(node, [key for key in node if key != "_target_"]) if node else {}
-
-
-def _fusion_and_head(config: DictConfig) -> Iterator[Chosen]:
-    """Those that an objective needs which reads Y; none for others."""
-    left = [key for key in ("fusion", "head") if (config[key] or {}).get("_target_") == AUTO]
-    if not left:
-        return
-    reads_y = _reads_y(config.objective)
-    if "fusion" in left:
-        config.fusion = _merged("fusion", "concat", config.fusion) if reads_y else _settings_of(config.fusion)
-        if reads_y:
-            yield Chosen("fusion", "concat", "the objective reads one vector a sample")
-    if "head" in left:
-        needs_head = reads_y and "outputs" not in config.fusion
-        config.head = _merged("head", "linear", config.head) if needs_head else _settings_of(config.head)
-        if needs_head:
-            yield Chosen("head", "linear", "and one value an output")
-
-
-def _reads_y(objective: Any) -> bool:
-    """Whether an objective, or one of those that it joins, needs one vector a sample."""
-    from hydra.utils import get_class
-
-    joined = objective.get("objectives")
-    if joined:
-        return any(_reads_y(inner) for inner in joined.values())
-    return bool(getattr(get_class(objective._target_), "needs_fusion", False))
-
-
-def _columns(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
-    """Columns of a table: first those of numbers, then the others with the number of their categories."""
-    given = {key: config.data.get(key) for key in ("numeric", "cardinalities")}
-    if AUTO not in given.values():
-        return
-    both = set(given.values()) == {AUTO}
-    layouts = set()
-    for name, numbers in preview.numeric.items():
-        categories = preview.categories[name]
-        if both:
-            config.data.columns[name] = [*numbers, *categories]
-            layouts.add((len(numbers), tuple(categories.values())))
-        else:
-            layouts.add(_rest_of_layout(config.data, name, categories))
-    if len(layouts) > 1:
-        raise ConfigError(
-            "data.numeric=auto: the tables have different numbers of columns. Give data.numeric and data.cardinalities."
-        )
-    numeric, cardinalities = next(iter(layouts), (0, ()))
-    for key, value, why in (
-        ("numeric", numeric, "columns that hold numbers alone"),
-        ("cardinalities", list(cardinalities), "values of the other columns"),
-    ):
-        if config.data.get(key) == AUTO:
-            config.data[key] = value
-            if layouts:
-                yield Chosen(f"data.{key}", value, why)
-
-
-def _rest_of_layout(data: DictConfig, name: str, categories: Mapping[str, int]) -> tuple[int, tuple[int, ...]]:
-    """The number of numeric columns and the cardinalities, of which one is given: the columns keep their order.
-
-    Raises:
-        ConfigError: a column of numbers is to be one of categories.
-    """
-    names = data.columns[name]
-    names = list(names) if isinstance(names, ListConfig) else [names]
-    if data.numeric == AUTO:
-        return max(0, len(names) - len(data.cardinalities)), tuple(data.cardinalities)
-    rest = names[data.numeric :]
-    if numbers := [column for column in rest if column not in categories]:
-        raise ConfigError(
-            f"data.numeric={data.numeric}: of the columns of {name}, {numbers[0]} holds numbers too. Leave "
-            "data.numeric out, or give data.cardinalities as well."
-        )
-    return data.numeric, tuple(categories[column] for column in rest)
-
-
 ANY = {"image", "video", "audio", "text", "tabular", "vector"}
 OF_KIND = dict.fromkeys(("image_size", "channels", "shift", "scale"), {"image", "video"})
 OF_KIND |= dict.fromkeys(("max_seconds", "sample_rate", "mels"), {"audio"}) | {"vocab_size": {"text"}}
@@ -284,6 +157,6 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
             continue
         value, why = rules[name](preview)
         OmegaConf.update(config, key, value)
-        matters = name != "outputs" or _reads_y(config.objective)
+        matters = name != "outputs" or any(needs_fusion(config.objective))
         if matters and OF_KIND.get(name, ANY) & set(preview.kinds.values()):
             yield Chosen(key, value, why)

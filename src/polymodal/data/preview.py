@@ -43,6 +43,7 @@ class Preview:
         classes: number of classes, tags or values that the label has; None without a label.
         numeric: modality -> its columns that hold numbers.
         categories: modality -> its other columns, and how many values each has.
+        of_label: modalities that are read from the column of the label, as captions that are names of classes.
     """
 
     training: int | None
@@ -55,6 +56,7 @@ class Preview:
     classes: int | None = None
     numeric: Mapping[str, Sequence[str]] = field(default_factory=dict)
     categories: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    of_label: Sequence[str] = ()
 
 
 def preview_of_table(
@@ -99,6 +101,7 @@ def preview_of_table(
         classes=_classes(rows, columns.get("label"), label_kind),
         numeric=numeric,
         categories=categories,
+        of_label=[name for name in kinds if columns[name] == columns.get("label")],
         **found,
     )
 
