@@ -39,7 +39,7 @@ from polymodal.report.mistakes import mistakes_of, mistakes_panel
 from polymodal.report.publish import publish
 from polymodal.report.reliability import draw_reliability
 from polymodal.report.scatter import draw_residuals, draw_scatter
-from polymodal.report.tables import write_classes, write_confused, write_confusion
+from polymodal.report.tables import write_classes, write_confused, write_confusion, write_values
 from polymodal.report.unharmed import unharmed
 
 Columns = dict[str, Tensor]
@@ -132,8 +132,10 @@ class Report(Callback):
                     measure(found, start, table, part.modalities)
                 self._alignment(own, table, pl_module.model.modalities, contents)
             elif isinstance(part, Supervised) and len(table["id"]):
-                found["counts"][name] = {"samples": len(table["id"])}
-                self._answers(own, part, table, self._names(trainer, part), contents)
+                names = part.output_names(self._names(trainer, part))
+                values = {"values": names} if isinstance(part, Regression) else {}
+                found["counts"][name] = {"samples": len(table["id"]), **values}
+                self._answers(own, part, table, names, contents)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ZeroShot) and callback.confusion is not None:
                 confusion, names = callback.confusion, callback.class_names
@@ -176,7 +178,6 @@ class Report(Callback):
 
     def _answers(self, folder: Path, part: Supervised, table: Columns, names: list[str], contents: Contents) -> None:
         y, target = part.in_units(table["y"]), table["target"]
-        names = part.output_names(names)
         if isinstance(part, Classification):
             answer = y.argmax(1)
             if part.outputs <= MATRIX:
@@ -194,6 +195,7 @@ class Report(Callback):
         elif isinstance(part, Regression):
             _draw(folder / "predicted_against_true.png", draw_scatter, y.double(), target, names)
             _draw(folder / "residuals.png", draw_residuals, y.double(), target, names)
+            _draw(folder / "values.csv", write_values, y.double(), target, names)
         _draw(folder / "mistakes.json", self._mistakes, part, table, names, contents)
 
     def _mistakes(self, file: Path, part: Supervised, table: Columns, names: list[str], contents: Contents) -> None:

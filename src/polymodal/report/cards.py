@@ -21,7 +21,7 @@ class Card(NamedTuple):
 
     Attributes:
         title: the metric.
-        what: of which part or direction; "" for the whole.
+        what: of which part, direction or value; "" for the whole.
         value: of the test split, or of the validation where there was no test.
         split: which of them.
         validation: of the same checkpoint; None where it is not known.
@@ -76,7 +76,7 @@ def _card(
         is_beaten = linear < value if _last(name) in LOWER_IS_BETTER else linear > value
     return Card(
         title=UPPER.get(_last(name), _last(name)),
-        what=name.rpartition("/")[0].replace("_", " ").replace("/", " · "),
+        what=" · ".join([*name.replace("_", " ").split("/")[:-1], *_value(name, about)]),
         value=value,
         split=split,
         validation=validated.get(name) if is_test else None,
@@ -91,6 +91,12 @@ def _of(metrics: Mapping[str, float], start: str) -> dict[str, float]:
     return {key.removeprefix(start): value for key, value in metrics.items() if key.startswith(start)}
 
 
+def _value(name: str, about: Mapping[str, Any]) -> list[str]:
+    """The name of the value that a metric of a regression is of, where it is one."""
+    values = about.get("counts", {}).get(name.rpartition("/")[0], {}).get("values", [])
+    return values if len(values) == 1 else []
+
+
 def _last(name: str) -> str:
     return name.rpartition("/")[2]
 
@@ -102,7 +108,9 @@ def _count(name: str, about: Mapping[str, Any], split: str) -> str:
     if "queries" in own:
         return f"{own['queries']:,} queries, {own['gallery']:,} items to find"
     if "samples" in own:
-        return _samples(own["samples"])
+        values = own.get("values", [])
+        several = f", mean over {', '.join(values)}" if len(values) > 1 else ""
+        return f"{_samples(own['samples'])}{several}"
     start = f"{part}/" if part else ""
     directions = [key for key, one in counts.items() if key.startswith(start) and "queries" in one]
     samples = _samples(about.get("samples", {}).get("test" if split == "test" else "val", 0))

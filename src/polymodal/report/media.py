@@ -102,7 +102,7 @@ def shown(value: float | str | None) -> str:
     """A value of a table."""
     if value is None:
         return "missing"
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return value if isinstance(value, str) else f"{value:,.6g}"
 
 
 def cut(text: str) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from polymodal.metrics.regression import regression_figures
+from polymodal.report.html import number
 from polymodal.report.style import COLOURS, picture, short
 
 PANELS = 6
@@ -40,7 +41,7 @@ def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], sa
         name = short(names[k])
         axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
         metrics = regression_figures(y[:, [k]], target[:, [k]])
-        said = [f"{label} {metrics[key]:.3g}" for key, label in TITLE.items() if key in metrics]
+        said = [f"{label} {number(float(metrics[key]))}" for key, label in TITLE.items() if key in metrics]
         axes.set_title(f"{name}\n{', '.join(said)}")
 
     _panels(file, target, draw)
@@ -58,7 +59,8 @@ def draw_residuals(file: Path, y: Tensor, target: Tensor, names: Sequence[str], 
         axes.set(xlabel=f"predicted {name}", ylabel="predicted - true")
         known = ~target[:, k].isnan()
         everything = (y[known, k] - target[known, k]).double()
-        axes.set_title(f"{name}\nmean {everything.mean():.3g}, deviation {everything.std(correction=0):.3g}")
+        mean, deviation = float(everything.mean()), float(everything.std(correction=0))
+        axes.set_title(f"{name}\nmean {number(mean)}, deviation {number(deviation)}")
 
     _panels(file, target, draw)
 
