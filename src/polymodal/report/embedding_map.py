@@ -103,7 +103,7 @@ def map_panel(drawn: EmbeddingMap, table: Table, contents: Contents) -> dict[str
             thumbnail = _thumbnail(contents, modality, item)
             words = contents.words(modality, item) if contents.is_quick else ""
             which = classes.index(name) if name in drawn.colours else -1
-            points.append([x, y, number, which, sample, -1 if thumbnail is None else len(tiles), words or name])
+            points.append([x, y, number, which, sample, -1 if thumbnail is None else len(tiles), words])
             if thumbnail is not None:
                 tiles.append(thumbnail)
     kinds = [contents.kinds.get(modality, modality) for modality in drawn.modalities]

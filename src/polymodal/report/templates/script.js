@@ -214,7 +214,8 @@ const embeddingMap = (box) => {
         pen.moveTo(x, y);
         pen.lineTo(a, b);
         pen.stroke();
-        mark(pen, other, a, b, 5);
+        if (other[5] < 0) mark(pen, other, a, b, 5);
+        else pen.strokeRect(a - side / 2, b - side / 2, side, side);
       }
       pen.lineWidth = 1;
     }
@@ -295,6 +296,6 @@ const embeddingMap = (box) => {
 };
 document.querySelectorAll(".map").forEach(embeddingMap);
 
-dark.addEventListener("change", () => redraw.forEach((draw) => draw()));
+for (const media of [dark, matchMedia("print")]) media.addEventListener("change", () => redraw.forEach((draw) => draw()));
 let width = innerWidth;
 addEventListener("resize", () => { if (width !== innerWidth) { width = innerWidth; redraw.forEach((draw) => draw()); } });
