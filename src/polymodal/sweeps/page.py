@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -61,6 +62,8 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
     Returns:
         the file.
     """
+    # as in the tables: what a setting or a message holds of a secret is not shown
+    runs = [replace(run, changes=mask(run.changes), error=mask(run.error)) for run in runs]
     best_first, keys = ranked(runs), varied(runs)
     done = comparable(runs)
     header, rows = _table(folder, best_first, keys)
@@ -83,7 +86,7 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
         size=(WIDTH, HEIGHT),
         importance=list(shares.items()),
         runs=len(done),
-        seeds=[_shown(row) for row in mask(seeds)],
+        seeds=[_shown(row) for row in seeds],
     )
     file = folder / f"{name}.html"
     write_whole(file, html)
@@ -104,7 +107,7 @@ def _statuses(runs: Sequence[Run]) -> list[tuple[str, int]]:
 def label_of(run: Run, keys: Sequence[str]) -> str:
     """What sets a run apart: its number and its values of what varies."""
     values = [f"{key}={cell(run.changes[key])}" for key in keys if run.changes.get(key)]
-    return str(mask(", ".join([run.name, *values])))
+    return ", ".join([run.name, *values])
 
 
 def _link(folder: Path, run: Run) -> str:
@@ -160,7 +163,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, str]:
 def _value(value: Any) -> str | float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    return str(mask(cell(value)))
+    return cell(value)
 
 
 def _curves(runs: Sequence[Run], keys: Sequence[str]) -> list[Plot]:
@@ -190,7 +193,7 @@ def _parallel(runs: Sequence[Run], keys: Sequence[str]) -> tuple[list[Axis], lis
     for number, column in enumerate([*columns, values]):
         own, labels = heights(column)
         x = MARGIN + number * (WIDTH - 2.5 * MARGIN) / max(1, len(keys))
-        axes.append(Axis(names[number], x, [(_y(height), str(mask(label))) for height, label in labels.items()]))
+        axes.append(Axis(names[number], x, [(_y(height), label) for height, label in labels.items()]))
         places.append([(x, _y(height)) for height in own])
     lines = []
     for run, value, *corners in zip(runs, values, *places, strict=True):
