@@ -159,13 +159,19 @@ def test_the_report_shows_what_is_pointed_at_and_plays_a_sound(browser, tmp_path
     cell = {"image": picture, "seconds": 0.5, "sound": "audio 1"}
     name = "<img src=x onerror=alert(1)>"
     row = {"query": cell, "rank": 2, "right": {"text": name, "cosine": 0.5}, "found": []}
-    points = [[0.5, 0.5, 0, 0, 7, 0, ""], [1.0, 1.0, 1, 0, 7, -1, name]]
+    points = [[0.5, 0.5, 0, 1, 7, 0, ""], [1.0, 1.0, 1, 1, 7, -1, name]]
     panels = {
         "sounds": {"kind": "sounds", "sounds": {"audio 1": sound_uri(tone)}},
         "audio_to_text": {"kind": "gallery", "title": name, "rows": [row]},
         "embedding_map": {
             **{"kind": "map", "title": "Map", "points": points, "modalities": ["image", "text"], "tiles": picture},
-            **{"kinds": ["image", "text"], "classes": {name: "#ff0000"}, "other": "#bbbbbb", "tile": 48, "columns": 1},
+            **{
+                "kinds": ["image", "text"],
+                "classes": [["z", "#00ff00"], [name, "#ff0000"]],
+                "other": "#bbbbbb",
+                "tile": 48,
+                "columns": 1,
+            },
         },
     }
     for stem, panel in panels.items():

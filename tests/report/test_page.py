@@ -1,6 +1,7 @@
 """The page of a run: whole, in one file, and safe whatever names the data have."""
 
 import csv
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from polymodal.report import html
 from polymodal.report.page import write_page
 from polymodal.report.tables import read_table
 
@@ -43,6 +45,13 @@ def test_it_needs_no_other_file_and_no_network(run: Path) -> None:
     assert all(source.startswith(("data:image/png", "#")) for source in sources)
     assert not re.search(r"https?:|url\(|@import|//[a-z]", page)
     assert "default-src 'none'" in page
+
+
+def test_the_library_of_the_curves_is_the_one_that_was_looked_at() -> None:
+    file = Path(html.__file__).parent / "templates" / "uplot.min.js"
+    expected = "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"  # of uPlot 1.6.32, as it is published
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == expected
+    assert "Leon Sorokin" in file.with_name("uplot.LICENSE.txt").read_text()
 
 
 def test_names_are_never_part_of_the_page(run: Path) -> None:

@@ -108,7 +108,8 @@ def test_every_point_of_the_map_has_its_thumbnail_or_its_words() -> None:
         assert abs(float(tile.mean()) - (point[4] - point[4] % 2)) < 4  # as grey as its item's number
     texts = [point for point in points if point[2] == 1]
     assert all(point[6] == f"{EVIL} {point[4]}" for point in texts)
-    assert {list(panel["classes"])[point[3]] for point in points if point[3] >= 0} == {"even", EVIL}
+    coloured = {(point[4], *panel["classes"][point[3]]) for point in points if point[3] >= 0}
+    assert coloured == {(0, "even", drawn.colours["even"]), (1, EVIL, drawn.colours[EVIL])}
 
 
 def test_the_most_confident_mistakes_come_first() -> None:

@@ -108,7 +108,9 @@ def map_panel(drawn: EmbeddingMap, table: Table, contents: Contents) -> dict[str
                 tiles.append(thumbnail)
     kinds = [contents.kinds.get(modality, modality) for modality in drawn.modalities]
     panel = {"kind": "map", "title": "Embedding map", "points": points, "tile": TILE, "columns": _side(len(tiles))}
-    panel |= {"modalities": list(drawn.modalities), "kinds": kinds, "classes": drawn.colours, "other": OTHER}
+    panel |= {"modalities": list(drawn.modalities), "kinds": kinds, "other": OTHER}
+    # pairs, and no mapping: a point has the place of its class among them
+    panel["classes"] = [[name, colour] for name, colour in drawn.colours.items()]
     return panel | {"tiles": _sprite(tiles) if tiles else ""}
 
 

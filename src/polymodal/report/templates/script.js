@@ -142,7 +142,7 @@ for (const input of document.querySelectorAll(".smoothing, .logarithmic")) {
 // the map of the embeddings: thumbnails and words where there is room, else dots; zooming in makes room
 const embeddingMap = (box) => {
   const data = JSON.parse(box.dataset.map), canvas = box.querySelector("canvas"), tip = box.querySelector(".tip");
-  const tiles = box.querySelector("img"), keys = box.querySelector(".row"), names = Object.keys(data.classes);
+  const tiles = box.querySelector("img"), keys = box.querySelector(".row"), names = data.classes.map((pair) => pair[0]);
   const visible = data.modalities.map(() => true), of = new Map();
   let zoom = 1, x0 = 0, y0 = 0, chosen = null, hovered = null;
   for (const point of data.points) of.set(point[4], [...(of.get(point[4]) || []), point]);
@@ -151,7 +151,7 @@ const embeddingMap = (box) => {
     const [width, height] = size(), margin = 34;
     return [(margin + point[0] * (width - 2 * margin)) * zoom + x0, (margin + (1 - point[1]) * (height - 2 * margin)) * zoom + y0];
   };
-  const colour = (point) => (point[3] < 0 ? data.other : data.classes[names[point[3]]]);
+  const colour = (point) => (point[3] < 0 ? data.other : data.classes[point[3]][1]);
   const dimmed = (point) => chosen !== null && point[3] !== chosen;
   const mark = (draw, point, x, y, radius) => {
     // images are squares, sounds are notes, all else is a disc
@@ -283,7 +283,7 @@ const embeddingMap = (box) => {
     button.ariaPressed = true;
   });
   names.forEach((name, i) => {
-    const button = key(name, data.classes[name], () => {
+    const button = key(name, data.classes[i][1], () => {
       chosen = chosen === i ? null : i;
       for (const other of keys.querySelectorAll("[data-class]")) other.ariaPressed = chosen === null || +other.dataset.class === chosen;
     });
