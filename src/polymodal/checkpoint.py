@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -88,6 +89,34 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
     if spoilt := not_finite(checkpoint.get("state_dict", {})):
         raise ConfigError(f"checkpoint={file} is spoilt: {spoilt[0]} holds NaN or infinity. Take an earlier one.")
     return checkpoint  # type: ignore[no-any-return]
+
+
+class Origin(NamedTuple):
+    """Which checkpoint a module has its weights from.
+
+    Attributes:
+        name: of the file.
+        epoch: counted from 0.
+        step: of the optimizer.
+        validation: `val/...` metrics of these very weights; empty where they were not validated.
+    """
+
+    name: str
+    epoch: int
+    step: int
+    validation: dict[str, float]
+
+
+def origin_of(checkpoint: dict[str, Any], file: Path) -> Origin:
+    """What a checkpoint says of itself: it keeps the metrics that were logged last when it was saved.
+
+    A run saves its best checkpoint after a validation of the weights that are in it.
+    """
+    logged = checkpoint.get("resume", {}).get("figures", {})
+    entries = logged.items() if isinstance(logged, dict) else ()
+    numbers = {key: value for key, value in entries if isinstance(value, int | float) and math.isfinite(value)}
+    validation = {key: float(value) for key, value in numbers.items() if str(key).startswith("val/")}
+    return Origin(file.name, int(checkpoint.get("epoch", 0)), int(checkpoint.get("global_step", 0)), validation)
 
 
 def _check_form(checkpoint: dict[str, Any], file: Path) -> None:

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polymodal.batch import PairedBatch
+from polymodal.checkpoint import Origin
 from polymodal.checkpoint_parts import not_finite
 from polymodal.errors import NumericError
 from polymodal.grad_cache import in_parts
@@ -62,6 +63,7 @@ class MultimodalModule(LightningModule):
         self.shown, self.shown_mode = shown, shown_mode
         self.tuning = tuning or {}
         self.restored: Mapping[str, Tensor] = {}
+        self.origin: Origin | None = None
         self.accumulate = accumulate
         self.frozen = {name: set(frozen_parameters(model.encoders[name], t.freeze)) for name, t in self.tuning.items()}
         for name, tuned in self.tuning.items():

@@ -258,7 +258,7 @@ def best_of(trainer: Trainer) -> ModelCheckpoint | None:
 def load_best(trainer: Trainer, module: MultimodalModule) -> None:
     """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks make of them."""
     if (best := best_of(trainer)) and best.best_model_path:
-        load_weights(module, Path(best.best_model_path))
+        module.origin = load_weights(module, Path(best.best_model_path))
 
 
 def figures_of(trainer: Trainer) -> dict[str, float]:

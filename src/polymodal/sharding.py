@@ -13,7 +13,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from polymodal.checkpoint import load_checkpoint
+from polymodal.checkpoint import Origin, load_checkpoint, origin_of
 from polymodal.checkpoint_parts import Like, put, put_back, tensors_of
 from polymodal.model import MultimodalModel
 from polymodal.tuning import blocks_of
@@ -95,10 +95,11 @@ def share_out(checkpoint: dict[str, Any], like: Like) -> None:
             put(checkpoint, path, distribute_tensor(whole, example.device_mesh, example.placements, src_data_rank=None))
 
 
-def load_weights(module: nn.Module, file: Path) -> None:
+def load_weights(module: nn.Module, file: Path) -> Origin:
     """Gives a module the weights of a checkpoint, whether they are whole or in parts in one or in the other."""
     checkpoint = load_checkpoint(file, parts=False)
     weights = {f"state_dict/{name}": tensor for name, tensor in module.state_dict().items()}
     put_back(checkpoint, file, weights.get)
     share_out(checkpoint, weights.get)
     module.load_state_dict(checkpoint["state_dict"])
+    return origin_of(checkpoint, file)

@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from polymodal.checkpoint import find_checkpoint, load_checkpoint
+from polymodal.checkpoint import find_checkpoint, load_checkpoint, origin_of
 from polymodal.choices import check_machine
 from polymodal.config.auto import close
 from polymodal.config.check import check_config
@@ -118,6 +118,7 @@ class Trained:
         if trainer.precision == "64-true":
             module.double()  # loading would round the weights to fp32
         module.load_state_dict(self.checkpoint["state_dict"])  # sharded only after this, by the trainer
+        module.origin = origin_of(self.checkpoint, self.file)
         return data, module, trainer
 
     def _read_as_in_training(self, given: set[str]) -> None:

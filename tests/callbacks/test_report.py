@@ -27,13 +27,17 @@ from polymodal.run import finish
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-CLASSES = {"confusion.png", "confusion.csv", "classes.csv", "reliability.png"}
-ALIGNMENT = {"a_to_b.png", "b_to_a.png", "embedding_map.png"}  # c cannot be shown
+ALWAYS = {"about.json", "sounds.json"}
+CLASSES = {"confusion.png", "confusion.csv", "classes.csv", "reliability.png", "mistakes.json"}
+ALIGNMENT = {"a_to_b.png", "b_to_a.png", "a_to_b.json", "b_to_a.json", "embedding_map.png", "embedding_map.json"}
+ALIGNMENT |= {"a_to_b_misses.json", "b_to_a_misses.json"}  # c cannot be shown
 
 
 def report(folder: Path, objective: Objective, fused: bool = True, outputs: int = 3) -> set[str]:
     fit_and_judge(objective, Report(str(folder), queries=2), fused, outputs)
-    return {str(file.relative_to(folder / "report")) for file in folder.rglob("*.*")}
+    files = {str(file.relative_to(folder / "report")) for file in folder.rglob("*.*")}
+    assert files >= ALWAYS
+    return files - ALWAYS
 
 
 def test_classes_have_a_matrix_a_table_and_a_reliability(tmp_path: Path) -> None:
@@ -50,15 +54,16 @@ def test_classes_have_a_matrix_a_table_and_a_reliability(tmp_path: Path) -> None
 
 
 def test_several_classes_a_sample_have_a_table(tmp_path: Path) -> None:
-    assert report(tmp_path, MultiLabel("tags", 2), outputs=2) == {"classes.csv"}
+    assert report(tmp_path, MultiLabel("tags", 2), outputs=2) == {"classes.csv", "mistakes.json"}
     with (tmp_path / "report" / "classes.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["class"], row["support"]) for row in rows] == [("x", "15"), ("y", "30")]
     assert all(0 <= float(row["average_precision"]) <= 1 for row in rows)
 
 
-def test_values_have_a_scatter(tmp_path: Path) -> None:
-    assert report(tmp_path, Regression("size", 2), outputs=2) == {"predicted_against_true.png"}
+def test_values_have_a_scatter_and_residuals(tmp_path: Path) -> None:
+    expected = {"predicted_against_true.png", "residuals.png", "mistakes.json", "values.csv"}
+    assert report(tmp_path, Regression("size", 2), outputs=2) == expected
 
 
 def test_modalities_have_galleries_with_the_first_one_and_a_map(tmp_path: Path) -> None:
@@ -79,7 +84,8 @@ def test_of_very_many_classes_the_confused_pairs_are_written(tmp_path: Path, mon
     many = recall.MATRIX + 1
     callback = Report(str(tmp_path))
     _, module = fit_and_judge(Classification("kind", many), callback, fused=True, outputs=many)
-    assert {file.name for file in (tmp_path / "report").iterdir()} == {"confused.csv", "classes.csv", "reliability.png"}
+    names = {file.name for file in (tmp_path / "report").iterdir()} - ALWAYS
+    assert names == {"confused.csv", "classes.csv", "reliability.png", "mistakes.json"}
     table = callback.tables[""] if "" in callback.tables else next(iter(callback.tables.values()))
     pairs = zip(table["target"].tolist(), table["y"].argmax(1).tolist(), strict=True)
     names = Classification("kind", many).output_names(KINDS)
@@ -95,11 +101,12 @@ def test_of_very_many_classes_the_confused_pairs_are_written(tmp_path: Path, mon
 def test_galleries_of_very_many_modalities_have_an_end(tmp_path: Path, monkeypatch, caplog) -> None:
     drawn = []
     monkeypatch.setattr(report_module, "draw_gallery", lambda file, *_: drawn.append(file.name))
-    monkeypatch.setattr(report_module, "draw_map", lambda *_: None)
-    callback, trainer = Report(str(tmp_path)), SimpleNamespace(datamodule=SimpleNamespace(describe=None))
+    for name in ("spread_queries", "worst_queries", "gallery_panel", "map_of"):
+        monkeypatch.setattr(report_module, name, lambda *_: None)
+    callback = Report(str(tmp_path))
     callback.classes = {}
     with caplog.at_level(logging.INFO):
-        callback._alignment(tmp_path, {}, [f"m{n}" for n in range(50)], trainer)
+        callback._alignment(tmp_path, {}, [f"m{n}" for n in range(50)], SimpleNamespace(describe=None))
     assert drawn == [name for n in "123" for name in (f"m0_to_m{n}.png", f"m{n}_to_m0.png")]
     assert "no galleries of 46 further modalities, such as m49" in caplog.text
 
@@ -123,7 +130,7 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, monke
     trainer, _ = fit_and_judge(Classification("kind", 3), Report(str(tmp_path)), fused=True)
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
     assert figures == expected
-    assert {file.name for file in (tmp_path / "report").iterdir()} == CLASSES - {"confusion.png"}
+    assert {file.name for file in (tmp_path / "report").iterdir()} == ALWAYS | CLASSES - {"confusion.png"}
     assert f"{tmp_path}/report/confusion.png could not be written: [Errno 28] No space left" in caplog.text
     assert "The metrics are not affected." in caplog.text
 

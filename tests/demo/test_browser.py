@@ -1,5 +1,6 @@
 """The demo and the report in a browser, as a researcher opens them."""
 
+import json
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
@@ -145,3 +147,60 @@ def test_the_report_sorts_zooms_and_asks_nobody(browser, clip: Path, tmp_path: P
     assert opened.locator("dialog[open] img").is_visible()
     assert not complaints
     assert all(urlparse(url).scheme in {"file", "data"} for url in asked)
+
+
+def test_the_report_shows_what_is_pointed_at_and_plays_a_sound(browser, tmp_path: Path) -> None:
+    from polymodal.report.media import Sound, image_uri, sound_uri
+    from polymodal.report.page import write_page
+
+    (tmp_path / "report").mkdir()
+    tone = Sound(np.sin(np.arange(4000) / 5).astype(np.float32), 8000)
+    picture = image_uri(np.full((48, 48), 200, np.uint8))
+    cell = {"image": picture, "seconds": 0.5, "sound": "audio 1"}
+    name = "<img src=x onerror=alert(1)>"
+    row = {"query": cell, "rank": 2, "right": {"text": name, "cosine": 0.5}, "found": []}
+    points = [[0.5, 0.5, 0, 1, 7, 0, ""], [1.0, 1.0, 1, 1, 7, -1, name]]
+    panels = {
+        "sounds": {"kind": "sounds", "sounds": {"audio 1": sound_uri(tone)}},
+        "audio_to_text": {"kind": "gallery", "title": name, "rows": [row]},
+        "embedding_map": {
+            **{"kind": "map", "title": "Map", "points": points, "modalities": ["image", "text"], "tiles": picture},
+            **{
+                "kinds": ["image", "text"],
+                "classes": [["z", "#00ff00"], [name, "#ff0000"]],
+                "other": "#bbbbbb",
+                "tile": 48,
+                "columns": 1,
+            },
+        },
+    }
+    for stem, panel in panels.items():
+        (tmp_path / "report" / f"{stem}.json").write_text(json.dumps(panel))
+    (tmp_path / "metrics.csv").write_text(f"step,train/loss,lr-{name}\n1,2.0,0.1\n2,1.0,0.2\n3,1.5,0.3\n")
+    opened, complaints = browser.new_page(viewport={"width": 390, "height": 800}), []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.goto(write_page(tmp_path).as_uri())
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    canvas = opened.locator(".map canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    canvas.hover(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    assert opened.locator(".map .tip b").inner_text() == name  # the caption of the same sample
+    assert opened.locator(".map .tip span").inner_text() == f"image · {name} · sample 7"
+
+    plot = opened.locator(".plot .u-over").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    plot.hover(position={"x": box["width"] / 2, "y": box["height"] - 12})
+    assert opened.locator(".plot .tip").first.inner_text().split("\n") == ["train/loss", "1 at step 2"]
+    opened.locator(".smoothing").fill("0.5")
+    plot = opened.locator(".plot .u-over").first
+    plot.hover(position={"x": box["width"] / 2, "y": box["height"] - 12})
+    assert "1.333 at step 2" in opened.locator(".plot .tip").first.inner_text()  # (2 / 4 + 1 / 2) / (1 / 4 + 1 / 2)
+
+    opened.locator("[data-sound]").click()
+    heard = "new Promise((done) => { document.querySelector('audio').ontimeupdate = (e) => done(e.target.duration); })"
+    assert opened.evaluate(heard) == pytest.approx(0.5)  # it plays
+    assert not complaints

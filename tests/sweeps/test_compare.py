@@ -60,7 +60,7 @@ def test_runs_and_sweeps_stand_side_by_side(tmp_path: Path) -> None:
         ("sweep/1", {"dim": "32"}, 0.7),
     ]
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    assert names == {"compare.csv", "compare.md", "curves.png", "parallel_coordinates.png"}
+    assert names == {"compare.csv", "compare.md", "compare.html", "curves.png", "parallel_coordinates.png"}
     (tmp_path / "sweep" / "2").mkdir()
     (tmp_path / "sweep" / "2" / "error.txt").write_text("a bad choice")  # before it had a config
     runs = compare([str(tmp_path / "sweep")], tmp_path / "out")

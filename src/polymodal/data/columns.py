@@ -65,3 +65,15 @@ def _names(value: Any) -> list[str]:
         return []
     several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     return [str(name) for name in several]
+
+
+def value_names(columns: Any, label: str, count: int) -> list[str]:
+    """What the values of a label are called: its columns; the label itself where it is one value without a column.
+
+    Args:
+        columns: a `ColumnChoice`, or what other data have in its place.
+        label: key of `PairedBatch.labels`.
+        count: of the values.
+    """
+    names = columns[label] if isinstance(columns, ColumnChoice) and label in columns else [label]
+    return names if len(names) == count else []

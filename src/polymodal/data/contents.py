@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -161,6 +162,20 @@ class Columns:
     def show(self, item: int) -> Any:
         """The row in words."""
         return ", ".join("missing" if np.isnan(value) else f"{value:.3g}" for value in self.values[item])
+
+
+def as_typed(row: np.ndarray, numeric: int, learned: Mapping[str, Any]) -> list[float | str | None]:
+    """A row of a table as a person would type it; None where a value is missing, or a category is unknown.
+
+    Args:
+        row: (columns,) float32: standardised numbers, NaN if missing, then codes, -1 if unknown.
+        numeric: how many of them are numbers.
+        learned: `mean` and `std` of the numbers, `names` of each category.
+    """
+    scaled = zip(row[:numeric].tolist(), learned["mean"], learned["std"], strict=True)
+    numbers = [None if math.isnan(value) else value * std + mean for value, mean, std in scaled]
+    coded = zip(row[numeric:].astype(int).tolist(), learned["names"], strict=True)
+    return [*numbers, *(names[code] if code >= 0 else None for code, names in coded)]
 
 
 def padded(arrays: Sequence[np.ndarray]) -> Tensor:

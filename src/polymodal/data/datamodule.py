@@ -142,6 +142,10 @@ class PairedDataModule(LightningDataModule):
     def describe(self, modality: str, item: int) -> Any:
         """Something to show of an item: a sentence, or an (H, W) or (H, W, C) uint8 picture."""
 
+    def content(self, modality: str, item: int) -> Any:
+        """As `describe`, but of a sound its waveform (samples,) float32, of a row of a table column -> value."""
+        return self.describe(modality, item)
+
     def training_labels(self, name: str) -> Tensor | None:
         """(N, ...) values of a label in the training split, or in its first samples; None where there is no such label.
 

@@ -183,13 +183,8 @@ class StreamData(PairedDataModule):
         readers, blanks = ({name: pair[index] for name, pair in files.items()} for index in (0, 1))
         names = [name_of(name) for name in self.class_names.get("label", [])]
         as_label = partial(as_class, names=names) if self.label_kind == "class" else as_value
-        return RecordReader(
-            self.columns,
-            readers,  # type: ignore[arg-type]
-            blanks,  # type: ignore[arg-type]
-            as_label if "label" in self.columns else None,
-            self.max_caption,
-        )
+        label = as_label if "label" in self.columns else None
+        return RecordReader(self.columns, readers, blanks, label, self.max_caption)  # type: ignore[arg-type]
 
     def _learn(self, head: Head, learns: bool) -> None:
         """Widths of vectors from the first of them, and the tokenizer."""
@@ -260,13 +255,17 @@ class StreamData(PairedDataModule):
 
     def describe(self, modality: str, item: int) -> Any:
         """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read again."""
+        return self.content(modality, item) if self.columns.kinds[modality] in ("image", "text") else None
+
+    def content(self, modality: str, item: int) -> Any:
+        """As `describe`, and the waveform of a sound."""
         number, turn = divmod(item, TURNS)
-        value = self.reader.read(self._found(number)).values[modality]
-        if self.columns.kinds[modality] == "text":
+        value, kind = self.reader.read(self._found(number)).values[modality], self.columns.kinds[modality]
+        if kind == "text":
             return value[turn]
-        if self.columns.kinds[modality] != "image":
-            return None
-        return value[0] if len(value) == 1 else value.transpose(1, 2, 0)
+        if kind == "image":
+            return value[0] if len(value) == 1 else value.transpose(1, 2, 0)
+        return value if kind == "audio" else None
 
     @lru_cache(maxsize=256)  # noqa: B019  (a gallery asks for the parts of a sample one by one; the data live as long)
     def _found(self, number: int) -> Record:

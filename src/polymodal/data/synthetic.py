@@ -229,6 +229,12 @@ class Synthetic(PairedDataModule):
             return f"{np.count_nonzero(content) / self.sample_rate:.2f} s, loudest at {loudest:.0f} Hz"
         return 255 - np.hstack(content[:, 0])
 
+    def content(self, modality: str, item: int) -> Any:
+        """See `PairedDataModule`."""
+        if self.kinds[modality] == "audio":
+            return self.contents[modality][item]
+        return self.describe(modality, item)
+
     def format_of(self, kind: str) -> dict[str, Any]:
         """Black ink on white, of which ink is what counts."""
         pictures = {"size": self.image_size, "channels": 1, "mean": [1 - INK_MEAN], "std": [-INK_STD]}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.data.columns import ColumnChoice
-from polymodal.data.contents import Captions
+from polymodal.data.contents import Captions, as_typed
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.facts import SplitFacts
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
@@ -208,6 +208,16 @@ class TableData(PairedDataModule):
     def describe(self, modality: str, item: int) -> Any:
         """A picture (S, S) or (S, S, 3), a caption, the numbers of a table, or the path of another file."""
         return self.samples.contents[modality].show(item)
+
+    def content(self, modality: str, item: int) -> Any:
+        """See `PairedDataModule`; values are in the units of the table, None where they are missing."""
+        kind, content = self.kinds[modality], self.samples.contents[modality]
+        if kind == "audio":
+            return content.read(item)
+        if kind != "tabular":
+            return content.show(item)
+        values = as_typed(content.read(item), self.format.numeric, self.learned[modality])
+        return dict(zip(self.columns[modality], values, strict=True))
 
     def format_of(self, kind: str) -> dict[str, Any]:
         """Of files what reading them needs, of pictures their normalisation too."""

@@ -1,4 +1,4 @@
-"""Predicted against true values."""
+"""Predicted against true values, and what is left of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ import torch
 from torch import Tensor
 
 from polymodal.metrics.regression import regression_figures
+from polymodal.report.html import number
 from polymodal.report.style import COLOURS, picture, short
 
 PANELS = 6
-"""Outputs in one picture at most: the first ones."""
+"""Outputs in one image at most: the first ones."""
+COLUMNS = 3
+"""Panels side by side."""
+
+TITLE = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
+"""Metrics above a panel."""
 
 
 def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], samples: int = 5000) -> None:
@@ -21,37 +27,65 @@ def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], sa
 
     Args:
         file: PNG to write.
-        y: (N, p) predictions.
+        y: (N, p) predictions, in the units of the labels.
         target: (N, p), NaN where it is not known.
         names: of the p outputs.
-        samples: points of a panel at most, spread evenly over the split; the figures in the titles are of all.
+        samples: points of a panel at most, spread evenly over the split; the metrics in the titles are of all.
     """
-    panels = [k for k in range(y.shape[1]) if not target[:, k].isnan().all()][:PANELS]
-    if not panels:
+
+    def draw(axes: Any, k: int) -> None:
+        points, truth = _known(y[:, k], target[:, k], samples)
+        low, high = float(truth.min()), float(truth.max())
+        axes.plot([low, high], [low, high], color="#999999", linestyle="--", linewidth=1)
+        axes.scatter(truth, points, s=8, alpha=_alpha(len(truth)), color=COLOURS[0], linewidths=0)
+        name = short(names[k])
+        axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
+        metrics = regression_figures(y[:, [k]], target[:, [k]])
+        said = [f"{label} {number(float(metrics[key]))}" for key, label in TITLE.items() if key in metrics]
+        axes.set_title(f"{name}\n{', '.join(said)}")
+
+    _panels(file, target, draw)
+
+
+def draw_residuals(file: Path, y: Tensor, target: Tensor, names: Sequence[str], samples: int = 5000) -> None:
+    """A panel an output: predicted minus true value, against the prediction. Arguments as for `draw_scatter`."""
+
+    def draw(axes: Any, k: int) -> None:
+        points, truth = _known(y[:, k], target[:, k], samples)
+        residuals = points - truth
+        axes.axhline(0, color="#999999", linestyle="--", linewidth=1)
+        axes.scatter(points, residuals, s=8, alpha=_alpha(len(truth)), color=COLOURS[2], linewidths=0)
+        name = short(names[k])
+        axes.set(xlabel=f"predicted {name}", ylabel="predicted - true")
+        known = ~target[:, k].isnan()
+        everything = (y[known, k] - target[known, k]).double()
+        mean, deviation = float(everything.mean()), float(everything.std(correction=0))
+        axes.set_title(f"{name}\nmean {number(mean)}, deviation {number(deviation)}")
+
+    _panels(file, target, draw)
+
+
+def _panels(file: Path, target: Tensor, draw: Any) -> None:
+    """Has a panel drawn of each output of which anything is known."""
+    known = [k for k in range(target.shape[1]) if not target[:, k].isnan().all()][:PANELS]
+    if not known:
         return
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
+    columns = min(COLUMNS, len(known))
+    rows = -(-len(known) // columns)
     with picture(file, size=(3.9 * columns, 3.7 * rows), nrows=rows, ncols=columns, squeeze=False) as grid:
-        for axes in grid.flat:
+        for axes in grid.flat[len(known) :]:
             axes.set_visible(False)
-        for axes, k in zip(grid.flat, panels, strict=False):
-            axes.set_visible(True)
-            _draw_panel(axes, y[:, k], target[:, k], samples)
-            figures = regression_figures(y[:, [k]], target[:, [k]])
-            shown = [f"{label} {figures[key]:.3g}" for key, label in TITLE.items() if key in figures]
-            axes.set_title(f"{short(names[k])}\n{', '.join(shown)}")
+        for axes, k in zip(grid.flat, known, strict=False):
+            draw(axes, k)
+            axes.grid(alpha=0.3)
 
 
-TITLE = {"mae": "MAE", "r2": "R²", "pearson": "r"}
-"""Figures above a panel."""
-
-
-def _draw_panel(axes: Any, y: Tensor, target: Tensor, samples: int) -> None:
+def _known(y: Tensor, target: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """Predictions and true values of one output, at most so many."""
     known = (~target.isnan()).nonzero().squeeze(1)
     chosen = known[torch.linspace(0, len(known) - 1, min(samples, len(known))).long()]
-    y, target = y[chosen], target[chosen]
-    low, high = float(target.min()), float(target.max())
-    axes.plot([low, high], [low, high], color="#999999", linestyle="--", linewidth=1)
-    axes.scatter(target, y, s=8, alpha=max(0.15, min(0.8, 150 / len(y))), color=COLOURS[0], linewidths=0)
-    axes.set(xlabel="true", ylabel="predicted")
-    axes.grid(alpha=0.3)
+    return y[chosen], target[chosen]
+
+
+def _alpha(count: int) -> float:
+    return max(0.15, min(0.8, 150 / count))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from polymodal.files import replacing
+from polymodal.metrics.regression import regression_figures
 
 
 def write_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None:
@@ -41,6 +42,23 @@ def write_classes(file: Path, table: Mapping[str, Tensor], names: Sequence[str])
     """A row a class; `table` is figure -> (K,) values. A figure that is not defined is an empty cell."""
     columns = [[_cell(value) for value in column.tolist()] for column in table.values()]
     _write(file, ["class", *table], list(zip(names, *columns, strict=True)))
+
+
+def write_values(file: Path, y: Tensor, target: Tensor, names: Sequence[str]) -> None:
+    """A row an output of a regression: how many of its values are known, and its metrics.
+
+    Args:
+        file: to write.
+        y: (N, p) predictions, in the units of the labels.
+        target: (N, p), NaN where it is not known.
+        names: of the p outputs.
+    """
+    columns = range(len(names))
+    metrics = [regression_figures(y[:, [k]], target[:, [k]]) for k in columns]
+    keys = list(dict.fromkeys(key for own in metrics for key in own))
+    counts = (~target.isnan()).sum(0).tolist()
+    cells = [[_cell(float(metrics[k].get(key, torch.nan))) for key in keys] for k in columns]
+    _write(file, ["output", "samples", *keys], [[names[k], counts[k], *cells[k]] for k in columns])
 
 
 def _cell(value: float) -> str:

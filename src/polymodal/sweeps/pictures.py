@@ -21,13 +21,18 @@ FEWEST = 6
 
 def draw_all(folder: Path, runs: Sequence[Run]) -> None:
     """Writes parallel_coordinates.png, importance.png and curves.png, as far as the runs give something to draw."""
-    done = [run for run in runs if run.status == "done" and run.best is not None]
-    done = [run for run in done if run.monitor == done[0].monitor]
+    done = comparable(runs)
     draw_curves(folder / "curves.png", runs)
     if keys := varied(done):
         draw_parallel(folder / "parallel_coordinates.png", done, keys)
         if len(done) >= FEWEST and len({run.best for run in done}) > 1:
             draw_importance(folder / "importance.png", done, keys)
+
+
+def comparable(runs: Sequence[Run]) -> list[Run]:
+    """Runs that are done and were judged by one and the same metric."""
+    done = [run for run in runs if run.status == "done" and run.best is not None]
+    return [run for run in done if run.monitor == done[0].monitor]
 
 
 def draw_parallel(file: Path, runs: Sequence[Run], keys: Sequence[str]) -> None:
@@ -49,23 +54,36 @@ def draw_parallel(file: Path, runs: Sequence[Run], keys: Sequence[str]) -> None:
 
 def _scale(axes: Any, place: int, column: Sequence[str | float]) -> list[float]:
     """Heights from 0 to 1 of one axis, whose ends, or all of whose names, are written beside it."""
-    numbers = numeric(column)
-    if numbers is None:
-        names = sorted(set(map(str, column)))
-        heights = [names.index(str(value)) / max(1, len(names) - 1) for value in column]
-        labels = {index / max(1, len(names) - 1): short(name, 16) for index, name in enumerate(names)}
-    else:
-        low, high = min(numbers), max(numbers)
-        logarithmic = low > 0 and high / low > 30
-        ends = [math.log(v) if logarithmic else v for v in (low, high)]
-        width = (ends[1] - ends[0]) or 1.0
-        heights = [((math.log(v) if logarithmic else v) - ends[0]) / width for v in numbers]
-        labels = {0.0: f"{low:.4g}", 1.0: f"{high:.4g}"} if high > low else {0.0: f"{low:.4g}"}
+    places, labels = heights(column)
     for height, label in labels.items():
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
         where = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
-        axes.annotate(label, (place, height), fontsize=7, bbox=box, zorder=3, **where)
-    return heights
+        axes.annotate(short(label, 16), (place, height), fontsize=7, bbox=box, zorder=3, **where)
+    return places
+
+
+def heights(column: Sequence[str | float]) -> tuple[list[float], dict[float, str]]:
+    """Heights from 0 to 1 of the values of a setting; and height -> label of its ends, or of each of its names.
+
+    Numbers whose ends are far apart are on a logarithmic scale.
+    """
+    numbers = numeric(column)
+    if numbers is None:
+        names = sorted(set(map(str, column)))
+        last = max(1, len(names) - 1)
+        places = [names.index(str(value)) / last for value in column]
+        return places, {index / last: name for index, name in enumerate(names)}
+    low, high = min(numbers), max(numbers)
+    if low > 0 and high / low > LOGARITHMIC:
+        numbers = [math.log(value) for value in numbers]
+    start = min(numbers)
+    width = (max(numbers) - start) or 1.0
+    labels = {0.0: f"{low:.4g}", 1.0: f"{high:.4g}"} if high > low else {0.0: f"{low:.4g}"}
+    return [(value - start) / width for value in numbers], labels
+
+
+LOGARITHMIC = 30
+"""Numbers of which the largest is so many times the smallest are on a logarithmic scale."""
 
 
 def numeric(column: Sequence[str | float]) -> list[float] | None:

@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polymodal.report.unharmed import unharmed
+from polymodal.sweeps.page import write_sweep_page
 from polymodal.sweeps.pictures import draw_all
 from polymodal.sweeps.results import Run, jobs_of, read_run
 from polymodal.sweeps.table import write_tables
 
 
 def write_report(folder: Path, name: str, runs: Sequence[Run]) -> None:
-    """Tables and pictures of runs."""
+    """Tables, plots and a page of runs."""
     write_tables(folder, name, runs)
     with unharmed(folder / "curves.png"):
         draw_all(folder, runs)
+    with unharmed(folder / f"{name}.html"):
+        print(f"To look at: {write_sweep_page(folder, name, runs)}")
 
 
 def end_sweep(folder: Path, stopped: bool = False) -> int:

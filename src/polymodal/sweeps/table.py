@@ -35,18 +35,16 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
     title = f"{len(runs)} runs in {folder}"
     _write_csv(folder / f"{name}.csv", [_all_of(run) for run in runs])
     keys, best_first = varied(runs), ranked(runs)
-    figures = {figure for run in runs for figure in run.figures if _is_main(figure)}
-    tables = {title: [_main_of(run, keys, figures) for run in best_first]}
+    figures = {figure for run in runs for figure in run.figures if is_main(figure)}
+    tables = {title: [main_row(run, keys, figures) for run in best_first]}
     if seeds := over_seeds(runs):
         _write_csv(folder / f"{name}_seeds.csv", seeds)
-        tables["Over seeds (ci95: half of the mean's 95 % interval)"] = [
-            row for row in seeds if _is_main(row["figure"])
-        ]
+        tables["Over seeds (ci95: half of the mean's 95 % interval)"] = [row for row in seeds if is_main(row["figure"])]
     pages = [f"# {heading}\n\n{markdown(rows)}\n" for heading, rows in tables.items()]
     again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
     write_whole(folder / f"{name}.md", mask_text("\n".join([*pages, again])))
     judged = {run.monitor.replace("val/", "test/", 1) for run in runs}  # a terminal has no room for all of them
-    for heading, rows in (tables | {title: [_main_of(run, keys, judged) for run in best_first]}).items():
+    for heading, rows in (tables | {title: [main_row(run, keys, judged) for run in best_first]}).items():
         _print(heading, rows)
 
 
@@ -102,7 +100,8 @@ def _all_of(run: Run) -> Row:
     return {"job": run.name, "status": run.status, **run.changes, "error": run.error, **judged, **run.figures}
 
 
-def _main_of(run: Run, keys: Sequence[str], figures: Collection[str]) -> Row:
+def main_row(run: Run, keys: Sequence[str], figures: Collection[str]) -> Row:
+    """A run in the table: what sets it apart, and its main figures."""
     row: dict[str, Any] = {"job": run.name, "status": run.status}
     row |= {key: run.changes.get(key, "") for key in keys}
     row |= {f"best {run.monitor}": run.best} if run.best is not None else {}
@@ -110,7 +109,8 @@ def _main_of(run: Run, keys: Sequence[str], figures: Collection[str]) -> Row:
     return row | ({"error": run.error} if run.status == "failed" else {})
 
 
-def _is_main(figure: str) -> bool:
+def is_main(figure: str) -> bool:
+    """Whether a figure is of the test, and one that a table shows."""
     is_own = figure.startswith("test/") and not figure.startswith("test/control/")
     return is_own and figure.rpartition("/")[2] in SHOWN
 
