@@ -130,13 +130,18 @@ def _objectives(node: Any) -> Iterator[type[Objective]]:
     yield from inner or [get_class(node["_target_"])]
 
 
-OPTIONS = {"image": "cnn", "text": "transformer", "audio": "cnn", "video": "mean", "tabular": "mlp", "vector": "features"}
+OPTIONS = {
+    "image": "cnn",
+    "text": "transformer",
+    "audio": "cnn",
+    "video": "mean",
+    "tabular": "mlp",
+    "vector": "features",
+}
 """Kind of modality -> an encoder that a message names."""
 
 
-def check_modalities(
-    config: Settings, offered: Sequence[str], kinds: Mapping[str, str], trained: bool = False
-) -> None:
+def check_modalities(config: Settings, offered: Sequence[str], kinds: Mapping[str, str], trained: bool = False) -> None:
     """Refuses encoders that do not go with the modalities of the data.
 
     Args:

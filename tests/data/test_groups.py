@@ -104,9 +104,7 @@ def test_a_table_with_the_classes_as_captions_says_what_class_folders_say(tmp_pa
     folders = Folder(str(tmp_path / "folders"), **options)
     folders.setup("test")
     rows.sort(key=lambda row: row["filepath"])
-    table = Manifest(
-        str(write_csv(tmp_path / "p.csv", rows)), {"image": "filepath", "text": "class"}, **options
-    )
+    table = Manifest(str(write_csv(tmp_path / "p.csv", rows)), {"image": "filepath", "text": "class"}, **options)
     table.setup("test")
     one, other = whole(folders.test_set), whole(table.test_set)
     for values in (lambda batch: batch.group, lambda batch: batch.items["text"]):
