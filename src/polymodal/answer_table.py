@@ -69,7 +69,7 @@ class AnswerTable:
         if objective is None:
             raise ConfigError(NO_ANSWERS)
         self.data, self.objective = data, objective
-        self.label = label_of(self.trained, objective)
+        self.label = self.trained.label_columns or objective.label
         self.names = self.trained.class_names.get(objective.label)
         data.columns.leave_out(*ROLES)
         answered = [*answer_names(objective, self.label, self.names), ERROR]
@@ -153,12 +153,6 @@ class AnswerTable:
     def _of_folders(self) -> str | None:
         """The column of the classes that folders are."""
         return "class" if self.data.column_names() == ["file", "class"] else None
-
-
-def label_of(trained: Trained, objective: Supervised) -> str | list[str]:
-    """The column, or columns, of the labels that a model was trained on; the name of the label where it had none."""
-    columns = trained.stored["data"].get("columns") or {}
-    return columns.get("label") or objective.label
 
 
 def labels_of(table: pa.Table, kind: str, names: Sequence[str] | None) -> tuple[np.ndarray, str]:

@@ -22,6 +22,7 @@ from polymodal.config.overrides import FOR_ANY_RUN, as_hydra_arguments, quoted
 from polymodal.config.run_folder import header
 from polymodal.config.signature import find_signature
 from polymodal.config.trust import at_rest, check_whole, trusted
+from polymodal.data.columns import ColumnChoice
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.table_data import TableData
 from polymodal.errors import ConfigError
@@ -197,6 +198,12 @@ class Trained:
             names = self.class_names.get(part.label)
             state = state | {"learned": ({"label": names} if names else {}) | state.get("learned", {})}
         return state
+
+    @cached_property
+    def label_columns(self) -> list[str]:
+        """The columns of the labels in the table of the training; none where it was no table."""
+        columns = getattr(self._data_of_training, "columns", None)
+        return columns["label"] if isinstance(columns, ColumnChoice) and "label" in columns else []
 
     @cached_property
     def class_names(self) -> dict[str, list[str]]:
