@@ -186,7 +186,7 @@ def test_a_command_classifies_by_names(run, pictures: Path, capsys, tmp_path, mo
         (["image={file}", "classes=[a]"], "give the names of two classes at least"),
         (["imgae={file}", "classes=[a,b]"], "no such input. Did you mean image"),
         (["image={file}", "text=x", "classes=[a,b]"], "classes= go with one input: image= or text="),
-        (["classes=[a,b]"], "classes= go with one input: image= or text="),
+        (["classes=[a,b]"], "Give an input, one of image=, text="),
         (["image={file}", "classes=nowhere.txt"], "classes=nowhere.txt: this file cannot be read"),
         (["image={file}", "templates=['a {{}}']"], "templates= are sentences for classes="),
         (["image={file}"], r"has no answers of its own. Name classes, such as image=photo.png classes=\[cat,dog\]"),

@@ -121,12 +121,15 @@ def inputs_by_name(given: Mapping[str, str], data: PairedDataModule, modalities:
         modalities: of the model.
 
     Raises:
-        ConfigError: there is no such modality or column; says the nearest.
+        ConfigError: nothing is given, or there is no such modality or column; says the nearest.
     """
     columns = {name: data.columns[name] for name in modalities if isinstance(data, TableData) and name in data.columns}
     tables = [name for name in columns if data.kinds[name] == "tabular"]
     places = {f"{name}.{column}": name for name in tables for column in columns[name]}
     owners = {column: name for name, own in columns.items() for column in own} | places
+    if not given:
+        names = [*(name for name in modalities if name not in tables), *(c for name in tables for c in columns[name])]
+        raise ConfigError(f"Give an input, one of {', '.join(f'{name}=' for name in names)}.")
     result: dict[str, Any] = {}
     for key, value in given.items():
         name = key if key in modalities else owners.get(key)

@@ -12,10 +12,11 @@ import torch
 from tests.data.manifests import make_pairs, write_csv, write_jsonl
 from tests.export.models import checkpoint_of
 
-from polymodal import predict
+from polymodal import embed, predict
 from polymodal.by_hand import load_run
-from polymodal.config.command import PredictSettings, parsed
+from polymodal.config.command import EmbedSettings, PredictSettings, parsed
 from polymodal.errors import ConfigError, DataError
+from polymodal.evaluate import evaluate
 
 TINY = ["debug=fast", "logger=none", "callbacks=[checkpoint]", "devices=cpu", "dim=16"]
 TABLE = ["++data.columns.tabular=[age,sex,pclass]", "++data.numeric=1", "++data.cardinalities=[2,3]"]
@@ -202,6 +203,9 @@ def test_labels_that_are_there_are_metrics(runs, tmp_path: Path, capsys) -> None
     assert f"mae      │ {error:.4f}" in capsys.readouterr().out
     answered(runs["tags"], tmp_path / "2.csv", "data=manifest", f"data.path={table}", "data.columns.label=null")
     assert "Metrics" not in capsys.readouterr().out
+    assert "trained on" not in out
+    answered(runs["class"], tmp_path / "3.csv", f"data.path={runs['class'].parent / 'people.csv'}")
+    assert "Rows that the model was trained on may be among them" in capsys.readouterr().out
 
 
 def test_a_column_called_as_an_answer_is_refused_before_any_work(runs, tmp_path: Path) -> None:
@@ -296,3 +300,29 @@ def test_a_table_of_which_nothing_can_be_read_says_so(runs, tmp_path: Path) -> N
     table = write_csv(tmp_path / "new.csv", [row | {"age": "x"} for row in people(3)])
     with pytest.raises(DataError, match="3 of 3 rows left out: bad number 3"):
         answered(runs["class"], tmp_path / "0.csv", "data=manifest", f"data.path={table}")
+
+
+def test_a_data_set_of_the_library_has_its_columns_beside(runs, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [{key: row[key] for key in ("age", "sex", "pclass", "name")} for row in people(5, 4)]
+    datasets.Dataset.from_list(rows).save_to_disk(tmp_path / "new")
+    said = answered(runs["value"], tmp_path / "0.jsonl", "data=huggingface", f"data.name={tmp_path / 'new'}")
+    assert [{key: row[key] for key in rows[0]} for row in said] == rows
+    assert said[3]["predicted_price"] == pytest.approx(float(by_hand(runs["value"], rows[3])), rel=1e-5)
+
+
+def test_other_programs_take_the_columns_of_the_training_too(runs, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = people(20, 5)
+    table = write_csv(tmp_path / "new.csv", rows)
+    changes = ["devices=cpu", "data=manifest", f"data.path={table}"]
+    figures = evaluate(runs["class"], changes)
+    said = answered(runs["class"], tmp_path / "0.csv", *changes[1:])
+    right = [row["predicted_survived"] == row["survived"] for row in said]
+    assert figures["test/accuracy"] == pytest.approx(np.mean(right))
+    rows[3]["survived"] = "perhaps"  # a label that the model does not know
+    write_csv(table, rows)
+    embed.main(EmbedSettings(checkpoint=str(runs["class"]), output=str(tmp_path / "x.parquet")), changes)
+    vectors = pq.read_table(tmp_path / "x.parquet")
+    assert vectors["error"].null_count == len(vectors) == 20
+    assert vectors["prediction"].to_pylist() == [row["predicted_survived"] for row in said]
