@@ -88,6 +88,48 @@ def test_what_building_refuses(overrides: list[str], message: str, cache) -> Non
         build(settings, settings)
 
 
+AUDIO = ["++data.columns.audio=file"]
+TEXT = ["++data.columns.text=word"]
+TABLE = ["++data.columns.tabular=[a,b]", "++data.numeric=2"]
+QUESTION = ["++data.columns.question=q", "++data.kinds.question=text"]
+PINNED = ["encoder/image=cnn", "encoder/text=transformer"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "encoders", "words"),
+    [
+        ([*AUDIO, *TEXT], PINNED, "encoder/image=none encoder/audio=cnn"),
+        ([*TABLE, *TEXT], PINNED, "encoder/image=none encoder/tabular=mlp"),
+        ([*AUDIO, "++data.columns.text=[title,story]"], PINNED, "encoder/image=none encoder/audio=cnn"),
+        (
+            [*AUDIO, *TABLE],
+            PINNED,
+            "encoder/image=none encoder/text=none encoder/audio=cnn encoder/tabular=mlp",
+        ),
+        ([*AUDIO, *TEXT], ["encoder/image=none", "encoder/text=transformer"], "encoder/audio=cnn"),
+        (
+            [*TEXT, *QUESTION],
+            PINNED,
+            "encoder/image=none +encoder/text@encoder.question=transformer",
+        ),
+    ],
+)
+def test_columns_without_their_encoders_are_told_the_words(
+    columns: list[str], encoders: list[str], words: str, tmp_path
+) -> None:
+    data = ["experiment=clip_small", "data=manifest", f"++data.path={tmp_path}/x.csv", *columns]
+    chosen = config(*data, "callbacks=[default]", *encoders)
+    with pytest.raises(ConfigError) as error:
+        build(chosen, chosen)
+    assert str(error.value).partition("Type ")[2] == words
+    typed = {word.partition("=")[0]: word for word in (*encoders, *words.split())}
+    check_modalities(
+        config(*data, "callbacks=[default]", *typed.values()),
+        [column.split(".")[2].partition("=")[0] for column in columns if ".columns." in column],
+        {},
+    )
+
+
 def test_a_missing_compiler_is_told(monkeypatch) -> None:
     settings = config("++compile=true", "devices=cpu")
     check_machine(settings)
@@ -133,4 +175,4 @@ def test_launchers_say_how_many_processes_there_are(monkeypatch, told: dict[str,
 
 
 def test_modalities_may_be_left_out() -> None:
-    check_modalities(config("encoder/text=none", *CLASSIFY), ["image", "text"])
+    check_modalities(config("encoder/text=none", *CLASSIFY), ["image", "text"], {})

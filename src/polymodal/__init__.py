@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "batch": ["PAD", "PairedBatch"],
+    "by_hand": ["load_run"],
     "data.tokenizer": ["Tokenizer"],
+    "embedder": ["Classified"],
     "errors": ["ConfigError", "DataError", "PolymodalError"],
     "exported": ["ExportedModel", "load"],
     "fusion.bottleneck": ["Bottleneck"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,50 @@ class Answers(NamedTuple):
     prediction: pa.Array
     probability: np.ndarray | None
     names: list[str]
+
+
+def answer_names(objective: Supervised, label: str | Sequence[str], names: Sequence[str] | None) -> list[str]:
+    """The columns that `answer_columns` gives.
+
+    Args:
+        objective: says what Y is.
+        label: the column of the training's labels, or the columns of its values.
+        names: of the classes or tags.
+    """
+    labels = [label] if isinstance(label, str) else list(label)
+    if not isinstance(objective, Classification | MultiLabel):
+        if len(labels) != objective.outputs:
+            labels = [f"{labels[0]}_{number}" for number in range(objective.outputs)]
+        return [f"predicted_{name}" for name in labels]
+    own = ["probability"] if isinstance(objective, Classification) else []
+    each = [f"probability {name}" for name in objective.output_names(names)]
+    return [f"predicted_{labels[0]}", *own, *each]
+
+
+def answer_columns(
+    objective: Supervised, y: Tensor, label: str | Sequence[str], names: Sequence[str] | None
+) -> dict[str, pa.Array]:
+    """Y (B, p) as columns of a table, (B,) each.
+
+    Of a class `predicted_<label>`, its `probability` and `probability <name>` of all; of tags a list of those that are
+    likelier than not and the probability of each; of values `predicted_<label>` of each, in units.
+
+    Args:
+        objective: says what Y is.
+        y: of the model.
+        label: see `answer_names`.
+        names: of the classes or tags.
+    """
+    said = answers(objective, y, names)
+    columns: list[Any]
+    if said.probability is None:
+        columns = list(objective.in_units(y.cpu().double()).numpy().astype(np.float32).T)
+    elif isinstance(objective, Classification):
+        columns = [said.prediction, said.probability.max(1), *said.probability.T]
+    else:
+        columns = [said.prediction, *said.probability.T]
+    keys = answer_names(objective, label, names)
+    return {key: pa.array(column) for key, column in zip(keys, columns, strict=True)}
 
 
 def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> Answers:

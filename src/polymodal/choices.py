@@ -130,15 +130,55 @@ def _objectives(node: Any) -> Iterator[type[Objective]]:
     yield from inner or [get_class(node["_target_"])]
 
 
-def check_modalities(config: Settings, offered: Sequence[str]) -> None:
-    """Refuses an encoder of a modality that the data do not have.
+OPTIONS = {
+    "image": "cnn",
+    "text": "transformer",
+    "audio": "cnn",
+    "video": "mean",
+    "tabular": "mlp",
+    "vector": "features",
+}
+"""Kind of modality -> an encoder that a message names."""
+
+
+def check_modalities(config: Settings, offered: Sequence[str], kinds: Mapping[str, str], trained: bool = False) -> None:
+    """Refuses encoders that do not go with the modalities of the data.
+
+    Args:
+        config: resolved.
+        offered: modalities of the data.
+        kinds: modality -> image, text, ..., where that is not its name.
+        trained: whether the encoders are those of a trained model, which has no others.
 
     Raises:
-        ConfigError: names it, and those that there are.
+        ConfigError: an encoder has no modality, or modalities are compared and one alone has an encoder; says which
+            words make it right.
     """
-    for name in config["encoder"]:
-        if name not in offered:
-            raise ConfigError(f"encoder.{name}: these data have no such modality.{nearest(name, offered)}")
+    strays = [name for name in config["encoder"] if name not in offered]
+    left = [name for name in offered if name in config["encoder"]]
+    without = [name for name in offered if name not in left]
+    words = [f"encoder/{name}=none" for name in strays] + [_encoder_word(name, kinds) for name in without]
+    if strays:
+        meant = nearest(strays[0], offered)
+        hint = f"Type {' '.join(words)}"
+        if trained:
+            hint = f"Say where it is: data.columns.{strays[0]}="
+        there = f" They have {' and '.join(offered)}.\n{hint}"
+        there = meant if "Did you mean" in meant else there
+        raise ConfigError(f"encoder.{strays[0]}: these data have no such modality.{there}")
+    compares = not any(objective.needs_fusion for objective in _objectives(config["objective"]))
+    if compares and len(left) == 1 and without:
+        raise ConfigError(
+            f"{left[0]} alone has an encoder, and modalities are compared with each other.\nType {' '.join(words)}"
+        )
+
+
+def _encoder_word(name: str, kinds: Mapping[str, str]) -> str:
+    """What to type so that a modality has an encoder."""
+    kind = kinds.get(name, name)
+    group = "tabular" if kind == "vector" else kind
+    place = group if name == kind else f"{group}@encoder.{name}"
+    return f"{'+' * (name != kind)}encoder/{place}={OPTIONS.get(kind, '...')}"
 
 
 def check_shared(config: Settings, kinds: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ from polymodal.config.resume import locked
 from polymodal.config.secrets import mask
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.splits import SPLITS
+from polymodal.data.table_data import TableData
 from polymodal.files import check_output
 from polymodal.model import ModelOutput
 from polymodal.objectives.base import Objective
@@ -61,7 +62,23 @@ def tolerant(path: Path, changes: Sequence[str]) -> Trained:
     return trained
 
 
-def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bool = True) -> None:
+class Output(Protocol):
+    """Another output than a row for every sample, made of its id and its Y alone."""
+
+    def begin(self, data: PairedDataModule, objective: Supervised | None) -> None:
+        """Called before the data are read."""
+
+    def end(self, parts: Parts) -> None:
+        """Writes the output; on the first process."""
+
+
+def write_all(
+    trained: Trained,
+    output: Path,
+    splits: Sequence[str],
+    vectors: bool = True,
+    other: Output | None = None,
+) -> None:
     """Writes a row for every sample of some splits, and says how many there are.
 
     Args:
@@ -69,6 +86,7 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         output: see `Parts`.
         splits: of train, val and test.
         vectors: whether not only the answers are written.
+        other: what makes the output instead.
 
     Raises:
         ConfigError: the output is there already, or parts of it are left from other work, or are at work.
@@ -82,6 +100,10 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         data, module, trainer = trained.build(lambda callback: isinstance(callback, ProgressBar), partial=True)
         data.wanted = () if len(splits) > 1 else splits
         part = supervised(module)
+        if isinstance(data, TableData):
+            data.columns.leave_out("label")  # rows with other labels than those of the training are rows too
+        if other is not None:
+            other.begin(data, part)
         names = None if part is None else part.output_names(trained.class_names.get(part.label))
         about |= {"classes": names, "vectors": vectors, "precision": config["trainer"].get("precision")}
         parts = Parts(output, about)
@@ -89,11 +111,14 @@ def write_all(trained: Trained, output: Path, splits: Sequence[str], vectors: bo
         with lock, parts.kept_if_any(), ending_together(trainer):
             for split in splits:
                 rows = Rows(parts, data, split, module.model.modalities, part, names, vectors)
+                rows.plain = other is not None
                 module.objective = rows
                 trainer.test(module, datamodule=Rest(data, rows), verbose=False)
                 rows.flush()
             trainer.strategy.barrier()
-            if trainer.is_global_zero:
+            if trainer.is_global_zero and other is not None:
+                other.end(parts)
+            elif trainer.is_global_zero:
                 rows.write_unread()
                 counts = [data.counted(rows_of) for rows_of in map(parts.done, splits)]
                 total = of_all(sum(count for count, _ in counts), counts[0][1])
@@ -153,6 +178,8 @@ class Rows(Objective):
     """
 
     dataset: Any = None
+    plain = False
+    """Whether only ids and Y are written."""
 
     def __init__(
         self,
@@ -219,6 +246,10 @@ class Rows(Objective):
         return {key: values[kept].cpu() for key, values in taken.items() if values is not None}
 
     def _rows(self, taken: Mapping[str, Tensor]) -> pa.Table:
+        if self.plain:
+            y = taken["y"].float().numpy()
+            there = np.ones(len(y), dtype=bool)
+            return pa.table({"id": taken["id"].numpy(), "y": as_vectors(y, there)})
         ids, mask = taken["id"].numpy(), taken["mask"].numpy()
         columns = self._named(ids)
         for index, name in enumerate(self.modalities):
@@ -241,5 +272,7 @@ class Rows(Objective):
         return pa.table(columns | {"error": pa.nulls(len(ids), pa.string())})
 
     def _named(self, ids: np.ndarray) -> dict[str, Any]:
+        if self.plain:
+            return {"id": ids}
         places = pa.array(self.dataset.places(ids), pa.string())
         return {"id": ids, "split": pa.repeat(self.split, len(ids)), "source": places}

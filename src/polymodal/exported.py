@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -20,11 +18,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from polymodal.batch import PairedBatch
 from polymodal.config.places import settled
-from polymodal.config.signature import SPECIAL, nearest
+from polymodal.config.signature import SPECIAL
 from polymodal.config.trust import OF_MODELS, check_trust
-from polymodal.data.images import middle_square, read_image
 from polymodal.data.media import read_sound
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.embedder import SINGLE, Embedder, normalised, pixels
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
 from polymodal.model import ModelOutput, MultimodalModel
@@ -40,12 +38,12 @@ HERE = "./"
 """What names of folders within the exported one start with."""
 
 
-class ExportedModel(nn.Module):
+class ExportedModel(Embedder, nn.Module):
     """A trained model, and what turns pictures, captions and sounds into its inputs. In evaluation mode.
 
     Args:
         about: what config.json holds: `model` (the `_target_` of each part), `inputs` (`PairedDataModule.formats`) and
-            `labels` (names of the classes or tags that Y has, if any).
+            `labels` (names of the classes or tags that Y has, if any); `templates` of captions, if there are any.
         tokenizer: of a model that reads text.
 
     Raises:
@@ -63,7 +61,8 @@ class ExportedModel(nn.Module):
         )
         self.objective = built(parts["objective"])
         self.about, self.tokenizer = about, tokenizer
-        self.formats: Mapping[str, Mapping[str, Any]] = about["inputs"]
+        self.formats = about["inputs"]
+        self.templates = _sentences(about.get("templates", []))
         self.eval()
 
     @property
@@ -76,12 +75,6 @@ class ExportedModel(nn.Module):
     def answering(self) -> Supervised | None:
         """The objective that reads Y, or the first of several."""
         return supervised_part(self.objective)
-
-    @torch.no_grad()
-    def vectors(self, modality: str, values: Any) -> Tensor:
-        """N samples of one modality, see `inputs` -> (N, d) of length 1: their products are what is compared."""
-        encoder = self._encoder(modality)
-        return F.normalize(encoder(self.inputs(modality, values)).float(), dim=-1, eps=1e-12)
 
     @torch.no_grad()
     def forward(self, **values: Any) -> ModelOutput:
@@ -114,10 +107,10 @@ class ExportedModel(nn.Module):
             ConfigError: the model has no such modality, or can take it only as a tensor.
             BadSampleError: a file cannot be read; names it.
         """
-        self._encoder(modality)
+        self.encoder(modality)
         about = self.formats[modality]
         kind = about["kind"]
-        if isinstance(values, str | bytes | Path | Image.Image):
+        if isinstance(values, SINGLE):
             values = [values]
         if isinstance(values, Tensor):
             tensor = values
@@ -126,7 +119,7 @@ class ExportedModel(nn.Module):
                 raise ConfigError(f"{modality}: this model has no tokenizer: give token ids (N, T).")
             tensor = torch.from_numpy(self.tokenizer(list(values)))
         elif kind == "image" and "size" in about:
-            tensor = torch.stack([_pixels(value, about) for value in values])
+            tensor = pixels(values, about)
         elif kind == "audio" and "sample_rate" in about:
             read = partial(read_sound, sample_rate=about["sample_rate"], max_seconds=about.get("max_seconds", 1e9))
             sounds = [torch.from_numpy(read(Path(v) if isinstance(v, str) else v)) for v in values]
@@ -136,15 +129,7 @@ class ExportedModel(nn.Module):
                 f"{modality}: give a tensor (N, ...), as the encoder takes it, not {type(values).__name__}."
             )
         tensor = tensor.to(self._device())
-        if tensor.dtype == torch.uint8:
-            mean, std = (torch.tensor(about[key], device=tensor.device).view(-1, 1, 1) for key in ("mean", "std"))
-            tensor = (tensor / 255 - mean) / std
-        return tensor
-
-    def _encoder(self, modality: str) -> nn.Module:
-        if modality not in self.model.modalities:
-            raise ConfigError(f"{modality}: this model has no such modality.{nearest(modality, self.model.modalities)}")
-        return self.model.encoders[modality]
+        return normalised(tensor, about) if tensor.dtype == torch.uint8 else tensor
 
     def _device(self) -> torch.device:
         return next(self.parameters()).device
@@ -227,10 +212,7 @@ def _located(node: Any, folder: Path) -> Any:
     return node
 
 
-def _pixels(value: Any, about: Mapping[str, Any]) -> Tensor:
-    """(C, S, S) uint8 of a path, of bytes, or of a Pillow image."""
-    size, channels, image_max = about["size"], about["channels"], about.get("image_max")
-    if isinstance(value, Image.Image):
-        return torch.from_numpy(middle_square(value, size, channels, image_max))
-    source = value if isinstance(value, bytes) else Path(value)
-    return torch.from_numpy(read_image(source, size, channels, image_max=image_max))
+def _sentences(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("templates are no list of sentences")
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
@@ -93,6 +93,18 @@ class Parts:
             rows = self._write(self._schema())
             shutil.rmtree(self.folder)
         return rows
+
+    def rows(self) -> pa.Table:
+        """All rows that are written, by their numbers; one without columns where there is none."""
+        tables = list(self._tables(self._schema())) if self._groups() else []
+        return pa.concat_tables(tables) if tables else pa.table({})
+
+    def finish(self, write: Callable[[Path], None]) -> None:
+        """Makes the output in another way, by what writes it into a file; the parts are gone then."""
+        with writing(self.output):
+            with replacing(self.output) as file:
+                write(file)
+            shutil.rmtree(self.folder)
 
     def _write(self, schema: pa.Schema) -> int:
         if self.output.suffix in (".parquet", ".csv"):

@@ -124,11 +124,11 @@ def build(
         partial: whether the data may lack modalities of the model, but not all.
     """
     check_choices(config)
-    objective = make(config["objective"], "objective")  # cheap, and says whether its modalities can be
     data = make(config["data"], "data")
     data.wanted = wanted_splits(config) if keep is None else ("test",)
     if not partial or not set(config["encoder"]) & set(data.modalities):
-        check_modalities(config, data.modalities)
+        check_modalities(config, data.modalities, data.kinds, keep is not None)
+    objective = make(config["objective"], "objective")  # cheap, and says whether its modalities can be
     check_shared(config, data.kinds)
     model = build_model(config)
     if keep is None and not config["resume"]:

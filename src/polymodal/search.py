@@ -23,6 +23,7 @@ from polymodal.config.command import SearchSettings
 from polymodal.config.signature import nearest
 from polymodal.config.trust import trusted
 from polymodal.data.columns import FILE_KINDS
+from polymodal.data.given_files import ENDINGS
 from polymodal.data.images import read_image
 from polymodal.errors import ConfigError
 from polymodal.files import check_output, writing
@@ -35,11 +36,6 @@ from polymodal.vector_index import LARGE, VectorIndex
 
 ROWS = 65_536
 """Rows that are read at a time."""
-
-ENDINGS = dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg"), "image")
-ENDINGS |= dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "audio")
-ENDINGS |= dict.fromkeys((".mp4", ".webm", ".mkv", ".mov", ".avi"), "video") | {".npy": "vector"}
-"""What a file is likely to hold."""
 
 PICTURE = 128
 """Side of a found picture in pixels."""

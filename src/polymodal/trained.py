@@ -22,9 +22,12 @@ from polymodal.config.overrides import FOR_ANY_RUN, as_hydra_arguments, quoted
 from polymodal.config.run_folder import header
 from polymodal.config.signature import find_signature
 from polymodal.config.trust import at_rest, check_whole, trusted
+from polymodal.data.columns import ColumnChoice
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.table_data import TableData
 from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
+from polymodal.new_columns import columns_as_trained, tell_columns
 from polymodal.new_data import division_of, seen_in_training
 from polymodal.objectives.supervised import Supervised, supervised_part
 from polymodal.run import Settings, build, make
@@ -36,8 +39,8 @@ READ = {name: name for name in ("channels", "mean", "std", "frames", "sample_rat
 READ["size"] = "image_size"
 """What `PairedDataModule.formats` says -> the setting of data that is the same: how a file becomes an input."""
 
-COLUMNS = ("numeric", "cardinalities")
-"""Settings of tables that the encoder was built for."""
+OF_THE_MODEL = ("numeric", "cardinalities", "label_kind")
+"""Settings of tables that encoder and objective were built for."""
 
 
 def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
@@ -46,6 +49,11 @@ def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
         file, taken = Path(folder) / "config.yaml", trusted(config, changes)
         file.write_text(header(Path(folder)) + OmegaConf.to_yaml(OmegaConf.create(taken)))
         return compose_config(as_hydra_arguments(changes, (*FOR_ANY_RUN, *REPLACED)), "config", folder)
+
+
+def plain(node: DictConfig) -> Settings:
+    """A node of a config as a dictionary, references resolved."""
+    return OmegaConf.to_container(node, resolve=True)  # type: ignore[return-value]
 
 
 def labelled(objective: Any) -> list[Any]:
@@ -97,6 +105,8 @@ class Trained:
         if "data" in self.replaced:
             self._read_as_in_training(given)
         close(self.composed, self.stored)
+        if "data" in self.replaced:
+            self._name_columns()
         self._divide(given)
         self.config = check_config(self.composed)
         check_machine(self.config)
@@ -125,23 +135,46 @@ class Trained:
         """Other data make inputs of files as those of the training did, but for settings that are given."""
         node = self.composed.data
         formats = self._data_of_training.formats()
-        wanted = {name: self.stored["data"][name] for name in COLUMNS if name in self.stored["data"]}
+        wanted = {name: self.stored["data"][name] for name in OF_THE_MODEL if name in self.stored["data"]}
         for name in self.stored["encoder"]:
             wanted |= {READ[key]: value for key, value in formats.get(name, {}).items() if key in READ}
         taken = wanted.keys() & find_signature(node["_target_"]).types.keys()
         with open_dict(node):
             node.update({name: wanted[name] for name in taken if f"data.{name}" not in given})
 
+    def _name_columns(self) -> None:
+        """Other data are read by the columns of the training that they have too, but for what is given; says so.
+
+        Raises:
+            ConfigError: they have none of them, and none is given.
+            DataError: they cannot be read.
+        """
+        node, before = self.composed.data, self.stored["data"]
+        types = find_signature(node["_target_"]).types
+        if "columns" not in types or not (trained := before.get("columns")):
+            return
+        keys = [*self.stored["encoder"], *["label"] * bool(labelled(self.composed.objective))]
+        settings = plain(node)
+        given = settings.get("columns") or {}
+        # a source is only made with columns: for this look it has those of the training
+        kinds = {**before.get("kinds", {}), **(settings.get("kinds") or {})}
+        probe = {"columns": {**trained, **given}, "kinds": kinds}
+        source = make({**settings, **probe}, "data")
+        names = source.column_names() if isinstance(source, TableData) else None
+        taken = columns_as_trained(given, trained, names, keys)
+        with open_dict(node):
+            node["columns"] = {**taken, **given}
+            node["kinds"] = {name: kind for name, kind in kinds.items() if name in node["columns"]}
+        tell_columns(given, taken, trained, names, list(self.stored["encoder"]))
+
     def _divide(self, given: set[str]) -> None:
         """The data of the training fall into the same splits; all of other data are for testing."""
         node = self.composed.data
-        data = OmegaConf.to_container(node, resolve=True)
         with open_dict(node):
-            for key, value in division_of(data, self.stored["data"], given).items():  # type: ignore[arg-type]
+            for key, value in division_of(plain(node), self.stored["data"], given).items():
                 if key in find_signature(node["_target_"]).types:
                     node[key] = value
-        now = OmegaConf.to_container(node, resolve=True)
-        self.seen = seen_in_training(now, self.stored["data"])  # type: ignore[arg-type]
+        self.seen = seen_in_training(plain(node), self.stored["data"])
 
     def _check_channels(self, data: PairedDataModule) -> None:
         before = self._data_of_training.formats()
@@ -166,6 +199,12 @@ class Trained:
             names = self.class_names.get(part.label)
             state = state | {"learned": ({"label": names} if names else {}) | state.get("learned", {})}
         return state
+
+    @cached_property
+    def label_columns(self) -> list[str]:
+        """The columns of the labels in the table of the training; none where it was no table."""
+        columns = getattr(self._data_of_training, "columns", None)
+        return columns["label"] if isinstance(columns, ColumnChoice) and "label" in columns else []
 
     @cached_property
     def class_names(self) -> dict[str, list[str]]:

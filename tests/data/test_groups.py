@@ -1,16 +1,20 @@
 """Samples with the same captions are positives of each other; one caption in common joins nothing."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.data.manifests import PAIR, make_pairs, ready, whole, write_csv, write_jsonl
 
 from polymodal.data.contents import Captions, Columns
+from polymodal.data.folder import Folder
 from polymodal.data.groups import in_several_groups, joined_by_captions
+from polymodal.data.manifest import Manifest
 
 captions = st.lists(st.lists(st.sampled_from("abc"), max_size=3), min_size=1, max_size=9)
 
@@ -87,3 +91,25 @@ def test_a_caption_in_common_joins_no_pictures(tmp_path: Path) -> None:
     assert {text.item(sample, 0) for sample in range(40)} == {0}
     assert len({text.item(sample, 1) for sample in range(40)}) == 40
     assert in_several_groups(data.samples.group, text) == 1
+
+
+def test_a_table_with_the_classes_as_captions_says_what_class_folders_say(tmp_path: Path) -> None:
+    rows = make_pairs(tmp_path, 24)
+    for row in rows:
+        file = tmp_path / "folders" / row["class"] / Path(row["filepath"]).name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / row["filepath"], file)
+        row["filepath"] = str(file.relative_to(tmp_path))
+    options = {"templates": ["a photo of a {}."], "splits": [0.0, 0.0, 1.0], "image_size": 8}
+    folders = Folder(str(tmp_path / "folders"), **options)
+    folders.setup("test")
+    rows.sort(key=lambda row: row["filepath"])
+    table = Manifest(str(write_csv(tmp_path / "p.csv", rows)), {"image": "filepath", "text": "class"}, **options)
+    table.setup("test")
+    one, other = whole(folders.test_set), whole(table.test_set)
+    for values in (lambda batch: batch.group, lambda batch: batch.items["text"]):
+        alike = [values(batch)[:, None] == values(batch)[None] for batch in (one, other)]
+        assert torch.equal(*alike)
+        assert alike[0].sum() == 4 * 6**2  # four classes of six pictures
+    assert torch.equal(one.inputs["text"], other.inputs["text"])
+    assert torch.equal(one.inputs["image"], other.inputs["image"])

@@ -49,6 +49,17 @@ def test_a_pattern_is_a_sample_a_file_and_a_modality_may_be_missing(classifier, 
     assert list(again["probability"].values()) == pytest.approx(list(both[1]["probability"].values()), abs=1e-5)
 
 
+def test_a_folder_and_a_list_are_a_sample_a_file_too(classifier, pairs, capsys) -> None:  # noqa: F811
+    folder = pairs.parent / "images"
+    rows = predicted(classifier, capsys, image=str(folder))
+    assert [row["image"] for row in rows] == [str(file) for file in sorted(folder.glob("*.png"))]
+    few = predicted(classifier, capsys, image=f"[{folder}/005.png, {folder}/002.png]")
+    assert [row["image"] for row in few] == [rows[5]["image"], rows[2]["image"]]
+    assert few[0]["probability"] == pytest.approx(rows[5]["probability"], abs=1e-5)
+    with pytest.raises(ConfigError, match="there is no image in this folder"):
+        predicted(classifier, capsys, image=str(folder.parent))
+
+
 def test_a_file_that_cannot_be_read_is_a_row_with_its_error(classifier, pairs, capsys, tmp_path) -> None:  # noqa: F811
     (tmp_path / "0.png").write_bytes(b"no picture")
     (tmp_path / "1.png").write_bytes((pairs.parent / "images" / "001.png").read_bytes())
@@ -113,22 +124,21 @@ def test_a_manifest_becomes_a_table_of_answers(classifier, dirty, tmp_path) -> N
     settings = PredictSettings(checkpoint=str(classifier), output=str(output))
     predict.main(
         settings,
-        ["data=manifest", f"data.path={dirty}", "data.columns.image=filepath", "data.image_size=16", "devices=cpu"],
+        ["data=manifest", f"data.path={dirty}", "data.columns.text=null", "data.image_size=16", "devices=cpu"],
     )
     with output.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 20
-    assert {row["prediction"] for row in rows if not row["error"]} <= COLOURS
+    assert {row["predicted_class"] for row in rows if not row["error"]} <= COLOURS
     assert sum("no file" in row["error"] for row in rows) == 1
     assert sum("none of image is there" in row["error"] for row in rows) == 4
-    assert "image" not in rows[0]
     for row in rows:
         known = {colour: row[f"probability {colour}"] for colour in COLOURS}
         if row["error"]:
             assert set(known.values()) == {""}
         else:
             assert sum(map(float, known.values())) == pytest.approx(1, abs=1e-5)
-            assert max(known, key=lambda colour: float(known[colour])) == row["prediction"]
+            assert max(known, key=lambda colour: float(known[colour])) == row["predicted_class"]
 
 
 def test_the_data_of_the_run_are_a_table_too(classifier, dirty, tmp_path) -> None:  # noqa: F811
@@ -151,10 +161,10 @@ def test_a_mistake_says_what_to_type(classifier, pairs, capsys) -> None:  # noqa
         predicted(classifier, capsys, image="x*.png")
     with pytest.raises(ConfigError, match="image and other are patterns"):
         predict.samples_of({"image": "a*.png", "other": "b*.png", "text": "c*.png"}, {"other": "image"})
-    with pytest.raises(ConfigError, match="x.xlsx: give a name that ends in .csv or .parquet"):
+    with pytest.raises(ConfigError, match="x.xlsx: give a name that ends in .csv or .parquet or .jsonl"):
         predict.main(PredictSettings(checkpoint=str(classifier), inputs={"text": "a red"}, output="x.xlsx"), [])
-    with pytest.raises(DataError, match="images"):
-        predicted(classifier, capsys, image=str(pairs.parent / "images"))
+    with pytest.raises(DataError, match="pairs.csv is damaged or no picture"):
+        predicted(classifier, capsys, image=str(pairs))
 
 
 def test_other_data_and_several_checkpoints_are_judged(classifier, pairs, capsys, tmp_path, monkeypatch) -> None:  # noqa: F811

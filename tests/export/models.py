@@ -23,6 +23,7 @@ def checkpoint_of(folder: Path, *overrides: str, tiny: Sequence[str] = TINY) -> 
             parameter.add_(0.02 * torch.randn_like(parameter))
     data.prepare_data()
     data.setup()
+    module.objective.prepare(data.training_labels)
     file = folder / "checkpoints" / "best.ckpt"
     file.parent.mkdir(parents=True)
     state = {"config": config, "state_dict": module.state_dict(), type(data).__qualname__: data.state_dict()}

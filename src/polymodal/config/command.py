@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
@@ -14,6 +15,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from polymodal.config.command_line import check_given_once, home
 from polymodal.config.explain import groups, is_group
 from polymodal.config.launch import readable_errors
+from polymodal.config.overrides import split_at_commas
 from polymodal.config.schema import Config
 from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
@@ -26,6 +28,22 @@ def _listed(value: Any) -> Any:
         return value
     parts = [part.strip() for part in value[1:-1].split(",")] if value[:1] + value[-1:] == "[]" else [value]
     return [home(part) for part in parts]
+
+
+def _named(value: Any) -> Any:
+    """`[cat,"a dog, brown"]` -> both names; a .txt file has one a line; other text is names with commas between."""
+    if not isinstance(value, str):
+        return value
+    file = Path(home(value))
+    if file.suffix == ".txt":
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, ValueError) as error:
+            raise ValueError(f"this file cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        return [line.strip() for line in lines if line.strip()]
+    inner = value[1:-1] if value[:1] + value[-1:] == "[]" else value
+    parts = [part.strip() for part in split_at_commas(inner)]
+    return [part[1:-1] if part[:1] == part[-1:] and part[:1] in "\"'" else part for part in parts if part]
 
 
 Chosen = TypeVar(
@@ -71,6 +89,8 @@ class PredictSettings:
 
     checkpoint: str
     inputs: dict[str, str] = field(default_factory=dict)
+    classes: Annotated[list[str], BeforeValidator(_named)] | None = None
+    templates: Annotated[list[str], BeforeValidator(_named)] | None = None
     output: str | None = None
     json: bool = False
 
@@ -139,9 +159,11 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
         root = re.split(r"[./@]", key.lstrip("+~"))[0]
         if key in known - {"inputs"}:
             own[key] = home(value)
+        elif "inputs" in known and key == "name":  # a column of many tables; a run that is asked needs none
+            inputs[key] = home(value)
         elif root in Config.model_fields or is_group(root):  # hydra, too: Lightning gives it to other processes
             changes.append(argument)
-        elif "inputs" in known and key.isidentifier():
+        elif "inputs" in known and not re.search(r"^[-+~]|[/@]", key):
             inputs[key] = home(value)
         else:
             raise ConfigError(f"Unknown key {key!r}.{nearest(key, [*known, *Config.model_fields, *groups()])}")
@@ -152,4 +174,5 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
         key = str(detail["loc"][0])
         if "missing" in detail["type"]:
             raise ConfigError(f"No value for {key}. Give one on the command line: {key}=...") from error
-        raise ConfigError(f"{key}={detail['input']}: {detail['msg'][0].lower()}{detail['msg'][1:]}.") from error
+        problem = detail["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{key}={detail['input']}: {problem[0].lower()}{problem[1:]}.") from error

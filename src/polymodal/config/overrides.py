@@ -143,7 +143,7 @@ def as_value(text: str, several: bool = False) -> str:
     if parsed is not None:
         joined = parsed.is_choice_sweep() and getattr(parsed.value(), "simple_form", False)
         return quoted(text) if joined and not several else text
-    if several and len(parts := _split(text)) > 1:
+    if several and len(parts := split_at_commas(text)) > 1:
         return ",".join(as_value(part.strip()) for part in parts)
     if text[0] in "[{" and _closes_at_its_end(text):
         return _container(text)
@@ -152,7 +152,7 @@ def as_value(text: str, several: bool = False) -> str:
 
 def _container(text: str) -> str:
     """A list or `{key: value}` some of whose values are to be quoted."""
-    parts = [part.strip() for part in _split(text[1:-1])]
+    parts = [part.strip() for part in split_at_commas(text[1:-1])]
     if text[0] == "[":
         return f"[{','.join(as_value(part) for part in parts)}]"
     pairs = [part.partition(":") for part in parts]
@@ -179,7 +179,7 @@ def _parsed(value: str) -> Override | None:
         return None
 
 
-def _split(text: str) -> list[str]:
+def split_at_commas(text: str) -> list[str]:
     """Parts between the commas that stand outside of brackets and quotes. A quote opens at the start of a part only."""
     parts, start, closing, quote = [], 0, "", ""
     for index, sign in enumerate(text):

@@ -50,6 +50,11 @@ class ColumnChoice:
     def __getitem__(self, key: str) -> list[str]:
         return self.columns[key]
 
+    def leave_out(self, *keys: str) -> None:
+        """Takes some of `ROLES` away: they are not read."""
+        for key in keys:
+            self.columns.pop(key, None)
+
     def of_kind(self, *kinds: str) -> list[str]:
         """The modalities of these kinds."""
         return [name for name, kind in self.kinds.items() if kind in kinds]

@@ -58,6 +58,8 @@ class Folder(TableData):
         if not self.path.is_dir():
             raise DataError(f"data.path={self.path}: there is no such folder.")
         folders = _subfolders(self.path)
+        if "train" not in self.wanted and not any(len(_class_table(self.path, folder)) for folder in folders):
+            return self._without_classes()
         parts = split_parts([folder.name for folder in folders])
         if len(parts) == 1 < len(folders):  # a class of the name "train"
             parts = {}
@@ -77,6 +79,28 @@ class Folder(TableData):
             self._check_depth([folder for _, folder in found], tables)
         names = [str(folder) for _, folder in found]
         return joined(tables, names, [self.path] * len(found), [number for number, _ in found])
+
+    def _without_classes(self) -> ManifestTable:
+        """A row a picture that lies in the folder itself, without a class: for a model that is trained.
+
+        Raises:
+            DataError: there is none.
+        """
+        names = sorted(child.name for child in self.path.iterdir() if child.is_file())
+        names = [name for name in names if name.lower().endswith(ENDINGS) and not is_hidden(name)]
+        if not names:
+            raise DataError(f"data.path={self.path}: there are no pictures in it, nor in folders within it.")
+        text = pa.large_string()
+        table = pa.table({"file": pa.array(names, text), "class": pa.nulls(len(names), text)})
+        return joined([table], [str(self.path)], [self.path], [-1])
+
+    def column_names(self) -> list[str]:
+        """The file, and the class that its folder is."""
+        return ["file", "class"]
+
+    def whole_table(self) -> pa.Table:
+        """Paths below `path` and classes."""
+        return self.read_table().table
 
     def _check_depth(self, folders: Sequence[Path], tables: Sequence[pa.Table]) -> None:
         """Refuses a single class whose pictures all lie deeper: the classes are the folders in it.

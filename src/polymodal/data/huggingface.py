@@ -81,6 +81,19 @@ class HuggingFace(TableData):
         tables = [self._arrow(loaded[part], list(wanted)) for part in parts.values()]
         return joined(tables, names, [self.folder] * len(names), list(parts))
 
+    def column_names(self) -> list[str]:
+        """Columns that all splits have."""
+        loaded = self._loaded()
+        names = [loaded[part].column_names for part in self._parts(list(loaded)).values()]
+        return [name for name in names[0] if all(name in others for others in names)]
+
+    def whole_table(self) -> pa.Table:
+        """See `TableData`; classes by their names."""
+        loaded = self._loaded()
+        parts = [loaded[part] for part in self._parts(list(loaded)).values()]
+        tables = [self._arrow(part, list(part.column_names)) for part in parts]
+        return pa.concat_tables(tables, promote_options="permissive")
+
     def _loaded(self) -> Mapping[str, Any]:
         """Name of a split -> its data set."""
         import datasets  # here, since it takes a second

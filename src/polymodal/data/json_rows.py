@@ -28,15 +28,18 @@ class JsonRows:
     Args:
         file: JSON lines, or one list.
         wanted: names of fields.
+        keep: whether all records are kept as they are.
 
     Attributes:
         names: of all fields, in the order in which they occur.
         bad: row -> why it cannot be used; in the table it is empty.
         table: a column a wanted field: text, or lists of text where a cell is a list.
+        records: of all rows, {} for one that cannot be read; nothing where they are not kept.
     """
 
-    def __init__(self, file: Path, wanted: Sequence[str]) -> None:
+    def __init__(self, file: Path, wanted: Sequence[str], keep: bool = False) -> None:
         self.wanted = wanted
+        self.records: list[Mapping[str, Any]] = []
         self.bad: dict[int, str] = {}
         seen: dict[str, None] = {}
         chunks: dict[str, list[pa.Array]] = {name: [] for name in wanted}
@@ -45,6 +48,8 @@ class JsonRows:
         for record in self._records(memoryview(utf8_content(file))):
             if not record.keys() <= seen.keys():
                 seen.update(dict.fromkeys(record))
+            if keep:
+                self.records.append(record)
             for name in wanted:
                 value = record.get(name)
                 cells[name].append(value if isinstance(value, str) else self._cell(name, value))

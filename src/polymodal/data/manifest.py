@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from polymodal.data.splits import SPLITS, check_given, check_names
 from polymodal.data.table import ManifestTable, read_tables
 from polymodal.data.table_data import TableData
+from polymodal.data.whole_table import column_names, whole_table
 from polymodal.errors import ConfigError
 
 
@@ -37,8 +40,22 @@ class Manifest(TableData):
 
     def read_table(self) -> ManifestTable:
         """The rows of the file, or of those of the splits one after the other."""
-        if isinstance(self.path, str):
-            return read_tables([Path(self.path)], self.columns.wanted())
-        check_given(self.path, self.wanted)
-        parts = {number: Path(self.path[name]) for number, name in enumerate(SPLITS) if name in self.path}
+        if not isinstance(self.path, str):
+            check_given(self.path, self.wanted)
+        parts = self._parts()
         return read_tables(list(parts.values()), self.columns.wanted(), list(parts))
+
+    def column_names(self) -> list[str]:
+        """Columns that all of the files have."""
+        names = [column_names(file) for file in self._parts().values()]
+        return [name for name in names[0] if all(name in others for others in names)]
+
+    def whole_table(self) -> pa.Table:
+        """See `TableData`."""
+        return whole_table(list(self._parts().values()))
+
+    def _parts(self) -> dict[int, Path]:
+        """Number of the split, or -1 where it is to be divided -> file."""
+        if isinstance(self.path, str):
+            return {-1: Path(self.path)}
+        return {number: Path(self.path[name]) for number, name in enumerate(SPLITS) if name in self.path}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -147,16 +148,42 @@ def read_tables(files: Sequence[Path], wanted: Mapping[str, str], split: Sequenc
     return replace(table, notes=[f"{file}: {note}" for file, own in zip(files, notes, strict=True) for note in own])
 
 
-def _read(file: Path, wanted: Mapping[str, str]) -> tuple[pa.Table, Mapping[int, str], Sequence[str]]:
-    """The wanted columns, row -> why it cannot be read, and what a person should know of it."""
+def check_file(file: Path) -> None:
+    """Refuses what is no table file.
+
+    Raises:
+        ConfigError: its ending is unknown.
+        DataError: it is missing or empty.
+    """
+    known = {*DELIMITERS, *JSON_LINES, *PARQUET}
     if not file.is_file():
         raise DataError(f"data.path: there is no file {file}.")
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty.")
+    if file.suffix.lower() not in known:
+        raise ConfigError(f"data.path={file}: a manifest ends in one of {', '.join(sorted(known))}.")
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Says of a table file that is read in here that it cannot be.
+
+    Raises:
+        DataError: names the file, and why.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} cannot be read: {_first_line(error)}") from error
+
+
+def _read(file: Path, wanted: Mapping[str, str]) -> tuple[pa.Table, Mapping[int, str], Sequence[str]]:
+    """The wanted columns, row -> why it cannot be read, and what a person should know of it."""
+    check_file(file)
     ending = file.suffix.lower()
     bad: Mapping[int, str] = {}
     notes: Sequence[str] = ()
-    try:
+    with reading(file):
         if ending in DELIMITERS:
             text = Delimited(file, DELIMITERS[ending])
             check_columns(str(file), text.names, wanted)
@@ -167,14 +194,9 @@ def _read(file: Path, wanted: Mapping[str, str]) -> tuple[pa.Table, Mapping[int,
             table, bad = records.table, records.bad
             if len(bad) < len(table):
                 check_columns(str(file), records.names, wanted)
-        elif ending in PARQUET:
+        else:
             check_columns(str(file), parquet.read_schema(file).names, wanted)
             table = parquet.read_table(file, columns=list(wanted), partitioning=None)
-        else:
-            known = ", ".join(sorted({*DELIMITERS, *JSON_LINES, *PARQUET}))
-            raise ConfigError(f"data.path={file}: a manifest ends in one of {known}.")
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file} cannot be read: {_first_line(error)}") from error
     if not len(table):
         raise DataError(f"{file} has no rows.")
     return table.select(list(wanted)), bad, notes

@@ -16,6 +16,7 @@ from polymodal.data.columns import ColumnChoice
 from polymodal.data.contents import Captions, as_typed
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.facts import SplitFacts
+from polymodal.data.given_values import row_of
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
 from polymodal.data.media import MediaFormat
 from polymodal.data.pictures import Pictures
@@ -143,6 +144,7 @@ class TableData(PairedDataModule):
         self.format = ManifestFormat(self.columns, media, label_kind, splits, templates, eval_captions, *table)
         self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
+        self.templates = templates
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.codes = dict.fromkeys(self.columns.of_kind("tabular"), len(cardinalities))
         self.varying = self.pictures.varying
@@ -158,6 +160,22 @@ class TableData(PairedDataModule):
             ConfigError: a column is not there.
             DataError: the source cannot be read.
         """
+
+    @abstractmethod
+    def column_names(self) -> list[str]:
+        """All columns that the source has, before anything else is read of it.
+
+        Raises:
+            DataError: the source cannot be read.
+        """
+
+    @abstractmethod
+    def whole_table(self) -> pa.Table:
+        """All columns of all rows of `read_table`, as they are in the source."""
+
+    def rows_of(self, ids: np.ndarray) -> np.ndarray:
+        """(B,) ids of samples -> (B,) their rows in the table."""
+        return self.samples.row[np.searchsorted(self.samples.first_id, ids, "right") - 1]
 
     def preview(self) -> Preview:
         """What settings can follow that are `auto`: read from the rows, before anything is made of them."""
@@ -204,6 +222,15 @@ class TableData(PairedDataModule):
             return Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
         sentences = (text.as_py() for texts in training for text in texts)
         return Tokenizer.train(sentences, self.vocab_size, self.context_length)
+
+    def read(self, modality: str, given: str | Mapping[str, str]) -> np.ndarray:
+        """See `PairedDataModule`; of a table the values of its columns, as they stand in a row."""
+        if isinstance(given, str):
+            return super().read(modality, given)
+        row, problem = row_of(given, self.columns[modality], self.format.numeric, self.learned[modality])
+        if problem:
+            log.warning(problem)
+        return row
 
     def describe(self, modality: str, item: int) -> Any:
         """A picture (S, S) or (S, S, 3), a caption, the numbers of a table, or the path of another file."""

@@ -96,6 +96,7 @@ def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
         "dim": config["dim"],
         "model": {group: _without_downloads(config[group]) for group in PARTS},
         "inputs": {name: formats[name] for name in config["encoder"]},
+        "templates": list(data.templates),
     }
     model = ExportedModel(about, data.tokenizer if any(f["kind"] == "text" for f in formats.values()) else None)
     if model.answering is not None:

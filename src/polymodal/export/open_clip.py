@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
 from polymodal.encoders.open_clip import library, quiet
@@ -37,7 +38,9 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     config["embed_dim"] = model.about["dim"]
     config["vision_cfg"]["image_size"] = about["size"]
     parts = dict(model.objective.named_parameters())
-    own = {name: parts[name].detach().flatten()[0] for name in ("logit_scale", "logit_bias") if name in parts}
+    own: dict[str, Tensor] = {
+        name: parts[name].detach().flatten()[0] for name in ("logit_scale", "logit_bias") if name in parts
+    }
     if "logit_bias" in own:
         config["init_logit_bias"] = float(own["logit_bias"])
     pixels = {key: list(about[key]) * (3 // len(about[key])) for key in ("mean", "std")}
