@@ -38,7 +38,7 @@ def content_of(data: PairedDataModule, modality: str, item: int) -> Any:
     stored = _stored(data, modality, item) if fields or is_sound else None
     if stored is None:
         return None if is_sound else data.describe(modality, item)
-    return Sound(stored, _rate(data, modality)) if is_sound else values_of(fields, stored)
+    return Sound(stored, _rate(data, modality)) if is_sound else values_of(fields, stored.tolist())
 
 
 def content_of_example(data: PairedDataModule, batch: PairedBatch, modality: str) -> Any:

@@ -54,7 +54,9 @@ def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozense
     """
     model, names = asked.module.model, asked.module.model.modalities
     absent = torch.tensor([name in dropped for name in names], device=asked.device)
-    encoded = model.encode(sample.to(asked.device), known=False).without(absent)  # a visitor's items are none of the data
+    encoded = model.encode(sample.to(asked.device), known=False).without(
+        absent
+    )  # a visitor's items are none of the data
     there = [name for name, has in zip(names, encoded.mask[0].tolist(), strict=True) if has]
     sizes = range(len(there) + 1) if len(there) <= MOST else (len(there) - 1, len(there))
     subsets = [frozenset(subset) for size in sizes for subset in combinations(there, size)]  # the last one is all

@@ -150,7 +150,7 @@ class HeldOut:
 
     def with_items(self, names: Sequence[str]) -> list[int]:
         """Numbers of the examples that have one of these modalities, each of another content."""
-        found = {}
+        found: dict[tuple[int, ...], int] = {}
         for number, batch in enumerate(self.examples):
             there = batch.mask(list(names))[0].tolist()
             items = tuple(int(batch.items[name][0]) if has else -1 for name, has in zip(names, there, strict=True))

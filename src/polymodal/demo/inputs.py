@@ -70,10 +70,11 @@ def unknown_words(tokenizer: Tokenizer | None, sentence: str) -> tuple[list[str]
     encoding, [ids] = tokenizer.encodings([sentence])[0], tokenizer([sentence])
     sentence = tokenizer.clean(sentence) if tokenizer.clean else sentence  # what the offsets are of
     pieces: dict[int, list[int]] = {}
-    for place, word in enumerate(encoding.words):
-        if word is not None and not encoding.special_tokens_mask[place]:
-            pieces.setdefault(word, []).append(place)
-    words, unknown = [], []
+    for place, number in enumerate(encoding.words):
+        if number is not None and not encoding.special_tokens_mask[place]:
+            pieces.setdefault(number, []).append(place)
+    words: list[str] = []
+    unknown: list[str] = []
     for places in pieces.values():
         start, end = encoding.offsets[places[0]][0], encoding.offsets[places[-1]][1]
         word = sentence[start:end].strip()

@@ -42,6 +42,7 @@ def options(settings: DemoSettings) -> list[str]:
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "client.showErrorLinks": "false",
+        "client.showErrorDetails": "type",  # the rest of what nobody foresaw is in the terminal
         "theme.light.primaryColor": COLOURS[0],
         "theme.dark.primaryColor": COLOURS[7],
     }
