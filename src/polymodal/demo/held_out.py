@@ -16,6 +16,7 @@ from torch import Tensor
 from polymodal.batch import PairedBatch
 from polymodal.by_hand import Asked
 from polymodal.config.command import DemoSettings
+from polymodal.data.table_data import TableData
 from polymodal.demo.contents import content_of, content_of_example
 from polymodal.demo.fields import fields_of
 from polymodal.demo.inputs import Given, batch_of_given
@@ -120,6 +121,11 @@ class HeldOut:
     def texts(self) -> list[str]:
         """Those of them that are sentences."""
         return [name for name, kind in self.kinds.items() if kind == "text"]
+
+    def label(self, name: str) -> str:
+        """A modality with its column, where that is one of another name."""
+        columns = self.data.columns[name] if isinstance(self.data, TableData) else []
+        return f"{name} ({columns[0]})" if len(columns) == 1 and columns != [name] else name
 
     @property
     def queries(self) -> list[str]:

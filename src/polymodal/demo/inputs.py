@@ -70,7 +70,7 @@ def unknown_words(tokenizer: Tokenizer | None, sentence: str) -> tuple[list[str]
     encoding, [ids] = tokenizer.encodings([sentence])[0], tokenizer([sentence])
     sentence = tokenizer.clean(sentence) if tokenizer.clean else sentence  # what the offsets are of
     pieces: dict[int, list[int]] = {}
-    for place, number in enumerate(encoding.words):
+    for place, number in enumerate(encoding.word_ids):
         if number is not None and not encoding.special_tokens_mask[place]:
             pieces.setdefault(number, []).append(place)
     words: list[str] = []

@@ -40,6 +40,7 @@ def main() -> None:
     settings, changes = parsed(sys.argv[1:], DemoSettings)
     held = opened(settings, tuple(changes))
     st.set_page_config(f"{held.name} · polymodal", layout="wide")
+    st.html("<style>.stMainBlockContainer {padding-top: 3rem}</style>")
     st.markdown(f"## {plain(held.name)}")
     st.caption(f"{len(held.table['id']):,} held-out samples of {', '.join(map(plain, held.modalities))}")
     contents: dict[str, Callable[[HeldOut, int], None]] = {
@@ -159,13 +160,12 @@ def zero_shot(held: HeldOut, most: int) -> None:
     place = f"classify/{by}"
     number = chosen_example(held, place, [by])
     left, right = st.columns([2, 3], gap="large")
-    with left:
-        typed = st.text_area("Classes, one a line", "\n".join(suggested(held)), height=200, max_chars=5000)
-        template = st.text_input("The sentence of a class; {} is its name", next(iter(templates(held)), "{}"))
-    names = list(dict.fromkeys(name.strip() for name in typed.splitlines() if name.strip()))
     with ExitStack() as files:
         with left:
             given = given_by_hand(held, place, [by], number, files, most)
+            typed = st.text_area("Classes, one a line", "\n".join(suggested(held)), height=200, max_chars=5000)
+            template = st.text_input("The sentence of a class; {} is its name", next(iter(templates(held)), "{}"))
+        names = list(dict.fromkeys(name.strip() for name in typed.splitlines() if name.strip()))
         with right:
             if "{}" not in template:
                 st.info("The sentence needs {} where the name is to stand: without it all classes are the same.")
@@ -180,10 +180,12 @@ def zero_shot(held: HeldOut, most: int) -> None:
 
 
 def suggested(held: HeldOut) -> list[str]:
-    """Names of the classes of the data, or else some of its sentences."""
+    """Names of the classes that are frequent in the data, or else some of its sentences."""
+    labels = held.table["label"]
+    counts = labels[labels >= 0].bincount(minlength=len(held.class_names))
+    names = [held.class_names[place] for place in counts.argsort(descending=True).tolist() if counts[place]]
     numbers = held.with_items(held.texts[:1])[:SUGGESTED]
-    sentences = [held.example(number)[1][held.texts[0]] for number in numbers]
-    return held.class_names[:SUGGESTED] or sentences
+    return names[:SUGGESTED] or [held.example(number)[1][held.texts[0]] for number in numbers]
 
 
 def templates(held: HeldOut) -> list[str]:
@@ -219,12 +221,15 @@ def map_of(held: HeldOut) -> pd.DataFrame:
 
 def drawn(table: pd.DataFrame, modalities: Sequence[str]) -> Any:
     """The chart: colours are classes, or modalities where there are no classes."""
-    shapes = altair.Shape("modality", scale=altair.Scale(domain=list(modalities)))
     names = [name for name in dict.fromkeys(table["class"]) if name != "other"]
     legend = altair.Legend(orient="bottom", columns=3, labelLimit=160)
+    grey = {"symbolFillColor": "gray", "symbolStrokeColor": "gray"}  # seen on white and on black
+    forms = altair.Legend(orient="bottom", columns=3, **grey) if names and len(modalities) > 1 else None
     colour = altair.Color("modality", scale=altair.Scale(domain=list(modalities), range=COLOURS), legend=legend)
     if names:
         colours = altair.Scale(domain=[*names, "other"], range=[*COLOURS[: len(names)], "#b0b0b0"])
+        if "other" not in set(table["class"]):
+            colours = altair.Scale(domain=names, range=COLOURS[: len(names)])
         colour = altair.Color("class", scale=colours, legend=legend)
     axis = altair.Axis(labels=False, ticks=False, title=None, grid=False, domain=False)
     chart = altair.Chart(table).mark_point(filled=True, size=45, opacity=0.8)
@@ -232,7 +237,7 @@ def drawn(table: pd.DataFrame, modalities: Sequence[str]) -> Any:
         x=altair.X("x", axis=axis),
         y=altair.Y("y", axis=axis),
         color=colour,
-        shape=shapes.legend(orient="bottom", columns=3) if len(modalities) > 1 and names else shapes.legend(None),
+        shape=altair.Shape("modality", scale=altair.Scale(domain=list(modalities)), legend=forms),
         tooltip=["image", "content", "modality", "class_name"],
     )
     return chart.properties(height=620).interactive()

@@ -25,8 +25,10 @@ CARD = 136
 """Width of a card with an image, in pixels."""
 WIDE = 240
 """Width of a card with a sound."""
-EXAMPLES = 6
-"""Examples that are shown at a time."""
+EXAMPLES, SOUNDS = 6, 3
+"""Examples that are shown at a time; fewer where each has a player."""
+FIELD = 170
+"""Width of a column's widget: two beside each other on a phone."""
 LABEL = 48
 """Letters of an example's name at most."""
 MANY = 12
@@ -46,14 +48,15 @@ def chosen_example(held: HeldOut, place: str, names: Sequence[str]) -> int:
     numbers, state = held.with_items(names), st.session_state
     if f"{place}/example" not in state:
         _fill(held, place, names, numbers[0])
-    turns = -(-len(numbers) // EXAMPLES)
+    kinds = {held.kinds[name] for name in names}
+    turns = -(-len(numbers) // (SOUNDS if "audio" in kinds and "image" not in kinds else EXAMPLES))
     turn = state.get(f"{place}/turn", 0) % turns
     st.caption("Examples from the held-out data. Choose one, then change it as you like.")
     with st.container(horizontal=True, gap="small"):
-        for number in numbers[turn::turns]:
-            _example_card(held, place, names, number)
-    if turns > 1:
-        st.button("Other examples", key=f"{place}/other", type="tertiary", on_click=_turn, args=(place, turn + 1))
+        for position, number in enumerate(numbers[turn::turns], 1):
+            _example_card(held, place, names, number, f"Example {position}")
+        if turns > 1:
+            st.button("Other examples", key=f"{place}/other", type="tertiary", on_click=_turn, args=(place, turn + 1))
     return int(state[f"{place}/example"])
 
 
@@ -61,8 +64,8 @@ def _turn(place: str, turn: int) -> None:
     st.session_state[f"{place}/turn"] = turn
 
 
-def _example_card(held: HeldOut, place: str, names: Sequence[str], number: int) -> None:
-    """A button, below an image or a sound where the example has one."""
+def _example_card(held: HeldOut, place: str, names: Sequence[str], number: int, name: str) -> None:
+    """A button, below an image or a sound where the example has one; it has this name where there are no words."""
     contents = held.example(number)[1]
     seen = [contents[name] for name in names if isinstance(contents.get(name), np.ndarray | Sound)]
     button: dict[str, Any] = {
@@ -71,7 +74,7 @@ def _example_card(held: HeldOut, place: str, names: Sequence[str], number: int) 
         "on_click": _fill,
         "args": (held, place, names, number),
     }
-    label = plain(_called(held, names, contents) or f"Example {number + 1}")
+    label = plain(_called(held, names, contents) or name)
     if not seen:
         st.button(label, **button)
         return
@@ -127,7 +130,7 @@ def _given(held: HeldOut, key: str, name: str, number: int, files: ExitStack, mo
     """The widget of a modality, and what it holds; None where that is nothing."""
     kind, fields, contents = held.kinds[name], fields_of(held.data, name), held.example(number)[1]
     if kind == "text":
-        sentence = st.text_input(plain(name), key=key, max_chars=1000, persist_state=KEPT)
+        sentence = st.text_input(plain(held.label(name)), key=key, max_chars=1000, persist_state=KEPT)
         _note_unknown_words(held, sentence)
         if not sentence.strip():
             return None
@@ -138,20 +141,25 @@ def _given(held: HeldOut, key: str, name: str, number: int, files: ExitStack, mo
             return None
         return number if values == contents.get(name) else values
     st.caption(plain(name))
-    file = None
+    shown, file = st.container(), None
     if name in held.askable:
         what = "image" if kind == "image" else "sound"
         file = st.file_uploader(f"Your own {what}", key=f"{key}/{st.session_state[f'{key}/files']}")
-    if file is not None:
-        image_max = held.data.media.image_max if held.data.media else None
-        upload = Upload.checked(file.getvalue(), kind, most, image_max)
-        see(upload.shown if kind == "image" else Sound(upload.shown, RATE))
-        return files.enter_context(upload.file())
-    if name not in contents:
+    with shown:
+        if file is not None:
+            upload = _checked(held, kind, file.getvalue(), most)
+            see(upload.shown if kind == "image" else Sound(upload.shown, RATE))
+            return files.enter_context(upload.file())
+        if name in contents:
+            see(contents[name])
+            return number
         st.text("The example has none.")
-        return None
-    see(contents[name])
-    return number
+    return None
+
+
+def _checked(held: HeldOut, kind: str, content: bytes, most: int) -> Upload:
+    image_max = held.data.media.image_max if held.data.media else None
+    return Upload.checked(content, kind, most, image_max)
 
 
 def _note_unknown_words(held: HeldOut, sentence: str) -> None:
@@ -166,7 +174,7 @@ def _table(label: str, key: str, fields: Sequence[Field]) -> dict[str, Value]:
     values: dict[str, Value] = {}
     with holder, st.container(horizontal=True, gap="small"):
         for field in fields:
-            with st.container(width=150):
+            with st.container(width=FIELD):
                 values[field.name] = _column(field, f"{key}/{field.name}")
     return values
 
