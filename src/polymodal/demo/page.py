@@ -163,8 +163,20 @@ def zero_shot(held: HeldOut, most: int) -> None:
     with ExitStack() as files:
         with left:
             given = given_by_hand(held, place, [by], number, files, most)
-            typed = st.text_area("Classes, one a line", "\n".join(suggested(held)), height=200, max_chars=5000)
-            template = st.text_input("The sentence of a class; {} is its name", next(iter(templates(held)), "{}"))
+            typed = st.text_area(
+                "Classes, one a line",
+                "\n".join(suggested(held)),
+                height=200,
+                max_chars=5000,
+                key="classify/classes",
+                persist_state=KEPT,
+            )
+            template = st.text_input(
+                "The sentence of a class; {} is its name",
+                next(iter(templates(held)), "{}"),
+                key="classify/template",
+                persist_state=KEPT,
+            )
         names = list(dict.fromkeys(name.strip() for name in typed.splitlines() if name.strip()))
         with right:
             if "{}" not in template:
