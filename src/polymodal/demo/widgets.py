@@ -226,7 +226,8 @@ def data_uri(content: np.ndarray) -> str:
 
 def plain(text: str) -> str:
     """Words of the data or of a file are never Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~$:.-])", r"\\\1", text)
+    # of a link the brackets are enough; a label is read aloud with its backslashes
+    return re.sub(r"([\\`*_{}\[\]<>#+!|~$:.-])", r"\\\1", text)
 
 
 def shortened(text: str, most: int = LABEL) -> str:
