@@ -42,7 +42,7 @@ def content_of(data: PairedDataModule, modality: str, item: int) -> Any:
 
 
 def content_of_example(data: PairedDataModule, batch: PairedBatch, modality: str) -> Any:
-    """The same of a batch of one sample; a sentence of which words are left out is shown without them.
+    """The same of a batch of one sample; a sentence is shown without words that are left out.
 
     Args:
         data: set up.
@@ -55,7 +55,8 @@ def content_of_example(data: PairedDataModule, batch: PairedBatch, modality: str
     content = content_of(data, modality, int(batch.items[modality][0]))
     if kind == "text" and isinstance(content, str) and data.tokenizer is not None:
         ids = inputs[inputs != PAD].tolist()
-        return content if ids == data.read(modality, content).tolist() else data.tokenizer.decode(ids)
+        is_whole = ids == data.read(modality, content).tolist()
+        return content if is_whole else data.tokenizer.decode(ids)
     return content
 
 

@@ -1,4 +1,4 @@
-"""The columns of a table as a person knows them: numbers in their units, categories by their names."""
+"""Columns of a table as a person knows them: numbers in units, categories by their names."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ Field = Number | Category
 
 
 def fields_of(data: PairedDataModule, modality: str) -> list[Field]:
-    """The columns of a table in the order of the model's input; none where nobody knows what they are.
+    """The columns of a table in the order of the model's input; none where they are not known.
 
     Args:
         data: set up.
@@ -104,12 +104,14 @@ def fields_of(data: PairedDataModule, modality: str) -> list[Field]:
     if isinstance(data, Synthetic):
         numbers = [Number(f"number {place}") for place in range(1, data.numeric + 1)]
         sizes = enumerate(data.cardinalities, 1)
-        return [*numbers, *(Category(f"code {place}", [str(code) for code in range(size)]) for place, size in sizes)]
+        names_of = {f"code {place}": list(map(str, range(size))) for place, size in sizes}
+        return [*numbers, *(Category(*column) for column in names_of.items())]
     if not isinstance(data, TableData) or modality not in data.learned:
         return []
     names, numeric, learned = data.columns[modality], data.format.numeric, data.learned[modality]
-    numbers = [Number(*column) for column in zip(names[:numeric], learned["mean"], learned["std"], strict=True)]
-    return [*numbers, *(Category(*column) for column in zip(names[numeric:], learned["names"], strict=True))]
+    scales = zip(names[:numeric], learned["mean"], learned["std"], strict=True)
+    categories = zip(names[numeric:], learned["names"], strict=True)
+    return [*(Number(*column) for column in scales), *(Category(*column) for column in categories)]
 
 
 def row_of(fields: Sequence[Field], values: Mapping[str, Value]) -> np.ndarray:
@@ -128,7 +130,8 @@ def values_of(fields: Sequence[Field], row: Sequence[float]) -> dict[str, Value]
 
 def in_words(values: Mapping[str, Value]) -> str:
     """`age 40, class 3rd`; what is missing is left out."""
-    return ", ".join(f"{name} {written(value)}" for name, value in values.items() if value is not None)
+    there = {name: value for name, value in values.items() if value is not None}
+    return ", ".join(f"{name} {written(value)}" for name, value in there.items())
 
 
 def written(value: Value) -> str:

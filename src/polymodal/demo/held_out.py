@@ -113,9 +113,10 @@ class HeldOut:
 
     @property
     def askable(self) -> list[str]:
-        """Modalities that a person can give: sentences, files of images and sounds, rows of a table."""
-        files = {"image", "audio"} if self.data.media is not None else set()
-        return [name for name, kind in self.kinds.items() if kind in files | {"text"} or fields_of(self.data, name)]
+        """Modalities that a person can give: sentences, files of images and sounds, rows."""
+        kinds = {"text", "image", "audio"} if self.data.media is not None else {"text"}
+        tables = {name for name in self.modalities if fields_of(self.data, name)}
+        return [name for name, kind in self.kinds.items() if kind in kinds or name in tables]
 
     @property
     def texts(self) -> list[str]:
@@ -130,7 +131,8 @@ class HeldOut:
     @property
     def queries(self) -> list[str]:
         """Modalities that can be asked with, by an example at least; sentences first."""
-        return sorted((name for name in self.modalities if self.with_items([name])), key=lambda n: n not in self.texts)
+        there = [name for name in self.modalities if self.with_items([name])]
+        return sorted(there, key=lambda name: name not in self.texts)
 
     @property
     def aligned(self) -> bool:
@@ -159,7 +161,8 @@ class HeldOut:
         found: dict[tuple[int, ...], int] = {}
         for number, batch in enumerate(self.examples):
             there = batch.mask(list(names))[0].tolist()
-            items = tuple(int(batch.items[name][0]) if has else -1 for name, has in zip(names, there, strict=True))
+            pairs = zip(names, there, strict=True)
+            items = tuple(int(batch.items[name][0]) if has else -1 for name, has in pairs)
             if any(there):
                 found.setdefault(items, number)
         return list(found.values())

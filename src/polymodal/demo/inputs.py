@@ -1,4 +1,4 @@
-"""What a visitor gives, as the model takes it: sentences, files, rows of a table, items of held-out samples."""
+"""What a visitor gives, as the model takes it: sentences, files, rows, items of the held-out data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from polymodal.demo.fields import Value, fields_of, row_of
 from polymodal.errors import DataError, named
 
 Given = str | Mapping[str, Value] | int
-"""Of a modality: a sentence, the path of a file, values by the names of their columns, or the number of an example."""
+"""Of a modality: a sentence, the path of a file, values by column, or the number of an example."""
 
 
 def batch_of_given(
-    data: PairedDataModule, given: Mapping[str, Given], modalities: Sequence[str], examples: Sequence[PairedBatch]
+    data: PairedDataModule,
+    given: Mapping[str, Given],
+    modalities: Sequence[str],
+    examples: Sequence[PairedBatch],
 ) -> PairedBatch:
     """One sample; modalities that are not given are absent.
 
@@ -31,7 +34,8 @@ def batch_of_given(
     Raises:
         DataError: a file or a value cannot be read, or the model knows no word of a sentence.
     """
-    read = {name: _read(data, name, value) for name, value in given.items() if not isinstance(value, int)}
+    new = {name: value for name, value in given.items() if not isinstance(value, int)}
+    read = {name: _read(data, name, value) for name, value in new.items()}
     number = torch.zeros(1, dtype=torch.long)
     batch = PairedBatch(
         inputs={name: torch.from_numpy(array)[None] for name, array in read.items()},
@@ -62,8 +66,8 @@ def _read(data: PairedDataModule, modality: str, value: str | Mapping[str, Value
 def unknown_words(tokenizer: Tokenizer | None, sentence: str) -> tuple[list[str], list[str]]:
     """The words of a sentence, and those that the tokenizer does not know.
 
-    A tokenizer of bytes knows every text; its unknown words are those that it reads byte by byte, since no two of
-    their bytes were often enough side by side in training.
+    A tokenizer of bytes knows every text; its unknown words are those that it reads byte by byte,
+    since no two of their bytes were often enough side by side in training.
     """
     if tokenizer is None:
         return [], []
@@ -83,7 +87,8 @@ def unknown_words(tokenizer: Tokenizer | None, sentence: str) -> tuple[list[str]
         words.append(word)
         # in a tokenizer of bytes, "Ġ" is the blank before a word
         tokens = [encoding.tokens[place].removeprefix("Ġ") for place in places]
-        in_bytes = tokenizer.unknown_id is None and len(word.encode()) > 1 and all(len(token) < 2 for token in tokens)
+        in_bytes = tokenizer.unknown_id is None and all(len(token) < 2 for token in tokens)
+        in_bytes = in_bytes and len(word.encode()) > 1
         if in_bytes or any(ids[place] == tokenizer.unknown_id for place in places):
             unknown.append(word)
     return words, unknown

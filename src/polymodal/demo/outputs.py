@@ -28,5 +28,7 @@ def output_names(trained: Trained, objective: Supervised) -> list[str]:
         if len(columns) == objective.outputs:
             return columns
         name = label_name(trained, objective)
-        return [name] if objective.outputs == 1 else [f"{name} {place}" for place in range(1, objective.outputs + 1)]
+        if objective.outputs == 1:
+            return [name]
+        return [f"{name} {place}" for place in range(1, objective.outputs + 1)]
     return objective.output_names(names)

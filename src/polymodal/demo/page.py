@@ -30,8 +30,8 @@ LIKELY = 12  # classes that are shown
 SUGGESTED = 24  # classes that are written into the page
 ADD_UP = "Shapley values: they add up to the difference to the answer without any modality."
 LEFT_OUT = (
-    f"What the answer loses without this modality alone. With more than {MOST} modalities these are no Shapley values, "
-    "and do not add up."
+    f"What the answer loses without this modality alone. With more than {MOST} modalities these are "
+    "no Shapley values, and do not add up."
 )
 
 
@@ -42,7 +42,8 @@ def main() -> None:
     st.set_page_config(f"{held.name} · polymodal", layout="wide")
     st.html("<style>.stMainBlockContainer {padding-top: 3rem}</style>")
     st.markdown(f"## {plain(held.name)}")
-    st.caption(f"{len(held.table['id']):,} held-out samples of {', '.join(map(plain, held.modalities))}")
+    modalities = ", ".join(map(plain, held.modalities))
+    st.caption(f"{len(held.table['id']):,} held-out samples of {modalities}")
     contents: dict[str, Callable[[HeldOut, int], None]] = {
         "Predict": predict,
         "Search": search,
@@ -53,7 +54,8 @@ def main() -> None:
     if not names:
         st.info("There are too few held-out samples to show anything.")
         return
-    for name, tab in zip(names, st.tabs(names, key="tab", on_change="rerun", bind="query-params"), strict=True):
+    tabs = st.tabs(names, key="tab", on_change="rerun", bind="query-params")
+    for name, tab in zip(names, tabs, strict=True):
         if not tab.open:
             continue
         with tab:
@@ -81,14 +83,16 @@ def predict(held: HeldOut, most: int) -> None:
                     key=f"predict/kept/{','.join(given)}",
                 )
         if not kept:
-            right.info("Give the model something to answer to: fill in a field, or choose an example.")
+            right.info("Give the model something to answer to, or choose an example.")
             return
         said = answer(held.asked, held.batch(given), frozenset(given) - frozenset(kept))
     objective = supervised(held.asked.module)
     assert objective is not None
     with right:
         show_answer(said, label_name(held.trained, objective))
-        if all(value == number for value in given.values()) and (truth := held.truth(held.example(number)[0])):
+        is_example = all(value == number for value in given.values())
+        truth = held.truth(held.examples[number]) if is_example else ""
+        if truth:
             st.markdown(f"The data say: **{plain(truth)}**")
         show_contributions(said)
 
@@ -142,11 +146,13 @@ def search(held: HeldOut, most: int) -> None:
     cosines = found.cosine.tolist()
     st.markdown(f"#### Nearest {plain(find)}")
     if isinstance(contents[0], np.ndarray | Sound):
-        cards(contents, [f"{cosine:.3f} {held.title(row)}" for cosine, row in zip(cosines, found.row, strict=True)])
+        rows = zip(cosines, found.row, strict=True)
+        cards(contents, [f"{cosine:.3f} {held.title(row)}" for cosine, row in rows])
     else:
-        names = [in_words(content) if isinstance(content, dict) else content for content in contents]
-        names = [name or f"{held.title(row)} ({row})" for name, row in zip(names, found.row, strict=True)]
-        ranked = [f"{place}. {name}" for place, name in enumerate(names, 1)]  # two captions may be the same
+        pairs = zip(map(sentence_of, contents), found.row, strict=True)
+        names = [name or f"{held.title(row)} ({row})" for name, row in pairs]
+        # two captions may be the same
+        ranked = [f"{place}. {name}" for place, name in enumerate(names, 1)]
         st.html(bars(dict(zip(ranked, cosines, strict=True)), "{:.3f}".format, 1.0))
     st.caption("The number is the cosine of the two vectors; 1 is the most.")
 
@@ -180,7 +186,7 @@ def zero_shot(held: HeldOut, most: int) -> None:
         names = list(dict.fromkeys(name.strip() for name in typed.splitlines() if name.strip()))
         with right:
             if "{}" not in template:
-                st.info("The sentence needs {} where the name is to stand: without it all classes are the same.")
+                st.info("The sentence needs {} for the name: without it all classes are the same.")
             elif not names:
                 st.info("Write the name of a class, or several, one a line.")
             elif not given:
@@ -195,7 +201,8 @@ def suggested(held: HeldOut) -> list[str]:
     """Names of the classes that are frequent in the data, or else some of its sentences."""
     labels = held.table["label"]
     counts = labels[labels >= 0].bincount(minlength=len(held.class_names))
-    names = [held.class_names[place] for place in counts.argsort(descending=True).tolist() if counts[place]]
+    order = counts.argsort(descending=True).tolist()
+    names = [held.class_names[place] for place in order if counts[place]]
     numbers = held.with_items(held.texts[:1])[:SUGGESTED]
     return names[:SUGGESTED] or [held.example(number)[1][held.texts[0]] for number in numbers]
 
@@ -212,9 +219,14 @@ def embedding_map(held: HeldOut, _: int) -> None:
     chosen = held.modalities
     if len(chosen) > 1:
         chosen = st.pills(
-            "Modalities", chosen, selection_mode="multi", default=chosen, format_func=plain, persist_state=KEPT,
+            "Modalities",
+            chosen,
+            selection_mode="multi",
+            default=chosen,
+            format_func=plain,
             key="map/modalities",
-        )  # fmt: skip
+            persist_state=KEPT,
+        )
     st.altair_chart(drawn(places[places.modality.isin(chosen)], held.modalities), width="stretch")
     st.caption("t-SNE of the vectors. Scroll to zoom, drag to move, point at a sample to see it.")
 
@@ -223,21 +235,34 @@ def embedding_map(held: HeldOut, _: int) -> None:
 def map_of(held: HeldOut) -> pd.DataFrame:
     """A row a vector: its place, and what there is to see of it."""
     table = pd.DataFrame(held.points)
-    contents = [held.show(name, item) for name, item in zip(table.modality, table.item, strict=True)]
-    table["image"] = [data_uri(content) if isinstance(content, np.ndarray) else None for content in contents]
-    table["content"] = [in_words(c) if isinstance(c, dict) else c if isinstance(c, str) else "" for c in contents]
+    items = zip(table.modality, table.item, strict=True)
+    contents = [held.show(name, item) for name, item in items]
+    images = (isinstance(content, np.ndarray) for content in contents)
+    table["image"] = [data_uri(c) if has else None for c, has in zip(contents, images, strict=True)]
+    table["content"] = [sentence_of(content) for content in contents]
     frequent = [name for name in table.class_name.value_counts().index if name][: len(COLOURS) - 1]
     table["class"] = table.class_name.where(table.class_name.isin(frequent), "other")
     return table
 
 
+def sentence_of(content: Any) -> str:
+    """A sentence, or the words of a row; "" of anything else."""
+    if isinstance(content, dict):
+        return in_words(content)
+    return content if isinstance(content, str) else ""
+
+
 def drawn(table: pd.DataFrame, modalities: Sequence[str]) -> Any:
     """The chart: colours are classes, or modalities where there are no classes."""
     names = [name for name in dict.fromkeys(table["class"]) if name != "other"]
-    legend = altair.Legend(orient="bottom", columns=3, labelLimit=160)
-    grey = {"symbolFillColor": "gray", "symbolStrokeColor": "gray"}  # seen on white and on black
-    forms = altair.Legend(orient="bottom", columns=3, **grey) if names and len(modalities) > 1 else None
-    colour = altair.Color("modality", scale=altair.Scale(domain=list(modalities), range=COLOURS), legend=legend)
+    legend = altair.Legend(orient="bottom", columns=2, labelLimit=130)
+    # grey is seen on white and on black
+    grey: dict[str, Any] = {"symbolFillColor": "gray", "symbolStrokeColor": "gray"}
+    forms = None
+    if names and len(modalities) > 1:
+        forms = altair.Legend(orient="top", **grey)
+    by_modality = altair.Scale(domain=list(modalities), range=COLOURS)
+    colour = altair.Color("modality", scale=by_modality, legend=legend)
     if names:
         colours = altair.Scale(domain=[*names, "other"], range=[*COLOURS[: len(names)], "#b0b0b0"])
         if "other" not in set(table["class"]):

@@ -21,8 +21,8 @@ from polymodal.demo.uploads import RATE, Upload
 
 SIDE = 160
 """Of an image that is shown, in pixels, at least."""
-CARD = 136
-"""Width of a card with an image, in pixels."""
+CARD = 166
+"""Width of a card with an image, in pixels: two beside each other on a phone."""
 WIDE = 240
 """Width of a card with a sound."""
 EXAMPLES, SOUNDS = 6, 3
@@ -38,7 +38,7 @@ KEPT: Final = "session"
 
 
 def chosen_example(held: HeldOut, place: str, names: Sequence[str]) -> int:
-    """Some held-out samples to click at; the number of the one that was clicked last, at first the first.
+    """Held-out samples to click at; the number of the one that was clicked last, or else the first.
 
     Args:
         held: the model and its samples.
@@ -56,7 +56,13 @@ def chosen_example(held: HeldOut, place: str, names: Sequence[str]) -> int:
         for position, number in enumerate(numbers[turn::turns], 1):
             _example_card(held, place, names, number, f"Example {position}")
         if turns > 1:
-            st.button("Other examples", key=f"{place}/other", type="tertiary", on_click=_turn, args=(place, turn + 1))
+            st.button(
+                "Other examples",
+                key=f"{place}/other",
+                type="tertiary",
+                on_click=_turn,
+                args=(place, turn + 1),
+            )
     return int(state[f"{place}/example"])
 
 
@@ -65,7 +71,7 @@ def _turn(place: str, turn: int) -> None:
 
 
 def _example_card(held: HeldOut, place: str, names: Sequence[str], number: int, name: str) -> None:
-    """A button, below an image or a sound where the example has one; it has this name where there are no words."""
+    """A button, below an image or a sound; it has this name where the example has no words."""
     contents = held.example(number)[1]
     seen = [contents[name] for name in names if isinstance(contents.get(name), np.ndarray | Sound)]
     button: dict[str, Any] = {
@@ -85,7 +91,8 @@ def _example_card(held: HeldOut, place: str, names: Sequence[str], number: int, 
 
 def _called(held: HeldOut, names: Sequence[str], contents: Mapping[str, Any]) -> str:
     """A sentence of an example, or else its row in words."""
-    sentences = [contents[name] for name in names if held.kinds[name] == "text" and contents.get(name)]
+    texts = [name for name in names if held.kinds[name] == "text"]
+    sentences = [contents[name] for name in texts if contents.get(name)]
     rows = [in_words(content) for name in names if isinstance(content := contents.get(name), dict)]
     return shortened(next(iter([*sentences, *rows]), ""))
 
@@ -99,13 +106,14 @@ def _fill(held: HeldOut, place: str, names: Sequence[str], number: int) -> None:
             state[f"{place}/{name}"] = contents.get(name) or ""
         for field in fields_of(held.data, name):
             state[f"{place}/{name}/{field.name}"] = contents.get(name, {}).get(field.name)
-        state[f"{place}/{name}/files"] = state.get(f"{place}/{name}/files", 0) + 1  # an uploader without a file
+        # another key is another uploader, without a file
+        state[f"{place}/{name}/files"] = state.get(f"{place}/{name}/files", 0) + 1
 
 
 def given_by_hand(
     held: HeldOut, place: str, names: Sequence[str], number: int, files: ExitStack, most: int
 ) -> dict[str, Given]:
-    """Widgets for each modality, and what they hold; what is still of the example is given by its number.
+    """Widgets for each modality, and what they hold: what is still of the example by its number.
 
     Args:
         held: the model and its samples.
@@ -126,11 +134,19 @@ def given_by_hand(
     return given
 
 
-def _given(held: HeldOut, key: str, name: str, number: int, files: ExitStack, most: int) -> Given | None:
+def _given(
+    held: HeldOut,
+    key: str,
+    name: str,
+    number: int,
+    files: ExitStack,
+    most: int,
+) -> Given | None:
     """The widget of a modality, and what it holds; None where that is nothing."""
     kind, fields, contents = held.kinds[name], fields_of(held.data, name), held.example(number)[1]
     if kind == "text":
-        sentence = st.text_input(plain(held.label(name)), key=key, max_chars=1000, persist_state=KEPT)
+        label = plain(held.label(name))
+        sentence = st.text_input(label, key=key, max_chars=1000, persist_state=KEPT)
         _note_unknown_words(held, sentence)
         if not sentence.strip():
             return None
@@ -182,7 +198,8 @@ def _table(label: str, key: str, fields: Sequence[Field]) -> dict[str, Value]:
 def _column(field: Field, key: str) -> Value:
     shared: dict[str, Any] = {"key": key, "placeholder": "missing", "persist_state": KEPT}
     if isinstance(field, Number):
-        return st.number_input(plain(field.name), value=None, step=field.step, format="%g", **shared)
+        shared |= {"step": field.step, "format": "%g"}
+        return st.number_input(plain(field.name), value=None, **shared)
     return st.selectbox(plain(field.name), list(field.names), index=None, **shared)
 
 
@@ -197,14 +214,16 @@ def see(content: Any) -> None:
     elif isinstance(content, Sound):
         st.audio(content.wave, sample_rate=content.rate)
     else:
-        st.image(enlarged(content), width=min(SIDE * content.shape[1] // content.shape[0], 3 * SIDE))
+        height, width = content.shape[:2]
+        st.image(enlarged(content), width=max(1, min(SIDE * width // height, 3 * SIDE)))
 
 
 def cards(contents: Sequence[Any], captions: Sequence[str]) -> None:
     """Images or sounds, each with a caption, as many in a row as there is place."""
     with st.container(horizontal=True, gap="small"):
         for content, caption in zip(contents, captions, strict=True):
-            with st.container(border=True, width=WIDE if isinstance(content, Sound) else CARD, gap="small"):
+            width = WIDE if isinstance(content, Sound) else CARD
+            with st.container(border=True, width=width, gap="small"):
                 see(content)
                 st.markdown(plain(caption))
 
