@@ -1,5 +1,5 @@
-"""Small runs: two on pictures with captions, one that aligns them and one that tells their class from both, and one
-that aligns sounds with captions."""
+"""Small runs: two on images with captions, one that aligns them and one that tells their class from both, one that
+aligns sounds with captions, and two that read a table beside a text, of which one predicts a value."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,3 +68,53 @@ def aligned(clip: Path) -> HeldOut:
 @pytest.fixture(scope="package")
 def classifying(classifier: Path) -> HeldOut:
     return opened(DemoSettings(checkpoint=str(classifier)), ("devices=cpu",))
+
+
+CLASSES = ("1st", "2nd", "3rd")
+TABLE = ["encoder/image=none", "encoder/text=bow", "encoder/tabular=mlp", "head=linear"]
+TABLE += ["++data.numeric=2", "++data.cardinalities=[2,3]"]
+
+
+@pytest.fixture(scope="package")
+def passengers(tmp_path_factory) -> Path:
+    """A table of people; some ages and sexes are missing."""
+    rows = [
+        {
+            "name": f"passenger {number}",
+            "age": "" if number % 7 == 0 else 20 + number % 31,
+            "fare": f"{7.25 + 3.1 * number:.2f}",
+            "sex": "" if number % 11 == 0 else ("male", "female")[number % 2],
+            "class": CLASSES[number % 3],
+            "outcome": ("died", "survived")[number % 2],
+            "score": 1000 + 5 * number,
+        }
+        for number in range(60)
+    ]
+    return write_csv(tmp_path_factory.mktemp("passengers") / "passengers.csv", rows)
+
+
+def on_table(folder: Path, table: Path, label: str, *changes: str) -> Path:
+    columns = {"text": "name", "tabular": "[age,fare,sex,class]", "label": label}
+    return trained(folder, table, *TABLE, *changes, columns=columns)
+
+
+@pytest.fixture(scope="package")
+def survival(passengers: Path, tmp_path_factory) -> Path:
+    kind = ["objective=classification", "fusion=concat", "outputs=2"]
+    return on_table(tmp_path_factory.mktemp("survival"), passengers, "outcome", *kind)
+
+
+@pytest.fixture(scope="package")
+def scores(passengers: Path, tmp_path_factory) -> Path:
+    kind = ["objective=regression", "fusion=gated", "outputs=1", "++data.label_kind=value"]
+    return on_table(tmp_path_factory.mktemp("scores"), passengers, "score", *kind)
+
+
+@pytest.fixture(scope="package")
+def surviving(survival: Path) -> HeldOut:
+    return opened(DemoSettings(checkpoint=str(survival)), ("devices=cpu",))
+
+
+@pytest.fixture(scope="package")
+def scoring(scores: Path) -> HeldOut:
+    return opened(DemoSettings(checkpoint=str(scores)), ("devices=cpu",))

@@ -22,9 +22,9 @@ def png() -> bytes:
     return stream.getvalue()
 
 
-def flac(seconds: float, rate: int = 8000) -> bytes:
+def flac(seconds: float, rate: int = 8000, loudness: float = 0.25) -> bytes:
     stream = io.BytesIO()
-    soundfile.write(stream, np.zeros((round(rate * seconds), 2)), rate, format="FLAC")
+    soundfile.write(stream, np.full((round(rate * seconds), 2), loudness), rate, format="FLAC")
     return stream.getvalue()
 
 
@@ -69,6 +69,11 @@ def test_a_sound_that_would_last_for_hours_is_refused() -> None:
         Upload.checked(flac(20_000, rate=1), "audio", MOST)
     with pytest.raises(DataError, match=r"its sample rate is 50 Hz"):
         Upload.checked(flac(1, rate=50), "audio", MOST)
+
+
+def test_silence_is_said() -> None:
+    with pytest.raises(DataError, match="The sound is silent"):
+        Upload.checked(flac(0.5, loudness=0.0), "audio", MOST)
 
 
 def test_what_is_white_in_a_deep_picture_is_what_the_data_say() -> None:

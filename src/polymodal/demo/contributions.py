@@ -11,6 +11,7 @@ from torch import Tensor
 from polymodal.answers import answers
 from polymodal.batch import PairedBatch
 from polymodal.by_hand import Asked
+from polymodal.demo.outputs import output_names
 from polymodal.metrics.shapley import shapley_values
 from polymodal.model import Encoded
 from polymodal.tokens import Tokens
@@ -26,15 +27,19 @@ class Answer(NamedTuple):
     Attributes:
         scores: class, tag or number of the output -> its probability, or its value where `are_values`.
         are_values: whether the model predicts values.
-        contribution: modality -> what it adds to the highest score, or to the first value. Of MOST modalities and
-            fewer, Shapley values: their sum is the difference to an answer without any modality. Of more, what is lost
-            without this one alone; these do not add up.
+        of: the output that is taken apart, that of the highest probability or else the first.
+        contribution: modality -> what it adds to that output. Of MOST modalities and fewer, Shapley values: their sum
+            is the difference to an answer without any modality. Of more, what is lost without this one alone; these do
+            not add up.
+        base: the output without any modality; None of more than MOST modalities.
         weights: modality -> weight within the fusion; empty where it has none.
     """
 
     scores: dict[str, float]
     are_values: bool
+    of: str
     contribution: dict[str, float]
+    base: float | None
     weights: dict[str, float]
 
 
@@ -49,7 +54,9 @@ def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozense
     """
     model, names = asked.module.model, asked.module.model.modalities
     absent = torch.tensor([name in dropped for name in names], device=asked.device)
-    encoded = model.encode(sample.to(asked.device)).without(absent)
+    encoded = model.encode(sample.to(asked.device), known=False).without(
+        absent
+    )  # a visitor's items are none of the data
     there = [name for name, has in zip(names, encoded.mask[0].tolist(), strict=True) if has]
     sizes = range(len(there) + 1) if len(there) <= MOST else (len(there) - 1, len(there))
     subsets = [frozenset(subset) for size in sizes for subset in combinations(there, size)]  # the last one is all
@@ -58,7 +65,7 @@ def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozense
     objective = supervised(asked.module)
     assert objective is not None
     assert output.y is not None
-    labels = objective.output_names(asked.trained.class_names.get(objective.label))
+    labels = output_names(asked.trained, objective)
     probability = answers(objective, output.y, labels).probability
     scores = objective.in_units(output.y) if probability is None else torch.from_numpy(probability)
     best = 0 if probability is None else int(scores[-1].argmax())
@@ -67,7 +74,9 @@ def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozense
     return Answer(
         dict(zip(labels, scores[-1].tolist(), strict=True)),
         probability is None,
+        labels[best],
         _contributions(there, worth),
+        worth.get(frozenset()),
         {name: weights[name] for name in there if name in weights},
     )
 

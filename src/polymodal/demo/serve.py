@@ -11,6 +11,9 @@ from polymodal.demo.held_out import opened
 from polymodal.errors import ConfigError
 from polymodal.report.style import COLOURS
 
+DARK = "#5b7fe0"
+"""Read on a dark page, and under white letters."""
+
 
 def main(settings: DemoSettings, changes: list[str]) -> None:
     """`python src/demo.py [checkpoint=...]`: opens the model first, so that what is wrong is said here.
@@ -42,7 +45,8 @@ def options(settings: DemoSettings) -> list[str]:
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "client.showErrorLinks": "false",
+        "client.showErrorDetails": "type",  # the rest of what nobody foresaw is in the terminal
         "theme.light.primaryColor": COLOURS[0],
-        "theme.dark.primaryColor": COLOURS[7],
+        "theme.dark.primaryColor": DARK,
     }
     return [f"--{key}={value}" for key, value in chosen.items()]

@@ -24,6 +24,8 @@ MAX_SAMPLES = 30_000_000
 """Of a sound, over all channels: a small file may unfold to hours."""
 MAX_SECONDS = 300
 """Of a sound."""
+SILENCE = 1e-4
+"""Where a sound is no louder than this at any place, it is silent; 1 is the loudest."""
 
 
 class Upload(NamedTuple):
@@ -48,7 +50,7 @@ class Upload(NamedTuple):
             image_max: the value that is white in images of more than 8 bits; None where their type tells.
 
         Raises:
-            DataError: it is larger, or not of this kind, or damaged.
+            DataError: it is larger, or not of this kind, damaged, or silent.
         """
         if len(content) > most:
             raise DataError(f"The file has {len(content):,} bytes; {most:,} are allowed.")
@@ -62,7 +64,10 @@ class Upload(NamedTuple):
             raise DataError(f"The sound has {about.frames * about.channels:,} samples; {MAX_SAMPLES:,} are allowed.")
         if about.frames > MAX_SECONDS * about.samplerate:
             raise DataError(f"The sound lasts {about.duration:,.0f} seconds; {MAX_SECONDS} are allowed.")
-        return cls(content, read(content, RATE, "The file", MAX_SECONDS))
+        wave = read(content, RATE, "The file", MAX_SECONDS)
+        if abs(wave).max() < SILENCE:
+            raise DataError("The sound is silent: there is nothing to hear in it.")
+        return cls(content, wave)
 
     @contextmanager
     def file(self) -> Iterator[str]:
