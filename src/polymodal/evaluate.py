@@ -21,7 +21,8 @@ from polymodal.config.command import EvalSettings
 from polymodal.config.environment import is_first_process
 from polymodal.config.run_folder import claim, given_back
 from polymodal.errors import ConfigError
-from polymodal.run import figures_of, finish, own_processes, prepare_process
+from polymodal.final import finish
+from polymodal.run import figures_of, own_processes, prepare_process
 from polymodal.together import ending_together
 from polymodal.trained import Trained
 
