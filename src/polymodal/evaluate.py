@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from polymodal.callbacks.progress_bar import name_task
 from polymodal.checkpoint import find_checkpoint
 from polymodal.config.command import EvalSettings
 from polymodal.config.environment import is_first_process
@@ -73,6 +74,7 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
                 "%s: samples that the model was trained on may be among those that are evaluated.", trained.seen
             )
         data, module, trainer = trained.build(takes_part_in_testing, stored)
+        name_task(trainer, "evaluate test")
         with ending_together(trainer):
             trainer.test(module, datamodule=data, verbose=False)
             figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}

@@ -53,6 +53,8 @@ Settings = dict[str, Any]
 IRRELEVANT = (
     "Experiment logs directory",  # the run folder holds config.yaml when the CSV logger comes to it
     "Checkpoint directory .* exists and is not empty",
+    "The number of training batches \\(\\d+\\) is smaller than the logging interval",  # each is logged
+    "Found \\d+ module\\(s\\) in eval mode at the start of training",  # the module sets the modes after that
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
     "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
     "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
@@ -220,7 +222,8 @@ def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str])
 
 def prepare_process(config: Settings) -> None:
     """Seeds, threads, matrix precision and a quiet Lightning for this process."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in IRRELEVANT:
         warnings.filterwarnings("ignore", message=message)
     seed_everything(config["seed"], workers=True, verbose=False)

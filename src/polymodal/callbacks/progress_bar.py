@@ -81,3 +81,9 @@ class SamplesPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Nothing before there is a speed."""
         return Text("" if not task.speed else f"{task.speed * self.samples:,.0f} samples/s", style="dim")
+
+
+def name_task(trainer: Trainer, task: str) -> None:
+    """Has the bar of a test say what is done with its batches, such as `embed test`."""
+    if isinstance(trainer.progress_bar_callback, ProgressBar):
+        trainer.progress_bar_callback.task = task
