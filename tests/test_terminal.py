@@ -52,13 +52,13 @@ def test_a_line_that_is_written_over_counts_as_it_was_last(tmp_path: Path) -> No
     assert lines_of(tmp_path) == ["100 %", "bold", "no end yet"]
 
 
-def test_a_table_is_plain_in_the_file(tmp_path: Path) -> None:
+def test_a_table_is_plain_in_the_file_and_brackets_are_no_markup(tmp_path: Path) -> None:
     table = Table("metric", "value")
     table.add_row("recall@1", "[bold]0.5")
     with run_log.recording():
         run_log.open(tmp_path)
         say(table)
-    assert [line for line in lines_of(tmp_path) if "recall" in line] == ["│ recall@1 │ 0.5   │"]
+    assert [line for line in lines_of(tmp_path) if "recall" in line] == ["│ recall@1 │ [bold]0.5 │"]
 
 
 def test_an_error_that_ends_it_leaves_its_stack_trace(tmp_path: Path) -> None:

@@ -45,4 +45,6 @@ def final_table(figures: Mapping[str, float]) -> Table:
 
 
 def _shown(value: float) -> str:
+    if 0 < abs(value) < 0.0005:  # a learning rate
+        return f"{value:.1e}"
     return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"

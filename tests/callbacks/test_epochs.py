@@ -170,7 +170,8 @@ def test_validations_within_an_epoch_have_lines_of_their_own(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(2.54, "2.5 s"), (45.2, "45 s"), (240.0, "4 min"), (4800.0, "1 h 20 min"), (59.7, "1 min")]
+    ("seconds", "words"),
+    [(2.54, "2.5 s"), (9.97, "10 s"), (59.7, "1 min 0 s"), (106.0, "1 min 46 s"), (4800.0, "1 h 20 min")],
 )
 def test_a_time_is_a_word_or_two(seconds: float, words: str) -> None:
     assert taken(seconds) == words

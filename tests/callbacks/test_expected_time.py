@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from polymodal.callbacks.expected_time import MEASURED, SKIPPED, ExpectedTime
+from polymodal.callbacks.expected_time import MEASURED, SKIPPED, ExpectedTime, roughly
 
 
 class Clock:
@@ -67,3 +67,10 @@ def test_nothing_is_said_where_nothing_is_left_or_known(
         trainer = SimpleNamespace(estimated_stepping_batches=steps, global_step=3)
         assert ExpectedTime._left(trainer) == 0
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (45.2, "45 s"), (59.7, "1 min"), (250.0, "4 min"), (4800.0, "1 h 20 min")]
+)
+def test_it_is_no_more_exact_than_it_is_known(seconds: float, words: str) -> None:
+    assert roughly(seconds) == words

@@ -118,8 +118,8 @@ def shown(value: Tensor | float) -> str:
 
 
 def taken(seconds: float) -> str:
-    """A time: 2.5 s, 45 s, 4 min, 1 h 20 min."""
+    """A time: 2.5 s, 45 s, 1 min 46 s, 1 h 20 min."""
     if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

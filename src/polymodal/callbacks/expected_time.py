@@ -9,7 +9,6 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from polymodal.batch import PairedBatch
-from polymodal.callbacks.epochs import taken
 from polymodal.module import MultimodalModule
 from polymodal.terminal import say
 
@@ -72,4 +71,12 @@ class ExpectedTime(Callback):
         if said is None or not said / ROUGH < more < said * ROUGH:
             self.end = time.monotonic() + more
             if trainer.is_global_zero:
-                say(f"About {taken(more)} more for {left:,} steps, {how}.", soft_wrap=True)
+                say(f"About {roughly(more)} more for {left:,} steps, {how}.", soft_wrap=True)
+
+
+def roughly(seconds: float) -> str:
+    """A time, no more exact than it is known: 3 s, 45 s, 4 min, 1 h 20 min."""
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
