@@ -15,7 +15,7 @@ def test_a_schedule_that_waits_for_a_metric_lowers_the_rate(tmp_path: Path) -> N
     settings = ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5", "+scheduler.threshold=1e9"]
     config = configured(tmp_path, *settings, "optimizer.lr=0.008", "trainer.max_epochs=4")
     train(config, config)
-    rates = [float(row["lr-AdamW/pg1"]) for row in rows(tmp_path) if "lr-AdamW/pg1" in row]
+    rates = [float(row["lr-AdamW/model"]) for row in rows(tmp_path) if "lr-AdamW/model" in row]
     assert sorted(set(rates), reverse=True) == [0.008, 0.004, 0.002]  # the first validation is the best one
 
 
@@ -50,7 +50,7 @@ def test_a_schedule_of_torch_is_counted_in_steps(tmp_path: Path) -> None:
     settings = ["~scheduler", "+scheduler._target_=torch.optim.lr_scheduler.StepLR", "+scheduler.step_size=8"]
     config = configured(tmp_path, *settings, "+scheduler.gamma=0.1", "optimizer.lr=0.01", "trainer.max_epochs=2")
     train(config, config)
-    rates = {float(row["lr-AdamW/pg1"]) for row in rows(tmp_path) if "lr-AdamW/pg1" in row}
+    rates = {float(row["lr-AdamW/model"]) for row in rows(tmp_path) if "lr-AdamW/model" in row}
     assert sorted(rates) == [pytest.approx(0.001), pytest.approx(0.01)]  # 8 steps are an epoch
 
 

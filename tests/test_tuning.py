@@ -112,3 +112,15 @@ def test_blocks_are_what_a_reader_would_call_so(encoder: nn.Module, blocks: list
         assert {name for name in names if name.startswith(inside)} <= set(frozen)
         assert not [name for name in frozen if name.startswith(tuple(f"{block}." for block in blocks[count:]) or "-")]
     assert frozen_parameters(encoder, f"{blocks[0]}.*") == [n for n in names if n.startswith(f"{blocks[0]}.")]
+
+
+def test_groups_of_parameters_have_names_of_their_own() -> None:
+    module = nn.Module()
+    module.model, module.objective = nn.Module(), nn.Module()
+    module.model.encoders = nn.ModuleDict({"image": nn.Linear(2, 3), "text": nn.Linear(2, 3)})
+    module.objective.logit_scale = nn.Parameter(torch.zeros(()))
+    groups = parameter_groups(module, {"image": Tuning(lr=0.1), "text": Tuning(freeze=2)})
+    expected = ["model", "model_no_decay", "encoder.image", "encoder.image_no_decay", "objective_no_decay"]
+    assert [group["name"] for group in groups] == expected
+    assert [group.get("lr") for group in groups] == [None, None, 0.1, 0.1, None]
+    assert [group.get("weight_decay") for group in groups] == [None, 0.0, None, 0.0, 0.0]

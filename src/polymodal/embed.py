@@ -19,6 +19,7 @@ from torch import Tensor
 from polymodal.answers import answers
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.evaluated import of_all
+from polymodal.callbacks.progress_bar import name_task
 from polymodal.checkpoint import fingerprint
 from polymodal.config.check import check_config
 from polymodal.config.command import EmbedSettings
@@ -113,6 +114,7 @@ def write_all(
                 rows = Rows(parts, data, split, module.model.modalities, part, names, vectors)
                 rows.plain = other is not None
                 module.objective = rows
+                name_task(trainer, f"{'embed' if vectors else 'predict'} {split}")
                 trainer.test(module, datamodule=Rest(data, rows), verbose=False)
                 rows.flush()
             trainer.strategy.barrier()

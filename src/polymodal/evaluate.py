@@ -16,12 +16,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from polymodal.callbacks.progress_bar import name_task
 from polymodal.checkpoint import find_checkpoint
 from polymodal.config.command import EvalSettings
 from polymodal.config.environment import is_first_process
 from polymodal.config.run_folder import claim, given_back
 from polymodal.errors import ConfigError
-from polymodal.run import figures_of, finish, own_processes, prepare_process
+from polymodal.final import finish
+from polymodal.run import figures_of, own_processes, prepare_process
 from polymodal.together import ending_together
 from polymodal.trained import Trained
 
@@ -72,6 +74,7 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
                 "%s: samples that the model was trained on may be among those that are evaluated.", trained.seen
             )
         data, module, trainer = trained.build(takes_part_in_testing, stored)
+        name_task(trainer, "evaluate test")
         with ending_together(trainer):
             trainer.test(module, datamodule=data, verbose=False)
             figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
@@ -12,6 +13,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.loggers.csv import CSVLogger
 from polymodal.module import MultimodalModule
+from polymodal.terminal import run_log
 from polymodal.tuning import parameter_groups
 
 
@@ -60,6 +62,8 @@ class Beginning(Callback):
         self.has_begun = True
         if self.begin is not None:
             self.begin()
+        if run_log.is_recording:  # in the first process of a command
+            run_log.open(Path(trainer.default_root_dir))
         for logger in trainer.loggers:
             if self.rows is not None and isinstance(logger, CSVLogger):
                 logger.keep(self.rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import multiprocessing
@@ -20,13 +19,14 @@ import torch.distributed
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from rich.console import Console
-from rich.table import Table
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
 from polymodal.callbacks.data_check import DataCheck
+from polymodal.callbacks.epochs import Epochs
 from polymodal.callbacks.evaluated import Evaluated
+from polymodal.callbacks.expected_time import ExpectedTime
+from polymodal.callbacks.summary import Summary
 from polymodal.checkpoint import load_checkpoint, load_encoder
 from polymodal.choices import check_choices, check_machine, check_modalities, check_shared, tunings, wanted_splits
 from polymodal.config.secrets import masked_arguments
@@ -35,16 +35,16 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
 from polymodal.execution import compile_parts, recompute_blocks
-from polymodal.files import check_output, write_whole
+from polymodal.files import check_output
+from polymodal.final import finish
 from polymodal.frozen_cache import FrozenCache
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.monitors import check_monitors
-from polymodal.report.page import write_page
-from polymodal.report.unharmed import unharmed
 from polymodal.resume import Beginning, take_up
 from polymodal.sharding import load_weights
 from polymodal.signals import listener
+from polymodal.terminal import say
 from polymodal.together import ending_together
 from polymodal.trainer import build_trainer, fit
 
@@ -53,6 +53,8 @@ Settings = dict[str, Any]
 IRRELEVANT = (
     "Experiment logs directory",  # the run folder holds config.yaml when the CSV logger comes to it
     "Checkpoint directory .* exists and is not empty",
+    "The number of training batches \\(\\d+\\) is smaller than the logging interval",  # each is logged
+    "Found \\d+ module\\(s\\) in eval mode at the start of training",  # the module sets the modes after that
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
     "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
     "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
@@ -108,7 +110,7 @@ def train(config: Settings, stored: Settings, begin: Callable[[], None] | None =
             if trainer.is_global_zero:
                 finish(figures, Path(config["run_dir"]))
                 if sentence := verdict(figures, config["monitor"], config["monitor_mode"]):
-                    Console().print(sentence)
+                    say(sentence)
     return None if best is None or best.best_model_score is None else float(best.best_model_score)
 
 
@@ -151,14 +153,14 @@ def build(
         config["monitor_mode"],
     )
     callbacks = _make_all(config, "callbacks")
-    if not config["trainer"].get("enable_progress_bar", True):  # which Lightning takes for a contradiction
-        callbacks = {name: each for name, each in callbacks.items() if not isinstance(each, ProgressBar)}
     if keep is not None:
         chosen = [DataCheck(), Evaluated(), *(callback for callback in callbacks.values() if keep(callback))]
         return data, module, build_trainer(config, make, chosen, loggers=None)
     check_monitors(config, module, callbacks)
     loggers = list(_make_all(config, "logger").values())
-    trainer = build_trainer(config, make, [DataCheck(), Evaluated(), *callbacks.values()], loggers)
+    # in no file of the config: whichever callbacks a user chooses, the terminal says what is trained and how it goes
+    told = [DataCheck(), Summary(Path(config["run_dir"])), Epochs(), ExpectedTime(), Evaluated()]
+    trainer = build_trainer(config, make, [*told, *callbacks.values()], loggers)
     return data, module, trainer
 
 
@@ -220,7 +222,8 @@ def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str])
 
 def prepare_process(config: Settings) -> None:
     """Seeds, threads, matrix precision and a quiet Lightning for this process."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in IRRELEVANT:
         warnings.filterwarnings("ignore", message=message)
     seed_everything(config["seed"], workers=True, verbose=False)
@@ -268,33 +271,3 @@ def figures_of(trainer: Trainer) -> dict[str, float]:
         for name, value in trainer.callback_metrics.items()
         if not name.endswith(("_step", "_epoch")) and math.isfinite(float(value))
     }
-
-
-def finish(figures: dict[str, float], run_dir: Path) -> None:
-    """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures."""
-    write_whole(run_dir / "metrics.json", json.dumps(figures, indent=2))
-    page = None
-    if (run_dir / "report").is_dir():
-        with unharmed(run_dir / "report" / "index.html"):
-            page = write_page(run_dir)
-    table = Table(title="Held-out data", title_justify="left")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    controls = [name for name in ("linear", "chance") if any(f"/control/{name}/" in key for key in figures)]
-    for name in controls:
-        table.add_column(name, justify="right")
-    shown = [name for name in figures if name.startswith("test/") and "/control/" not in name] or list(figures)
-    for name in shown:
-        beside = [figures.get(f"test/control/{control}/{name.removeprefix('test/')}") for control in controls]
-        table.add_row(name, *("" if value is None else _shown(value) for value in (figures[name], *beside)))
-    console = Console()
-    console.print(table)
-    if "test/accuracy" in figures:
-        console.print(f"Accuracy of the model on the test data: {100 * figures['test/accuracy']:.0f} %")
-    console.print(f"{figures['time/total_seconds']:.0f} s in all. Run folder: {run_dir}", soft_wrap=True)
-    if page:
-        console.print(f"To look at: {page}", soft_wrap=True)
-
-
-def _shown(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"

@@ -8,9 +8,11 @@ from typing import Any
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, GradientAccumulationScheduler
+from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import CheckpointIO
 
+from polymodal.callbacks.progress_bar import ProgressBar
 from polymodal.checkpoint_io import WholeFiles
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
@@ -28,6 +30,15 @@ FIXED: Settings = {
     "overfit_batches": 0.0,  # Lightning would put a sampler of its own in the place of ours
 }
 """What holds whatever the config says; `polymodal.config.training` refuses other values."""
+
+
+class LogsEachEpoch(Callback):
+    """An epoch of fewer steps than `log_every_n_steps` is logged once, where Lightning only warns that it is not."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """The number of batches is known now."""
+        steps = min(trainer.log_every_n_steps, trainer.num_training_batches)  # type: ignore[attr-defined]
+        trainer.log_every_n_steps = int(steps)  # type: ignore[attr-defined]
 
 
 def build_trainer(
@@ -64,13 +75,22 @@ def build_trainer(
     # a stored config may name the folder of the run that it is of: this one writes into its own
     node = DEFAULTS | given | FIXED | {"default_root_dir": config["run_dir"]}
     node.pop("plugins", None)  # they are made
-    trainer = make(node, "trainer", callbacks=list(callbacks), plugins=plugins, **options)
+    callbacks = _with_bar(callbacks, given.get("enable_progress_bar"))
+    trainer = make(node, "trainer", callbacks=callbacks, plugins=plugins, **options)
     if not isinstance(trainer, Trainer):
         raise ConfigError(f"trainer._target_={node['_target_']} is no lightning.pytorch.Trainer.")
     # signals are ours (`polymodal.signals`): Lightning's handlers wait for other processes within the signal, and under
     # Slurm they put the job in the queue again, in another folder. To do that with resume= is yet to be written.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
+
+
+def _with_bar(callbacks: Sequence[Callback], wanted: bool | None) -> list[Callback]:
+    """A bar where nobody says otherwise: Lightning's own would write a line for each of its drawings into a file."""
+    bars = [callback for callback in callbacks if isinstance(callback, AnyProgressBar)]
+    if wanted is False:  # with a bar Lightning takes that for a contradiction
+        return [callback for callback in callbacks if callback not in bars]
+    return [*callbacks] if bars else [*callbacks, ProgressBar()]
 
 
 def _plugins(nodes: Any, make: Callable[..., Any]) -> list[Any]:
@@ -105,7 +125,7 @@ def fit(
     Raises:
         ConfigError: settings that Lightning finds, with the data, that they cannot work.
     """
-    trainer.callbacks.insert(0, beginning)  # type: ignore[attr-defined]
+    trainer.callbacks[:0] = [beginning, LogsEachEpoch()]  # type: ignore[attr-defined]
     try:
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     except MisconfigurationException as error:  # Lightning's own word for settings that cannot work

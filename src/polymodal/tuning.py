@@ -90,7 +90,7 @@ def hold_still(encoder: nn.Module, frozen: set[str]) -> None:
 def parameter_groups(module: nn.Module, tuning: Mapping[str, Tuning]) -> list[dict[str, Any]]:
     """Trainable parameters in groups: vectors and scalars (norms, biases, scales) are not decayed; an encoder with
     settings of its own has groups of its own, and so has the objective, which stays whole where the model is sharded:
-    optimizers do not mix the two.
+    optimizers do not mix the two. Each has a name: `model`, `encoder.image`, `objective_no_decay`.
 
     Args:
         module: with the encoders at `model.encoders.<name>` and the objective at `objective`.
@@ -103,13 +103,14 @@ def parameter_groups(module: nn.Module, tuning: Mapping[str, Tuning]) -> list[di
     for parameter in module.parameters():  # a shared encoder has paths under both its names: they do not tell
         if parameter.requires_grad:
             owned[owner.get(parameter, "model")].append(parameter)
-    return [group for path, own in owned.items() for group in _groups(own, special.get(path, Tuning()))]
+    return [group for path, own in owned.items() for group in _groups(path, own, special.get(path, Tuning()))]
 
 
-def _groups(parameters: list[nn.Parameter], tuning: Tuning) -> Iterator[dict[str, Any]]:
+def _groups(path: str, parameters: list[nn.Parameter], tuning: Tuning) -> Iterator[dict[str, Any]]:
+    name = path.replace("model.encoders.", "encoder.")  # loggers call the learning rate so: lr-AdamW/<name>
     rate = {} if tuning.lr is None else {"lr": tuning.lr}
     decay = {} if tuning.weight_decay is None else {"weight_decay": tuning.weight_decay}
     if matrices := [parameter for parameter in parameters if parameter.ndim > 1]:
-        yield {"params": matrices, **rate, **decay}
+        yield {"params": matrices, **rate, **decay, "name": name}
     if vectors := [parameter for parameter in parameters if parameter.ndim <= 1]:
-        yield {"params": vectors, **rate, "weight_decay": 0.0}
+        yield {"params": vectors, **rate, "weight_decay": 0.0, "name": f"{name}_no_decay"}

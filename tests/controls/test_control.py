@@ -68,6 +68,16 @@ def test_values_and_tags_and_pairs_have_a_control_of_their_own_metrics(data: Syn
     assert "clip/text_to_tabular/recall@10" in found["chance"]
 
 
+def test_one_process_measures_alone(data: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait for it: what they are all to take part in would never end."""
+
+    def together(*_: object) -> None:
+        raise AssertionError("all processes are waited for")
+
+    monkeypatch.setattr("polymodal.metrics.table._of_all_processes", together)
+    assert control_metrics(data, CLIP(KINDS), KINDS)["linear"]["recall@1"] > 0
+
+
 def test_a_control_draws_nothing_at_random(data: Synthetic) -> None:
     objective = CLIP(["image", "text"])
     first, second = (control_metrics(data, objective, ["image", "text"]) for _ in range(2))

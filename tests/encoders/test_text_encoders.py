@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 from tokenizers import Tokenizer as Backend
@@ -130,6 +131,26 @@ def test_a_named_model_trains_every_weight_and_starts_at_random_if_not_pretraine
     key = "bert.encoder.layer.0.output.dense.weight"
     assert not torch.equal(encoder.state_dict()[key], loaded.state_dict()[key])
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+
+
+def test_loading_says_which_weights_begin_at_random_and_nothing_else(
+    model_folder: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    name, file = str(model_folder), model_folder / "model.safetensors"
+    weights = safetensors.torch.load_file(file)
+    weights["cls.predictions.bias"] = torch.zeros(3)  # of a head that is of no use here
+    del weights["pooler.dense.weight"]
+    safetensors.torch.save_file(weights, file, {"format": "pt"})
+    vocab = Tokenizer.pretrained(name).vocab_size
+    Bert(8, vocab, 10, name, pretrained=True, tokenizer=name)
+    assert capfd.readouterr().err == ""
+    assert caplog.messages == []
+    del weights["encoder.layer.0.output.dense.weight"]
+    safetensors.torch.save_file(weights, file, {"format": "pt"})
+    Bert(8, vocab, 10, name, pretrained=True, tokenizer=name)
+    assert caplog.messages == [
+        f"name={name}: 1 of its weights are in no file and begin at random: encoder.layer.0.output.dense.weight"
+    ]
 
 
 def test_only_safetensors_are_read(model_folder: Path) -> None:

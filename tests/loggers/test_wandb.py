@@ -35,6 +35,12 @@ def test_what_is_recorded_has_the_id(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert recorded == {kept}, json.dumps(sorted(recorded))
 
 
+def test_wandb_is_not_told_of_a_setting_that_it_warns_of(tmp_path: Path) -> None:
+    """Lightning passes it on to `wandb.init` whether it is given or not."""
+    assert "anonymous" not in wandb_logger(str(tmp_path), offline=True)._wandb_init
+    assert wandb_logger(str(tmp_path), offline=True, anonymous=True)._wandb_init["anonymous"] == "allow"
+
+
 def test_an_option_that_wandb_does_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"logger.wandb.projekt: wandb has no such option. Did you mean project"):
         wandb_logger(str(tmp_path), offline=True, projekt="x")

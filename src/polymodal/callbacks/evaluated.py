@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
-from rich.console import Console
 
 from polymodal.batch import PairedBatch
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.metrics.table import SampleTable
 from polymodal.module import MultimodalModule
+from polymodal.terminal import say
 
 
 class Evaluated(Callback):
@@ -39,7 +39,7 @@ class Evaluated(Callback):
             return
         ids = self.seen.compute()["id"].numpy()
         if trainer.is_global_zero:
-            Console().print(f"Evaluated {of_all(*data.counted(ids))}: the test split.", soft_wrap=True, highlight=False)
+            say(f"Evaluated {of_all(*data.counted(ids))}: the test split.", soft_wrap=True)
 
 
 def of_all(count: int, total: int | None) -> str:

@@ -64,17 +64,28 @@ def main() -> None:
 def run_job(config: DictConfig) -> float | None:
     """One run in the folder that Hydra made: check, claim, train. An error in a sweep is noted; the next job begins.
 
-    A launcher may have started all processes of the job, as submitit does: only the first of them has the folder.
+    A launcher may have started all processes of the job, as submitit does: only the first of them has the folder. What
+    that one says goes to train.log, too.
 
     Returns:
         the figure that says how good the run was, for sweepers that ask.
     """
     from polymodal.config.check import check_config  # here, so that help and completion do not wait for it
 
-    settings = HydraConfig.get()
-    folder = Path(settings.runtime.output_dir)
     if not is_first_process():
         return take_part(check_config(config))
+    from polymodal.terminal import run_log
+
+    with run_log.recording():
+        return _run_first(config)
+
+
+def _run_first(config: DictConfig) -> float | None:
+    """The part of the process that has the folder."""
+    from polymodal.config.check import check_config
+
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
     ours, claimed = not (folder / "config.yaml").exists(), False
     try:
         plain = check_config(config)

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from polymodal.addresses import SECRET, is_plain
 from polymodal.errors import ConfigError
 
@@ -91,7 +93,7 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
         if re.fullmatch(pattern.replace(".", r"\.").replace("*", "[^.]+"), name):
             if isinstance(node, str) and node.startswith(f"{CACHE}/") and is_name(node[len(CACHE) + 1 :]):
                 return node  # within the user's own
-            if node not in (None, ours) and name != "run_dir":
+            if node not in (None, ours, _meant(ours)) and name != "run_dir":
                 said = f"{name}={_short(node)}"
                 log.warning("%s of the stored config is not used; %s=... on the command line is.", said, name)
             return ours
@@ -115,6 +117,11 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
             f"command line: {name}=..."
         )
     return IN_RUN.sub("${run_dir}", node) if isinstance(node, str) else node
+
+
+def _meant(ours: str | None) -> str | None:
+    """What a reference to the environment is now: a table of embed.py has it resolved."""
+    return str(OmegaConf.create([ours])[0]) if ours and ours.startswith("${oc.env:") else ours
 
 
 def _short(value: Any) -> str:

@@ -23,7 +23,7 @@ from polymodal.errors import ConfigError, PolymodalError
 from polymodal.files import write_whole
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
-CLAIM = {"config.yaml", "environment.json", ".lock"}
+CLAIM = {"config.yaml", "environment.json", "train.log", ".lock"}
 """What is in the folder of a run that has not begun."""
 
 OWN = ("${run_dir}", "${hydra:runtime.output_dir}", CACHE, TRACKING)

@@ -161,6 +161,7 @@ def _aligned(
         elif both.sum() > 1:
             vectors[:, column] = ridge(x[name][both], x[anchor][both] - middle, z[name])
     table = EmbeddingTable()
+    table.is_shared = False  # the other processes wait meanwhile
     sizes = [len(batch) for batch in test.batches]
     parts = (torch.from_numpy(array).split(sizes) for array in (vectors, mask))
     for batch, own, there in zip(test.batches, *parts, strict=True):

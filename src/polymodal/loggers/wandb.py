@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
 from polymodal.files import write_whole
+from polymodal.terminal import run_log
+
+with run_log.aside():  # from its import on, wandb notes what is written to sys.stdout, tables of rich included
+    import wandb
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,10 @@ def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # the one that logs
         options = {"id": _kept_id(Path(save_dir) / "wandb_id"), "resume": "allow", **options}
     options = {"log_model": not offline, **options}
-    return WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
+    logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
+    if "anonymous" not in options:  # Lightning passes it on all the same, and wandb warns that it is of no use
+        logger._wandb_init.pop("anonymous", None)
+    return logger
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -18,7 +18,12 @@ class SampleTable:
 
     Args:
         columns: their names.
+
+    Attributes:
+        is_shared: whether `compute` takes the samples of all processes; else one process can compute alone.
     """
+
+    is_shared = True
 
     def __init__(self, *columns: str) -> None:
         self.columns = ("id", *columns)
@@ -40,7 +45,7 @@ class SampleTable:
         """
         own = {name: torch.cat(batches) for name, batches in self.batches.items() if batches}
         self.batches |= {name: [column] for name, column in own.items()}  # the parts are not needed beside the whole
-        table = _of_all_processes(own)
+        table = _of_all_processes(own) if self.is_shared else own
         if not table:
             raise ValueError("No sample was evaluated: the split is empty.")
         if device is not None:

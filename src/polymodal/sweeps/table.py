@@ -10,13 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from polymodal.config.secrets import mask, mask_text
 from polymodal.files import replacing, write_whole
 from polymodal.sweeps.results import Run
+from polymodal.sweeps.show import show
 
 SHOWN = ("recall@1", "accuracy", "recall", "f1", "mae")
 """Last parts of the test figures that page and terminal have; the CSV has all."""
@@ -43,9 +40,10 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
     pages = [f"# {heading}\n\n{markdown(rows)}\n" for heading, rows in tables.items()]
     again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
     write_whole(folder / f"{name}.md", mask_text("\n".join([*pages, again])))
-    judged = {run.monitor.replace("val/", "test/", 1) for run in runs}  # a terminal has no room for all of them
-    for heading, rows in (tables | {title: [main_row(run, keys, judged) for run in best_first]}).items():
-        _print(heading, rows)
+    judged = {run.monitor.replace("val/", "test/", 1) for run in runs}  # a row has no room for all of them
+    show(title, _cells([main_row(run, keys, judged) for run in best_first]), _cells(tables.pop(title)))
+    for heading, rows in tables.items():
+        show(heading, _cells(rows))
 
 
 def varied(runs: Sequence[Run]) -> list[str]:
@@ -122,19 +120,13 @@ def cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:
+    return [{key: cell(value) for key, value in row.items()} for row in rows]
+
+
 def _write_csv(file: Path, rows: Sequence[Row]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
         writer.writeheader()
         writer.writerows(mask(dict(row)) for row in rows)
-
-
-def _print(title: str, rows: Sequence[Row]) -> None:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(title=Text(title), title_justify="left")  # Text: [csv] is a value here, and no style
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
-    for row in rows:
-        table.add_row(*[Text(mask(cell(row.get(column, "")))) for column in columns])
-    Console().print(table)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedModel
+from transformers.utils import logging as hub_logging
 
 from polymodal.batch import PAD, padded_with
 from polymodal.tokens import Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
+
+log = logging.getLogger(__name__)
 
 
 class Bert(nn.Module):
@@ -105,6 +111,36 @@ def _named(name: str, pretrained: bool, context_length: int) -> PreTrainedModel:
         raise ValueError(f"context_length={context_length}: {name} reads {longest} tokens. Give data.context_length=")
     if not pretrained:
         return AutoModel.from_config(config, trust_remote_code=False)
-    return AutoModel.from_pretrained(
-        name, config=config, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-    )
+    with quiet():
+        model, loaded = AutoModel.from_pretrained(
+            name,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    lacking = sorted(key for key in loaded["missing_keys"] if not key.startswith("pooler."))  # which we leave out
+    if lacking:
+        log.warning(
+            "name=%s: %s of its weights are in no file and begin at random: %s",
+            name,
+            len(lacking),
+            ", ".join(lacking[:3]),
+        )
+    return model
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the bar and the report of transformers, which names the weights of heads that nobody wants here."""
+    logger, had_bar = logging.getLogger("transformers"), hub_logging.is_progress_bar_enabled()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    hub_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if had_bar:
+            hub_logging.enable_progress_bar()

@@ -1,0 +1,98 @@
+"""The table of runs on a screen, as wide as that is: what they share is said once, few runs are columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from polymodal.config.secrets import mask
+
+Cells = Mapping[str, str]
+
+FEW = 8
+"""Runs that may be columns: with more of them a person compares down a column, not along a row."""
+
+LONG = 16
+"""Letters of a run's name from which on it has a number, and stands below the table."""
+
+
+def show(title: str, rows: Sequence[Cells], details: Sequence[Cells] = ()) -> None:
+    """Prints rows as a table that the screen has room for.
+
+    Args:
+        title: stands above it; brackets are no markup.
+        rows: column -> text; the first column names a row.
+        details: the same rows with more columns, for few runs, which are columns then.
+    """
+    console = Console()
+    tables = [_turned(title, details)] if details and len(details) <= FEW else []
+    tables += [_plain(title, rows, short=False), _plain(title, rows, short=True)]
+    # the last one folds its cells, where none fits
+    fitting = (parts for parts in tables if _width(console, parts[0]) <= console.width)
+    for part in next(fitting, tables[-1]):
+        console.print(part)
+
+
+def _plain(title: str, rows: Sequence[Cells], short: bool) -> list[Table | Text]:
+    """A row a run, and below it what all have in common."""
+    columns, same = apart(rows)
+    table = Table(title=Text(title), title_justify="left")  # Text: [csv] is a value here, and no style
+    names = short_names(columns) if short else columns
+    for name in names:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*[_cell(row, column) for column in columns])
+    return [table, *_said(same)]
+
+
+def _turned(title: str, rows: Sequence[Cells]) -> list[Table | Text]:
+    """A column a run, and below the table what all have in common, and the names that are too long for a column."""
+    columns, same = apart(rows)
+    head, *rest = columns
+    names = [row.get(head, "") for row in rows]
+    is_long = any(len(name) > LONG for name in names)
+    shown = [str(number) for number in range(1, len(names) + 1)] if is_long else names
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column(Text(head), overflow="fold")
+    for name in shown:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for column in rest:
+        table.add_row(Text(column), *[_cell(row, column) for row in rows])
+    legend = [Text(f"{number} is {name}") for number, name in zip(shown, names, strict=True)] if is_long else []
+    return [table, *_said(same), *legend]
+
+
+def apart(rows: Sequence[Cells]) -> tuple[list[str], dict[str, str]]:
+    """The columns that tell rows apart, the first one always; and what is the same in all rows of several."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    values = {column: {row.get(column, "") for row in rows} for column in columns}
+    same = [column for column in columns[1:] if len(rows) > 1 and len(values[column]) == 1]
+    return [column for column in columns if column not in same], {column: rows[0][column] for column in same}
+
+
+def short_names(columns: Sequence[str]) -> list[str]:
+    """`encoder.text.width` -> `width`, `best val/recall@1` -> `best recall@1`, while they stay different."""
+    shortened = []
+    for column in columns:
+        short = column.replace("best val/", "best ")
+        shortened.append(short if "/" in short or "@" in short else short.rpartition(".")[2])
+    return [short if shortened.count(short) == 1 else column for short, column in zip(shortened, columns, strict=True)]
+
+
+def _said(same: Cells) -> list[Text]:
+    values = [f"{column} {value}".strip() for column, value in same.items() if value]
+    return [Text(mask(f"In all of them: {', '.join(values)}"))] if values else []
+
+
+def _cell(row: Cells, column: str) -> Text:
+    return Text(mask(row.get(column, "")))
+
+
+def _width(console: Console, part: Table | Text) -> int:
+    """Columns that it would take with no cell folded."""
+    options = console.options.update(width=10_000)
+    return Measurement.get(console, options, part).maximum
