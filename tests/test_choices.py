@@ -23,13 +23,16 @@ def config(*overrides: str) -> dict[str, Any]:
         (["encoder/image=none", "encoder/text=none"], "No modality is left"),
         (["fusion=concat"], "CLIP reads X alone, so fusion= would do nothing"),
         (["missing=zero"], "CLIP reads X alone, so missing= would do nothing"),
-        (["objective=classification"], "Classification needs one vector a sample: add fusion=concat head=linear"),
         (
-            ["objective=classification", "fusion=concat"],
+            ["objective=classification", "fusion=none"],
+            "Classification needs one vector a sample: add fusion=concat head=linear",
+        ),
+        (
+            ["objective=classification", "fusion=concat", "head=none"],
             "wants 24 values a sample, the fusion gives 256: add head=linear",
         ),
         ([*CLASSIFY, "fusion=late"], "gives the answer itself: add head=none"),
-        (["objective=clip_and_classification"], "Classification needs one vector a sample"),
+        (["objective=clip_and_classification", "fusion=none"], "Classification needs one vector a sample"),
         (
             ["++trainer.accumulate_grad_batches=2"],
             "are not one large batch(.|\n)*and accumulate=2:",
@@ -56,7 +59,7 @@ def test_choices_that_cannot_work_are_refused(overrides: list[str], message: str
         CLASSIFY,
         ["accumulate=4"],
         ["objective=classification", "fusion=late"],
-        ["objective=classification", "fusion=concat", "++dim=24"],
+        ["objective=classification", "fusion=concat", "head=none", "++dim=24"],
         [*CLASSIFY, "missing=mean", "++trainer.accumulate_grad_batches=1"],
         ["objective=clip_and_classification", *CLASSIFY[1:]],
         ["encoder/text=none", *CLASSIFY],

@@ -89,7 +89,7 @@ def test_a_key_of_the_root_that_nobody_reads_is_refused() -> None:
 
 
 def test_what_a_part_needs_is_asked_for() -> None:
-    config = compose()
+    config = compose_config(["experiment=clip_small", "++run_dir=."])
     OmegaConf.set_struct(config, False)
     del config.encoder.text["vocab_size"]
     with pytest.raises(ConfigError, match="encoder.text needs vocab_size"):

@@ -74,7 +74,7 @@ def test_a_wrong_override_is_explained(command, argument: str) -> None:
     ("arguments", "parts"),
     [
         (["devices=gpu"], ["no gpu", "cpu"]),
-        (["objective=classification"], ["fusion=concat head=linear"]),
+        (["objective=classification", "fusion=none"], ["fusion=concat head=linear"]),
         (["scheduler.warmup=1000", "debug=fast"], ["scheduler.warmup=1000", "4 optimizer steps"]),
     ],
     ids=lambda value: " ".join(value) if "=" in value[0] else "",

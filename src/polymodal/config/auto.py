@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
@@ -69,11 +69,15 @@ def settle(config: DictConfig) -> list[Chosen]:
     with open_dict(config):
         chosen = [*choose_encoders(config, preview), *choose_fusion(config)]
         chosen += [*choose_columns(config, preview), *_values(config, preview)]
+    return chosen
+
+
+def say_chosen(chosen: Sequence[Chosen]) -> None:
+    """Prints what followed the data, with the reasons; once in all processes."""
     if chosen and is_first_process():
         print("Settings that follow the data, and why:")
         for key, value, why in chosen:
             print(f"  {key}={value}  {why}")
-    return chosen
 
 
 def close(config: DictConfig, stored: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from polymodal.config import environment, run_name  # noqa: F401  (the configs ask them)
 from polymodal.config.annotation import adapter
-from polymodal.config.auto import AUTO, FOLLOW, is_open, settle
+from polymodal.config.auto import AUTO, FOLLOW, is_open, say_chosen, settle
 from polymodal.config.explain import groups, is_group
 from polymodal.config.recipe import drop_unfit
 from polymodal.config.schema import Config, TuningConfig
@@ -55,8 +55,10 @@ def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
     plain = _checked(config)
     if not (look and is_open(config)):
         return plain
-    settle(config)
-    return _checked(config)
+    chosen = settle(config)
+    plain = _checked(config)
+    say_chosen(chosen)  # what is refused comes without them
+    return plain
 
 
 def _checked(config: DictConfig) -> dict[str, Any]:
