@@ -39,7 +39,7 @@ def shrink(notebook: Any) -> None:
         if cell.cell_type != "code":
             continue
         cell.execution_count = None
-        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        cell.outputs = joined([output for output in cell.outputs if output.get("name") != "stderr"])
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = None
@@ -50,10 +50,23 @@ def shrink(notebook: Any) -> None:
                 data[kind] = smaller(data[kind]) if kind == "image/png" else readable(data[kind])
 
 
+def joined(outputs: list[Any]) -> list[Any]:
+    """What a program printed in pieces, in one."""
+    result: list[Any] = []
+    for output in outputs:
+        if result and output.output_type == result[-1].output_type == "stream":
+            result[-1].text += output.text
+        else:
+            result.append(output)
+    return result
+
+
 def readable(text: str) -> str:
-    """Text without folders of this machine, without colours, and of a progress bar its last state alone."""
+    """Text without colours, warnings, progress bars and folders of this machine."""
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     text = re.sub(r"[^\n]*\r(?=[^\n])", "", text)
+    lines = [line.rstrip() for line in text.splitlines()]
+    text = "\n".join(line for line in lines if not re.search(r"site-packages|it/s\]|━ 100%", line)).strip("\n")
     text = re.sub(rf"{re.escape(tempfile.gettempdir())}/tmp\w+", "<folder>", text)
     return text.replace(f"{ROOT}/", "").replace(str(ROOT), ".").replace(str(Path.home()), "~")
 
