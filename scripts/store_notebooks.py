@@ -48,6 +48,13 @@ def shrink(notebook: Any) -> None:
             data = output.get("data", {})
             for kind in data:
                 data[kind] = smaller(data[kind]) if kind == "image/png" else readable(data[kind])
+        cell.outputs = [output for output in cell.outputs if output.get("text", "-") and says_something(output)]
+
+
+def says_something(output: Any) -> bool:
+    """Whether it is more than a progress bar that has gone, or the advice to install a nicer one."""
+    text = output.get("data", {}).get("text/plain", "-")
+    return bool(text.strip()) and "ipywidgets" not in text
 
 
 def joined(outputs: list[Any]) -> list[Any]:
