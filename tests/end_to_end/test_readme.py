@@ -8,19 +8,33 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT, SMALL
+from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.commands import commands_of
 
 README = ROOT / "README.md"
 COMMANDS = [line for line in commands_of(README) if not line.startswith("git clone")]
+USES = ("eval.py", "embed.py", "search.py", "export.py", "compare.py", "inspect_data.py")
+"""Programs that train nothing."""
+
 SHORT = ["debug=fast", SMALL, "data.vocab_size=400", "callbacks.report=null"]
 
 
 @pytest.fixture(scope="module")
 def run_folder(command, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
-    done = command("train.py", *SHORT, f"hydra.run.dir={folder}")
+    done = command("train.py", "experiment=clip_small", *SHORT, f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def make_own_data(folder: Path) -> None:
+    """What the section on own data has: pairs.csv, and class folders in `animals`."""
+    rows = make_pairs(folder, 120)
+    write_csv(folder / "pairs.csv", rows)
+    for row in rows:
+        of_class = folder / "animals" / row["class"]
+        of_class.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / row["filepath"], of_class)
 
 
 INSTALLS = {"train": "--editable .", "demo": "--editable '.[demo]'", "test": "--editable '.[dev]'"}
@@ -72,17 +86,18 @@ def test_a_command_works(line: str, command, cache: Path, run_folder: Path, tmp_
         pytest.importorskip("faiss")
         output = ["split=test", "output=vectors.parquet"]  # of the command that stands above it
         assert command("embed.py", f"checkpoint={run_folder}", *output, cwd=tmp_path).returncode == 0
+    if "data.path=" in line:
+        make_own_data(tmp_path)
     if "resume=" in line:  # it changes the folder, and `last` looks for one that is not finished
         own = shutil.copytree(run_folder, tmp_path / "logs" / "train" / "clip_small" / "own")
         if "resume=last" in line:
             (own / "metrics.json").unlink()
         line = line.replace("logs/train/clip_small/<run>", str(own))
     words = shlex.split(line.replace("logs/train/clip_small/<run>", str(run_folder)))
-    words = [str(ROOT / word) if word.startswith("src/") else word for word in words]
+    words = [str(ROOT / word) if word.startswith(("src/", "scripts/")) else word for word in words]
     starts = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
     words[:1] = starts[words[0]]
-    uses = ("--help", "check=true", "eval.py", "embed.py", "search.py", "export.py", "compare.py", "repeat=", "resume=")
-    is_short = any(word in line for word in uses)
+    is_short = any(word in line for word in ("--help", "repeat=", "resume=")) or words[1].endswith(USES)
     fast = SHORT if "data=" not in line else ["debug=fast", "callbacks.report=null"]
     short = [] if is_short else [word for word in fast if word.split("=")[0] not in line]
     done = subprocess.run([*words, *short], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
