@@ -1,24 +1,40 @@
-# One-line targets; `make help` lists them. Everything runs in .venv, which the first target that needs it makes.
+# One-line targets; `make help` lists them. Everything runs in .venv; a target installs what it needs there, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PINS := pyproject.toml constraints.txt
+PIP := $(BIN)/pip install --quiet --constraint constraints.txt --editable
+
+# a stamp file per set of packages: to train, to show the demo, and all tools
+TRAIN := $(VENV)/.installed-train
+DEMO := $(VENV)/.installed-demo
 READY := $(VENV)/.installed
 
-.PHONY: help install train test test-all lint format check docs bench demo clean
+.PHONY: help install train test test-all lint format check docs notebooks bench demo clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-install: $(READY) ## make .venv with the project and its tools; done once
+install: $(READY) ## make .venv with the project and all its tools; done once
 
-$(READY): pyproject.toml constraints.txt
+$(BIN)/pip:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		(echo "polymodal needs Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $(READY)
 
-train: $(READY) ## train and judge experiment=clip_small; ARGS="..." adds to the command
+$(TRAIN): $(PINS) | $(BIN)/pip
+	$(PIP) .
+	touch $(TRAIN)
+
+$(DEMO): $(PINS) | $(BIN)/pip
+	$(PIP) '.[demo]'
+	touch $(TRAIN) $(DEMO)
+
+$(READY): $(PINS) | $(BIN)/pip
+	$(PIP) '.[dev]'
+	touch $(TRAIN) $(DEMO) $(READY)
+
+train: $(TRAIN) ## train and evaluate experiment=clip_small; ARGS="..." adds to the command
 	$(BIN)/python src/train.py experiment=clip_small $(ARGS)
 
 test: $(READY) ## the fast tests, one real run among them, in a process a core
@@ -42,6 +58,9 @@ check: $(READY) ## compose and check every experiment with every debug mode
 docs: $(READY) ## the documentation, in build/docs/index.html
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
 
+notebooks: $(READY) ## run the notebooks and store them with their outputs
+	$(BIN)/python scripts/store_notebooks.py
+
 bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_training.py
 	$(BIN)/python scripts/benchmark_start.py
@@ -56,7 +75,7 @@ bench: $(READY) ## measure speed side by side with references
 	$(BIN)/python scripts/benchmark_embed.py
 	$(BIN)/python scripts/benchmark_search.py
 
-demo: $(READY) ## a page with the model of the last run; ARGS="checkpoint=<run folder>" shows another
+demo: $(DEMO) ## a page with the model of the last run; ARGS="checkpoint=<run folder>" shows another
 	$(BIN)/python src/demo.py $(ARGS)
 
 clean: ## remove what can be made again, but no run and no environment

@@ -1,4 +1,4 @@
-"""Every example of docs/library.md runs, and importing the package takes no time."""
+"""Every example of docs/library.md and of the README runs, and importing the package takes no time."""
 
 import os
 import re
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 import polymodal
 from polymodal.export.folder import export
@@ -28,6 +30,29 @@ def here(cache, tmp_path_factory) -> Path:
 def test_an_example_runs(code: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
     exec(compile(code, "library.md", "exec"), {})
+
+
+def test_the_training_loop_learns() -> None:
+    (code,) = [code for code in EXAMPLES if "Tokenizer.train" in code]
+    names: dict = {}
+    exec(compile(code, "library.md", "exec"), names)
+    assert len(names["captions"]) == 300
+    assert names["metrics"]["image_to_text/recall@1"] > 0.8  # of three captions, on images that were held out
+
+
+def test_the_lines_of_the_readme_classify_and_search(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    monkeypatch.chdir(here)
+    for name, shade in (("a", 0), ("b", 120), ("c", 255)):
+        Image.new("L", (40, 40), shade).save(f"{name}.png")
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    similarity = names["similarity"]
+    torch.testing.assert_close(similarity, names["images"] @ names["texts"].T)
+    assert similarity.abs().max() <= 1 + 1e-5
+    assert names["labels"] == [names["names"][row.tolist().index(max(row.tolist()))] for row in similarity]
+    first = similarity[:, 0].tolist()
+    assert names["found"] == [file for _, file in sorted(zip(first, names["files"], strict=True), reverse=True)]
 
 
 def test_no_example_needs_hydra_or_lightning() -> None:

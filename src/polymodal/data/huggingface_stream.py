@@ -100,7 +100,7 @@ class HuggingFaceStream(StreamData):
     """A data set that is streamed: of the hub, a folder that `save_to_disk` made, or files of a known format.
 
         python src/train.py data=huggingface_stream data.path=<owner/name> data.columns.image=image \
-            data.columns.text=caption data.epoch_samples=100000 callbacks=[default]
+            data.columns.text=caption data.epoch_samples=100000
 
     `path` is its name or folder, or a format such as `parquet` or `imagefolder`; `options` are further arguments of
     `datasets.load_dataset`: `name`, `revision`, `data_files`, `data_dir`. No code of a data set is run. Its own splits

@@ -18,8 +18,7 @@ from polymodal.errors import ConfigError
 class Manifest(TableData):
     """The rows of a CSV, TSV, JSON-lines or Parquet file. Relative paths start from its folder.
 
-        python src/train.py data=manifest data.path=pairs.csv data.columns.image=filepath data.columns.text=caption \
-            callbacks=[default]
+        python src/train.py data=manifest data.path=pairs.csv data.columns.image=filepath data.columns.text=caption
 
     Args:
         path: of the manifest; or {train: ..., val: ..., test: ...}, a file a split; with test=false no test is needed.

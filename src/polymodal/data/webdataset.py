@@ -15,8 +15,7 @@ from polymodal.errors import DataError
 class WebDataset(StreamData):
     """Samples of tar files: `00012.jpg`, `00012.txt` and `00012.json`, side by side, are one.
 
-        python src/train.py data=webdataset data.path='shards/{000..127}.tar' data.epoch_samples=100000 \
-            callbacks=[default]
+        python src/train.py data=webdataset data.path='shards/{000..127}.tar' data.epoch_samples=100000
 
     `path` is a pattern, or a list of them, of files or of URLs that fsspec opens. Nothing in a shard is unpickled or
     run: fields stay bytes until the readers of manifests decode them.
