@@ -29,11 +29,11 @@ class Terminal(io.StringIO):
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Stands for the screen; within a test, since pytest has sys.stdout between its phases."""
-    screen = Terminal()
+    screen, console = Terminal(), get_console()  # which is made now, if it is not there: in no colours
     monkeypatch.setattr(sys, "stdout", screen)
     for name, value in (("TERM", "xterm"), ("COLUMNS", "80")):
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(get_console(), "__dict__", Console().__dict__)
+    monkeypatch.setattr(console, "__dict__", Console().__dict__)
     return screen
 
 
