@@ -97,11 +97,10 @@ def test_a_disk_that_is_full_is_said_once_and_costs_nothing_else(
 
 
 def test_lines_stand_above_a_bar_and_go_to_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Terminal()
+    screen, console = Terminal(), get_console()  # which is made now, if it is not there: in no colours
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    console = get_console()
     monkeypatch.setattr(console, "__dict__", Console(width=60).__dict__)
     with run_log.recording():
         run_log.open(tmp_path)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from tests.resumed import configured
 
-from polymodal.callbacks.epochs import shown, taken
+from polymodal.callbacks.epochs import Epochs, shown, taken
 from polymodal.callbacks.throughput import Throughput
 from polymodal.run import train
 from polymodal.terminal import run_log
@@ -126,6 +126,14 @@ def test_each_epoch_has_a_line_with_the_values_of_the_metrics_file(logged: tuple
     assert said == expected
     assert [line.rpartition("  ")[0] for line in stdout.splitlines() if line.startswith("epoch ")] == expected[:2]
     assert all(len(line) <= 80 for line in stdout.splitlines() if line.startswith("epoch "))
+
+
+@pytest.mark.parametrize(("mode", "worse", "better"), [("max", 0.4, 0.6), ("min", 0.6, 0.4)])
+def test_a_resumed_run_knows_the_best(mode: str, worse: float, better: float) -> None:
+    first, resumed = Epochs(), Epochs()
+    assert first._is_best(0.5, mode)
+    resumed.load_state_dict(first.state_dict())
+    assert [resumed._is_best(value, mode) for value in (worse, 0.5, better)] == [False, False, True]
 
 
 def test_the_log_has_all_that_was_said_and_a_resumed_run_appends(logged: tuple[Path, str, str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from rich import get_console
 from rich.console import Console
 from tests.resumed import TINY, configured
@@ -29,11 +29,11 @@ class Terminal(io.StringIO):
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Stands for the screen; within a test, since pytest has sys.stdout between its phases."""
-    screen = Terminal()
+    screen, console = Terminal(), get_console()  # which is made now, if it is not there: in no colours
     monkeypatch.setattr(sys, "stdout", screen)
     for name, value in (("TERM", "xterm"), ("COLUMNS", "80")):
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(get_console(), "__dict__", Console().__dict__)
+    monkeypatch.setattr(console, "__dict__", Console().__dict__)
     return screen
 
 
@@ -52,7 +52,17 @@ def test_lines_stay_and_the_bar_goes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert {"epoch 1/2", "epoch 2/2"} <= set(re.findall(r"^epoch \d/\d(?= +[━╸╺])", plain, flags=re.MULTILINE))
     assert re.search(r"epoch 2/2 +[━╸╺]+ 8/8 .* samples/s loss: \d", plain)
     assert len(re.findall(r"epoch \d/2  loss .* s$", plain, flags=re.MULTILINE)) == 2
-    assert not re.search(r"[━╸╺]\s*$", plain.split("Logged last")[0].rstrip().splitlines()[-1])
+    before = drawn[: drawn.index("Logged last")]
+    assert "\x1b[1A\x1b[2K" in before[before.rindex("samples/s") :]  # what was drawn last is taken away
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_it_is_drawn_on_a_terminal_alone(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if is_terminal:
+        terminal(monkeypatch)
+    bar = ProgressBar()
+    bar.setup(Trainer(enable_progress_bar=False, logger=False, accelerator="cpu"), LightningModule(), "fit")
+    assert bar.is_enabled == is_terminal
 
 
 def test_a_file_has_no_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from polymodal.config.compose import compose_config
 from polymodal.config.overrides import as_hydra_arguments
-from polymodal.config.places import CACHE, OURS, TRACKING
+from polymodal.config.places import CACHE, OURS, TRACKING, settled
 from polymodal.config.run_folder import DEFAULTS, storable
 from polymodal.config.stored import load_yaml
 from polymodal.config.trust import at_rest, trusted
@@ -264,3 +264,14 @@ def test_a_run_is_repeated_from_a_copy_without_what_is_not_taken(tmp_path: Path)
     taken = load_yaml(Path(place) / "config.yaml")
     assert taken["data"] == {"_target_": STREAM, "seed": 3}
     assert taken["run_dir"] == "${hydra:runtime.output_dir}"
+
+
+def test_a_cache_of_ones_own_is_not_spoken_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A table of embed.py has the place resolved; where it is the user's, there is nothing to say."""
+    monkeypatch.setenv("POLYMODAL_CACHE", "/fast/cache")
+    assert settled({"data": {"cache_dir": "/fast/cache"}}) == {"data": {"cache_dir": CACHE}}
+    assert caplog.messages == []
+    assert settled({"data": {"cache_dir": "/elsewhere"}}) == {"data": {"cache_dir": CACHE}}
+    assert len(caplog.messages) == 1
