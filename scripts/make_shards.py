@@ -262,7 +262,7 @@ def next_command(results: Sequence[dict[str, Any]], names: Sequence[str], output
     words += [without for split, without in NOT_WANTED.items() if split not in counts]
     samples = sum(result["kept"] for result in results if result["name"].startswith("train"))
     words += [f"data.epoch_samples={samples}", *([f"data.batch_size={samples}"] if samples < BATCH else [])]
-    return f"Next: python src/train.py {' '.join(map(shlex.quote, words))} 'callbacks=[default]'"
+    return f"Next: python src/train.py {' '.join(map(shlex.quote, words))}"
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path
     with pytest.raises(DataError, match="there is no file"):
         settled(tmp_path / "none.csv", "data.columns.text=name")
     config = compose_config(["experiment=own_small", f"++data.path={tmp_path}/none.csv", "++run_dir=."])
-    assert check_config(config, look=False)["data"]["batch_size"] == "auto"
+    assert check_config(config, look=False)["data"]["batch_size"] == 128
 
 
 def test_other_data_than_tables_take_plain_values(capsys) -> None:
@@ -109,6 +109,8 @@ def test_the_columns_of_a_stream_tell_the_encoders() -> None:
     config = check_config(compose_config([*words, columns]))
     assert list(config["encoder"]) == ["image", "text", "audio"]
     assert config["trainer"]["max_epochs"] == 100  # of 8 batches each
+    config = check_config(compose_config([*words, columns, "++data.columns.image=null"]))
+    assert list(config["encoder"]) == ["text", "audio"]
 
 
 def plain(path: object, *words: str) -> dict:

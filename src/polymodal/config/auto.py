@@ -55,17 +55,18 @@ def _open_keys(node: Any, path: str) -> Iterator[str]:
                 yield from _open_keys(node._get_node(index), f"{path}[{index}]")
 
 
-def settle(config: DictConfig) -> list[Chosen]:
+def settle(config: DictConfig, look: bool = True) -> list[Chosen]:
     """Gives every `auto` of a composed config its value, in place.
 
     Args:
         config: composed, with an `auto` somewhere.
+        look: whether the data may be looked at.
 
     Raises:
         ConfigError: a setting cannot follow the data.
         DataError: the data cannot be read.
     """
-    preview = _preview(config)
+    preview = _preview(config, look)
     with open_dict(config):
         chosen = [*choose_encoders(config, preview), *choose_fusion(config)]
         chosen += [*choose_columns(config, preview), *_values(config, preview)]
@@ -102,7 +103,7 @@ ROLES = {"label", "group", "split", "split_by", "id"}
 """Columns that are no modality."""
 
 
-def _preview(config: DictConfig) -> Preview:
+def _preview(config: DictConfig, look: bool) -> Preview:
     """What the data look like: rows of a table are looked at; of other data, what their settings say."""
     from hydra.utils import get_class, instantiate  # these take seconds: what is refused before does not wait for them
 
@@ -111,7 +112,7 @@ def _preview(config: DictConfig) -> Preview:
 
     data = OmegaConf.masked_copy(config, list(config)).data
     source = get_class(data._target_) if "." in str(data.get("_target_")) else None
-    if not (isinstance(source, type) and issubclass(source, TableData)):
+    if not (look and isinstance(source, type) and issubclass(source, TableData)):
         return Preview(training=data.get("epoch_samples"), kinds=_kinds_by_settings(data))
     with open_dict(data):
         for key in [key for key, value in data.items() if value == AUTO]:
@@ -131,7 +132,8 @@ def _preview(config: DictConfig) -> Preview:
 def _kinds_by_settings(data: DictConfig) -> dict[str, str]:
     """Modality -> kind, as the settings of data name them; where they name none, images and texts."""
     kinds = data.get("kinds") or {}
-    columns = [str(name) for name in data.get("columns") or {} if name not in ROLES]
+    named = data.get("columns") or {}
+    columns = [str(name) for name in named if name not in ROLES and named[name] is not None]
     modalities = data.get("modalities")
     if isinstance(modalities, DictConfig):
         return {str(name): str(kind) for name, kind in modalities.items()}

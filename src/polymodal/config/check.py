@@ -45,7 +45,7 @@ def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
 
     Args:
         config: composed.
-        look: whether the data may be looked at; else `auto` stays.
+        look: whether the data may be looked at; else `auto` gets the values of data that are not known.
 
     Raises:
         ConfigError: names the keys that are missing, unknown, of a wrong type or out of range.
@@ -53,11 +53,12 @@ def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
     """
     drop_unfit(config)
     plain = _checked(config)
-    if not (look and is_open(config)):
+    if not is_open(config):
         return plain
-    chosen = settle(config)
+    chosen = settle(config, look)
     plain = _checked(config)
-    say_chosen(chosen)  # what is refused comes without them
+    if look:
+        say_chosen(chosen)  # what is refused comes without them
     return plain
 
 
