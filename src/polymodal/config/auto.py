@@ -20,15 +20,17 @@ WITHOUT_DATA: Mapping[str, Any] = {
     "batch_size": 128,
     "cardinalities": [],
     "channels": 3,
+    "dropout": 0.0,
     "image_size": 64,
     "numeric": 0,
+    "label_smoothing": 0.0,
     "sample_rate": 16_000,
     "max_seconds": 30.0,
     "scale": 0.0,
     "shift": 0.0,
     "vocab_size": 8000,
 }
-"""Settings of data that may be `auto`, and what stands for them while the data are looked at."""
+"""Settings that may be `auto`, and what stands for them while the data are looked at, or where nothing is known."""
 
 
 FOLLOW = {*WITHOUT_DATA, "_target_", "max_epochs", "mels", "outputs"}
@@ -81,7 +83,7 @@ def settle(config: DictConfig) -> list[Chosen]:
     preview = _preview(config)
     with open_dict(config):
         chosen = [*_encoders(config, preview), *_columns(config, preview), *_values(config, preview)]
-    if is_first_process():
+    if chosen and is_first_process():
         print("Settings that follow the data, and why:")
         for key, value, why in chosen:
             print(f"  {key}={value}  {why}")
@@ -107,16 +109,16 @@ def close(config: DictConfig, stored: Mapping[str, Any]) -> None:
 
 
 def _preview(config: DictConfig) -> Preview:
-    """What the data look like.
+    """What the data look like; of what is no table, nothing is known."""
+    from hydra.utils import get_class, instantiate  # these take seconds: what is refused before does not wait for them
 
-    Raises:
-        ConfigError: they are no table.
-    """
-    from hydra.utils import instantiate  # these take seconds: what is refused before does not wait for them
-
+    from polymodal.data.preview import Preview
     from polymodal.data.table_data import TableData
 
     data = OmegaConf.masked_copy(config, list(config)).data
+    source = get_class(data._target_) if "." in str(data.get("_target_")) else None
+    if not (isinstance(source, type) and issubclass(source, TableData)):
+        return Preview(training=None, kinds={})
     with open_dict(data):
         for key in [key for key, value in data.items() if value == AUTO]:
             data[key] = WITHOUT_DATA[str(key)]
@@ -129,11 +131,7 @@ def _preview(config: DictConfig) -> Preview:
             # for this look all columns of a table are numbers
             data.numeric = max((len(names) if isinstance(names, ListConfig) else 1 for names in tables), default=0)
             data.cardinalities = []
-    made = instantiate(data, _convert_="all")
-    if not isinstance(made, TableData):
-        key = next(_open_keys(config, ""))
-        raise ConfigError(f"{key}=auto follows a table or class folders, not {type(made).__name__}: give a value.")
-    return made.preview()
+    return instantiate(data, _convert_="all").preview()  # type: ignore[no-any-return]
 
 
 OPTIONS = {"image": "cnn", "audio": "cnn", "video": "mean", "tabular": "mlp"}
@@ -199,6 +197,7 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         for key in ("vocab_size", "batch_size", "image_size", "channels", "max_seconds", "sample_rate")
     }
     rules |= {key: getattr(defaults, key) for key in ("shift", "scale", "mels", "outputs")}
+    rules |= {key: getattr(defaults, key) for key in ("dropout", "label_smoothing")}
     rules["max_epochs"] = lambda preview: defaults.max_epochs(preview, config.data.batch_size)
     for key in sorted(_open_keys(config, ""), key=lambda key: key.endswith("max_epochs")):
         name = key.rpartition(".")[2]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from polymodal.config import environment  # noqa: F401  (the configs ask it)
 from polymodal.config.annotation import adapter
-from polymodal.config.auto import AUTO, FOLLOW, settle
+from polymodal.config.auto import AUTO, FOLLOW, is_open, settle
 from polymodal.config.explain import groups, is_group
 from polymodal.config.recipe import drop_unfit
 from polymodal.config.schema import Config, TuningConfig
@@ -53,7 +53,10 @@ def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
     """
     drop_unfit(config)
     plain = _checked(config)
-    return _checked(config) if look and settle(config) else plain
+    if not (look and is_open(config)):
+        return plain
+    settle(config)
+    return _checked(config)
 
 
 def _checked(config: DictConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ UPDATES = 1_500
 FEW_UPDATES = 500
 """A run of less is warned of."""
 
-VOCABULARIES = (500, 1000, 2000, 4000, 8000, 16_000)
+VOCABULARIES = (300, 500, 1000, 2000, 4000, 8000, 16_000)
 """Sizes that a vocabulary may have."""
 
 UNTRAINED = 0.02
@@ -133,6 +133,16 @@ def shift(preview: Preview) -> Setting:
 
 def scale(preview: Preview) -> Setting:
     """Images of a small set are zoomed a little in training."""
+    return Setting(0.1, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
+
+
+def dropout(preview: Preview) -> Setting:
+    """A small set is learned by heart unless a part of the inputs is lost in training."""
+    return Setting(0.5, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
+
+
+def label_smoothing(preview: Preview) -> Setting:
+    """Of a small set the model is not to be sure of what it has learned by heart."""
     return Setting(0.1, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
 
 
