@@ -97,6 +97,7 @@ def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path
 def test_of_data_without_rows_nothing_is_known(capsys) -> None:
     config = check_config(compose_config(["++trainer.max_epochs=auto", "++run_dir=.", "experiment=clip_small"]))
     assert (config["trainer"]["max_epochs"], config["objective"]["label_smoothing"]) == (5, 0.0)
+    assert config["optimizer"]["lr"] == 0.0015  # of the experiment
     assert capsys.readouterr().out == ""
 
 
@@ -104,11 +105,14 @@ def test_few_samples_are_regularised_unless_it_is_said(passengers: Path, capsys)
     words = [*TABLE, "data.columns.text=name", "objective=classification", "fusion=concat", "head=linear"]
     config = settled(passengers, *words)
     assert config["objective"]["label_smoothing"] == 0.1
-    assert config["encoder"]["text"]["dropout"] == 0.5
+    assert (config["encoder"]["text"]["dropout"], config["optimizer"]["lr"]) == (0.5, 5e-4)
     said = capsys.readouterr().out
     assert "objective.label_smoothing=0.1  a small set" in said
     assert "encoder.text.dropout=0.5  a small set" in said
-    config = settled(passengers, *words, "objective.label_smoothing=0.02", "encoder.text.dropout=0.3")
+    assert "optimizer.lr=0.0005  a small set" in said
+    given = ["objective.label_smoothing=0.02", "encoder/text=bow", "encoder.text.dropout=0.3", "optimizer.lr=0.01"]
+    config = settled(passengers, *words, *given)
+    assert config["optimizer"]["lr"] == 0.01
     assert (config["objective"]["label_smoothing"], config["encoder"]["text"]["dropout"]) == (0.02, 0.3)
 
 

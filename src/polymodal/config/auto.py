@@ -24,6 +24,7 @@ WITHOUT_DATA: Mapping[str, Any] = {
     "image_size": 64,
     "numeric": 0,
     "label_smoothing": 0.0,
+    "lr": 2e-3,
     "sample_rate": 16_000,
     "max_seconds": 30.0,
     "scale": 0.0,
@@ -197,7 +198,7 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         for key in ("vocab_size", "batch_size", "image_size", "channels", "max_seconds", "sample_rate")
     }
     rules |= {key: getattr(defaults, key) for key in ("shift", "scale", "mels", "outputs")}
-    rules |= {key: getattr(defaults, key) for key in ("dropout", "label_smoothing")}
+    rules |= {key: getattr(defaults, key) for key in ("dropout", "label_smoothing", "lr")}
     rules["max_epochs"] = lambda preview: defaults.max_epochs(preview, config.data.batch_size)
     for key in sorted(_open_keys(config, ""), key=lambda key: key.endswith("max_epochs")):
         name = key.rpartition(".")[2]
