@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 from tests.data.manifests import write_csv
 
@@ -75,6 +76,21 @@ def test_images_tell_size_and_channels(side: int, mode: str, size: int, channels
     assert (config["data"]["image_size"], config["data"]["channels"]) == (size, channels)
     assert config["encoder"]["image"]["in_channels"] == channels
     assert list(config["encoder"]) == ["image"]
+
+
+def test_few_short_sounds_have_a_coarse_spectrogram(tmp_path: Path, capsys) -> None:
+    rows = [{"file": f"{number}.wav", "text": f"word {number}"} for number in range(9)]
+    for row in rows:
+        soundfile.write(tmp_path / row["file"], np.zeros(8000), 8000)
+    table = write_csv(tmp_path / "s.csv", rows)
+    config = settled(table, "data.columns.audio=file", "data.columns.text=text")
+    log_mel = config["encoder"]["audio"]["log_mel"]
+    assert (log_mel["mels"], log_mel["window"], log_mel["hop"], log_mel["sample_rate"]) == (40, 0.03, 0.02, 8000)
+    assert config["data"]["max_seconds"] == 1.0
+    assert "encoder.audio.log_mel.hop=0.02  short sounds, and few" in capsys.readouterr().out
+    words = ["encoder/audio=cnn", "encoder.audio.log_mel.mels=16", "encoder.audio.log_mel.hop=0.04"]
+    log_mel = settled(table, "data.columns.audio=file", "data.columns.text=text", *words)["encoder"]["audio"]["log_mel"]
+    assert (log_mel["mels"], log_mel["hop"]) == (16, 0.04)
 
 
 def test_tags_and_values_tell_the_outputs(tmp_path: Path) -> None:

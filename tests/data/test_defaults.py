@@ -75,3 +75,18 @@ def test_a_small_set_is_regularised(training: int, smoothing: float, dropout: fl
     assert defaults.label_smoothing(Preview(training, {})).value == smoothing
     assert defaults.dropout(Preview(training, {})).value == dropout
     assert defaults.lr(Preview(training, {})).value == lr
+
+
+@pytest.mark.parametrize(
+    ("training", "seconds", "mels", "window", "hop"),
+    [(5000, 5.0, 40, 0.03, 0.02), (5001, 5.0, 64, 0.025, 0.01), (5000, 5.1, 64, 0.025, 0.01)],
+)
+def test_few_short_sounds_are_looked_at_coarsely(
+    training: int, seconds: float, mels: int, window: float, hop: float
+) -> None:
+    preview = Preview(training, {}, seconds=[seconds])
+    assert (defaults.mels(preview).value, defaults.window(preview).value, defaults.hop(preview).value) == (
+        mels,
+        window,
+        hop,
+    )

@@ -34,7 +34,7 @@ WITHOUT_DATA: Mapping[str, Any] = {
 """Settings that may be `auto`, and what stands for them while the data are looked at, or where nothing is known."""
 
 
-FOLLOW = {*WITHOUT_DATA, "_target_", "max_epochs", "mels", "outputs"}
+FOLLOW = {*WITHOUT_DATA, "_target_", "hop", "max_epochs", "mels", "outputs", "window"}
 """Names of settings for which there is a rule; Lightning has an `auto` of its own for others."""
 
 
@@ -159,7 +159,7 @@ def _encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
             raise ConfigError(f"encoder.{name}: say which one, such as +encoder/tabular@encoder.{name}=features.")
         node = OmegaConf.load(CONFIGS / "encoder" / kind / f"{option}.yaml")
         if kind == "audio":
-            node.log_mel.mels = AUTO
+            node.log_mel.update(dict.fromkeys(("mels", "window", "hop"), AUTO))
         given = {key: value for key, value in config.encoder.get(name, {}).items() if key != "_target_"}
         config.encoder[name] = OmegaConf.merge(node, given)
         yield Chosen(f"encoder/{name}", option, why)
@@ -185,7 +185,7 @@ def _columns(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
 
 ANY = {"image", "video", "audio", "text", "tabular", "vector"}
 OF_KIND = dict.fromkeys(("image_size", "channels", "shift", "scale"), {"image", "video"})
-OF_KIND |= dict.fromkeys(("max_seconds", "sample_rate", "mels"), {"audio"}) | {"vocab_size": {"text"}}
+OF_KIND |= dict.fromkeys(("max_seconds", "sample_rate", "mels", "window", "hop"), {"audio"}) | {"vocab_size": {"text"}}
 """Settings that matter to some kinds of modality alone, so that they are not spoken of elsewhere."""
 
 
@@ -197,7 +197,7 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         key: getattr(defaults, key)
         for key in ("vocab_size", "batch_size", "image_size", "channels", "max_seconds", "sample_rate")
     }
-    rules |= {key: getattr(defaults, key) for key in ("shift", "scale", "mels", "outputs")}
+    rules |= {key: getattr(defaults, key) for key in ("shift", "scale", "mels", "window", "hop", "outputs")}
     rules |= {key: getattr(defaults, key) for key in ("dropout", "label_smoothing", "lr")}
     rules["max_epochs"] = lambda preview: defaults.max_epochs(preview, config.data.batch_size)
     for key in sorted(_open_keys(config, ""), key=lambda key: key.endswith("max_epochs")):

@@ -113,10 +113,25 @@ def sample_rate(preview: Preview) -> Setting:
 
 def mels(preview: Preview) -> Setting:
     """40 bands for short sounds of a small set, else 64."""
+    return _coarse(preview, 40, 64)
+
+
+def window(preview: Preview) -> Setting:
+    """Windows of 30 ms for short sounds of a small set, else 25."""
+    return _coarse(preview, 0.03, 0.025)
+
+
+def hop(preview: Preview) -> Setting:
+    """A frame in 20 ms for short sounds of a small set, at half the cost, else in 10."""
+    return _coarse(preview, 0.02, 0.01)
+
+
+def _coarse(preview: Preview, coarse: float, fine: float) -> Setting:
+    """Of how fine the spectrogram is."""
     is_short = bool(preview.seconds) and statistics.median(preview.seconds) <= 5
     if is_short and is_small(preview, SMALL):
-        return Setting(40, "short sounds, and few")
-    return Setting(64, "long sounds, or many")
+        return Setting(coarse, "short sounds, and few")
+    return Setting(fine, "long sounds, or many")
 
 
 def outputs(preview: Preview) -> Setting:
