@@ -20,7 +20,7 @@ DIM = 4
 
 
 def _config(name: str) -> DictConfig:
-    """A config file with what its defaults bring, such as `/fusion@objective.fusion: concat`; `auto` as without data."""
+    """A config file, what its defaults bring (`/fusion@objective.fusion: concat`), and no data for `auto` to follow."""
     config = OmegaConf.load(CONFIGS / f"{name}.yaml")
     for default in config.get("defaults", []):
         for key, option in default.items():
