@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
+from polymodal.callbacks.data_check import DataCheck
 from polymodal.data.manifest import Manifest
-from polymodal.data_checks import check_data, check_vocabulary
+from polymodal.data_checks import check_data, check_vocabulary, few_updates
 from polymodal.encoders.text.bow import BagOfWords
 from polymodal.errors import ConfigError, DataError
 from polymodal.objectives.classification import Classification
@@ -185,3 +186,30 @@ def test_a_text_encoder_knows_all_tokens(vocab_size: int, is_enough: bool) -> No
         return
     with pytest.raises(ConfigError, match=r"encoder.text: it has 299 tokens, and the captions have 300\."):
         check_vocabulary(data, model)
+
+
+def test_a_run_of_few_updates_is_told_with_what_to_type() -> None:
+    told = few_updates(60, 10)
+    assert told.startswith("This run has 60 updates in 10 epochs: a model needs some 500")
+    assert "Type trainer.max_epochs=84," in told  # 84 epochs of 6 updates are 504
+    assert "Type trainer.max_steps=500," in few_updates(60, None)
+    assert few_updates(500, 10) == few_updates(float("inf"), None) == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "steps", "limit", "told"),
+    [(1.0, -1, None, "trainer.max_epochs=50,"), (1.0, 40, None, "trainer.max_steps=500,"), (1, -1, None, ""),
+     (0.5, -1, None, ""), (1.0, -1, 128, "")],
+)  # fmt: skip
+def test_runs_of_debug_may_be_short(share: float, steps: int, limit: int | None, told: str, caplog) -> None:
+    trainer = SimpleNamespace(
+        limit_train_batches=share,
+        max_steps=steps,
+        max_epochs=4,
+        estimated_stepping_batches=40,
+        is_global_zero=True,
+        datamodule=SimpleNamespace(limit=limit),
+    )
+    DataCheck().on_train_start(trainer, None)
+    assert len(caplog.messages) == bool(told)
+    assert all(told in message for message in caplog.messages)

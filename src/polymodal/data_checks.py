@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from torch import nn
 
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.defaults import FEW_UPDATES
 from polymodal.data.facts import SplitFacts
 from polymodal.data.splits import done_without
 from polymodal.errors import ConfigError, DataError, named
@@ -164,6 +166,22 @@ class Look:
         """The setting that names a column, in brackets."""
         columns = getattr(self.data, "columns", None)
         return f" (data.columns.{key}={','.join(columns[key])})" if columns is not None and key in columns else ""
+
+
+def few_updates(updates: float, epochs: int | None) -> str:
+    """A warning of a run that is too short to learn much, with what to type; empty for one that is long enough.
+
+    Args:
+        updates: optimizer steps of the run; infinite where nobody knows.
+        epochs: of the run; None where it is measured in steps.
+    """
+    if updates >= FEW_UPDATES:
+        return ""
+    said, wish = f"This run has {updates:.0f} updates", f"trainer.max_steps={FEW_UPDATES}"
+    if epochs is not None:
+        said += f" in {epochs} epochs"
+        wish = f"trainer.max_epochs={math.ceil(FEW_UPDATES * epochs / updates)}"
+    return f"{said}: a model needs some {FEW_UPDATES} to learn much. Type {wish}, or give a smaller data.batch_size."
 
 
 def check_vocabulary(data: PairedDataModule, model: MultimodalModel) -> None:

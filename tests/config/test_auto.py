@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 from tests.data.manifests import write_csv
 
@@ -28,7 +29,8 @@ def passengers(tmp_path: Path) -> Path:
 
 
 def settled(path: object, *words: str) -> dict:
-    plus = [word if "/" in word.partition("=")[0] or word.startswith("experiment") else f"++{word}" for word in words]
+    groups = ("experiment", "objective=", "fusion=", "head=")
+    plus = [word if "/" in word.partition("=")[0] or word.startswith(groups) else f"++{word}" for word in words]
     return check_config(compose_config(["experiment=own_small", f"++data.path={path}", *plus, "++run_dir=."]))
 
 
@@ -77,6 +79,21 @@ def test_images_tell_size_and_channels(side: int, mode: str, size: int, channels
     assert list(config["encoder"]) == ["image"]
 
 
+def test_few_short_sounds_have_a_coarse_spectrogram(tmp_path: Path, capsys) -> None:
+    rows = [{"file": f"{number}.wav", "text": f"word {number}"} for number in range(9)]
+    for row in rows:
+        soundfile.write(tmp_path / row["file"], np.zeros(8000), 8000)
+    table = write_csv(tmp_path / "s.csv", rows)
+    config = settled(table, "data.columns.audio=file", "data.columns.text=text")
+    log_mel = config["encoder"]["audio"]["log_mel"]
+    assert (log_mel["mels"], log_mel["window"], log_mel["hop"], log_mel["sample_rate"]) == (40, 0.03, 0.02, 8000)
+    assert config["data"]["max_seconds"] == 1.0
+    assert "encoder.audio.log_mel.hop=0.02  short sounds, and few" in capsys.readouterr().out
+    words = ["encoder/audio=cnn", "encoder.audio.log_mel.mels=16", "encoder.audio.log_mel.hop=0.04"]
+    log_mel = settled(table, "data.columns.audio=file", "data.columns.text=text", *words)["encoder"]["audio"]["log_mel"]
+    assert (log_mel["mels"], log_mel["hop"]) == (16, 0.04)
+
+
 def test_tags_and_values_tell_the_outputs(tmp_path: Path) -> None:
     rows = [{"text": f"word {i}", "tags": json.dumps(["a", "b", "c"][: i % 4]), "x": i, "y": -i} for i in range(60)]
     table = write_csv(tmp_path / "t.csv", rows)
@@ -100,7 +117,7 @@ def test_other_data_than_tables_take_plain_values(capsys) -> None:
     assert encoders == {"image": "CNN", "text": "Transformer"}
     assert (config["trainer"]["max_epochs"], config["fusion"], config["head"]) == (5, {}, {})
     assert list(config["callbacks"]) == list(DEFAULT_CALLBACKS)
-    assert "trainer.max_epochs=5" in capsys.readouterr().out
+    assert capsys.readouterr().out == ""
 
 
 def test_the_columns_of_a_stream_tell_the_encoders() -> None:
@@ -123,7 +140,7 @@ def test_no_experiment_rides_along(passengers: Path) -> None:
     assert list(config["callbacks"]) == list(DEFAULT_CALLBACKS)
     assert config["name"] == "passengers"
     assert (config["data"]["batch_size"], config["outputs"]) == (16, 3)
-    assert (config["optimizer"]["lr"], config["trainer"]["max_epochs"]) == (2e-3, 100)
+    assert (config["optimizer"]["lr"], config["trainer"]["max_epochs"]) == (5e-4, 100)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +208,28 @@ def test_what_is_given_of_a_table_is_kept(passengers: Path) -> None:
     assert config["data"]["columns"]["tabular"] == ["age", "fare", "sex"]
     with pytest.raises(ConfigError, match=r"data\.numeric=1: of the columns of tabular, fare holds numbers too"):
         plain(passengers, *table, "data.numeric=1")
+
+
+def test_of_data_without_rows_nothing_is_known(capsys) -> None:
+    config = check_config(compose_config(["++trainer.max_epochs=auto", "++run_dir=.", "experiment=clip_small"]))
+    assert (config["trainer"]["max_epochs"], config["objective"]["label_smoothing"]) == (5, 0.0)
+    assert config["optimizer"]["lr"] == 0.0015  # of the experiment
+    assert capsys.readouterr().out == ""
+
+
+def test_few_samples_are_regularised_unless_it_is_said(passengers: Path, capsys) -> None:
+    words = [*TABLE, "data.columns.text=name", "objective=classification", "fusion=concat", "head=linear"]
+    config = settled(passengers, *words)
+    assert config["objective"]["label_smoothing"] == 0.1
+    assert (config["encoder"]["text"]["dropout"], config["optimizer"]["lr"]) == (0.5, 5e-4)
+    said = capsys.readouterr().out
+    assert "objective.label_smoothing=0.1  a small set" in said
+    assert "encoder.text.dropout=0.5  a small set" in said
+    assert "optimizer.lr=0.0005  a small set" in said
+    given = ["objective.label_smoothing=0.02", "encoder/text=bow", "encoder.text.dropout=0.3", "optimizer.lr=0.01"]
+    config = settled(passengers, *words, *given)
+    assert config["optimizer"]["lr"] == 0.01
+    assert (config["objective"]["label_smoothing"], config["encoder"]["text"]["dropout"]) == (0.02, 0.3)
 
 
 def test_other_data_are_read_as_those_of_the_training(passengers: Path) -> None:

@@ -61,8 +61,32 @@ def test_without_captions_or_counts_there_is_a_value_too() -> None:
     assert defaults.max_epochs(nothing, 128).value == 5
     assert defaults.text_encoder(nothing).value == "transformer"
     assert defaults.text_encoder(Preview(1000, {})).value == "bow"
+    assert defaults.lr(nothing).value == 2e-3
+    assert defaults.dropout(nothing).value == defaults.label_smoothing(nothing).value == 0.0
 
 
 @pytest.mark.parametrize(("rates", "rate"), [([8000, 8000, 44100], 8000), ([44100], 16000), ([], 16000)])
 def test_sounds_keep_their_rate_up_to_16_khz(rates: list[int], rate: int) -> None:
     assert defaults.sample_rate(Preview(9, {}, rates=rates)).value == rate
+
+
+@pytest.mark.parametrize(("training", "smoothing", "dropout", "lr"), [(5000, 0.1, 0.5, 5e-4), (5001, 0.0, 0.0, 2e-3)])
+def test_a_small_set_is_regularised(training: int, smoothing: float, dropout: float, lr: float) -> None:
+    assert defaults.label_smoothing(Preview(training, {})).value == smoothing
+    assert defaults.dropout(Preview(training, {})).value == dropout
+    assert defaults.lr(Preview(training, {})).value == lr
+
+
+@pytest.mark.parametrize(
+    ("training", "seconds", "mels", "window", "hop"),
+    [(5000, 5.0, 40, 0.03, 0.02), (5001, 5.0, 64, 0.025, 0.01), (5000, 5.1, 64, 0.025, 0.01)],
+)
+def test_few_short_sounds_are_looked_at_coarsely(
+    training: int, seconds: float, mels: int, window: float, hop: float
+) -> None:
+    preview = Preview(training, {}, seconds=[seconds])
+    assert (defaults.mels(preview).value, defaults.window(preview).value, defaults.hop(preview).value) == (
+        mels,
+        window,
+        hop,
+    )

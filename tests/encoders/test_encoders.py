@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from polymodal.batch import PAD
+from polymodal.config.auto import close
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.execution import recompute_blocks
@@ -33,7 +34,9 @@ every_encoder = pytest.mark.parametrize(("modality", "name"), NAMES)
 def config_of(modality: str, name: str) -> DictConfig:
     chosen = [f"encoder/{other}={name if other == modality else 'none'}" for other in sorted({m for m, _ in NAMES})]
     sizes = [f"dim={DIM}", "data.vocab_size=300", "data.cardinalities=[3,4]", "data.numeric=10"]
-    return compose_config(["data=synthetic", *chosen, "++run_dir=.", *sizes, *OTHERS.get(name, [])])
+    config = compose_config(["data=synthetic", *chosen, "++run_dir=.", *sizes, *OTHERS.get(name, [])])
+    close(config, {})
+    return config
 
 
 def build(modality: str, name: str) -> torch.nn.Module:

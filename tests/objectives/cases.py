@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from polymodal.batch import PairedBatch
+from polymodal.config.auto import close
 from polymodal.model import ModelOutput
 from polymodal.objectives.contrastive import Contrastive
 
@@ -19,12 +20,13 @@ DIM = 4
 
 
 def _config(name: str) -> DictConfig:
-    """A config file with what its defaults bring, such as `/fusion@objective.fusion: concat`."""
+    """A config file, what its defaults bring (`/fusion@objective.fusion: concat`), and no data for `auto` to follow."""
     config = OmegaConf.load(CONFIGS / f"{name}.yaml")
     for default in config.get("defaults", []):
         for key, option in default.items():
             group, _, package = key.strip("/").partition("@")
             OmegaConf.update(config, package, OmegaConf.load(CONFIGS.parent / group / f"{option}.yaml"))
+    close(config, {})
     return config
 
 

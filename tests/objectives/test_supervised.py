@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from polymodal.batch import PairedBatch
+from polymodal.config.auto import close
 from polymodal.errors import ConfigError, DataError, NumericError
 from polymodal.fusion.output import AuxLoss
 from polymodal.model import ModelOutput
@@ -42,7 +43,9 @@ every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
 
 def build(name: str, **options: Any) -> Supervised:
     root = {"label": "answer", "outputs": OUTPUTS, "objective": OmegaConf.load(CONFIGS / f"{name}.yaml").objective}
-    return instantiate(OmegaConf.merge(root, {"objective": options}).objective, _convert_="all")
+    config = OmegaConf.merge(root, {"objective": options})
+    close(config, {})
+    return instantiate(config.objective, _convert_="all")
 
 
 def case(name: str, count: int = 40, seed: int = 0) -> tuple[ModelOutput, PairedBatch]:

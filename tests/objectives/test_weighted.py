@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polymodal.batch import PairedBatch
+from polymodal.config.auto import close
 from polymodal.fusion.output import AuxLoss
 from polymodal.model import ModelOutput
 from polymodal.objectives.classification import Classification
@@ -116,6 +117,7 @@ def test_weights_that_cannot_be_are_refused(weights: dict[str, float]) -> None:
 def test_the_example_is_built_from_its_file() -> None:
     root = {"label": "kind", "outputs": 3, "encoder": {"a": {}, "b": {}}, "data": {"batch_size": 12}}
     config = OmegaConf.merge(root, {"objective": OmegaConf.load(FILE).objective})
+    close(config, {})
     objective = instantiate(config.objective, _convert_="all")
     assert objective(*case()).isfinite()
     objective.update(*case())

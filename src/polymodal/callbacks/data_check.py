@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from lightning.pytorch import Callback, Trainer
 
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data_checks import check_data, check_vocabulary
+from polymodal.data_checks import check_data, check_vocabulary, few_updates
 from polymodal.module import MultimodalModule
+
+log = logging.getLogger(__name__)
 
 
 class DataCheck(Callback):
@@ -30,3 +34,12 @@ class DataCheck(Callback):
         check_data(data, pl_module.objective, pl_module.model.modalities, new)
         check_vocabulary(data, pl_module.model)
         self.checked.update(new)
+
+    def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
+        """Warns of a run of few updates, unless it is one of debug, which takes a part of the data."""
+        share = trainer.limit_train_batches  # 1.0 is all batches, and 1 is one batch
+        is_whole = isinstance(share, float) and share == 1 and trainer.datamodule.limit is None  # type: ignore[attr-defined]
+        if is_whole and trainer.is_global_zero:
+            epochs = trainer.max_epochs if trainer.max_steps < 0 else None
+            if warning := few_updates(trainer.estimated_stepping_batches, epochs):
+                log.warning(warning)

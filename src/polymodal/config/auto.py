@@ -17,18 +17,21 @@ WITHOUT_DATA: Mapping[str, Any] = {
     "batch_size": 128,
     "cardinalities": [],
     "channels": 3,
+    "dropout": 0.0,
     "image_size": 64,
     "numeric": 0,
+    "label_smoothing": 0.0,
+    "lr": 2e-3,
     "sample_rate": 16_000,
     "max_seconds": 30.0,
     "scale": 0.0,
     "shift": 0.0,
     "vocab_size": 8000,
 }
-"""Settings of data that may be `auto`, and what stands for them while the data are looked at."""
+"""Settings that may be `auto`, and what stands for them while the data are looked at, or where nothing is known."""
 
 
-FOLLOW = {*WITHOUT_DATA, "_target_", "max_epochs", "mels", "outputs"}
+FOLLOW = {*WITHOUT_DATA, "_target_", "hop", "max_epochs", "mels", "outputs", "window"}
 """Names of settings for which there is a rule; Lightning has an `auto` of its own for others."""
 
 
@@ -62,6 +65,9 @@ def settle(config: DictConfig, look: bool = True) -> list[Chosen]:
         config: composed, with an `auto` somewhere.
         look: whether the data may be looked at.
 
+    Returns:
+        what followed the data; nothing where they were not looked at.
+
     Raises:
         ConfigError: a setting cannot follow the data.
         DataError: the data cannot be read.
@@ -70,7 +76,7 @@ def settle(config: DictConfig, look: bool = True) -> list[Chosen]:
     with open_dict(config):
         chosen = [*choose_encoders(config, preview), *choose_fusion(config)]
         chosen += [*choose_columns(config, preview), *_values(config, preview)]
-    return chosen
+    return [] if preview.training is None else chosen
 
 
 def say_chosen(chosen: Sequence[Chosen]) -> None:
@@ -143,7 +149,7 @@ def _kinds_by_settings(data: DictConfig) -> dict[str, str]:
 
 ANY = {"image", "video", "audio", "text", "tabular", "vector"}
 OF_KIND = dict.fromkeys(("image_size", "channels", "shift", "scale"), {"image", "video"})
-OF_KIND |= dict.fromkeys(("max_seconds", "sample_rate", "mels"), {"audio"}) | {"vocab_size": {"text"}}
+OF_KIND |= dict.fromkeys(("max_seconds", "sample_rate", "mels", "window", "hop"), {"audio"}) | {"vocab_size": {"text"}}
 """Settings that matter to some kinds of modality alone, so that they are not spoken of elsewhere."""
 
 
@@ -155,7 +161,8 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         key: getattr(defaults, key)
         for key in ("vocab_size", "batch_size", "image_size", "channels", "max_seconds", "sample_rate")
     }
-    rules |= {key: getattr(defaults, key) for key in ("shift", "scale", "mels", "outputs")}
+    rules |= {key: getattr(defaults, key) for key in ("shift", "scale", "mels", "window", "hop", "outputs")}
+    rules |= {key: getattr(defaults, key) for key in ("dropout", "label_smoothing", "lr")}
     rules["max_epochs"] = lambda preview: defaults.max_epochs(preview, config.data.batch_size)
     for key in sorted(_open_keys(config, ""), key=lambda key: key.endswith("max_epochs")):
         name = key.rpartition(".")[2]

@@ -37,7 +37,7 @@ class OptimizerConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    lr: NonNegativeFloat | None = None
+    lr: NonNegativeFloat | None | Literal["auto"] = None
     weight_decay: NonNegativeFloat | None = None
 
 
