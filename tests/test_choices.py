@@ -5,16 +5,17 @@ from typing import Any
 import pytest
 
 from polymodal.choices import check_choices, check_machine, check_modalities
-from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.errors import ConfigError
 from polymodal.run import build
+from tests.config.in_process import checked_without_data
 
 CLASSIFY = ["objective=classification", "fusion=concat", "head=linear"]
 
 
 def config(*overrides: str) -> dict[str, Any]:
-    return check_config(compose_config(["callbacks=[checkpoint]", "logger=none", *overrides, "++run_dir=."]))
+    words = ["callbacks=[checkpoint]", "logger=none", *overrides, "++run_dir=."]
+    return checked_without_data(compose_config(words))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ AUDIO = ["++data.columns.audio=file"]
 TEXT = ["++data.columns.text=word"]
 TABLE = ["++data.columns.tabular=[a,b]", "++data.numeric=2"]
 QUESTION = ["++data.columns.question=q", "++data.kinds.question=text"]
-PINNED = ["encoder/image=cnn", "encoder/text=transformer"]
+PINNED = ["encoder/image=cnn", "encoder/text=transformer", "encoder/audio=none", "encoder/tabular=none"]
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,15 @@ PINNED = ["encoder/image=cnn", "encoder/text=transformer"]
             PINNED,
             "encoder/image=none encoder/text=none encoder/audio=cnn encoder/tabular=mlp",
         ),
-        ([*AUDIO, *TEXT], ["encoder/image=none", "encoder/text=transformer"], "encoder/audio=cnn"),
+        (
+            [*AUDIO, *TEXT],
+            ["encoder/image=none", *PINNED[1:]],
+            "encoder/audio=cnn",
+        ),
         (
             [*TEXT, *QUESTION],
             PINNED,
-            "encoder/image=none +encoder/text@encoder.question=transformer",
+            "encoder/image=none",
         ),
     ],
 )

@@ -43,7 +43,7 @@ def test_it_waits_for_validations_that_are_not_after_each_epoch(tmp_path: Path, 
     (group, *_) = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"][0][
         "param_groups"
     ]
-    assert group["lr"] == pytest.approx(0.0015 * 0.5 ** (4 // every - 1))
+    assert group["lr"] == pytest.approx(0.002 * 0.5 ** (4 // every - 1))
 
 
 def test_a_schedule_of_torch_is_counted_in_steps(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path
     with pytest.raises(DataError, match="there is no file"):
         settled(tmp_path / "none.csv", "data.columns.text=name")
     config = compose_config(["experiment=own_small", f"++data.path={tmp_path}/none.csv", "++run_dir=."])
-    assert check_config(config, look=False)["data"]["batch_size"] == 128
+    assert check_config(config, look=False)["data"]["batch_size"] == "auto"
 
 
 def test_other_data_than_tables_take_plain_values(capsys) -> None:

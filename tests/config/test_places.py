@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.places import CACHE, OURS, TRACKING, settled
@@ -211,6 +212,7 @@ def test_what_is_given_is_not_mixed_with_what_was_stored() -> None:
 def test_a_config_of_ours_is_taken_as_it_is() -> None:
     extra = ["logger=[csv,tensorboard,wandb,mlflow]", "callbacks=[default,ema,early_stopping,robustness,zero_shot]"]
     config = compose_config([*extra, "debug=profile", "++run_dir=x"])
+    check_config(config)  # what is auto has its value
     raw = OmegaConf.to_container(config, resolve=False)
     stored = storable(raw | {"run_dir": OURS["run_dir"]}, OmegaConf.to_container(config, resolve=True))
     assert stored["callbacks"]["checkpoint"]["dirpath"] == "${run_dir}/checkpoints"

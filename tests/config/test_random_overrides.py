@@ -72,7 +72,7 @@ def near(value: float | bool) -> list[Any]:
 def overrides(seed: int, count: int) -> list[tuple[list[str], str]]:
     """Bases, each with one override that somebody may type by mistake."""
     random_ = random.Random(seed)
-    configs = [checked(*QUIET, *base) for base in BASES]
+    configs = [checked(*QUIET, *base, look=False) for base in BASES]
     known = [list(keys_of(config)) for config in configs]
     values = [dict(plain_values(config)) for config in configs]
     result = []
@@ -106,7 +106,7 @@ def message_of(arguments: list[str]) -> str | None:
     Everything else that is raised is a stack trace.
     """
     try:
-        config = checked(*arguments)
+        config = checked(*arguments, look=False)
     except PolymodalError as error:
         return str(error)
     except (HydraException, OmegaConfBaseException) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from tests.config.in_process import checked_without_data
 from tests.conftest import ROOT
 from tests.end_to_end.commands import commands_of, indented_commands_of, tabled_commands_of
 
@@ -66,7 +67,7 @@ def check_training(words: list[str]) -> None:
         options, overrides = parser.parse_known_args(job)
         overrides.append(f"++run_dir={quoted(RUN)}")
         config = compose_config(overrides, options.config_name, options.config_dir)
-        check_choices(check_config(config, look=False))
+        check_choices(checked_without_data(config))
 
 
 def check_script(script: Path, words: list[str]) -> None:

@@ -45,7 +45,7 @@ def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
 
     Args:
         config: composed.
-        look: whether the data may be looked at; else `auto` gets the values of data that are not known.
+        look: whether the data may be looked at; else `auto` stays.
 
     Raises:
         ConfigError: names the keys that are missing, unknown, of a wrong type or out of range.
@@ -53,12 +53,11 @@ def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
     """
     drop_unfit(config)
     plain = _checked(config)
-    if not is_open(config):
+    if not (look and is_open(config)):
         return plain
-    chosen = settle(config, look)
+    chosen = settle(config)
     plain = _checked(config)
-    if look:
-        say_chosen(chosen)  # what is refused comes without them
+    say_chosen(chosen)  # what is refused comes without them
     return plain
 
 
