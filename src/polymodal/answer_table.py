@@ -96,7 +96,7 @@ class AnswerTable:
         for bad, problem in self.data.samples.skips.problems.items():
             errors[bad] = problem
         if "id" in written.column_names:
-            row = self.data.rows_of(written["id"].to_numpy())
+            row = self.data.samples.rows_of(written["id"].to_numpy())
             if "y" in written.column_names:
                 y = as_array(written["y"]).astype(np.float64)
                 there = np.isfinite(y).all(1)

@@ -206,3 +206,12 @@ def bad_captions(texts: pa.Array, longest: int) -> tuple[np.ndarray, np.ndarray]
     long = pc.greater(pc.utf8_length(texts), longest)
     blank_at, long_at = (np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False)) for mask in (blank, long))
     return blank_at, long_at
+
+
+def unknown_words(captions: Sequence[Captions], unknown: int | None) -> str | None:
+    """What to warn of where a tokenizer has a token for words that it does not know; None where there are none."""
+    if unknown is None:
+        return None
+    count = sum(int((texts.ids == unknown).sum()) for texts in captions)
+    whole = sum(len(texts.ids) for texts in captions)
+    return f"{count} of {whole} tokens of the captions are words that the tokenizer does not know." if count else None

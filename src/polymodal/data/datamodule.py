@@ -119,8 +119,7 @@ class PairedDataModule(LightningDataModule):
     media: MediaFormat | None = None
     position: tuple[int, int] = (0, 0)
     wanted: Sequence[str] = SPLITS
-    templates: Sequence[str] = ()
-    """Sentences with a {} that captions are put into."""
+    templates: Sequence[str] = ()  # sentences with a {} that captions are put into
     pairing = ""
     """What makes a pair in these data, for a message that there is none."""
     divided: Mapping[str, int | None] = MappingProxyType({})  # `division` of the run that goes on

@@ -45,6 +45,10 @@ class Samples:
         self.first_id = np.cumsum(self.turns) - self.turns
         self.sometimes = {name for name, content in self.contents.items() if (content.count == 0).any()}
 
+    def rows_of(self, ids: np.ndarray) -> np.ndarray:
+        """(B,) ids of samples -> (B,) their rows in the table."""
+        return self.row[np.searchsorted(self.first_id, ids, "right") - 1]
+
     def facts(self, chosen: np.ndarray, trained: np.ndarray) -> SplitFacts:
         """What some samples hold; `chosen` is (n,), and `trained` are the training samples."""
         there = {name: content.count[chosen] > 0 for name, content in self.contents.items()}

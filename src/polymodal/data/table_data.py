@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.data.columns import ColumnChoice
-from polymodal.data.contents import Captions, as_typed
+from polymodal.data.contents import Captions, as_typed, unknown_words
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.facts import SplitFacts
 from polymodal.data.given_values import row_of
@@ -163,19 +163,11 @@ class TableData(PairedDataModule):
 
     @abstractmethod
     def column_names(self) -> list[str]:
-        """All columns that the source has, before anything else is read of it.
-
-        Raises:
-            DataError: the source cannot be read.
-        """
+        """All columns that the source has, before anything else is read of it; a DataError where it cannot be read."""
 
     @abstractmethod
     def whole_table(self) -> pa.Table:
         """All columns of all rows of `read_table`, as they are in the source."""
-
-    def rows_of(self, ids: np.ndarray) -> np.ndarray:
-        """(B,) ids of samples -> (B,) their rows in the table."""
-        return self.samples.row[np.searchsorted(self.samples.first_id, ids, "right") - 1]
 
     def preview(self) -> Preview:
         """What settings can follow that are `auto`: read from the rows, before anything is made of them."""
@@ -211,11 +203,9 @@ class TableData(PairedDataModule):
         pa.default_memory_pool().release_unused()  # what was needed for it goes back before loading processes start
 
     def _warn_of_unknown_words(self, captions: Sequence[Captions]) -> None:
-        unknown = None if self.tokenizer is None else self.tokenizer.unknown_id
-        count = sum(int((texts.ids == unknown).sum()) for texts in captions) if unknown is not None else 0
-        if count and (self.trainer is None or self.trainer.is_global_zero):
-            whole = sum(len(texts.ids) for texts in captions)
-            log.warning("%d of %d tokens of the captions are words that the tokenizer does not know.", count, whole)
+        warning = None if self.tokenizer is None else unknown_words(captions, self.tokenizer.unknown_id)
+        if warning and (self.trainer is None or self.trainer.is_global_zero):
+            log.warning(warning)
 
     def _fitted(self, training: Sequence[pa.Array]) -> Tokenizer:
         if self.pretrained_tokenizer:
