@@ -103,7 +103,7 @@ def factors_of(options: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         if "shared" in names:
             factors[f"twin of {kind}"] = [NONE, "shared"]
     for group in ("fusion", "head", "missing", "precision", "optimizer", "scheduler", "debug"):
-        factors[group] = list(options[group])
+        factors[group] = [name for name in options[group] if name != "auto"]
     factors["objective"] = [
         f"{name} {labels}" for name in options["objective"] for labels in LABELS.get(name, LABELS["classification"][:1])
     ]

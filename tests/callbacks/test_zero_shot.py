@@ -26,7 +26,7 @@ def test_every_kind_of_the_glyphs_has_prompts() -> None:
     from polymodal.config.compose import compose_config
     from polymodal.data.glyph_kinds import KIND_NAMES
 
-    prompts = compose_config(["++run_dir=."]).callbacks.zero_shot.prompts
+    prompts = compose_config(["experiment=clip_small", "++run_dir=."]).callbacks.zero_shot.prompts
     assert set(prompts) == set(KIND_NAMES)
     assert len(KIND_NAMES) >= 12
     for entry in prompts.values():

@@ -119,6 +119,14 @@ def test_an_experiment_says_what_it_is_and_sets_known_keys_only(file: Path) -> N
     assert set(yaml.safe_load(file.read_text()) or {}) - {"defaults"} <= set(Config.model_fields)
 
 
+def test_callbacks_of_an_experiment_can_be_left_out(capsys) -> None:
+    words = ["experiment=own_small", "++data.path=x.csv", "++run_dir=.", "callbacks=[checkpoint]"]
+    assert "early_stopping" not in check_config(compose_config(words), look=False)["callbacks"]
+    assert "experiment=own_small sets callbacks.early_stopping" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="callbacks.early_stopping is not chosen"):
+        check_config(compose_config([*words, "++callbacks.early_stopping.mode=max"]), look=False)
+
+
 def test_what_an_experiment_sets_of_a_replaced_part_is_left_out_and_said(capsys) -> None:
     words = ["experiment=clip_openclipart", "objective=siglip", "++run_dir=."]
     plain = check_config(compose_config(words), look=False)

@@ -3,12 +3,14 @@
 import math
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from tests.config.in_process import checked
+from tests.data.manifests import write_csv
 
 from polymodal.config.explain import explain, groups, in_our_words
 from polymodal.config.signature import find_signature
@@ -38,6 +40,13 @@ VALUES = [
     *("{_target_: torch.nn.Nope}", "{_target_: torch.nn.ReLU}", "[0.2,0.2,0.6]", "1e-3", "???", "{_target_: nope}"),
 ]
 SPECIAL = ["_partial_", "_recursive_", "_convert_", "_args_", "_target_"]
+
+
+@pytest.fixture(autouse=True)
+def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table that settings follow which are `auto`."""
+    write_csv(tmp_path / "pairs.csv", [{"a": f"{i}.png", "b": f"word {i}", "kind": "xyz"[i % 3]} for i in range(40)])
+    monkeypatch.chdir(tmp_path)
 
 
 def keys_of(node: Any, path: str = "") -> Iterator[str]:

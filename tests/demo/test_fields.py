@@ -59,12 +59,12 @@ def test_the_answer_to_an_example_is_what_predict_writes(
 ) -> None:
     output = tmp_path / "answers.csv"
     predict.main(PredictSettings(checkpoint=str(survival), output=str(output)), ["data.batch_size=8", "devices=cpu"])
-    written = {row["id"]: row for row in rows_of(output)}
+    written = rows_of(output)  # a row of the table each
     for number in range(0, len(surviving.examples), 7):
         batch, shown = surviving.example(number)
         given = dict.fromkeys(shown, number) if kind == "by its number" else shown
         scores = answer(surviving.asked, surviving.batch(given)).scores
-        row = written[str(int(batch.id[0]))]
+        row = written[int(surviving.data.samples.rows_of(batch.id.numpy())[0])]
         expected = {name: float(row[f"probability {name}"]) for name in ("died", "survived")}
         assert scores == pytest.approx(expected, abs=1e-5)
         assert surviving.truth(batch) == row_of_example(surviving, number, passengers)["outcome"]

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from polymodal.batch import PAD
-from polymodal.config.auto import close
+from polymodal.config.auto import settle
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.execution import recompute_blocks
@@ -35,7 +35,7 @@ def config_of(modality: str, name: str) -> DictConfig:
     chosen = [f"encoder/{other}={name if other == modality else 'none'}" for other in sorted({m for m, _ in NAMES})]
     sizes = [f"dim={DIM}", "data.vocab_size=300", "data.cardinalities=[3,4]", "data.numeric=10"]
     config = compose_config(["data=synthetic", *chosen, "++run_dir=.", *sizes, *OTHERS.get(name, [])])
-    close(config, {})
+    settle(config, look=False)
     return config
 
 

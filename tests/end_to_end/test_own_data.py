@@ -61,8 +61,8 @@ def test_a_user_types_columns_as_they_are(pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'caption'"):
         run(tmp_path / "wrong", *as_hydra_arguments([*words, "data.columns.text=captoin"]), *QUIET)
     supervised = ["objective=classification", "fusion=sum", "head=linear", "data.columns.label=class"]
-    with pytest.raises(DataError, match="4 classes and outputs=1: 'blue', 'green', 'grey', 'red'"):
-        run(tmp_path / "few", *as_hydra_arguments([*words, *supervised]), *QUIET)
+    with pytest.raises(DataError, match="4 classes and outputs=2: 'blue', 'green', 'grey', 'red'"):
+        run(tmp_path / "few", *as_hydra_arguments([*words, *supervised, "outputs=2"]), *QUIET)
 
 
 def test_a_label_in_any_unit_is_learned_and_answered_in_it(tmp_path: Path) -> None:

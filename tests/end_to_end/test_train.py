@@ -13,7 +13,7 @@ import pytest
 import torch
 from tests.conftest import ROOT, SMALL
 
-FAST = ["debug=fast", SMALL, "data.vocab_size=400"]
+FAST = ["experiment=clip_small", "debug=fast", SMALL, "data.vocab_size=400"]
 SECRET = "s3cr3t-value-of-a-key"
 
 

@@ -26,7 +26,7 @@ from polymodal.encoders.image.cnn import CNN
 from polymodal.errors import ConfigError
 from polymodal.export.folder import export, main
 
-CLIP = ["data.image_size=16", "dim=32", "encoder.image.image_size=16"]
+CLIP = ["encoder/image=cnn", "encoder/text=transformer", "data.image_size=16", "dim=32", "encoder.image.image_size=16"]
 CAPTIONS = ["black chess knight", "latin small letter e with acute"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -29,6 +30,8 @@ def drop_unfit(config: DictConfig) -> None:
     given = [str(override).lstrip("+~").partition("=") for override in overrides]
     chosen = {key: option for key, _, option in given if is_group(key) and key != "experiment"}
     typed = {key for key, _, _ in given}
+    if "callbacks" in chosen:
+        _drop_callbacks(config, experiment, typed)
     for group, option in chosen.items():
         path = group.partition("@")[2] or group.replace("/", ".")
         node = OmegaConf.select(config, path)
@@ -43,6 +46,18 @@ def drop_unfit(config: DictConfig) -> None:
                     )
                 with open_dict(node):
                     del node[key]
+
+
+def _drop_callbacks(config: DictConfig, experiment: str, typed: AbstractSet[str]) -> None:
+    """Settings of callbacks that the command line did not choose."""
+    for name in _said(experiment, "callbacks"):
+        node = config.callbacks.get(name)
+        is_typed = any(key.startswith(f"callbacks.{name}") for key in typed)
+        if isinstance(node, DictConfig) and "_target_" not in node and not is_typed:
+            if is_first_process():
+                print(f"experiment={experiment} sets callbacks.{name}, and callbacks= leaves it out.")
+            with open_dict(config.callbacks):
+                del config.callbacks[name]
 
 
 def _said(experiment: str, path: str) -> Sequence[Any]:

@@ -22,8 +22,8 @@ FEW_UPDATES = 500
 VOCABULARIES = (300, 500, 1000, 2000, 4000, 8000, 16_000)
 """Sizes that a vocabulary may have."""
 
-UNTRAINED = 0.02
-"""Of the pieces of captions that were held out, so many at most may be such that training shows less than twice."""
+UNTRAINED = 0.08
+"""Of the pieces of captions that were held out, so many at most may be such that training shows less than 3 times."""
 
 
 class Setting(NamedTuple):
@@ -53,7 +53,7 @@ def vocab_size(preview: Preview) -> Setting:
         coarser = largest.coarser(max(0, size - first))
         seen = Counter(piece for ids in coarser(training) for piece in ids.tolist() if piece)
         asked = [piece for ids in coarser(held_out) for piece in ids.tolist() if piece]
-        share = sum(seen[piece] < 2 for piece in asked) / max(1, len(asked))
+        share = sum(seen[piece] < 3 for piece in asked) / max(1, len(asked))
         if share > UNTRAINED:
             break
         chosen = size
