@@ -92,9 +92,9 @@ def test_the_start_says_what_is_trained_on_what(logged: tuple[Path, str, str]) -
         for part in ("image", "text")
     )
     lines = stdout.splitlines()
-    start = lines.index("Training: glyphs")
+    start = lines.index("Training: synthetic")
     assert lines[start : start + 10] == [
-        "Training: glyphs",
+        "Training: synthetic",
         "  samples    128 train, 16 val, 16 test (Synthetic)",
         f"  image      CNN, {image:,} parameters",
         f"  text       BagOfWords, {text:,} parameters, frozen",
@@ -139,7 +139,7 @@ def test_a_resumed_run_knows_the_best(mode: str, worse: float, better: float) ->
 def test_the_log_has_all_that_was_said_and_a_resumed_run_appends(logged: tuple[Path, str, str]) -> None:
     folder, stdout, stderr = logged
     lines = lines_of(folder)
-    parts = [index for index, line in enumerate(lines) if line == "Resuming at step 16: glyphs"]
+    parts = [index for index, line in enumerate(lines) if line == "Resuming at step 16: synthetic"]
     assert len(parts) == 1
     before = lines[: parts[0]]
     plain = re.sub(r"\x1b\[\d+m", "", stdout + stderr)
