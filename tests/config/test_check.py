@@ -119,6 +119,13 @@ def test_an_experiment_says_what_it_is_and_sets_known_keys_only(file: Path) -> N
     assert set(yaml.safe_load(file.read_text()) or {}) - {"defaults"} <= set(Config.model_fields)
 
 
+@pytest.mark.parametrize("target", ["1", "null", "true"])
+def test_a_target_that_is_no_name_is_told(target: str) -> None:
+    words = ["experiment=clip_openclipart", "objective=siglip", f"++objective._target_={target}", "++run_dir=."]
+    with pytest.raises(ConfigError, match="objective._target_"):
+        check_config(compose_config(words), look=False)
+
+
 def test_callbacks_of_an_experiment_can_be_left_out(capsys) -> None:
     words = ["experiment=own_small", "++data.path=x.csv", "++run_dir=.", "callbacks=[checkpoint]"]
     assert "early_stopping" not in check_config(compose_config(words), look=False)["callbacks"]

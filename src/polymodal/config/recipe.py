@@ -35,8 +35,8 @@ def drop_unfit(config: DictConfig) -> None:
     for group, option in chosen.items():
         path = group.partition("@")[2] or group.replace("/", ".")
         node = OmegaConf.select(config, path)
-        if not isinstance(node, DictConfig) or "_target_" not in node:
-            continue
+        if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
+            continue  # the check of the config says what is wrong
         for key in _unfit(node, _said(experiment, path)):
             if f"{path}.{key}" not in typed:
                 if is_first_process():

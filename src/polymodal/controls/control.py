@@ -41,7 +41,8 @@ def control_figures(
     Nothing of a stream, which has no first sample to go back to, or where a part of the test split was left out.
     """
     metrics: Metrics = {}
-    is_whole = trainer.limit_test_batches == 1.0 and not isinstance(data.train_set, IterableDataset)
+    limit = trainer.limit_test_batches  # 1.0 is all batches, and 1 is one
+    is_whole = isinstance(limit, float) and limit == 1.0 and not isinstance(data.train_set, IterableDataset)
     if trainer.is_global_zero and is_whole:
         for control, own in control_metrics(data, objective, modalities).items():
             metrics |= {f"test/control/{control}/{name}": value for name, value in own.items()}
