@@ -17,7 +17,7 @@ from polymodal.fusion.output import FusionOutput
 from polymodal.tokens import Tokens
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "fusion"
-NAMES = [file.stem for file in sorted(CONFIGS.glob("*.yaml")) if file.stem != "none"]
+NAMES = [file.stem for file in sorted(CONFIGS.glob("*.yaml")) if file.stem not in ("none", "auto")]
 DIM = 8
 COUNTS = [1, 2, 3, 6]
 LAST = "the last modality"
