@@ -37,6 +37,9 @@ ENDINGS = (".csv", ".parquet", ".jsonl")
 ERROR = "error"
 """The column that says why a row has no answer."""
 
+SOURCE = "source"
+"""The column that says where a row is from, where the table has none of this name."""
+
 NO_ANSWERS = (
     "This model aligns modalities and has no answers of its own. Name classes, such as image=photo.png "
     "classes=[cat,dog], or use src/embed.py and src/search.py."
@@ -121,6 +124,9 @@ class AnswerTable:
             columns = {name: column.take(place) for name, column in said.items()}
             columns[ERROR] = pa.array(errors[rows], pa.string())
             part = table.slice(start, CHUNK)
+            if SOURCE not in part.column_names:
+                places = [self.data.samples.skips.place(row) for row in range(start, start + len(part))]
+                columns[SOURCE] = pa.array(places, pa.string())
             yield pa.table({**dict(zip(part.column_names, part.columns, strict=True)), **columns})
 
     def _report(self, table: pa.Table, y: Tensor, there: Tensor) -> None:

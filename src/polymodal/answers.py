@@ -40,10 +40,10 @@ def answer_names(objective: Supervised, label: str | Sequence[str], names: Seque
     if not isinstance(objective, Classification | MultiLabel):
         if len(labels) != objective.outputs:
             labels = [f"{labels[0]}_{number}" for number in range(objective.outputs)]
-        return [f"predicted_{name}" for name in labels]
+        return [f"prediction {name}" for name in labels] if len(labels) > 1 else ["prediction"]
     own = ["probability"] if isinstance(objective, Classification) else []
     each = [f"probability {name}" for name in objective.output_names(names)]
-    return [f"predicted_{labels[0]}", *own, *each]
+    return ["prediction", *own, *each]
 
 
 def answer_columns(
@@ -51,8 +51,8 @@ def answer_columns(
 ) -> dict[str, pa.Array]:
     """Y (B, p) as columns of a table, (B,) each.
 
-    Of a class `predicted_<label>`, its `probability` and `probability <name>` of all; of tags a list of those that are
-    likelier than not and the probability of each; of values `predicted_<label>` of each, in units.
+    Of a class `prediction`, its `probability` and `probability <name>` of all; of tags a list of those that are
+    likelier than not and the probability of each; of a value `prediction` in its unit, of several `prediction <label>`.
 
     Args:
         objective: says what Y is.

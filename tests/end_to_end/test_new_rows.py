@@ -108,21 +108,21 @@ def test_rows_without_a_label_are_answered_beside_what_they_are(
     head = list(said[0])[len(rows[0]) :]
     y = by_hand(runs[kind], rows[0])
     if kind == "class":
-        assert head == ["predicted_survived", "probability", "probability no", "probability yes", "error"]
+        assert head == ["prediction", "probability", "probability no", "probability yes", "error", "source"]
         p = y.softmax(0)
         assert [float(said[0][f"probability {name}"]) for name in ("no", "yes")] == pytest.approx(p.tolist())
-        assert said[0]["predicted_survived"] == ["no", "yes"][int(p.argmax())]
+        assert said[0]["prediction"] == ["no", "yes"][int(p.argmax())]
         assert float(said[0]["probability"]) == pytest.approx(float(p.max()))
     elif kind == "value":
-        assert head == ["predicted_price", "error"]
-        assert float(said[0]["predicted_price"]) == pytest.approx(float(y), rel=1e-5)
-        assert 1000 < float(said[0]["predicted_price"]) < 6000  # in units
+        assert head == ["prediction", "error", "source"]
+        assert float(said[0]["prediction"]) == pytest.approx(float(y), rel=1e-5)
+        assert 1000 < float(said[0]["prediction"]) < 6000  # in units
     else:
-        assert head == ["predicted_tags", "probability f", "probability old", "probability rich", "error"]
+        assert head == ["prediction", "probability f", "probability old", "probability rich", "error", "source"]
         p = dict(zip(("f", "old", "rich"), y.sigmoid().tolist(), strict=True))
         assert {name: float(said[0][f"probability {name}"]) for name in p} == pytest.approx(p)
-        assert said[0]["predicted_tags"] == "|".join(name for name in p if p[name] > 0.5)
-    assert {said[8][name] for name in head[:-1]} == {""}
+        assert said[0]["prediction"] == "|".join(name for name in p if p[name] > 0.5)
+    assert {said[8][name] for name in head[:-2]} == {""}
 
 
 def test_every_format_says_the_same_of_the_same_rows(runs, tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_every_format_says_the_same_of_the_same_rows(runs, tmp_path: Path) -> No
     binary = answered(runs["class"], tmp_path / "2.parquet", "data=manifest", f"data.path={tmp_path / 'new.parquet'}")
     for number, (one, two, three) in enumerate(zip(expected, lines, binary, strict=True)):
         if number == 8:  # "forty" is missing in the other two
-            assert one["predicted_survived"] == ""
+            assert one["prediction"] == ""
             continue
-        assert one["predicted_survived"] == two["predicted_survived"] == three["predicted_survived"]
+        assert one["prediction"] == two["prediction"] == three["prediction"]
         assert float(one["probability yes"]) == pytest.approx(two["probability yes"], abs=1e-6)
         assert two["probability yes"] == pytest.approx(three["probability yes"], abs=1e-6)
 
@@ -163,10 +163,10 @@ def test_columns_of_other_names_in_another_order(runs, tmp_path: Path, capsys) -
     capsys.readouterr()
     said = answered(runs["value"], tmp_path / "2.csv", *changes, *columns)
     assert "Alter, Geschlecht, Klasse are read as age, sex, pclass of the training" in capsys.readouterr().out
-    assert [row["predicted_price"] for row in said] == [row["predicted_price"] for row in straight]
+    assert [row["prediction"] for row in said] == [row["prediction"] for row in straight]
     mixed = ["data=manifest", f"data.path={tmp_path / 'a.csv'}", "data.columns.tabular=[sex,pclass,age]"]
     again = answered(runs["value"], tmp_path / "3.csv", *mixed)
-    assert [row["predicted_price"] for row in again] == [row["predicted_price"] for row in straight]
+    assert [row["prediction"] for row in again] == [row["prediction"] for row in straight]
     assert not (tmp_path / "1.csv").exists()
     assert not list(tmp_path.glob("*.parts"))
 
@@ -178,7 +178,7 @@ def test_a_column_that_lacks_is_told(runs, tmp_path: Path, capsys) -> None:
     assert (
         "text is missing in all rows: there is no column name. Another: data.columns.text=" in capsys.readouterr().out
     )
-    assert said[0]["predicted_survived"] in ("no", "yes")
+    assert said[0]["prediction"] in ("no", "yes")
     for row in rows:
         row["Sex"] = row.pop("sex")
     write_csv(table, rows)
@@ -193,13 +193,13 @@ def test_labels_that_are_there_are_metrics(runs, tmp_path: Path, capsys) -> None
     said = answered(runs["class"], tmp_path / "0.csv", f"data.path={table}")  # with the settings of the run
     out = capsys.readouterr().out
     known = [row for row in said if row["survived"] in ("yes", "no")]
-    accuracy = np.mean([row["predicted_survived"] == row["survived"] for row in known])
+    accuracy = np.mean([row["prediction"] == row["survived"] for row in known])
     assert "Metrics of 18 rows with a label" in out
     assert f"accuracy  │ {accuracy:.4f}" in out
     assert "1 of 20 values were not in training: 'perhaps'" in out
-    assert said[6]["predicted_survived"] in ("no", "yes")  # it is answered all the same
+    assert said[6]["prediction"] in ("no", "yes")  # it is answered all the same
     prices = answered(runs["value"], tmp_path / "1.csv", "data=manifest", f"data.path={table}")
-    error = np.mean([abs(float(row["predicted_price"]) - float(row["price"])) for row in prices])
+    error = np.mean([abs(float(row["prediction"]) - float(row["price"])) for row in prices])
     assert f"mae      │ {error:.4f}" in capsys.readouterr().out
     answered(runs["tags"], tmp_path / "2.csv", "data=manifest", f"data.path={table}", "data.columns.label=null")
     assert "Metrics" not in capsys.readouterr().out
@@ -209,9 +209,9 @@ def test_labels_that_are_there_are_metrics(runs, tmp_path: Path, capsys) -> None
 
 
 def test_a_column_called_as_an_answer_is_refused_before_any_work(runs, tmp_path: Path) -> None:
-    rows = [row | {"predicted_survived": "?"} for row in people(4)]
+    rows = [row | {"prediction": "?"} for row in people(4)]
     table = write_csv(tmp_path / "new.csv", rows)
-    with pytest.raises(ConfigError, match="have a column 'predicted_survived', as the answers will: rename it"):
+    with pytest.raises(ConfigError, match="have a column 'prediction', as the answers will: rename it"):
         answered(runs["class"], tmp_path / "0.csv", "data=manifest", f"data.path={table}")
     assert [file.name for file in tmp_path.iterdir()] == ["new.csv"]
     with pytest.raises(ConfigError, match="this is one file, and no table: give it as image=cat.png"):
@@ -225,7 +225,7 @@ def test_of_a_row_with_several_captions_the_mean_counts(runs, tmp_path: Path) ->
     said = answered(runs["value"], tmp_path / "0.csv", *both)
     assert len(said) == 6
     each = [by_hand(runs["value"], rows[2] | {"name": rows[2][key]}) for key in ("name", "story")]
-    assert float(said[2]["predicted_price"]) == pytest.approx(float(sum(each) / 2), rel=1e-5)
+    assert float(said[2]["prediction"]) == pytest.approx(float(sum(each) / 2), rel=1e-5)
 
 
 def asked(run: Path, capsys, *arguments: str) -> list[dict]:
@@ -289,11 +289,11 @@ def test_a_folder_of_new_pictures_needs_no_classes(tmp_path: Path) -> None:
     p = model.answer([{"image": str(photos / "1.png")}])[0].softmax(0).tolist()
     names = ["blue", "green", "grey", "red"]
     assert [float(said[1][f"probability {name}"]) for name in names] == pytest.approx(p, abs=1e-6)
-    assert said[1]["predicted_class"] == names[int(np.argmax(p))]
+    assert said[1]["prediction"] == names[int(np.argmax(p))]
     (photos / "fish").mkdir()  # a class that the model does not know
     (photos / "0.png").rename(photos / "fish" / "0.png")
     (row,) = answered(tmp_path / "run", tmp_path / "1.csv", "data=folder", f"data.path={photos}")
-    assert (row["class"], row["predicted_class"], row["error"]) == ("fish", said[0]["predicted_class"], "")
+    assert (row["class"], row["prediction"], row["error"]) == ("fish", said[0]["prediction"], "")
 
 
 def test_a_table_of_which_nothing_can_be_read_says_so(runs, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_data_set_of_the_library_has_its_columns_beside(runs, tmp_path: Path) 
     datasets.Dataset.from_list(rows).save_to_disk(tmp_path / "new")
     said = answered(runs["value"], tmp_path / "0.jsonl", "data=huggingface", f"data.name={tmp_path / 'new'}")
     assert [{key: row[key] for key in rows[0]} for row in said] == rows
-    assert said[3]["predicted_price"] == pytest.approx(float(by_hand(runs["value"], rows[3])), rel=1e-5)
+    assert said[3]["prediction"] == pytest.approx(float(by_hand(runs["value"], rows[3])), rel=1e-5)
 
 
 def test_other_programs_take_the_columns_of_the_training_too(runs, tmp_path: Path, monkeypatch) -> None:
@@ -318,11 +318,11 @@ def test_other_programs_take_the_columns_of_the_training_too(runs, tmp_path: Pat
     changes = ["devices=cpu", "data=manifest", f"data.path={table}"]
     figures = evaluate(runs["class"], changes)
     said = answered(runs["class"], tmp_path / "0.csv", *changes[1:])
-    right = [row["predicted_survived"] == row["survived"] for row in said]
+    right = [row["prediction"] == row["survived"] for row in said]
     assert figures["test/accuracy"] == pytest.approx(np.mean(right))
     rows[3]["survived"] = "perhaps"  # a label that the model does not know
     write_csv(table, rows)
     embed.main(EmbedSettings(checkpoint=str(runs["class"]), output=str(tmp_path / "x.parquet")), changes)
     vectors = pq.read_table(tmp_path / "x.parquet")
     assert vectors["error"].null_count == len(vectors) == 20
-    assert vectors["prediction"].to_pylist() == [row["predicted_survived"] for row in said]
+    assert vectors["prediction"].to_pylist() == [row["prediction"] for row in said]

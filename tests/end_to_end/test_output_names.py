@@ -84,7 +84,7 @@ def test_predictions(run: tuple[Path, str], table: Path, tmp_path: Path, capsys)
     predict.main(PredictSettings(checkpoint=str(folder), output=str(file)), ["data.batch_size=8"])
     with file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["predicted_number"] for row in rows} == {name}
+    assert {row["prediction"] for row in rows} == {name}
     assert [c for c in rows[0] if c.startswith("prob")] == ["probability", *(f"probability {c}" for c in CLASSES)]
     assert all(float(row[f"probability {name}"]) > 0.9 for row in rows)
     output = tmp_path / "rows.parquet"

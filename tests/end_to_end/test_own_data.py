@@ -85,7 +85,7 @@ def test_a_label_in_any_unit_is_learned_and_answered_in_it(tmp_path: Path) -> No
 def predicted_prices(run_dir: Path, table: Path, output: Path) -> np.ndarray:
     changes = ["data=manifest", f"data.path={table}", "data.columns.tabular=[a,b]", "data.columns.label=price"]
     predict(PredictSettings(checkpoint=str(run_dir), output=str(output)), [*changes, "data.label_kind=value"])
-    return pd.read_csv(output)["predicted_price"].to_numpy()
+    return pd.read_csv(output)["prediction"].to_numpy()
 
 
 def test_chance_and_a_linear_model_stand_beside_the_result(command, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_manifest_becomes_a_table_of_answers(classifier, dirty, tmp_path) -> N
     with output.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 20
-    assert {row["predicted_class"] for row in rows if not row["error"]} <= COLOURS
+    assert {row["prediction"] for row in rows if not row["error"]} <= COLOURS
     assert sum("no file" in row["error"] for row in rows) == 1
     assert sum("none of image is there" in row["error"] for row in rows) == 4
     for row in rows:
@@ -138,7 +138,7 @@ def test_a_manifest_becomes_a_table_of_answers(classifier, dirty, tmp_path) -> N
             assert set(known.values()) == {""}
         else:
             assert sum(map(float, known.values())) == pytest.approx(1, abs=1e-5)
-            assert max(known, key=lambda colour: float(known[colour])) == row["predicted_class"]
+            assert max(known, key=lambda colour: float(known[colour])) == row["prediction"]
 
 
 def test_the_data_of_the_run_are_a_table_too(classifier, dirty, tmp_path) -> None:  # noqa: F811
