@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import torch
-from hydra.utils import get_class
 
+from polymodal.config.auto_parts import OPTIONS as CHOSEN
+from polymodal.config.auto_parts import objective_classes
 from polymodal.config.environment import check_started
 from polymodal.config.signature import nearest
 from polymodal.encoders.shared import Shared
@@ -65,7 +66,7 @@ def check_choices(config: Settings) -> None:
     """
     if not config["encoder"]:
         raise ConfigError("No modality is left: choose an encoder, such as encoder/image=cnn.")
-    objectives = list(_objectives(config["objective"]))
+    objectives = list(objective_classes(config["objective"]))
     _check_fusion(config, objectives)
     if (k := config["trainer"].get("accumulate_grad_batches", 1)) > 1:
         raise ConfigError(
@@ -124,20 +125,7 @@ def _check_fusion(config: Settings, objectives: Sequence[type[Objective]]) -> No
         )
 
 
-def _objectives(node: Any) -> Iterator[type[Objective]]:
-    """Classes of an objective and of those within it; one that joins others says nothing of itself."""
-    inner = [objective for child in node.get("objectives", {}).values() for objective in _objectives(child)]
-    yield from inner or [get_class(node["_target_"])]
-
-
-OPTIONS = {
-    "image": "cnn",
-    "text": "transformer",
-    "audio": "cnn",
-    "video": "mean",
-    "tabular": "mlp",
-    "vector": "features",
-}
+OPTIONS = CHOSEN | {"text": "transformer", "vector": "features"}
 """Kind of modality -> an encoder that a message names."""
 
 
@@ -166,7 +154,7 @@ def check_modalities(config: Settings, offered: Sequence[str], kinds: Mapping[st
         there = f" They have {' and '.join(offered)}.\n{hint}"
         there = meant if "Did you mean" in meant else there
         raise ConfigError(f"encoder.{strays[0]}: these data have no such modality.{there}")
-    compares = not any(objective.needs_fusion for objective in _objectives(config["objective"]))
+    compares = not any(objective.needs_fusion for objective in objective_classes(config["objective"]))
     if compares and len(left) == 1 and without:
         raise ConfigError(
             f"{left[0]} alone has an encoder, and modalities are compared with each other.\nType {' '.join(words)}"

@@ -105,10 +105,6 @@ def close(config: DictConfig, stored: Mapping[str, Any]) -> None:
                 config.data.columns[name] = columns  # numbers first, as the model reads them
 
 
-ROLES = {"label", "group", "split", "split_by", "id"}
-"""Columns that are no modality."""
-
-
 def _preview(config: DictConfig, look: bool) -> Preview:
     """What the data look like: rows of a table are looked at; of other data, what their settings say."""
     from hydra.utils import get_class, instantiate  # these take seconds: what is refused before does not wait for them
@@ -137,6 +133,8 @@ def _preview(config: DictConfig, look: bool) -> Preview:
 
 def _kinds_by_settings(data: DictConfig) -> dict[str, str]:
     """Modality -> kind, as the settings of data name them; where they name none, images and texts."""
+    from polymodal.data.columns import ROLES
+
     kinds = data.get("kinds") or {}
     named = data.get("columns") or {}
     columns = [str(name) for name in named if name not in ROLES and named[name] is not None]
@@ -157,12 +155,11 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     """All other settings, each by its rule; the epochs last, since they count batches."""
     from polymodal.data import defaults
 
+    # a part and a column have been chosen by now; every other setting has a rule of its name
+    settled = {"_target_", "cardinalities", "max_epochs", "numeric"}
     rules: dict[str, Callable[[Preview], tuple[Any, str]]] = {
-        key: getattr(defaults, key)
-        for key in ("vocab_size", "batch_size", "image_size", "channels", "max_seconds", "sample_rate")
+        name: getattr(defaults, name) for name in FOLLOW - settled
     }
-    rules |= {key: getattr(defaults, key) for key in ("shift", "scale", "mels", "window", "hop", "outputs")}
-    rules |= {key: getattr(defaults, key) for key in ("dropout", "label_smoothing", "lr")}
     rules["max_epochs"] = lambda preview: defaults.max_epochs(preview, config.data.batch_size)
     for key in sorted(_open_keys(config, ""), key=lambda key: key.endswith("max_epochs")):
         name = key.rpartition(".")[2]

@@ -88,14 +88,21 @@ def choose_fusion(config: DictConfig) -> Iterator[Chosen]:
             yield Chosen("head", "linear", "and one value an output")
 
 
-def needs_fusion(objective: Any) -> list[bool]:
-    """Whether an objective needs one vector a sample; of one that joins others, for each of them."""
-    from hydra.utils import get_class
+def objective_classes(objective: Any) -> Iterator[type[Any]]:
+    """The class of an objective; of one that joins others, which says nothing of itself, theirs."""
+    from hydra.utils import get_class  # this takes seconds, and most checks do not ask
 
     joined = objective.get("objectives")
     if joined:
-        return [needs for inner in joined.values() for needs in needs_fusion(inner)]
-    return [bool(getattr(get_class(objective._target_), "needs_fusion", False))]
+        for inner in joined.values():
+            yield from objective_classes(inner)
+    else:
+        yield get_class(objective["_target_"])
+
+
+def needs_fusion(objective: Any) -> list[bool]:
+    """Whether an objective needs one vector a sample; of one that joins others, for each of them."""
+    return [bool(getattr(kind, "needs_fusion", False)) for kind in objective_classes(objective)]
 
 
 def choose_columns(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
