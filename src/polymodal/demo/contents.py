@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,18 +11,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.synthetic import Synthetic
 from polymodal.data.table_data import TableData
 from polymodal.demo.fields import fields_of, values_of
-
-
-class Sound(NamedTuple):
-    """A waveform.
-
-    Attributes:
-        wave: (samples,) float32.
-        rate: samples a second.
-    """
-
-    wave: np.ndarray
-    rate: int
+from polymodal.report.media import Sound
 
 
 def content_of(data: PairedDataModule, modality: str, item: int) -> Any:

@@ -15,13 +15,13 @@ import streamlit as st
 
 from polymodal.config.command import DemoSettings, parsed
 from polymodal.demo.bars import bars, percent, points
-from polymodal.demo.contents import Sound
 from polymodal.demo.contributions import MOST, Answer, answer
 from polymodal.demo.fields import in_words
 from polymodal.demo.held_out import HeldOut, opened
 from polymodal.demo.outputs import label_name
 from polymodal.demo.widgets import KEPT, cards, chosen_example, data_uri, given_by_hand, plain
 from polymodal.errors import PolymodalError
+from polymodal.report.media import Sound
 from polymodal.report.style import COLOURS
 from polymodal.trained import supervised
 

@@ -13,11 +13,11 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from polymodal.demo.contents import Sound
 from polymodal.demo.fields import Field, Number, Value, fields_of, in_words
 from polymodal.demo.held_out import HeldOut
 from polymodal.demo.inputs import Given, unknown_words
 from polymodal.demo.uploads import RATE, Upload
+from polymodal.report.media import Sound
 
 SIDE = 160
 """Of an image that is shown, in pixels, at least."""
@@ -212,7 +212,7 @@ def see(content: Any) -> None:
     elif isinstance(content, dict):
         st.text(in_words(content))
     elif isinstance(content, Sound):
-        st.audio(content.wave, sample_rate=content.rate)
+        st.audio(content.waveform, sample_rate=content.rate)
     else:
         height, width = content.shape[:2]
         st.image(enlarged(content), width=max(1, min(SIDE * width // height, 3 * SIDE)))
