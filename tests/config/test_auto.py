@@ -221,15 +221,22 @@ def test_few_samples_are_regularised_unless_it_is_said(passengers: Path, capsys)
     words = [*TABLE, "data.columns.text=name", "objective=classification", "fusion=concat", "head=linear"]
     config = settled(passengers, *words)
     assert config["objective"]["label_smoothing"] == 0.1
-    assert (config["encoder"]["text"]["dropout"], config["optimizer"]["lr"]) == (0.5, 5e-4)
+    assert (config["data"]["token_dropout"], config["optimizer"]["lr"]) == (0.5, 5e-4)
     said = capsys.readouterr().out
     assert "objective.label_smoothing=0.1  a small set" in said
-    assert "encoder.text.dropout=0.5  a small set" in said
+    assert "data.token_dropout=0.5  a small set" in said
     assert "optimizer.lr=0.0005  a small set" in said
-    given = ["objective.label_smoothing=0.02", "encoder/text=bow", "encoder.text.dropout=0.3", "optimizer.lr=0.01"]
+    given = ["objective.label_smoothing=0.02", "data.token_dropout=0.3", "optimizer.lr=0.01"]
     config = settled(passengers, *words, *given)
     assert config["optimizer"]["lr"] == 0.01
-    assert (config["objective"]["label_smoothing"], config["encoder"]["text"]["dropout"]) == (0.02, 0.3)
+    assert (config["objective"]["label_smoothing"], config["data"]["token_dropout"]) == (0.02, 0.3)
+
+
+def test_captions_keep_their_tokens_where_the_order_of_the_words_counts(passengers: Path, capsys) -> None:
+    words = [*TABLE, "data.columns.text=name", "objective=classification", "fusion=concat", "head=linear"]
+    assert settled(passengers, *words, "encoder/text=transformer")["data"]["token_dropout"] == 0.0
+    assert "data.token_dropout=0.0  the order of the words counts" in capsys.readouterr().out
+    assert settled(passengers, *words, "encoder/text=bow")["data"]["token_dropout"] == 0.5
 
 
 def test_other_data_are_read_as_those_of_the_training(passengers: Path) -> None:

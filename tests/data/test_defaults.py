@@ -62,7 +62,7 @@ def test_without_captions_or_counts_there_is_a_value_too() -> None:
     assert defaults.text_encoder(nothing).value == "transformer"
     assert defaults.text_encoder(Preview(1000, {})).value == "bow"
     assert defaults.lr(nothing).value == 2e-3
-    assert defaults.dropout(nothing).value == defaults.label_smoothing(nothing).value == 0.0
+    assert defaults.token_dropout(nothing, True).value == defaults.label_smoothing(nothing).value == 0.0
 
 
 @pytest.mark.parametrize(("rates", "rate"), [([8000, 8000, 44100], 8000), ([44100], 16000), ([], 16000)])
@@ -73,7 +73,8 @@ def test_sounds_keep_their_rate_up_to_16_khz(rates: list[int], rate: int) -> Non
 @pytest.mark.parametrize(("training", "smoothing", "dropout", "lr"), [(5000, 0.1, 0.5, 5e-4), (5001, 0.0, 0.0, 2e-3)])
 def test_a_small_set_is_regularised(training: int, smoothing: float, dropout: float, lr: float) -> None:
     assert defaults.label_smoothing(Preview(training, {})).value == smoothing
-    assert defaults.dropout(Preview(training, {})).value == dropout
+    assert defaults.token_dropout(Preview(training, {}), True).value == dropout
+    assert defaults.token_dropout(Preview(training, {}), False).value == 0.0
     assert defaults.lr(Preview(training, {})).value == lr
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from polymodal.data.draws import Draw
+from polymodal.data.dataset import Draw
 from polymodal.data.glyph_cache import font_files, load_glyphs
 from polymodal.data.glyph_kinds import KIND_NAMES, kind_of
 from polymodal.data.glyphs import Glyphs

@@ -36,22 +36,6 @@ def test_word_order_matters_to_all_but_the_bag() -> None:
     torch.testing.assert_close(a, b)
 
 
-def test_a_bag_loses_some_of_its_tokens_in_training_alone() -> None:
-    torch.manual_seed(0)
-    encoder = BagOfWords(8, 3, width=4, dropout=0.25)
-    with torch.no_grad():
-        encoder.embedding.weight[1], encoder.embedding.weight[2] = 0, 1
-    encoder.projection = nn.Identity()
-    ids = torch.tensor([[1] * 5000 + [2] * 5000 + [PAD] * 9]).expand(2, -1)
-    kept = encoder.tokens(ids).mask.float()
-    assert kept[:, :10_000].mean() == pytest.approx(0.75, abs=0.02)
-    assert (kept[0] != kept[1]).any()
-    assert (kept[:, 10_000:] == 0).all()
-    torch.testing.assert_close(encoder(ids), torch.full((2, 4), 0.5), atol=0.02, rtol=0)  # the mean of what is left
-    torch.testing.assert_close(encoder.eval()(ids), torch.full((2, 4), 0.5))
-    assert encoder.tokens(ids).mask.sum() == 20_000
-
-
 def test_padding_does_not_win_the_maximum_though_all_real_answers_are_negative() -> None:
     encoder = CNN(8, 9, width=4, filter_widths=[3], filters=5)
     with torch.no_grad():

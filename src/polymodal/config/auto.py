@@ -17,7 +17,6 @@ WITHOUT_DATA: Mapping[str, Any] = {
     "batch_size": 128,
     "cardinalities": [],
     "channels": 3,
-    "dropout": 0.0,
     "image_size": 64,
     "numeric": 0,
     "label_smoothing": 0.0,
@@ -26,6 +25,7 @@ WITHOUT_DATA: Mapping[str, Any] = {
     "max_seconds": 30.0,
     "scale": 0.0,
     "shift": 0.0,
+    "token_dropout": 0.0,
     "vocab_size": 8000,
 }
 """Settings that may be `auto`, and what stands for them while the data are looked at, or where nothing is known."""
@@ -147,7 +147,8 @@ def _kinds_by_settings(data: DictConfig) -> dict[str, str]:
 
 ANY = {"image", "video", "audio", "text", "tabular", "vector"}
 OF_KIND = dict.fromkeys(("image_size", "channels", "shift", "scale"), {"image", "video"})
-OF_KIND |= dict.fromkeys(("max_seconds", "sample_rate", "mels", "window", "hop"), {"audio"}) | {"vocab_size": {"text"}}
+OF_KIND |= dict.fromkeys(("max_seconds", "sample_rate", "mels", "window", "hop"), {"audio"})
+OF_KIND |= dict.fromkeys(("token_dropout", "vocab_size"), {"text"})
 """Settings that matter to some kinds of modality alone, so that they are not spoken of elsewhere."""
 
 
@@ -160,6 +161,7 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     rules: dict[str, Callable[[Preview], tuple[Any, str]]] = {
         name: getattr(defaults, name) for name in FOLLOW - settled
     }
+    rules["token_dropout"] = lambda preview: defaults.token_dropout(preview, _reads_words_alone(config))
     rules["max_epochs"] = lambda preview: defaults.max_epochs(preview, config.data.batch_size)
     for key in sorted(_open_keys(config, ""), key=lambda key: key.endswith("max_epochs")):
         name = key.rpartition(".")[2]
@@ -170,3 +172,8 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         matters = name != "outputs" or any(needs_fusion(config.objective))
         if matters and OF_KIND.get(name, ANY) & set(preview.kinds.values()):
             yield Chosen(key, value, why)
+
+
+def _reads_words_alone(config: DictConfig) -> bool:
+    """Whether a text is a bag of words."""
+    return any(str(node.get("_target_")).endswith(".BagOfWords") for node in config.encoder.values())

@@ -60,8 +60,6 @@ def choose_encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
 def _merged(group: str, option: str, node: Any) -> Any:
     """An option of a group, with the settings that were given where it was still open which one it would be."""
     chosen: Any = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
-    if option == "bow":
-        chosen.dropout = AUTO
     if "log_mel" in chosen:
         chosen.log_mel.update(dict.fromkeys(("mels", "window", "hop"), AUTO))
     return OmegaConf.merge(chosen, _settings_of(node))

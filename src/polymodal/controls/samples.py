@@ -17,7 +17,8 @@ from polymodal.controls.features import (
     image_features,
     video_features,
 )
-from polymodal.data.datamodule import BatchDataset, PairedDataModule
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.dataset import BatchDataset
 
 CHUNK = 64
 """Samples that are read at a time."""

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from polymodal.batch import PairedBatch
 from polymodal.data.columns import FILE_KINDS
-from polymodal.data.draws import Draw, Drawn
+from polymodal.data.dataset import BatchDataset, Chosen, Drawn, EverySet, Limited
 from polymodal.data.facts import SplitFacts
 from polymodal.data.media import MediaFormat
 from polymodal.data.sampler import BatchSampler
@@ -24,70 +24,7 @@ from polymodal.data.splits import SPLITS
 from polymodal.data.tokenizer import Tokenizer
 from polymodal.data.workers import BatchLoader
 from polymodal.errors import ConfigError, DataError
-from polymodal.hashing import seed_generators
-
-
-class BatchDataset(Protocol):
-    """A data set that is asked for whole batches: a list of indices -> one `PairedBatch`.
-
-    In training the list is a `Draw`: what is random follows from it, or from the generators of Python, NumPy and torch.
-    """
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, indices: list[int]) -> PairedBatch: ...
-
-
-class EverySet(BatchDataset, Protocol):
-    """A split as it is judged."""
-
-    @property
-    def ids(self) -> np.ndarray:
-        """(N,) int64 ids of its samples, in order."""
-
-
-class Limited:
-    """A few samples of a data set, spread evenly over it.
-
-    Args:
-        dataset: the whole.
-        count: how many to keep.
-    """
-
-    def __init__(self, dataset: BatchDataset, count: int) -> None:
-        self.dataset, self.count = dataset, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, indices: list[int]) -> PairedBatch:
-        last, draw = max(1, self.count - 1), Draw.of(indices)
-        spread = (index * (len(self.dataset) - 1) // last for index in indices)
-        return self.dataset[Draw(spread, draw.epoch, draw.batch)]
-
-
-class Chosen:
-    """Some samples of a data set.
-
-    Args:
-        dataset: all of them.
-        indices: (n,) which.
-    """
-
-    def __init__(self, dataset: EverySet, indices: np.ndarray) -> None:
-        self.dataset, self.indices = dataset, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, indices: list[int]) -> PairedBatch:
-        """A list of B indices -> a batch."""
-        return self.dataset[self.indices[indices].tolist()]
-
-    def places(self, ids: np.ndarray) -> Sequence[str | None]:
-        """(B,) ids -> where the samples stand, in words; None where the data do not tell."""
-        places = getattr(self.dataset, "places", None)
-        return places(ids) if places else [None] * len(ids)
+from polymodal.hashing import mixed, seed_generators
 
 
 class PairedDataModule(LightningDataModule):
@@ -231,6 +168,10 @@ class PairedDataModule(LightningDataModule):
         kinds = {name: self.kinds.get(name, name) for name in self.modalities}
         return {name: {"kind": kind, **self.format_of(kind)} for name, kind in kinds.items()}
 
+    def special_tokens(self) -> list[int]:
+        """Ids of tokens that are no text, such as the end; none without a tokenizer."""
+        return [] if self.tokenizer is None else self.tokenizer.special_ids
+
     def format_of(self, kind: str) -> dict[str, Any]:
         """What there is to say of one kind."""
         return {"context_length": self.context_length} if kind == "text" else {}
@@ -282,11 +223,22 @@ class PairedDataModule(LightningDataModule):
         return {"data.batch_size": self.batch_size}
 
     def on_before_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
-        """Seeds what follows in training (augmentation, dropout) by seed, process and number of the batch."""
-        if self.trainer is not None and self.trainer.training:
-            done = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        """Seeds what follows in training (such as dropout) by seed, process and number of the batch."""
+        done = self._done()
+        if self.trainer is not None and done is not None:
             seed_generators(self.trainer.strategy.root_device, self.seed, self.trainer.global_rank, done)
         return batch
+
+    def training_salt(self) -> int | None:
+        """A number of this training step, the same on all processes, for what is changed at random; else None."""
+        done = self._done()
+        return None if done is None else mixed(self.seed, done) % 2**31
+
+    def _done(self) -> int | None:
+        """Training batches so far, this one included; None outside of training."""
+        if self.trainer is None or not self.trainer.training:
+            return None
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
 
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint: how epochs are divided into batches, and the tokenizer as text."""

@@ -151,8 +151,10 @@ def scale(preview: Preview) -> Setting:
     return Setting(0.1, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
 
 
-def dropout(preview: Preview) -> Setting:
-    """A small set is learned by heart unless a part of the inputs is lost in training."""
+def token_dropout(preview: Preview, is_bag: bool) -> Setting:
+    """A bag of words learns the captions of a small set by heart, unless half of the tokens are lost in training."""
+    if not is_bag:
+        return Setting(0.0, "the order of the words counts")
     return Setting(0.5, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
 
 

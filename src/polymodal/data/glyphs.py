@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polymodal.batch import PAD, PairedBatch
-from polymodal.data.augment import shift_and_scale
+from polymodal.data.augment import shift_and_scale, uniform_of
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.draws import Draw
+from polymodal.data.dataset import Draw
 from polymodal.data.glyph_cache import GlyphTable, load_glyphs
 from polymodal.data.glyph_kinds import KIND_NAMES, SCRIPT_NAMES, kind_of, script_of
 from polymodal.data.media import MediaFormat
@@ -223,8 +223,9 @@ class Glyphs(PairedDataModule):
         if "image" not in batch.inputs:  # a sentence that was given by hand
             return batch
         images = batch.inputs["image"].float().div_(255)
-        if self.trainer is not None and self.trainer.training:
-            images = shift_and_scale(images, self.shift, self.scale)
+        salt = self.training_salt()
+        if salt is not None:
+            images = shift_and_scale(images, self.shift, self.scale, uniform_of(batch.id, 3, salt))
         batch.inputs["image"] = (images - INK_MEAN) / INK_STD
         return batch
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
-from polymodal.data.draws import Draw
+from polymodal.data.dataset import Draw
 
 
 class BatchSampler(Sampler[list[int]]):

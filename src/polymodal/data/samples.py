@@ -10,7 +10,7 @@ import torch
 
 from polymodal.batch import PairedBatch
 from polymodal.data.contents import Captions, Content, padded
-from polymodal.data.draws import Draw
+from polymodal.data.dataset import Draw
 from polymodal.data.facts import LabelFacts, SplitFacts
 from polymodal.data.groups import in_several_groups
 from polymodal.data.media import Files

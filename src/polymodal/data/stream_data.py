@@ -20,7 +20,6 @@ from polymodal.data.every_stream import EveryStream
 from polymodal.data.facts import SplitFacts
 from polymodal.data.labels import learned_names, unique_names
 from polymodal.data.media import MediaFormat, read_vector
-from polymodal.data.pictures import Pictures
 from polymodal.data.record_reader import TURNS, RecordReader, as_class, as_value
 from polymodal.data.records import Record, Source, place_of
 from polymodal.data.splits import SPLITS, check_names, check_shares
@@ -30,6 +29,7 @@ from polymodal.data.stream_loader import StreamLoader
 from polymodal.data.stream_skips import Reading, StreamSkips, counts_of, counts_to_go_on, over_processes
 from polymodal.data.stream_splits import splits_of
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.transform import BatchTransform
 from polymodal.data.values import name_of
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, PositiveFloat, PositiveInt, Probability, Scale, Seed, VocabularySize, Workers
@@ -72,6 +72,7 @@ class StreamData(PairedDataModule):
         tokenizer_samples: training samples whose captions it is learned from, the first ones.
         vocab_size: tokens at most of the one that learns.
         context_length: tokens a caption at most.
+        token_dropout: how often a token is lost in training.
         max_caption: characters; a longer caption is an error.
         on_error: `raise` at a sample that cannot be used, or `skip` it.
         max_bad_fraction: the largest share of samples that may be skipped.
@@ -114,6 +115,7 @@ class StreamData(PairedDataModule):
         tokenizer_samples: PositiveInt = 10_000,
         vocab_size: VocabularySize = 8000,
         context_length: PositiveInt = 64,
+        token_dropout: Probability = 0.0,
         max_caption: PositiveInt = 20_000,
         on_error: Literal["raise", "skip"] = "raise",
         max_bad_fraction: Fraction = 0.01,
@@ -135,10 +137,9 @@ class StreamData(PairedDataModule):
         for key in (*self.columns.of_kind("tabular"), *(role for role in ("split", "id") if role in self.columns)):
             raise ConfigError(f"data.columns.{key}: a stream cannot have it. scripts/make_shards.py makes a manifest.")
         self.path, self.options, self.shares = path, dict(options or {}), list(splits)
-        self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
+        self.transform = BatchTransform(self.columns, channels, mean, std, shift, scale, flip, token_dropout)
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
-        self.varying = self.pictures.varying
-        shape = (channels, image_size, image_size)
+        self.varying, shape = self.transform.varying, (channels, image_size, image_size)
         self.media = MediaFormat(shape, None, 0.0, sample_rate, max_seconds, frames, image_max)
         self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
         self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
@@ -275,13 +276,13 @@ class StreamData(PairedDataModule):
 
     def format_of(self, kind: str) -> dict[str, Any]:
         """Of files what reading them needs, of pictures their normalisation too."""
-        return super().format_of(kind) | self.media.described(kind) | self.pictures.described(kind)
+        return super().format_of(kind) | self.media.described(kind) | self.transform.described(kind)
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
-        """Counts what was read, and: uint8 pictures -> normalised floats, in training moved, zoomed and mirrored."""
+        """Counts what was read, and makes the batch what a model takes: see `BatchTransform`."""
         if batch.read is not None:
             self.skips[batch.read.split].use(batch.read)
-        return self.pictures(batch, self.trainer is not None and self.trainer.training)
+        return self.transform(batch, self.training_salt(), self.special_tokens())
 
     def skipped(self) -> Mapping[str, int]:
         """Reason -> how often a sample was left out, each time that it came; tells of new ones."""

@@ -19,12 +19,12 @@ from polymodal.data.facts import SplitFacts
 from polymodal.data.given_values import row_of
 from polymodal.data.manifest_reader import Learned, ManifestFormat, ManifestReader
 from polymodal.data.media import MediaFormat
-from polymodal.data.pictures import Pictures
 from polymodal.data.preview import Preview, preview_of_table
 from polymodal.data.samples import EverySample, SampleSet
 from polymodal.data.splits import check_filled
 from polymodal.data.table import ManifestTable
 from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.transform import BatchTransform
 from polymodal.types import (
     Finite,
     Fraction,
@@ -88,6 +88,7 @@ class TableData(PairedDataModule):
             captions.
         vocab_size: tokens at most of the one that learns.
         context_length: tokens a caption at most.
+        token_dropout: how often a token is lost in training.
         max_caption: characters; a longer caption is an error.
         on_error: `raise` at a row that cannot be used, or `skip` it.
         max_bad_fraction: the largest share of rows that may be skipped.
@@ -127,6 +128,7 @@ class TableData(PairedDataModule):
         tokenizer: str | None = None,
         vocab_size: VocabularySize = 8000,
         context_length: PositiveInt = 64,
+        token_dropout: Probability = 0.0,
         max_caption: PositiveInt = 20_000,
         on_error: Literal["raise", "skip"] = "raise",
         max_bad_fraction: Fraction = 0.01,
@@ -142,12 +144,12 @@ class TableData(PairedDataModule):
         self.media = media = MediaFormat(shape, image_cache, image_cache_gb, *sounds, frames, image_max)
         table = (numeric, cardinalities, max_caption, on_error, max_bad_fraction)
         self.format = ManifestFormat(self.columns, media, label_kind, splits, templates, eval_captions, *table)
-        self.pictures = Pictures(self.columns.of_kind("image", "video"), channels, mean, std, shift, scale, flip)
+        self.transform = BatchTransform(self.columns, channels, mean, std, shift, scale, flip, token_dropout)
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.templates = templates
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.codes = dict.fromkeys(self.columns.of_kind("tabular"), len(cardinalities))
-        self.varying = self.pictures.varying
+        self.varying = self.transform.varying
         self.learned: Learned = {}
         self.left_out: dict[str, Tensor] = {}
         self.told = 0
@@ -238,11 +240,11 @@ class TableData(PairedDataModule):
 
     def format_of(self, kind: str) -> dict[str, Any]:
         """Of files what reading them needs, of pictures their normalisation too."""
-        return super().format_of(kind) | self.format.media.described(kind) | self.pictures.described(kind)
+        return super().format_of(kind) | self.format.media.described(kind) | self.transform.described(kind)
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
-        """uint8 pictures -> normalised floats, on the device; in training also moved, zoomed and mirrored."""
-        return self.pictures(batch, self.trainer is not None and self.trainer.training)
+        """What a model takes, see `BatchTransform`."""
+        return self.transform(batch, self.training_salt(), self.special_tokens())
 
     def every(self, split: str, modalities: Sequence[str]) -> EverySample:
         """See `PairedDataModule`."""

@@ -129,6 +129,13 @@ class Tokenizer:
             number = self.backend.token_to_id(token)
         return None if number is None else int(self._swapped(np.array(number)))
 
+    @property
+    def special_ids(self) -> list[int]:
+        """Ids of the tokens that are no text: where a caption begins and ends, padding and the like."""
+        added = self.backend.get_added_tokens_decoder()
+        numbers = [number for number, token in added.items() if token.special]
+        return self._swapped(np.array(numbers, dtype=np.int64)).tolist()  # type: ignore[no-any-return]
+
     def __call__(self, captions: Sequence[str]) -> np.ndarray:
         """(N,) captions -> (N, T) int64 ids.
 
