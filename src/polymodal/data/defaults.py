@@ -143,12 +143,12 @@ def outputs(preview: Preview) -> Setting:
 
 def shift(preview: Preview) -> Setting:
     """Images of a small set are moved a little in training."""
-    return Setting(0.05, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
+    return Setting(0.1, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
 
 
 def scale(preview: Preview) -> Setting:
     """Images of a small set are zoomed a little in training."""
-    return Setting(0.1, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
+    return Setting(0.2, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
 
 
 def token_dropout(preview: Preview, is_bag: bool) -> Setting:
