@@ -45,7 +45,8 @@ def test_columns_of_numbers_come_first_and_categories_are_counted(passengers: Pa
     assert config["data"]["batch_size"] == config["objective"]["evaluation_batch_size"] == 16
     assert config["trainer"]["max_epochs"] == 100  # 160 training samples are 10 batches
     said = capsys.readouterr().out
-    assert "data.cardinalities=[2, 3]  values of the other columns" in said
+    assert "data.numeric=2  columns that hold numbers alone: 'age', 'fare'\n" in said
+    assert "data.cardinalities=[2, 3]  values of the other columns: 'sex', 'port'\n" in said
     assert "image_size" not in said  # there are no images
 
 
@@ -77,6 +78,22 @@ def test_images_tell_size_and_channels(side: int, mode: str, size: int, channels
     assert (config["data"]["image_size"], config["data"]["channels"]) == (size, channels)
     assert config["encoder"]["image"]["in_channels"] == channels
     assert list(config["encoder"]) == ["image"]
+
+
+def test_settings_follow_the_images_and_sounds_of_all_modalities(tmp_path: Path) -> None:
+    for number in range(4):
+        Image.new("RGB", (200, 200), (number, 0, 99)).save(tmp_path / f"{number}.png")
+        Image.new("L", (20, 20), number).save(tmp_path / f"grey{number}.png")
+        soundfile.write(tmp_path / f"long{number}.wav", np.zeros(16_000), 8000)
+        soundfile.write(tmp_path / f"{number}.wav", np.zeros(4000), 8000)
+    columns = {"front": "{}.png", "mask": "grey{}.png", "call": "long{}.wav", "click": "{}.wav"}
+    rows = [{name: place.format(number) for name, place in columns.items()} for number in range(4)]
+    words = [f"data.columns.{name}={name}" for name in columns]
+    kinds = "data.kinds={front: image, mask: image, call: audio, click: audio}"
+    config = settled(write_csv(tmp_path / "p.csv", rows), *words, kinds)
+    assert config["data"]["channels"] == 3
+    assert config["data"]["image_size"] == 32  # the median of 20 and 200 pixels is 110
+    assert config["data"]["max_seconds"] == 2.0
 
 
 def test_few_short_sounds_have_a_coarse_spectrogram(tmp_path: Path, capsys) -> None:

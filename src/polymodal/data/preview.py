@@ -76,7 +76,8 @@ def preview_of_table(
         training_share: of the samples, where neither the source nor a column tells the split.
     """
     rows = Rows(table, Skips(len(table), table.places, "skip", 1.0))
-    found: dict[str, Any] = {}
+    images: list[tuple[int, str]] = []  # of all modalities of this kind, as they share the settings
+    sounds: list[tuple[float, int]] = []
     captions: list[str] = []
     numeric: dict[str, list[str]] = {}
     categories: dict[str, dict[str, int]] = {}
@@ -85,24 +86,23 @@ def preview_of_table(
         if kind == "text":
             captions += _captions(rows, names)
         elif kind == "image":
-            modes = _read(table, rows, names[0], _size_and_mode)
-            found |= {"sides": [side for side, _ in modes]}
-            found |= {"grey": bool(modes) and all(mode in GREY for _, mode in modes)}
+            images += _read(table, rows, names[0], _size_and_mode)
         elif kind == "audio":
-            lengths = _read(table, rows, names[0], _seconds_and_rate)
-            found |= {"seconds": [seconds for seconds, _ in lengths]}
-            found |= {"rates": [rate for _, rate in lengths]}
+            sounds += _read(table, rows, names[0], _seconds_and_rate)
         elif kind == "tabular":
             numeric[name], categories[name] = _columns(table, rows, names)
     return Preview(
         training=_training(table, rows, columns, training_share),
         kinds=kinds,
         captions=captions,
+        sides=[side for side, _ in images],
+        grey=bool(images) and all(mode in GREY for _, mode in images),
+        seconds=[seconds for seconds, _ in sounds],
+        rates=[rate for _, rate in sounds],
         classes=_classes(rows, columns.get("label"), label_kind),
         numeric=numeric,
         categories=categories,
         of_label=[name for name in kinds if columns[name] == columns.get("label")],
-        **found,
     )
 
 
