@@ -128,6 +128,22 @@ def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path
     assert check_config(config, look=False)["data"]["batch_size"] == "auto"
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "data.columns names no modality. Such as: data.columns.image=filepath"),
+        (["data.columns.txt=name"], "data.columns.txt: say what it is"),
+    ],
+)
+def test_columns_that_cannot_be_have_a_message_of_one_sentence(
+    words: list[str], message: str, passengers: Path
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        settled(passengers, *words)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
 def test_other_data_than_tables_take_plain_values(capsys) -> None:
     config = check_config(compose_config(["++run_dir=."]))  # python src/train.py
     encoders = {name: node["_target_"].rpartition(".")[2] for name, node in config["encoder"].items()}
