@@ -141,10 +141,9 @@ class Supervised(Objective):
 
     def wrong_labels(self, labels: Tensor, wanted: str) -> ConfigError:
         """What to say of labels that are not what this objective reads."""
+        kind = "class" if labels.ndim == 1 else "tags"
         if labels.is_floating_point():
             kind = "value"
-        else:
-            kind = "class" if labels.ndim == 1 else "tags"
         # of another kind than the objective's: of a table, a word makes them what they are to be
         instead = f"\nOf a table of your own, type data.label_kind={self.label_kind}" if kind != self.label_kind else ""
         return ConfigError(
