@@ -80,6 +80,13 @@ def test_images_tell_size_and_channels(side: int, mode: str, size: int, channels
     assert list(config["encoder"]) == ["image"]
 
 
+def test_a_column_whose_files_are_all_absent_is_refused_before_a_run_begins(passengers: Path) -> None:
+    with pytest.raises(
+        DataError, match="Column name: none of the 64 files looked at is there. The first: .*passenger 0"
+    ):
+        settled(passengers, "data.columns.image=name", "data.columns.text=name")
+
+
 def test_settings_follow_the_images_and_sounds_of_all_modalities(tmp_path: Path) -> None:
     for number in range(4):
         Image.new("RGB", (200, 200), (number, 0, 99)).save(tmp_path / f"{number}.png")
