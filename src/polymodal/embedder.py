@@ -104,11 +104,11 @@ class Embedder:
 
     def class_vectors(self, text: str, classes: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
         """(K, d) of length 1, one vector a class: see `classify`."""
-        classes = list(classes)
+        classes = [classes] if isinstance(classes, str) else list(classes)  # a word is no list of letters
         name, count = max(Counter(classes).items(), key=lambda pair: pair[1], default=("", 0))
         if count > 1:
             raise ConfigError(f"classes: {name!r} is there twice.")
-        if len(classes) < 2 or not all(each.strip() for each in classes):
+        if len(classes) < 2 or not all(isinstance(each, str) and each.strip() for each in classes):
             raise ConfigError(f"classes={classes}: give the names of two classes at least.")
         templates = list(self.templates if templates is None else templates) or ["{}"]
         for template in templates:
@@ -116,8 +116,17 @@ class Embedder:
                 raise ConfigError(f"templates: {template!r} needs one {{}}, where the class goes.")
         # replace, and not format: a template of a stranger reaches into nothing
         sentences = [template.replace("{}", each) for each in classes for template in templates]
+        self._check_tokens(text, classes, sentences[:: len(templates)])
         vectors = self._vectors(text, sentences).view(len(classes), len(templates), -1)
         return F.normalize(vectors.mean(1), dim=-1, eps=1e-12)
+
+    def _check_tokens(self, text: str, classes: Sequence[str], sentences: Sequence[str]) -> None:
+        """Refuses classes whose sentences are the same tokens: each would have half of what is due to both."""
+        seen: dict[tuple[int, ...], str] = {}
+        for name, ids in zip(classes, self.inputs(text, sentences).tolist(), strict=True):
+            other = seen.setdefault(tuple(ids), name)
+            if other != name:
+                raise ConfigError(f"classes: {other!r} and {name!r} are the same tokens to this model: rename one.")
 
     def queried(self) -> str:
         """The one modality that is no text.

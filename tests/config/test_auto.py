@@ -45,7 +45,8 @@ def test_columns_of_numbers_come_first_and_categories_are_counted(passengers: Pa
     assert config["data"]["batch_size"] == config["objective"]["evaluation_batch_size"] == 16
     assert config["trainer"]["max_epochs"] == 100  # 160 training samples are 10 batches
     said = capsys.readouterr().out
-    assert "data.cardinalities=[2, 3]  values of the other columns" in said
+    assert "data.numeric=2  columns that hold numbers alone: 'age', 'fare'\n" in said
+    assert "data.cardinalities=[2, 3]  values of the other columns: 'sex', 'port'\n" in said
     assert "image_size" not in said  # there are no images
 
 
@@ -79,6 +80,29 @@ def test_images_tell_size_and_channels(side: int, mode: str, size: int, channels
     assert list(config["encoder"]) == ["image"]
 
 
+def test_a_column_whose_files_are_all_absent_is_refused_before_a_run_begins(passengers: Path) -> None:
+    with pytest.raises(
+        DataError, match="Column name: none of the 64 files looked at is there. The first: .*passenger 0"
+    ):
+        settled(passengers, "data.columns.image=name", "data.columns.text=name")
+
+
+def test_settings_follow_the_images_and_sounds_of_all_modalities(tmp_path: Path) -> None:
+    for number in range(4):
+        Image.new("RGB", (200, 200), (number, 0, 99)).save(tmp_path / f"{number}.png")
+        Image.new("L", (20, 20), number).save(tmp_path / f"grey{number}.png")
+        soundfile.write(tmp_path / f"long{number}.wav", np.zeros(16_000), 8000)
+        soundfile.write(tmp_path / f"{number}.wav", np.zeros(4000), 8000)
+    columns = {"front": "{}.png", "mask": "grey{}.png", "call": "long{}.wav", "click": "{}.wav"}
+    rows = [{name: place.format(number) for name, place in columns.items()} for number in range(4)]
+    words = [f"data.columns.{name}={name}" for name in columns]
+    kinds = "data.kinds={front: image, mask: image, call: audio, click: audio}"
+    config = settled(write_csv(tmp_path / "p.csv", rows), *words, kinds)
+    assert config["data"]["channels"] == 3
+    assert config["data"]["image_size"] == 32  # the median of 20 and 200 pixels is 110
+    assert config["data"]["max_seconds"] == 2.0
+
+
 def test_few_short_sounds_have_a_coarse_spectrogram(tmp_path: Path, capsys) -> None:
     rows = [{"file": f"{number}.wav", "text": f"word {number}"} for number in range(9)]
     for row in rows:
@@ -109,6 +133,22 @@ def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path
         settled(tmp_path / "none.csv", "data.columns.text=name")
     config = compose_config(["experiment=own_small", f"++data.path={tmp_path}/none.csv", "++run_dir=."])
     assert check_config(config, look=False)["data"]["batch_size"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "data.columns names no modality. Such as: data.columns.image=filepath"),
+        (["data.columns.txt=name"], "data.columns.txt: say what it is"),
+    ],
+)
+def test_columns_that_cannot_be_have_a_message_of_one_sentence(
+    words: list[str], message: str, passengers: Path
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        settled(passengers, *words)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
 
 
 def test_other_data_than_tables_take_plain_values(capsys) -> None:

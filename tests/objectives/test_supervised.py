@@ -213,6 +213,25 @@ def test_what_does_not_fit_is_told(name: str) -> None:
             objective(output, batch)
 
 
+@pytest.mark.parametrize(
+    ("name", "labels", "kind"),
+    [
+        ("classification", torch.zeros(4), "class"),
+        ("regression", torch.zeros(4, dtype=torch.int64), "value"),
+        ("multilabel", torch.zeros(4, dtype=torch.int64), "tags"),
+    ],
+)
+def test_labels_of_another_kind_name_the_word_to_type(name: str, labels: torch.Tensor, kind: str) -> None:
+    objective = {"classification": Classification, "regression": Regression, "multilabel": MultiLabel}[name]
+    with pytest.raises(ConfigError, match=rf"type data\.label_kind={kind}$"):
+        objective("label", 3).targets(labels)
+
+
+def test_labels_of_the_right_kind_and_another_number_name_no_kind() -> None:
+    with pytest.raises(ConfigError, match=r"objective\.outputs=3\.$"):
+        Regression("label", 3).targets(torch.zeros(4, 2))
+
+
 def test_classes_that_do_not_go_with_the_outputs_are_named() -> None:
     names = ["1.0", "cat", "dog", "CAT"]
     for name in ("classification", "multilabel"):

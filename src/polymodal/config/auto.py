@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from polymodal.config.auto_parts import AUTO, Chosen, choose_columns, choose_encoders, choose_fusion, needs_fusion
 from polymodal.config.environment import is_first_process
+from polymodal.errors import ConfigError, PolymodalError
 
 if TYPE_CHECKING:
     from polymodal.data.preview import Preview
@@ -106,7 +107,12 @@ def close(config: DictConfig, stored: Mapping[str, Any]) -> None:
 
 
 def _preview(config: DictConfig, look: bool) -> Preview:
-    """What the data look like: rows of a table are looked at; of other data, what their settings say."""
+    """What the data look like: rows of a table are looked at; of other data, what their settings say.
+
+    Raises:
+        ConfigError: settings of the data cannot be.
+    """
+    from hydra.errors import InstantiationException
     from hydra.utils import get_class, instantiate  # these take seconds: what is refused before does not wait for them
 
     from polymodal.data.preview import Preview
@@ -128,7 +134,13 @@ def _preview(config: DictConfig, look: bool) -> Preview:
             # for this look all columns of a table are numbers
             data.numeric = max((len(names) if isinstance(names, ListConfig) else 1 for names in tables), default=0)
             data.cardinalities = []
-    return instantiate(data, _convert_="all").preview()  # type: ignore[no-any-return]
+    try:
+        table = instantiate(data, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, PolymodalError):
+            raise error.__cause__ from None
+        raise ConfigError(f"data: {error.__cause__ or error}") from error
+    return table.preview()  # type: ignore[no-any-return]
 
 
 def _kinds_by_settings(data: DictConfig) -> dict[str, str]:

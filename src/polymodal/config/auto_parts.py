@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from polymodal.config.explain import CONFIGS
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, named
 
 if TYPE_CHECKING:
     from polymodal.data.preview import Preview
@@ -122,14 +122,25 @@ def choose_columns(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
             "data.numeric=auto: the tables have different numbers of columns. Give data.numeric and data.cardinalities."
         )
     numeric, cardinalities = next(iter(layouts), (0, ()))
+    names = [column for name in preview.numeric for column in _columns_of(config.data, name)]
+    numbers, others = names[:numeric], names[numeric : numeric + len(cardinalities)]  # of the first table
     for key, value, why in (
-        ("numeric", numeric, "columns that hold numbers alone"),
-        ("cardinalities", list(cardinalities), "values of the other columns"),
+        ("numeric", numeric, _with_names("columns that hold numbers alone", numbers)),
+        ("cardinalities", list(cardinalities), _with_names("values of the other columns", others)),
     ):
         if config.data.get(key) == AUTO:
             config.data[key] = value
             if layouts:
                 yield Chosen(f"data.{key}", value, why)
+
+
+def _columns_of(data: DictConfig, name: str) -> list[str]:
+    columns = data.columns[name]
+    return list(columns) if isinstance(columns, ListConfig) else [columns]
+
+
+def _with_names(why: str, columns: Sequence[str]) -> str:
+    return f"{why}: {named(columns)}" if columns else why
 
 
 def _rest_of_layout(data: DictConfig, name: str, categories: Mapping[str, int]) -> tuple[int, tuple[int, ...]]:
@@ -138,8 +149,7 @@ def _rest_of_layout(data: DictConfig, name: str, categories: Mapping[str, int]) 
     Raises:
         ConfigError: a column of numbers is to be one of categories.
     """
-    names = data.columns[name]
-    names = list(names) if isinstance(names, ListConfig) else [names]
+    names = _columns_of(data, name)
     if data.numeric == AUTO:
         return max(0, len(names) - len(data.cardinalities)), tuple(data.cardinalities)
     rest = names[data.numeric :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +75,13 @@ def preview_of_table(
         kinds: modality -> its kind.
         label_kind: class, value or tags.
         training_share: of the samples, where neither the source nor a column tells the split.
+
+    Raises:
+        DataError: a column names files, and none of them is there.
     """
     rows = Rows(table, Skips(len(table), table.places, "skip", 1.0))
-    found: dict[str, Any] = {}
+    images: list[tuple[int, str]] = []  # of all modalities of this kind, as they share the settings
+    sounds: list[tuple[float, int]] = []
     captions: list[str] = []
     numeric: dict[str, list[str]] = {}
     categories: dict[str, dict[str, int]] = {}
@@ -85,24 +90,23 @@ def preview_of_table(
         if kind == "text":
             captions += _captions(rows, names)
         elif kind == "image":
-            modes = _read(table, rows, names[0], _size_and_mode)
-            found |= {"sides": [side for side, _ in modes]}
-            found |= {"grey": bool(modes) and all(mode in GREY for _, mode in modes)}
+            images += _read(table, rows, names[0], _size_and_mode)
         elif kind == "audio":
-            lengths = _read(table, rows, names[0], _seconds_and_rate)
-            found |= {"seconds": [seconds for seconds, _ in lengths]}
-            found |= {"rates": [rate for _, rate in lengths]}
+            sounds += _read(table, rows, names[0], _seconds_and_rate)
         elif kind == "tabular":
             numeric[name], categories[name] = _columns(table, rows, names)
     return Preview(
         training=_training(table, rows, columns, training_share),
         kinds=kinds,
         captions=captions,
+        sides=[side for side, _ in images],
+        grey=bool(images) and all(mode in GREY for _, mode in images),
+        seconds=[seconds for seconds, _ in sounds],
+        rates=[rate for _, rate in sounds],
         classes=_classes(rows, columns.get("label"), label_kind),
         numeric=numeric,
         categories=categories,
         of_label=[name for name in kinds if columns[name] == columns.get("label")],
-        **found,
     )
 
 
@@ -132,18 +136,29 @@ def _captions(rows: Rows, names: Sequence[str]) -> list[str]:
 
 
 def _read(table: ManifestTable, rows: Rows, name: str, look: Callable[[Path | bytes], Any]) -> list[Any]:
-    """What `look` says of some files of a column."""
+    """What `look` says of some files of a column.
+
+    Raises:
+        DataError: none of them is there, as where two columns were mistaken for each other.
+    """
     cells = rows.files(name)
     there = np.flatnonzero(cells.there())
+    chosen = there[_spread(len(there), FILES)].tolist() if len(there) else []
     result = []
-    for row in there[_spread(len(there), FILES)].tolist() if len(there) else []:
+    absent: list[Path] = []
+    for row in chosen:
         source, _ = cells.source(row)
         if not isinstance(source, bytes):
             source = table.places.folders[int(table.places.part_of(np.array(row)))] / source
+            if not os.path.exists(source):  # noqa: PTH110  (that of Path fails at a caption, too long for a name)
+                absent.append(source)
+                continue
         try:
             result.append(look(source))
         except (OSError, ValueError, RuntimeError, SyntaxError, PolymodalError, BadSampleError):
             continue
+    if chosen and len(absent) == len(chosen):
+        raise DataError(f"Column {name}: none of the {len(absent)} files looked at is there. The first: {absent[0]}.")
     return result
 
 

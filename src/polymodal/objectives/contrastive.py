@@ -47,7 +47,10 @@ class Contrastive(Objective):
     ) -> None:
         super().__init__()
         if len(modalities) < 2:
-            raise ValueError(f"A contrastive objective aligns at least two modalities, not {modalities}.")
+            raise ValueError(
+                f"A contrastive objective aligns at least two modalities, not {modalities}. Name a column of another "
+                "one, such as data.columns.text=caption, or predict a label: objective=classification."
+            )
         self.modalities = modalities
         self.evaluation_batch_size = evaluation_batch_size
         self.logit_scale = None

@@ -24,6 +24,8 @@ class MultiLabel(Supervised):
         ValueError: `positive_weights` are not p numbers from 0 on.
     """
 
+    label_kind = "tags"
+
     def __init__(self, label: str, outputs: PositiveInt, positive_weights: Sequence[float] | None = None) -> None:
         super().__init__(label, outputs)
         self.positive_weights = checked_weights("positive_weights", positive_weights, outputs)

@@ -31,6 +31,8 @@ class Regression(Supervised):
         huber_delta: where `huber` goes from one to the other, in standard deviations of the training labels.
     """
 
+    label_kind = "value"
+
     def __init__(
         self,
         label: str,

@@ -26,9 +26,13 @@ class Supervised(Objective):
     Args:
         label: key of `PairedBatch.labels`.
         outputs: p.
+
+    Attributes:
+        label_kind: what a table of one's own is to say of its label, `data.label_kind`.
     """
 
     needs_fusion = True
+    label_kind = "class"
 
     def __init__(self, label: str, outputs: int) -> None:
         super().__init__()
@@ -137,9 +141,14 @@ class Supervised(Objective):
 
     def wrong_labels(self, labels: Tensor, wanted: str) -> ConfigError:
         """What to say of labels that are not what this objective reads."""
+        kind = "class" if labels.ndim == 1 else "tags"
+        if labels.is_floating_point():
+            kind = "value"
+        # of another kind than the objective's: of a table, a word makes them what they are to be
+        instead = f"\nOf a table of your own, type data.label_kind={self.label_kind}" if kind != self.label_kind else ""
         return ConfigError(
             f"objective.label={self.label}: {type(self).__name__} reads {wanted}, these are {tuple(labels.shape)} "
-            f"{str(labels.dtype).removeprefix('torch.')} with objective.outputs={self.outputs}."
+            f"{str(labels.dtype).removeprefix('torch.')} with objective.outputs={self.outputs}.{instead}"
         )
 
 
