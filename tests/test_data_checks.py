@@ -110,9 +110,28 @@ def test_labels_that_no_training_sample_has_are_told(
     data = data_of(folder, new, {"image": "filepath", "label": "class"}, label_kind=kind)
     check_data(data, objective, ["image"], SPLITS)
     count = sum(row["class"] == "pink" for row in new)
-    (message,) = caplog.messages
+    (message,) = [message for message in caplog.messages if "cannot know" in message]
     assert message.startswith("The val split has labels (data.columns.label=class) that no training sample has")
     assert f"{count} times: 'pink'. " in message
+
+
+def test_labels_of_which_training_has_none_are_refused(folder: Path, rows: list[dict]) -> None:
+    new = [row | {"class": f"{row['part']} {row['class']}"} for row in rows]
+    data = data_of(folder, new, {"image": "filepath", "label": "class"})
+    objective = Classification("label", len(data.class_names["label"]))
+    with pytest.raises(DataError, match=r"The val split: none of its 8 samples has a label .* data.label_kind=value"):
+        check_data(data, objective, ["image"], SPLITS)
+    check_data(data, objective, ["image"], ["test"])  # another table, whose own training split taught nothing
+
+
+def test_a_split_of_few_samples_is_told(folder: Path, rows: list[dict], caplog) -> None:
+    check_data(data_of(folder, rows, PAIR), CLIP(NAMES), NAMES, SPLITS)
+    told = [message for message in caplog.messages if "one more right answer" in message]
+    assert told == [
+        f"The {name} split has 8 samples: one more right answer changes a metric by 12%. "
+        "data.splits=[0.6, 0.2, 0.2] evaluates on more."
+        for name in ("val", "test")
+    ]
 
 
 def test_an_empty_split_says_what_was_left_out(folder: Path, rows: list[dict]) -> None:

@@ -115,6 +115,11 @@ def test_runs_and_exports_say_the_same_of_whatever_holds_an_image(run, exported,
     assert backwards.probabilities.sum() == pytest.approx(1)
 
 
+def test_a_number_is_no_image(run) -> None:
+    with pytest.raises(ConfigError, match="image: give sentences, paths or images, not int"):
+        load_run(run, "devices=cpu").classify([3], CLASSES)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

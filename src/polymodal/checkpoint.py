@@ -55,6 +55,8 @@ def find_checkpoint(path: Path) -> Path:
         raise ConfigError(f"checkpoint={path} has no checkpoints/best.ckpt. Give one of its files: {names}.")
     if last.is_file():
         return last
+    if (path / "model.safetensors").is_file():
+        raise ConfigError(f"checkpoint={path} is an exported model. Use it in Python: polymodal.load({str(path)!r}).")
     raise ConfigError(f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt.")
 
 

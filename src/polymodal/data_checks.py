@@ -17,11 +17,15 @@ from polymodal.errors import ConfigError, DataError, named
 from polymodal.model import MultimodalModel
 from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.base import Objective
+from polymodal.objectives.classification import Classification
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.objectives.supcon import SupCon
 from polymodal.objectives.supervised import Supervised
 
 log = logging.getLogger(__name__)
+
+FEW_SAMPLES = 20
+"""Metrics of a split with fewer are warned of."""
 
 
 def check_data(data: PairedDataModule, objective: Objective, modalities: Sequence[str], splits: Sequence[str]) -> None:
@@ -41,7 +45,7 @@ def check_data(data: PairedDataModule, objective: Objective, modalities: Sequenc
         facts = data.facts(split)
         if facts is None:
             continue
-        look = Look(data, split, facts)
+        look = Look(data, split, facts, after_training="train" in splits)
         problems = [problem for part in parts for problem in look.problems(part)]
         if split == "train":
             problems += look.never_seen(modalities)
@@ -58,11 +62,12 @@ class Look:
         data: set up.
         split: its name.
         facts: what it holds.
+        after_training: whether the same data are trained on.
     """
 
-    def __init__(self, data: PairedDataModule, split: str, facts: SplitFacts) -> None:
+    def __init__(self, data: PairedDataModule, split: str, facts: SplitFacts, after_training: bool) -> None:
         self.data, self.split, self.facts = data, split, facts
-        self.trains = split == "train"
+        self.trains, self.after_training = split == "train", after_training
         count = f"its {facts.samples} samples" if facts.whole else f"the first {facts.samples} samples"
         self.count = f"of {count}"
         self.without = done_without(split, data.wanted)
@@ -77,6 +82,12 @@ class Look:
                 yield (
                     f"The {self.split} split: none {self.count} has a label{self._named('label')}, so nothing can be "
                     f"{use}.{self.without}"
+                )
+            elif isinstance(part, Classification) and self.after_training and sum(label.unseen.values()) == label.known:
+                yield (
+                    f"The {self.split} split: none {self.count} has a label{self._named('label')} that training "
+                    "has, so an accuracy would say nothing. To predict numbers: data.label_kind=value "
+                    "objective=regression."
                 )
             elif label.distinct == 1 and self.trains and self.facts.whole:
                 yield f"{self._same_label(label.known)} There is nothing to learn."
@@ -93,6 +104,11 @@ class Look:
     def doubts(self, part: Objective) -> Iterator[str]:
         """What an objective says of the split and should not be trusted."""
         label = self.facts.labels.get(part.label) if isinstance(part, Supervised) else None
+        if not self.trains and self.facts.whole and self.facts.samples < FEW_SAMPLES:
+            yield (
+                f"The {self.split} split has {self.facts.samples} samples: one more right answer changes a metric by "
+                f"{1 / self.facts.samples:.0%}. data.splits=[0.6, 0.2, 0.2] evaluates on more."
+            )
         if label is not None and label.distinct == 1:
             yield f"{self._same_label(label.known)} An accuracy on it says little."
         if label is not None and label.unseen:

@@ -222,7 +222,9 @@ def test_none_is_a_choice(passengers: Path) -> None:
     ("objective", "encoders"),
     [("clip", ["image", "text"]), ("classification", ["image"]), ("clip_and_classification", ["image", "text"])],
 )
-def test_captions_that_are_the_label_do_not_tell_it(objective: str, encoders: list[str], tmp_path: Path) -> None:
+def test_captions_that_are_the_label_do_not_tell_it(
+    objective: str, encoders: list[str], tmp_path: Path, capsys
+) -> None:
     for kind in ("cat", "dog"):
         (tmp_path / kind).mkdir()
         for number in range(4):
@@ -231,6 +233,7 @@ def test_captions_that_are_the_label_do_not_tell_it(objective: str, encoders: li
     config = check_config(compose_config(words))
     assert list(config["encoder"]) == encoders
     assert (config["outputs"], config["data"]["channels"]) == (2, 1)
+    assert ("data.vocab_size=" in capsys.readouterr().out) == ("text" in encoders)
 
 
 def test_a_modality_of_another_name_has_an_encoder_of_its_kind(passengers: Path) -> None:

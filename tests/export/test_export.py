@@ -21,6 +21,7 @@ from tests.export.models import checkpoint_of
 from tests.resumed import differences
 
 import polymodal
+from polymodal.checkpoint import find_checkpoint
 from polymodal.config.command import ExportSettings, parsed
 from polymodal.encoders.image.cnn import CNN
 from polymodal.errors import ConfigError
@@ -310,6 +311,11 @@ def test_the_command_says_what_is_not_there(command, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "checkpoint=x: neither a checkpoint file nor a run folder" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_export_is_no_checkpoint(exported: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is an exported model\. Use it in Python: polymodal\.load\("):
+        find_checkpoint(exported)
 
 
 def test_an_output_that_exists_is_kept(run, exported: Path) -> None:

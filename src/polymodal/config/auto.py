@@ -182,7 +182,8 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         value, why = rules[name](preview)
         OmegaConf.update(config, key, value)
         matters = name != "outputs" or any(needs_fusion(config.objective))
-        if matters and OF_KIND.get(name, ANY) & set(preview.kinds.values()):
+        read = {kind for modality, kind in preview.kinds.items() if modality in config.encoder}
+        if matters and OF_KIND.get(name, ANY) & read:
             yield Chosen(key, value, why)
 
 
