@@ -26,6 +26,7 @@ from polymodal.data.skips import Skips
 from polymodal.data.table import ManifestTable, Places, in_one_piece
 from polymodal.data.table_data import TableData
 from polymodal.errors import ConfigError
+from polymodal.formatting import readable
 from polymodal.new_data import is_same_source
 from polymodal.objectives.supervised import Supervised, known
 from polymodal.parts import Parts, as_array
@@ -150,7 +151,7 @@ class AnswerTable:
         shown.add_column("metric")
         shown.add_column("value", justify="right")
         for name, value in metrics.items():
-            shown.add_row(escape(name), f"{float(value):.4f}")
+            shown.add_row(escape(name), readable(float(value)))
         print(f"Metrics of {int(counted.sum())} rows with a label:")
         Console().print(shown)
         if self.trained.seen or is_same_source(settings, self.trained.stored["data"]):

@@ -144,6 +144,11 @@ def test_captions_of_the_same_words_are_near() -> None:
 def test_a_model_that_loses_is_told(mode: str, linear: float, is_better: bool) -> None:
     metrics = {"test/accuracy": 0.5, "test/control/linear/accuracy": linear}
     sentence = verdict(metrics, "val/accuracy", mode)
-    assert (f"accuracy {linear} against 0.5" in sentence) == is_better
+    assert (f"accuracy {linear:.4f} against 0.5000" in sentence) == is_better
     assert not verdict({"test/accuracy": 0.5}, "val/accuracy", mode)  # nothing to compare with
     assert not verdict(metrics, "val/loss", mode)
+
+
+def test_large_values_are_told_in_full() -> None:
+    metrics = {"test/mae": 15535300.8, "test/control/linear/mae": 6320.44}
+    assert "mae 6,320 against 15,535,301" in verdict(metrics, "val/mae", "min")

@@ -68,7 +68,7 @@ def test_it_says_what_the_run_reached_and_what_it_is_made_of(run: Path) -> None:
     assert (tiles[1]["title"], tiles[1]["value"]) == ("recall@1 image to text", "0.625")
     assert "validation" not in tiles[1]
     assert re.search(
-        r"Held-out data</summary>.*?<tbody><tr><th></th><td class=\"n\">0.5<", page, re.DOTALL
+        r"Held-out data</summary>.*?<tbody><tr><th></th><td class=\"n\">0.5000<", page, re.DOTALL
     )  # of all first
     assert "1 min 15 s" in page
     for part, name in (("data", "Words"), ("image encoder", "CNN")):
@@ -102,7 +102,7 @@ def test_cards_show_the_validation_of_the_checkpoint_that_was_tested(tmp_path: P
     (tmp_path / "report" / "about.json").write_text(json.dumps(about))
     page = write_page(tmp_path).read_text()
     whole, direction = cards(page)
-    beside = {"validation": "0.550", "chance": "0.010", "linear model": "0.600"}
+    beside = {"validation": "0.550", "chance": "0.0100", "linear model": "0.600"}
     assert whole == {"title": "recall@1", "value": "0.500", "note": "mean of 2 directions, 80 samples", **beside}
     expected = {"title": "recall@1 image to text", "value": "0.400", "note": "78 queries, 40 items to find"}
     assert direction == expected | {"chance": "0.025"}  # of this very test, where no control was run
@@ -119,7 +119,7 @@ def test_without_a_test_cards_show_the_best_validation(tmp_path: Path) -> None:
     (tmp_path / "report" / "about.json").write_text(json.dumps(about))
     page = write_page(tmp_path).read_text()
     assert [(card["title"], card["value"], card["note"]) for card in cards(page)] == [
-        ("MAE", "1234", "90 samples"),
+        ("MAE", "1,234", "90 samples"),
         ("R²", "0.250", "90 samples"),
     ]
     assert page.count("<small>validation</small>") == 2

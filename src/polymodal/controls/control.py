@@ -16,6 +16,7 @@ from torch.utils.data import IterableDataset
 from polymodal.controls.linear import class_scores, ridge
 from polymodal.controls.samples import Collected, collect, encoded
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.formatting import readable
 from polymodal.metrics.multilabel import multilabel_figures
 from polymodal.metrics.regression import regression_figures
 from polymodal.metrics.retrieval import EmbeddingTable, Items, Table, distinct_items
@@ -93,8 +94,8 @@ def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
     if model is None or linear is None or (linear <= model if mode == "max" else linear >= model):
         return ""
     return (
-        f"A linear model of simple features is better on the test data: {name} {linear:.3g} against {model:.3g}. "
-        "Train longer, take smaller or pretrained encoders, or more data."
+        f"A linear model of simple features is better on the test data: {name} {readable(linear)} against "
+        f"{readable(model)}. Train longer, take smaller or pretrained encoders, or more data."
     )
 
 

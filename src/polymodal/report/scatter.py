@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polymodal.formatting import readable
 from polymodal.metrics.regression import regression_figures
-from polymodal.report.html import number
 from polymodal.report.style import COLOURS, picture, short
 
 PANELS = 6
@@ -41,7 +41,7 @@ def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], sa
         name = short(names[k])
         axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
         metrics = regression_figures(y[:, [k]], target[:, [k]])
-        said = [f"{label} {number(float(metrics[key]))}" for key, label in TITLE.items() if key in metrics]
+        said = [f"{label} {readable(float(metrics[key]))}" for key, label in TITLE.items() if key in metrics]
         axes.set_title(f"{name}\n{', '.join(said)}")
 
     _panels(file, target, draw)
@@ -60,7 +60,7 @@ def draw_residuals(file: Path, y: Tensor, target: Tensor, names: Sequence[str], 
         known = ~target[:, k].isnan()
         everything = (y[known, k] - target[known, k]).double()
         mean, deviation = float(everything.mean()), float(everything.std(correction=0))
-        axes.set_title(f"{name}\nmean {number(mean)}, deviation {number(deviation)}")
+        axes.set_title(f"{name}\nmean {readable(mean)}, deviation {readable(deviation)}")
 
     _panels(file, target, draw)
 
