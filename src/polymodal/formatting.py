@@ -46,8 +46,8 @@ def duration(seconds: float) -> str:
 
 
 def in_table(value: float) -> str:
-    """A value as it stands in a table: six digits, or all of a whole number, without zeros at the end."""
-    text = readable(value, digits=6)
+    """A value of a table or a setting in six digits, which float32 holds of it; without zeros behind the point."""
+    text = readable(float(f"{value:.6g}"), digits=6)
     if "." not in text or "e" in text:
         return text
     return text.rstrip("0").rstrip(".")

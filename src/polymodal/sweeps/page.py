@@ -80,6 +80,7 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
         best=_best(folder, done, keys),
         header=header,
         rows=rows,
+        numeric={key for place, key in enumerate(header) if any(isinstance(row.cells[place], float) for row in rows)},
         plots=_curves(best_first, keys),
         curves=min(len(runs), CURVES),
         axes=axes,
