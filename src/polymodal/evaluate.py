@@ -80,7 +80,7 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
             trainer.test(module, datamodule=data, verbose=False)
             figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}
             if trainer.is_global_zero:
-                finish(figures, folder)
+                finish(figures, folder, with_chance=True)
     return figures
 
 

@@ -8,21 +8,28 @@ from pathlib import Path
 
 from rich.table import Table
 
-from polymodal.files import write_whole
+from polymodal.files import read_json, write_whole
 from polymodal.formatting import duration, readable
 from polymodal.report.page import write_page
 from polymodal.report.unharmed import unharmed
 from polymodal.terminal import say
 
 
-def finish(figures: Mapping[str, float], run_dir: Path) -> None:
-    """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures."""
+def finish(figures: Mapping[str, float], run_dir: Path, with_chance: bool = False) -> None:
+    """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures.
+
+    Args:
+        figures: of the run, by their keys.
+        run_dir: its folder.
+        with_chance: whether the table has what the report calls chance, where no control was run.
+    """
     write_whole(run_dir / "metrics.json", json.dumps(figures, indent=2))
     page = None
     if (run_dir / "report").is_dir():
         with unharmed(run_dir / "report" / "index.html"):
             page = write_page(run_dir)
-    say(final_table(figures))
+    chance = read_json(run_dir / "report" / "about.json").get("chance", {}) if with_chance else {}
+    say(final_table({f"test/control/chance/{name}": value for name, value in chance.items()} | dict(figures)))
     if "test/accuracy" in figures:
         say(f"Accuracy of the model on the test data: {100 * figures['test/accuracy']:.0f} %")
     say(f"{duration(figures['time/total_seconds'])} in all. Run folder: {run_dir}", soft_wrap=True)

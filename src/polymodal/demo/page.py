@@ -115,7 +115,7 @@ def show_contributions(said: Answer) -> None:
     """What each modality adds to an answer, where there are several."""
     if len(said.contribution) < 2:
         return
-    st.markdown(f"#### What each modality adds to {plain(said.of)}")
+    st.markdown(f"#### What each modality adds to “{plain(said.of)}”")
     written: Callable[[float], str] = signed if said.are_values else points
     st.html(bars(said.contribution, written))
     if said.base is None:
@@ -256,7 +256,7 @@ def sentence_of(content: Any) -> str:
 def drawn(table: pd.DataFrame, modalities: Sequence[str]) -> Any:
     """The chart: colours are classes, or modalities where there are no classes."""
     names = [name for name in dict.fromkeys(table["class"]) if name != "other"]
-    legend = altair.Legend(orient="bottom", columns=2, labelLimit=130)
+    legend = altair.Legend(orient="bottom", columns=2, labelLimit=150)
     # grey is seen on white and on black
     grey: dict[str, Any] = {"symbolFillColor": "gray", "symbolStrokeColor": "gray"}
     forms = None
