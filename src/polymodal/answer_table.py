@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
-from polymodal.answers import answer_columns, answer_names
+from polymodal.answers import NO_ANSWERS, answer_columns, answer_names
 from polymodal.data.columns import ROLES
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.labels import class_codes, tag_codes, unknown_names
@@ -40,11 +40,6 @@ ERROR = "error"
 
 SOURCE = "source"
 """The column that says where a row is from, where the table has none of this name."""
-
-NO_ANSWERS = (
-    "This model aligns modalities and has no answers of its own. Name classes, such as image=photo.png "
-    "classes=[cat,dog], or use src/embed.py and src/search.py."
-)
 
 CHUNK = 50_000
 """Rows that are made words of, and written, at a time."""

@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
-from polymodal.answer_table import ENDINGS, NO_ANSWERS, AnswerTable, TableWriter
-from polymodal.answers import answers
+from polymodal.answer_table import ENDINGS, AnswerTable, TableWriter
+from polymodal.answers import NO_ANSWERS, answers
 from polymodal.by_hand import Asked, Given, inputs_by_name
 from polymodal.config.command import PredictSettings
 from polymodal.data import given_files
