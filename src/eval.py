@@ -1,10 +1,10 @@
-"""Judges trained models again: the figures of the run, or those on other data, devices and by other measures.
+"""Evaluates trained models again: the metrics of the run, or those on other data, devices and by other measures.
 
     python src/eval.py checkpoint=<run folder or .ckpt file> [key=value ...]
 
 checkpoint=last        the run that was at work last, here and in the other programs
 checkpoint=[a,b,...]   several at once: one table that compares them
-json=true or --json    nothing but JSON on stdout: {checkpoint: {figure: value}}
+json=true or --json    nothing but JSON on stdout: {checkpoint: {metric: value}}
 data=manifest data.path=new.csv data.columns.image=file ...
                        other data, with the same modalities; the test split of them is judged,
                        all of them with data.splits=[0,0,1]; their labels are data.columns.label=

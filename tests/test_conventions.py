@@ -11,7 +11,7 @@ PACKAGE = ROOT / "src" / "polymodal"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"errors", "types", "signals", "addresses", "new_data"},
+    {"errors", "formatting", "types", "signals", "addresses", "new_data"},
     {"batch", "tokens", "hashing", "checkpoint_parts", "files"},
     {"encoders", "fusion", "heads", "missing", "config", "frozen_cache", "noise"},
     {"model", "new_columns", "terminal"},

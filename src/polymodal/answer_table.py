@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
-from polymodal.answers import answer_columns, answer_names
+from polymodal.answers import NO_ANSWERS, answer_columns, answer_names
 from polymodal.data.columns import ROLES
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.labels import class_codes, tag_codes, unknown_names
@@ -26,6 +26,7 @@ from polymodal.data.skips import Skips
 from polymodal.data.table import ManifestTable, Places, in_one_piece
 from polymodal.data.table_data import TableData
 from polymodal.errors import ConfigError
+from polymodal.formatting import readable
 from polymodal.new_data import is_same_source
 from polymodal.objectives.supervised import Supervised, known
 from polymodal.parts import Parts, as_array
@@ -39,11 +40,6 @@ ERROR = "error"
 
 SOURCE = "source"
 """The column that says where a row is from, where the table has none of this name."""
-
-NO_ANSWERS = (
-    "This model aligns modalities and has no answers of its own. Name classes, such as image=photo.png "
-    "classes=[cat,dog], or use src/embed.py and src/search.py."
-)
 
 CHUNK = 50_000
 """Rows that are made words of, and written, at a time."""
@@ -150,7 +146,7 @@ class AnswerTable:
         shown.add_column("metric")
         shown.add_column("value", justify="right")
         for name, value in metrics.items():
-            shown.add_row(escape(name), f"{float(value):.4f}")
+            shown.add_row(escape(name), readable(float(value)))
         print(f"Metrics of {int(counted.sum())} rows with a label:")
         Console().print(shown)
         if self.trained.seen or is_same_source(settings, self.trained.stored["data"]):

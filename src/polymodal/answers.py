@@ -13,6 +13,11 @@ from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.supervised import Supervised
 
+NO_ANSWERS = (
+    "This model aligns modalities and has no answers of its own. Name classes, such as image=photo.png "
+    "classes=[cat,dog], or use src/embed.py and src/search.py."
+)
+
 
 class Answers(NamedTuple):
     """The answers to B samples.

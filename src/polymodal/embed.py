@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from omegaconf import open_dict
 from torch import Tensor
 
-from polymodal.answers import answers
+from polymodal.answers import NO_ANSWERS, answer_columns, answers
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.evaluated import of_all
 from polymodal.callbacks.progress_bar import name_task
@@ -29,6 +29,7 @@ from polymodal.config.secrets import mask
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.splits import SPLITS
 from polymodal.data.table_data import TableData
+from polymodal.errors import ConfigError
 from polymodal.files import check_output
 from polymodal.model import ModelOutput
 from polymodal.objectives.base import Objective
@@ -105,6 +106,8 @@ def write_all(
             data.columns.leave_out("label")  # rows with other labels than those of the training are rows too
         if other is not None:
             other.begin(data, part)
+        elif part is None and not vectors:
+            raise ConfigError(NO_ANSWERS)
         names = None if part is None else part.output_names(trained.class_names.get(part.label))
         about |= {"classes": names, "vectors": vectors, "precision": config["trainer"].get("precision")}
         parts = Parts(output, about)
@@ -112,6 +115,7 @@ def write_all(
         with lock, parts.kept_if_any(), ending_together(trainer):
             for split in splits:
                 rows = Rows(parts, data, split, module.model.modalities, part, names, vectors)
+                rows.label = trained.label_columns or rows.label
                 rows.plain = other is not None
                 module.objective = rows
                 name_task(trainer, f"{'embed' if vectors else 'predict'} {split}")
@@ -176,12 +180,15 @@ class Rows(Objective):
         modalities: names of the rows of X.
         objective: says what Y is; None where there is none.
         names: of its classes.
-        vectors: whether X and the fused vectors are written, and probabilities as one; else each has a column.
+        vectors: whether X and the fused vectors are written, and probabilities as one; else the answers alone, in the
+            columns that `answer_columns` gives, beside what each modality holds in words.
     """
 
     dataset: Any = None
     plain = False
     """Whether only ids and Y are written."""
+    label: str | Sequence[str]
+    """The column of the training's labels, or the columns of its values."""
 
     def __init__(
         self,
@@ -197,6 +204,7 @@ class Rows(Objective):
         self.written, self.data, self.split, self.modalities = parts, data, split, modalities
         self.names, self.vectors = names, vectors
         self.objective = objective
+        self.label = "" if objective is None else objective.label
         self.waiting: list[dict[str, Tensor]] = []
         self.left_out: dict[int, str] = {}
 
@@ -257,20 +265,22 @@ class Rows(Objective):
         for index, name in enumerate(self.modalities):
             items, there = taken[f"{name}_item"].numpy(), mask[:, index]
             words = self.data.words(name, items) if there.any() else [None] * len(items)
-            columns[f"{name}_item"] = pa.array(items, mask=~there)
-            columns[f"{name}_words"] = pa.array(words, pa.string(), mask=~there)
+            in_words = pa.array(words, pa.string(), mask=~there)
             if self.vectors:
+                columns |= {f"{name}_item": pa.array(items, mask=~there), f"{name}_words": in_words}
                 columns[name] = as_vectors(taken["x"][:, index].numpy(), there)
+            elif in_words.null_count < len(in_words):  # a stream keeps no words: its rows are told by their source
+                columns[name] = in_words
         everywhere = np.ones(len(ids), dtype=bool)
         if "fused" in taken:
             columns["fused"] = as_vectors(taken["fused"].numpy(), everywhere)
-        if self.objective is not None and "y" in taken:
+        if self.objective is not None and self.vectors and "y" in taken:
             said = answers(self.objective, taken["y"], self.names)
             columns["prediction"] = said.prediction
-            if said.probability is not None and self.vectors:
+            if said.probability is not None:
                 columns["probability"] = as_vectors(said.probability, everywhere)
-            elif said.probability is not None:
-                columns |= {f"probability {name}": p for name, p in zip(said.names, said.probability.T, strict=True)}
+        elif self.objective is not None and "y" in taken:
+            columns |= answer_columns(self.objective, taken["y"], self.label, self.names)
         return pa.table(columns | {"error": pa.nulls(len(ids), pa.string())})
 
     def _named(self, ids: np.ndarray) -> dict[str, Any]:

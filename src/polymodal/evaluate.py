@@ -23,6 +23,7 @@ from polymodal.config.environment import is_first_process
 from polymodal.config.run_folder import claim, given_back
 from polymodal.errors import ConfigError
 from polymodal.final import finish
+from polymodal.formatting import readable
 from polymodal.run import figures_of, own_processes, prepare_process
 from polymodal.together import ending_together
 from polymodal.trained import Trained
@@ -79,7 +80,7 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
             trainer.test(module, datamodule=data, verbose=False)
             figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}
             if trainer.is_global_zero:
-                finish(figures, folder)
+                finish(figures, folder, with_chance=True)
     return figures
 
 
@@ -89,17 +90,17 @@ def takes_part_in_testing(callback: Callback) -> bool:
 
 
 def comparison(results: Mapping[str, Figures]) -> Table:
-    """A row a figure of the test, a column a checkpoint, named by what is not the same in all their paths."""
+    """A row a metric of the test, a column a checkpoint, named by what is not the same in all their paths."""
     names = {path: str(Path(path).absolute()) for path in results}
     shared = len(os.path.commonpath([str(Path(name).parent) for name in names.values()]))
     table = Table(title="Held-out data", title_justify="left")
-    table.add_column("figure")
+    table.add_column("metric")
     for name in names.values():
         table.add_column(escape(name[shared:].strip(os.sep)), justify="right", overflow="fold")
     for name in dict.fromkeys(name for figures in results.values() for name in figures):
         if name.startswith("test/"):
             values = [figures.get(name) for figures in results.values()]
-            table.add_row(name, *("" if value is None else f"{value:.4f}" for value in values))
+            table.add_row(name, *("" if value is None else readable(value) for value in values))
     return table
 
 

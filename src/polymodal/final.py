@@ -8,23 +8,31 @@ from pathlib import Path
 
 from rich.table import Table
 
-from polymodal.files import write_whole
+from polymodal.files import read_json, write_whole
+from polymodal.formatting import duration, readable
 from polymodal.report.page import write_page
 from polymodal.report.unharmed import unharmed
 from polymodal.terminal import say
 
 
-def finish(figures: Mapping[str, float], run_dir: Path) -> None:
-    """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures."""
+def finish(figures: Mapping[str, float], run_dir: Path, with_chance: bool = False) -> None:
+    """Writes metrics.json, whole or not at all, and the page of the report if there is one; shows the test figures.
+
+    Args:
+        figures: of the run, by their keys.
+        run_dir: its folder.
+        with_chance: whether the table has what the report calls chance, where no control was run.
+    """
     write_whole(run_dir / "metrics.json", json.dumps(figures, indent=2))
     page = None
     if (run_dir / "report").is_dir():
         with unharmed(run_dir / "report" / "index.html"):
             page = write_page(run_dir)
-    say(final_table(figures))
+    chance = read_json(run_dir / "report" / "about.json").get("chance", {}) if with_chance else {}
+    say(final_table({f"test/control/chance/{name}": value for name, value in chance.items()} | dict(figures)))
     if "test/accuracy" in figures:
         say(f"Accuracy of the model on the test data: {100 * figures['test/accuracy']:.0f} %")
-    say(f"{figures['time/total_seconds']:.0f} s in all. Run folder: {run_dir}", soft_wrap=True)
+    say(f"{duration(figures['time/total_seconds'])} in all. Run folder: {run_dir}", soft_wrap=True)
     if page:
         say(f"To look at: {page}", soft_wrap=True)
 
@@ -33,18 +41,12 @@ def final_table(figures: Mapping[str, float]) -> Table:
     """The metrics of the test split with the controls beside them; without a test those that were logged last."""
     tested = [name for name in figures if name.startswith("test/") and "/control/" not in name]
     table = Table(title="Held-out data" if tested else "Logged last, without a test", title_justify="left")
-    table.add_column("figure")
+    table.add_column("metric")
     table.add_column("value", justify="right")
     controls = [name for name in ("linear", "chance") if any(f"/control/{name}/" in key for key in figures)]
     for name in controls:
         table.add_column(name, justify="right")
     for name in tested or figures:
         beside = [figures.get(f"test/control/{control}/{name.removeprefix('test/')}") for control in controls]
-        table.add_row(name, *("" if value is None else _shown(value) for value in (figures[name], *beside)))
+        table.add_row(name, *("" if value is None else readable(value) for value in (figures[name], *beside)))
     return table
-
-
-def _shown(value: float) -> str:
-    if 0 < abs(value) < 0.0005:  # a learning rate
-        return f"{value:.1e}"
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"

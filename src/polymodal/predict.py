@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
-from polymodal.answer_table import ENDINGS, NO_ANSWERS, AnswerTable, TableWriter
-from polymodal.answers import answers
+from polymodal.answer_table import ENDINGS, AnswerTable, TableWriter
+from polymodal.answers import NO_ANSWERS, answers
 from polymodal.by_hand import Asked, Given, inputs_by_name
 from polymodal.config.command import PredictSettings
 from polymodal.data import given_files
@@ -28,6 +28,7 @@ from polymodal.data.table_data import TableData
 from polymodal.embed import tolerant, write_all
 from polymodal.errors import ConfigError, DataError
 from polymodal.files import check_output, writing
+from polymodal.formatting import readable
 from polymodal.objectives.supervised import Supervised
 from polymodal.trained import Trained, supervised
 
@@ -136,7 +137,7 @@ def classified(
     said = _each(lambda some: _zero_shot(asked, modality, some, classes, templates), samples)
     return [
         {**sample, **(one if isinstance(one, dict) else {"prediction": None, "error": str(one)})}
-        for sample, one in zip(samples, _readable(said), strict=True)
+        for sample, one in zip(samples, _unless_all_failed(said), strict=True)
     ]
 
 
@@ -156,7 +157,7 @@ def predicted(asked: Asked, samples: Sequence[Sample]) -> list[dict[str, Any]]:
         DataError: no sample can be read.
     """
     objective = supervised_of(asked)
-    y = _readable(_each(lambda some: list(asked.answer(some)), samples))
+    y = _unless_all_failed(_each(lambda some: list(asked.answer(some)), samples))
     read = [one for one in y if isinstance(one, Tensor)]
     said = answers(objective, torch.stack(read), asked.trained.class_names.get(objective.label))
     answered: list[dict[str, Any]] = [{"prediction": answer} for answer in said.prediction.to_pylist()]
@@ -185,7 +186,7 @@ def _tried(ask: Callable[[Sequence[Sample]], list[Any]], samples: Sequence[Sampl
         return [one for sample in samples for one in _tried(ask, [sample])]
 
 
-def _readable(said: list[Any]) -> list[Any]:
+def _unless_all_failed(said: list[Any]) -> list[Any]:
     """The same; if no sample could be read that is the error.
 
     Raises:
@@ -227,7 +228,7 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         ranked = sorted(row.get("probability", {}).items(), key=lambda pair: -pair[1])[:SHOWN]
         likely = "\n".join(f"{value:.3f} {name}" for name, value in ranked)
         answer = row.get("error", row["prediction"])
-        said = f"{answer:.4g}" if isinstance(answer, float) else str(answer)
+        said = readable(answer) if isinstance(answer, float) else str(answer)
         table.add_row(*map(escape, (*(shown[name][number] for name in inputs), said, likely)))
     return table
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from tests.resumed import configured
 
-from polymodal.callbacks.epochs import Epochs, shown, taken
+from polymodal.callbacks.epochs import Epochs
 from polymodal.callbacks.throughput import Throughput
+from polymodal.formatting import readable
 from polymodal.run import train
 from polymodal.terminal import run_log
 
@@ -119,8 +120,11 @@ def test_each_epoch_has_a_line_with_the_values_of_the_metrics_file(logged: tuple
         rate = [row["lr-AdamW/model"] for row in rows if row["step"] == str(8 * epoch + 7) and row["lr-AdamW/model"]]
         value = float(validated["val/recall@10"])
         is_best, best = value > best, max(value, best)
-        words = [f"epoch {epoch + 1}/{2 if epoch < 2 else 3}", f"loss {shown(loss)}"]
-        words += [f"val loss {shown(float(validated['val/loss']))}", f"recall@10 {shown(value)}{' best' * is_best}"]
+        words = [f"epoch {epoch + 1}/{2 if epoch < 2 else 3}", f"loss {readable(loss)}"]
+        words += [
+            f"val loss {readable(float(validated['val/loss']))}",
+            f"recall@10 {readable(value)}{' best' * is_best}",
+        ]
         expected.append("  ".join([*words, f"lr {float(rate[0]):.2g}"]))
     said = [line.rpartition("  ")[0] for line in lines_of(folder) if line.startswith("epoch ")]
     assert said == expected
@@ -174,17 +178,4 @@ def test_validations_within_an_epoch_have_lines_of_their_own(
     assert [line.split("  ")[0] for line in lines] == ["step 4", "epoch 1/1"]
     steps = [row for row in rows_of(tmp_path) if row["val/loss"]]
     for line, row in zip(lines, steps, strict=True):
-        assert f"val loss {shown(float(row['val/loss']))}" in line
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(2.54, "2.5 s"), (9.97, "10 s"), (59.7, "1 min 0 s"), (106.0, "1 min 46 s"), (4800.0, "1 h 20 min")],
-)
-def test_a_time_is_a_word_or_two(seconds: float, words: str) -> None:
-    assert taken(seconds) == words
-
-
-@pytest.mark.parametrize(("value", "digits"), [(0.03409, "0.0341"), (3.15899, "3.159"), (1234.56, "1234.6")])
-def test_a_metric_has_few_digits(value: float, digits: str) -> None:
-    assert shown(value) == digits
+        assert f"val loss {readable(float(row['val/loss']))}" in line

@@ -50,7 +50,11 @@ def test_classes_have_a_matrix_a_table_and_a_reliability(tmp_path: Path) -> None
         header, *counts = csv.reader(stream)
     assert header[1:] == KINDS
     assert [sum(map(int, row[1:])) for row in counts] == [int(row["support"]) for row in rows]
-    assert sum(int(row["support"]) for row in rows) == 39  # of 45 samples, six have no class
+    support = [int(row["support"]) for row in rows]
+    assert sum(support) == 39  # of 45 samples, six have no class
+    chance = json.loads((tmp_path / "report" / "about.json").read_text())["chance"]
+    assert chance["accuracy"] == pytest.approx(max(support) / 39)
+    assert chance["recall"] == pytest.approx(1 / 3)
 
 
 def test_several_classes_a_sample_have_a_table(tmp_path: Path) -> None:
@@ -64,6 +68,18 @@ def test_several_classes_a_sample_have_a_table(tmp_path: Path) -> None:
 def test_values_have_a_scatter_and_residuals(tmp_path: Path) -> None:
     expected = {"predicted_against_true.png", "residuals.png", "mistakes.json", "values.csv"}
     assert report(tmp_path, Regression("size", 2), outputs=2) == expected
+    chance = json.loads((tmp_path / "report" / "about.json").read_text())["chance"]
+    assert chance["r2"] == pytest.approx(0, abs=0.1)
+    assert chance["mae"] > 0
+
+
+def test_chance_is_of_the_training_labels_or_else_of_those_that_are_evaluated() -> None:
+    part, table = Regression("size"), {"target": torch.tensor([[5.0]])}
+    trained = SimpleNamespace(train_set=[], training_labels=lambda _: torch.tensor([1.0, 3.0]))
+    assert report_module._known_before(trained, part, table).tolist() == [[1.0], [3.0]]
+    for labels in (None, torch.empty(0)):
+        other = SimpleNamespace(train_set=[], training_labels=lambda _, labels=labels: labels)
+        assert report_module._known_before(other, part, table) is table["target"]
 
 
 def test_modalities_have_galleries_with_the_first_one_and_a_map(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from polymodal.controls.control import control_metrics, random_order, verdict
+from polymodal.controls.control import control_metrics, random_order, same_answer, verdict
 from polymodal.controls.features import Captions, Numbers, audio_features, image_features
 from polymodal.controls.linear import class_scores, ridge
 from polymodal.data.synthetic import Synthetic
@@ -56,6 +56,15 @@ def test_chance_is_the_commonest_class_and_the_linear_model_is_better(data: Synt
     commonest = int(train.bincount().argmax())
     assert found["chance"]["accuracy"] == pytest.approx(float((test == commonest).double().mean()))
     assert found["linear"]["accuracy"] > 0.8
+
+
+def test_one_answer_to_all_is_of_what_is_known() -> None:
+    classes = same_answer(Classification("class", 3), torch.tensor([2, 2, 1, -1]), torch.tensor([2, 1, 1, -1]))
+    assert float(classes["accuracy"]) == pytest.approx(1 / 3)
+    seen, truth = torch.tensor([[1.0], [3.0], [torch.nan]]), torch.tensor([[2.0], [6.0]])
+    values = same_answer(Regression("value"), seen, truth)
+    assert float(values["mae"]) == 2
+    assert same_answer(Regression("value"), seen[2:], truth) == {}
 
 
 def test_values_and_tags_and_pairs_have_a_control_of_their_own_metrics(data: Synthetic) -> None:
@@ -144,6 +153,11 @@ def test_captions_of_the_same_words_are_near() -> None:
 def test_a_model_that_loses_is_told(mode: str, linear: float, is_better: bool) -> None:
     metrics = {"test/accuracy": 0.5, "test/control/linear/accuracy": linear}
     sentence = verdict(metrics, "val/accuracy", mode)
-    assert (f"accuracy {linear} against 0.5" in sentence) == is_better
+    assert (f"accuracy {linear:.4f} against 0.5000" in sentence) == is_better
     assert not verdict({"test/accuracy": 0.5}, "val/accuracy", mode)  # nothing to compare with
     assert not verdict(metrics, "val/loss", mode)
+
+
+def test_large_values_are_told_in_full() -> None:
+    metrics = {"test/mae": 15535300.8, "test/control/linear/mae": 6320.44}
+    assert "mae 6,320 against 15,535,301" in verdict(metrics, "val/mae", "min")

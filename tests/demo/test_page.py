@@ -12,6 +12,7 @@ import soundfile
 from polymodal.demo import contributions
 from polymodal.demo.bars import percent
 from polymodal.demo.held_out import HeldOut
+from polymodal.formatting import readable
 from tests.conftest import ROOT
 
 pytest.importorskip("streamlit", reason="pip install -e '.[demo]'")
@@ -144,7 +145,7 @@ def test_a_table_is_filled_in_as_people_write_it(monkeypatch, survival: Path, su
 def test_a_value_has_the_name_of_its_column(monkeypatch, scores: Path, scoring: HeldOut) -> None:
     shown = page(monkeypatch, scores)
     said = contributions.answer(scoring.asked, scoring.batch({"text": 0, "tabular": 0}))
-    assert (shown.metric[0].label, shown.metric[0].value) == ("score", f"{said.scores['score']:.4g}")
+    assert (shown.metric[0].label, shown.metric[0].value) == ("score", readable(said.scores["score"]))
     assert f"The data say: **{scoring.truth(scoring.examples[0])}**" in [text.value for text in shown.markdown]
 
 

@@ -191,11 +191,11 @@ def test_other_data_and_several_checkpoints_are_judged(classifier, pairs, capsys
 
 def test_a_comparison_has_a_column_a_checkpoint() -> None:
     table = evaluate.comparison(
-        {"runs/[a]/best.ckpt": {"test/x": 0.25, "val/x": 1.0}, "runs/b/best.ckpt": {"test/x": 0.5, "test/y": 0.75}}
+        {"runs/[a]/best.ckpt": {"test/x": 0.25, "val/x": 1.0}, "runs/b/best.ckpt": {"test/x": 0.5, "test/y": 6320.44}}
     )
-    assert [column.header for column in table.columns] == ["figure", r"\[a]/best.ckpt", "b/best.ckpt"]
+    assert [column.header for column in table.columns] == ["metric", r"\[a]/best.ckpt", "b/best.ckpt"]
     assert [list(column.cells) for column in table.columns] == [
         ["test/x", "test/y"],
         ["0.2500", ""],
-        ["0.5000", "0.7500"],
+        ["0.5000", "6,320"],
     ]

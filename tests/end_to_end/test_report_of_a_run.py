@@ -11,6 +11,7 @@ from tests.resumed import configured
 from polymodal.callbacks import report
 from polymodal.checkpoint import newest_checkpoint
 from polymodal.evaluate import evaluate
+from polymodal.formatting import readable
 from polymodal.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -48,7 +49,7 @@ def test_the_validation_is_that_of_the_tested_checkpoint(tmp_path: Path, monkeyp
     best = max(validations(run), key=lambda row: row["val/loss"])
     assert best != validations(run)[-1]
     value, beside, note = cards(run)["recall@1"]
-    assert (value, beside, note) == (f"{best['val/recall@1']:.3f}", {}, "16 samples")
+    assert (value, beside, note) == (readable(best["val/recall@1"], 3), {}, "16 samples")
     assert "data-plot='" in (run / "report" / "index.html").read_text()
 
     # resumed and tested: the best checkpoint is one of before
@@ -64,10 +65,10 @@ def test_the_validation_is_that_of_the_tested_checkpoint(tmp_path: Path, monkeyp
         if title not in cards(run):
             continue
         value, beside, _ = cards(run)[title]
-        assert value == f"{metrics[f'test/{name}']:.3f}"
-        assert beside["validation"] == f"{best[f'val/{name}']:.3f}"
+        assert value == readable(metrics[f"test/{name}"], 3)
+        assert beside["validation"] == readable(best[f"val/{name}"], 3)
         for control, shown in (("chance", "chance"), ("linear", "linear model")):
-            assert beside[shown] == f"{metrics[f'test/control/{control}/{name}']:.3f}"
+            assert beside[shown] == readable(metrics[f"test/control/{control}/{name}"], 3)
     queries, gallery = (about["counts"]["image_to_text"][key] for key in ("queries", "gallery"))
     assert cards(run)["recall@1 image to text"][2] == f"{queries} queries, {gallery} items to find"
     assert queries == about["samples"]["test"]
@@ -77,8 +78,8 @@ def test_the_validation_is_that_of_the_tested_checkpoint(tmp_path: Path, monkeyp
     again = json.loads((evaluation / "report" / "about.json").read_text())
     assert again["validation"] == about["validation"]
     value, beside, _ = cards(evaluation)["recall@1"]
-    assert value == f"{figures['test/recall@1']:.3f}"
+    assert value == readable(figures["test/recall@1"], 3)
     assert beside == {
-        "validation": f"{best['val/recall@1']:.3f}",
-        "chance": f"{metrics['test/control/chance/recall@1']:.3f}",
+        "validation": readable(best["val/recall@1"], 3),
+        "chance": readable(metrics["test/control/chance/recall@1"], 3),
     }

@@ -97,7 +97,7 @@ def test_a_value_that_is_missing_is_said() -> None:
         "x",
         "20,042",
         "0.5",
-        "1.23457e+06",
+        "1,234,570",
     ]
 
 

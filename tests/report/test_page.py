@@ -68,7 +68,7 @@ def test_it_says_what_the_run_reached_and_what_it_is_made_of(run: Path) -> None:
     assert (tiles[1]["title"], tiles[1]["value"]) == ("recall@1 image to text", "0.625")
     assert "validation" not in tiles[1]
     assert re.search(
-        r"Held-out data</summary>.*?<tbody><tr><th></th><td class=\"n\">0.5<", page, re.DOTALL
+        r"Held-out data</summary>.*?<tbody><tr><th></th><td class=\"n\">0.5000<", page, re.DOTALL
     )  # of all first
     assert "1 min 15 s" in page
     for part, name in (("data", "Words"), ("image encoder", "CNN")):
@@ -102,10 +102,10 @@ def test_cards_show_the_validation_of_the_checkpoint_that_was_tested(tmp_path: P
     (tmp_path / "report" / "about.json").write_text(json.dumps(about))
     page = write_page(tmp_path).read_text()
     whole, direction = cards(page)
-    beside = {"validation": "0.550", "chance": "0.010", "linear model": "0.600"}
+    beside = {"validation": "0.550", "chance": "0.0100", "linear model": "0.600"}
     assert whole == {"title": "recall@1", "value": "0.500", "note": "mean of 2 directions, 80 samples", **beside}
     expected = {"title": "recall@1 image to text", "value": "0.400", "note": "78 queries, 40 items to find"}
-    assert direction == expected | {"chance": "0.025"}  # of this very test, where no control was run
+    assert direction == expected | {"chance": "0.0250"}  # of this very test, where no control was run
     assert 'class="beaten"' in page
     assert "best.ckpt, epoch 3, step 70" in page
     assert "of 90 samples" in page
@@ -119,10 +119,22 @@ def test_without_a_test_cards_show_the_best_validation(tmp_path: Path) -> None:
     (tmp_path / "report" / "about.json").write_text(json.dumps(about))
     page = write_page(tmp_path).read_text()
     assert [(card["title"], card["value"], card["note"]) for card in cards(page)] == [
-        ("MAE", "1234", "90 samples"),
+        ("MAE", "1,234", "90 samples"),
         ("R²", "0.250", "90 samples"),
     ]
     assert page.count("<small>validation</small>") == 2
+
+
+def test_a_large_value_is_written_in_full_and_smaller(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    metrics = {"test/mae": 15535300.8, "test/rmse": 1234.5, "time/total_seconds": 3.86}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "report" / "values.csv").write_text("output,mae\nscore,22.84\n")
+    page = write_page(tmp_path).read_text()
+    assert '<b class="long">15,535,301</b>' in page
+    assert "<b>1,234</b>" in page
+    assert "3.9 s in all" in page
+    assert '<th>output</th><th class="n">mae</th>' in page
 
 
 def test_curves_are_what_was_logged(tmp_path: Path) -> None:
@@ -173,7 +185,7 @@ def test_columns_of_numbers_are_numbers(tmp_path: Path) -> None:
     file.write_text("name,n,share,mixed\na,1,0.5,1\nb,,1.0,x\nc,3,0.0,\n")
     table = read_table(file)
     assert table.rows == [["a", 1.0, 0.5, "1"], ["b", None, 1.0, "x"], ["c", 3.0, 0.0, ""]]
-    assert (table.shares, table.left_out) == ({2}, "")
+    assert (table.shares, table.numeric, table.left_out) == ({2}, {1, 2}, "")
     cut = read_table(file, rows=1, columns=2)
     assert (cut.header, cut.rows, cut.left_out) == (["name", "n"], [["a", 1.0]], "2 rows and 2 columns")
     file.write_text("")

@@ -2,15 +2,18 @@
 
 import csv
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import matplotlib
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from tests.conftest import ROOT
 
 from polymodal.metrics.calibration import reliability
+from polymodal.report import style
 from polymodal.report.confusion import draw_confusion
 from polymodal.report.curves import draw_curves, shown_shares
 from polymodal.report.embedding_map import draw_map, map_of
@@ -58,6 +61,20 @@ def test_a_scatter_leaves_out_what_is_not_known(file: Path, outputs: int) -> Non
     target[:, -1] = torch.nan
     draw_scatter(file, y, target, [str(k) for k in range(outputs)])
     assert file.exists() == (outputs > 1)
+
+
+def test_titles_and_axes_of_large_values_have_room(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    monkeypatch.setattr(style, "replacing", nullcontext)
+    y = torch.linspace(1e8, 4e9, 50)[:, None]
+    draw_scatter(file, torch.cat([y / 1e8, y], 1), torch.cat([y / 1e8, 1.3 * y], 1), ["score", "gross"])
+    small, large = drawn[0].axes
+    lines = ["gross", "MAE 614,999,892, RMSE 704,951,023,", "R² 0.7771"]
+    assert large.get_title().replace("\N{NO-BREAK SPACE}", " ").splitlines() == lines
+    drawn[0].canvas.draw()
+    assert "4G" in [label.get_text() for label in large.get_xticklabels()]
+    assert "20" in [label.get_text() for label in small.get_xticklabels()]
 
 
 def table(count: int, m: int) -> dict[str, torch.Tensor]:

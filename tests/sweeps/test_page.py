@@ -39,8 +39,10 @@ def sweep(tmp_path: Path) -> Path:
 def test_every_run_is_in_the_table_with_a_link_to_its_report(sweep: Path) -> None:
     page = write_sweep_page(sweep, "sweep", [read_run(job) for job in jobs_of(sweep)]).read_text()
     body = page[page.index('<table class="sortable">') :]
-    header = re.findall(r"<th>(.*?)</th>", body[: body.index("</thead>")])
+    header = re.findall(r"<th(?: class=.n.)?>(.*?)</th>", body[: body.index("</thead>")])
     assert header == ["job", "status", "lr", "text", "seed", "best val/accuracy", "accuracy", "seconds", "error"]
+    numeric = re.findall(r'<th class="n">(.*?)</th>', body)
+    assert numeric == ["best val/accuracy", "accuracy", "seconds"]
     rows = re.findall(r"<tr><td>(.*?)</tr>", body[: body.index("</table>")])
     links = [re.match(r'<a href="(.*?)">(\d)</a>', row) for row in rows]
     assert [link and link.groups() for link in links] == [

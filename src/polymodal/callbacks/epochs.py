@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
+from polymodal.formatting import duration, readable
 from polymodal.losses.gather import mean_over_all
 from polymodal.module import MultimodalModule
 from polymodal.terminal import say
@@ -64,11 +65,11 @@ class Epochs(Callback):
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         metrics, monitor = trainer.callback_metrics, pl_module.shown
-        self.validated = {"val loss": shown(metrics["val/loss"])} if "val/loss" in metrics else {}
+        self.validated = {"val loss": readable(float(metrics["val/loss"]))} if "val/loss" in metrics else {}
         if monitor in metrics:
             name = "val loss" if monitor == "val/loss" else monitor.removeprefix("val/")
             best = " best" if self._is_best(float(metrics[monitor]), pl_module.shown_mode) else ""
-            self.validated[name] = shown(metrics[monitor]) + best
+            self.validated[name] = readable(float(metrics[monitor])) + best
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """All that is known of the epoch."""
@@ -101,25 +102,10 @@ class Epochs(Callback):
         parts = {}
         if self.steps:  # as many in all processes
             mean = self.total / self.steps
-            parts["loss"] = shown(mean_over_all(mean[None]) if isinstance(mean, Tensor) else mean)
+            parts["loss"] = readable(float(mean_over_all(mean[None]) if isinstance(mean, Tensor) else mean))
         parts |= self.validated
         parts["lr"] = f"{self.rate:.2g}"
-        words = [what, *(f"{name} {value}" for name, value in parts.items()), taken(time.monotonic() - self.since)]
+        words = [what, *(f"{name} {value}" for name, value in parts.items()), duration(time.monotonic() - self.since)]
         if trainer.is_global_zero:
             say("  ".join(words), soft_wrap=True)
         self._restart()
-
-
-def shown(value: Tensor | float) -> str:
-    """A metric in a few digits: 0.0341, 3.159, 104.2."""
-    number = float(value)
-    digits = 4 if abs(number) < 1 else 3
-    return f"{number:.1f}" if abs(number) >= 100 else f"{number:.{digits}f}"
-
-
-def taken(seconds: float) -> str:
-    """A time: 2.5 s, 45 s, 1 min 46 s, 1 h 20 min."""
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

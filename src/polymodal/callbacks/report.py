@@ -13,12 +13,14 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.zero_shot import ZeroShot
 from polymodal.checkpoint import Origin, load_checkpoint, origin_of
-from polymodal.controls.control import random_order
+from polymodal.controls.control import random_order, same_answer
 from polymodal.data.columns import value_names
+from polymodal.data.datamodule import PairedDataModule
 from polymodal.files import write_whole
 from polymodal.metrics.calibration import reliability_of
 from polymodal.metrics.multilabel import multilabel_table
@@ -135,6 +137,9 @@ class Report(Callback):
                 names = part.output_names(self._names(trainer, part))
                 values = {"values": names} if isinstance(part, Regression) else {}
                 found["counts"][name] = {"samples": len(table["id"]), **values}
+                with unharmed(own / "chance"):
+                    chance = same_answer(part, _known_before(data, part, table), table["target"])
+                    found["chance"] |= {f"{start}{key}": float(value) for key, value in chance.items()}
                 self._answers(own, part, table, names, contents)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ZeroShot) and callback.confusion is not None:
@@ -245,6 +250,13 @@ def measure(found: dict[str, Any], start: str, table: Columns, modalities: list[
         found["counts"][f"{start}{few[source]}_to_{few[target]}"] = {"queries": queries, "gallery": gallery}
     if few == modalities:
         found["chance"] |= {f"{start}{key}": float(value) for key, value in random_order(table, modalities).items()}
+
+
+def _known_before(data: PairedDataModule, part: Supervised, table: Columns) -> Tensor:
+    """Targets of the training split; of data without one, or of a stream, those that are evaluated."""
+    is_stream = isinstance(data.train_set, IterableDataset)
+    labels = None if is_stream else data.training_labels(part.label)
+    return table["target"] if labels is None or len(labels) == 0 else part.targets(labels)
 
 
 def _best(trainer: Trainer) -> Origin | None:

@@ -16,6 +16,7 @@ from torch.utils.data import IterableDataset
 from polymodal.controls.linear import class_scores, ridge
 from polymodal.controls.samples import Collected, collect, encoded
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.formatting import readable
 from polymodal.metrics.multilabel import multilabel_figures
 from polymodal.metrics.regression import regression_figures
 from polymodal.metrics.retrieval import EmbeddingTable, Items, Table, distinct_items
@@ -93,8 +94,8 @@ def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
     if model is None or linear is None or (linear <= model if mode == "max" else linear >= model):
         return ""
     return (
-        f"A linear model of simple features is better on the test data: {name} {linear:.3g} against {model:.3g}. "
-        "Train longer, take smaller or pretrained encoders, or more data."
+        f"A linear model of simple features is better on the test data: {name} {readable(linear)} against "
+        f"{readable(model)}. Train longer, take smaller or pretrained encoders, or more data."
     )
 
 
@@ -109,21 +110,40 @@ def _supervised(
         return {}, {}
     table = np.concatenate(list(x.values()), axis=1)[rows.numpy()]
     questions = np.concatenate(list(z.values()), axis=1)[asked.numpy()]
+    chance = same_answer(objective, target, truth)
     if isinstance(objective, Classification):
-        counts = torch.bincount(target, minlength=objective.outputs).double()
-        commonest = (counts + 1).log().expand(len(truth), -1)
         scores = class_scores(table, target.numpy(), questions, objective.outputs)
-        return objective.figures(commonest, truth), objective.figures(torch.from_numpy(scores), truth)
+        return chance, objective.figures(torch.from_numpy(scores), truth)
     # several values or tags: a column each, of the samples in which it is known
     values = target.double().where(known(target), torch.nan)
-    means = values.nanmean(0).nan_to_num()
-    scores = np.tile(means.numpy(), (len(truth), 1))
+    scores = np.tile(_means(target).numpy(), (len(truth), 1))
     for column, value in enumerate(values.T.numpy()):
         seen = ~np.isnan(value)
         if seen.sum() > 1:
             scores[:, column] = ridge(table[seen], value[seen], questions)[:, 0]
-    chance = means.expand(len(truth), -1)
-    return _measured(objective, chance, truth), _measured(objective, torch.from_numpy(scores), truth)
+    return chance, _measured(objective, torch.from_numpy(scores), truth)
+
+
+def same_answer(objective: Supervised, seen: Tensor, truth: Tensor) -> Mapping[str, Tensor]:
+    """Metrics of one answer to all samples: the commonest class, or the mean of each value or tag.
+
+    Args:
+        objective: measures them.
+        seen: (N,) or (N, p) targets that the answer is made of.
+        truth: (M,) or (M, p) targets that are to be found.
+    """
+    seen, truth = seen[_any_known(seen)], truth[_any_known(truth)]
+    if len(seen) == 0 or len(truth) == 0:
+        return {}
+    if isinstance(objective, Classification):
+        counts = torch.bincount(seen, minlength=objective.outputs).double()
+        return objective.figures((counts + 1).log().expand(len(truth), -1), truth)
+    return _measured(objective, _means(seen).expand(len(truth), -1), truth)
+
+
+def _means(target: Tensor) -> Tensor:
+    """(N, p) -> (p,) means of what is known."""
+    return target.double().where(known(target), torch.nan).nanmean(0).nan_to_num()
 
 
 def _measured(objective: Supervised, answers: Tensor, truth: Tensor) -> dict[str, Tensor]:

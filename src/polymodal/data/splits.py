@@ -119,7 +119,7 @@ def check_apart(split: np.ndarray, group: np.ndarray, names: pa.Array) -> None:
         first = int(torn[0])
         raise DataError(
             f"{len(torn)} groups are in several splits; {names[first].as_py()!r} is in {SPLITS[lowest[first]]} and "
-            f"{SPLITS[highest[first]]}. Figures on such a split would be of what was seen in training."
+            f"{SPLITS[highest[first]]}. Metrics on such a split would be of what was seen in training."
         )
 
 

@@ -21,6 +21,7 @@ from polymodal.demo.contents import content_of, content_of_example
 from polymodal.demo.fields import fields_of
 from polymodal.demo.inputs import Given, batch_of_given
 from polymodal.demo.outputs import output_names
+from polymodal.formatting import readable
 from polymodal.metrics.table import SampleTable
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.report.embedding_map import places_of
@@ -226,7 +227,7 @@ class HeldOut:
         if objective is None or label is None:
             return ""
         if label.is_floating_point():
-            return ", ".join(f"{value:.4g}" for value in label.flatten().tolist() if value == value)
+            return ", ".join(readable(value) for value in label.flatten().tolist() if value == value)
         names = output_names(self.trained, objective)
         if label.ndim == 1:
             return names[int(label)] if label >= 0 else ""

@@ -21,6 +21,7 @@ from polymodal.demo.held_out import HeldOut, opened
 from polymodal.demo.outputs import label_name
 from polymodal.demo.widgets import KEPT, cards, chosen_example, data_uri, given_by_hand, plain
 from polymodal.errors import PolymodalError
+from polymodal.formatting import readable, signed
 from polymodal.report.media import Sound
 from polymodal.report.style import COLOURS
 from polymodal.trained import supervised
@@ -101,7 +102,7 @@ def show_answer(said: Answer, label: str) -> None:
     """Values in their units, or the most likely classes."""
     if said.are_values:
         for name, value in said.scores.items():
-            st.metric(plain(name), f"{value:.4g}")
+            st.metric(plain(name), readable(value))
         return
     ranked = dict(sorted(said.scores.items(), key=lambda pair: -pair[1])[:LIKELY])
     st.markdown(f"#### {plain(label)}")
@@ -114,13 +115,13 @@ def show_contributions(said: Answer) -> None:
     """What each modality adds to an answer, where there are several."""
     if len(said.contribution) < 2:
         return
-    st.markdown(f"#### What each modality adds to {plain(said.of)}")
-    written: Callable[[float], str] = "{:+.4g}".format if said.are_values else points
+    st.markdown(f"#### What each modality adds to “{plain(said.of)}”")
+    written: Callable[[float], str] = signed if said.are_values else points
     st.html(bars(said.contribution, written))
     if said.base is None:
         st.caption(LEFT_OUT)
     else:
-        base = f"{said.base:.4g}" if said.are_values else percent(said.base)
+        base = readable(said.base) if said.are_values else percent(said.base)
         st.caption(f"Without any modality it is {plain(base)}. {ADD_UP}")
     if said.weights:
         st.markdown("#### Weight in the fusion")
@@ -255,7 +256,7 @@ def sentence_of(content: Any) -> str:
 def drawn(table: pd.DataFrame, modalities: Sequence[str]) -> Any:
     """The chart: colours are classes, or modalities where there are no classes."""
     names = [name for name in dict.fromkeys(table["class"]) if name != "other"]
-    legend = altair.Legend(orient="bottom", columns=2, labelLimit=130)
+    legend = altair.Legend(orient="bottom", columns=2, labelLimit=150)
     # grey is seen on white and on black
     grey: dict[str, Any] = {"symbolFillColor": "gray", "symbolStrokeColor": "gray"}
     forms = None

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.exported import WEIGHTS, ExportedModel
+from polymodal.formatting import readable
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 
 SHOWN = 40
-"""Figures in the table at most."""
+"""Metrics in the table at most."""
 
 GIVEN = {"text": '["a caption"]', "image": '["a.png"]', "audio": '["a.wav"]'}
 """Kind -> what a person has of it."""
@@ -48,7 +49,7 @@ def model_card(
         *("## Data", "", f"Trained on `{type(data).__module__}.{type(data).__qualname__}`.", ""),
         *(f"- `{name}`: {_format(form)}" for name, form in about["inputs"].items()),
         *(["", f"{_outputs_of(model)}: {', '.join(model.labels)}."] if model.labels else []),
-        *("", "## Figures", "", *_table(figures), "", "## Use", "", *_use(model, names)),
+        *("", "## Metrics", "", *_table(figures), "", "## Use", "", *_use(model, names)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -66,7 +67,7 @@ def _table(figures: Mapping[str, float]) -> list[str]:
     tested = {key: value for key, value in figures.items() if key.startswith("test/")}
     if not tested:
         return ["None are known: this checkpoint is not the one that a finished run was judged by."]
-    rows = [f"| {key} | {value:.4g} |" for key, value in list(tested.items())[:SHOWN]]
+    rows = [f"| {key} | {readable(value)} |" for key, value in list(tested.items())[:SHOWN]]
     more = [f"and {len(tested) - SHOWN} more"] if len(tested) > SHOWN else []
     return ["| on the test split | |", "|---|---|", *rows, *more]
 

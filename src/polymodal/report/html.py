@@ -9,21 +9,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from polymodal.formatting import duration, readable
 from polymodal.report.style import COLOURS
 
 
-def number(value: float, places: int | None = None) -> str:
-    """Four digits, or a whole number.
-
-    Args:
-        value: any number.
-        places: behind the point, where the number has one digit before it.
-    """
-    if not math.isfinite(value):
-        return ""
-    if places is not None and abs(value) < 10:
-        return f"{value:.{places}f}"
-    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+def cell(value: float, digits: int = 4) -> str:
+    """A number in a few digits; nothing for NaN."""
+    return readable(value, digits) if math.isfinite(value) else ""
 
 
 def render(template: str, **content: Any) -> str:
@@ -35,7 +27,7 @@ def render(template: str, **content: Any) -> str:
     """
     loader = PackageLoader("polymodal.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["number"] = number
+    environment.filters |= {"number": cell, "duration": duration}
 
     def asset(name: str) -> Markup:
         """A file of ours as it is, without the line that names its home: a page has no address in it."""

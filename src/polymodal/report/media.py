@@ -14,6 +14,7 @@ from PIL import Image
 from torch.utils.data import IterableDataset
 
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.formatting import in_table
 
 SIDE = 112
 """Pixels of an image within the page, at most."""
@@ -102,7 +103,7 @@ def shown(value: float | str | None) -> str:
     """A value of a table."""
     if value is None:
         return "missing"
-    return value if isinstance(value, str) else f"{value:,.6g}"
+    return value if isinstance(value, str) else in_table(value)
 
 
 def cut(text: str) -> str:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import torch
+from matplotlib.ticker import EngFormatter
 from torch import Tensor
 
+from polymodal.formatting import readable
 from polymodal.metrics.regression import regression_figures
-from polymodal.report.html import number
 from polymodal.report.style import COLOURS, picture, short
 
 PANELS = 6
 """Outputs in one image at most: the first ones."""
 COLUMNS = 3
 """Panels side by side."""
+
+TITLE_WIDTH = 38
+"""Letters of a line above a panel."""
+MANY = 1e5
+"""From here on the numbers of an axis are written 100k, 25M."""
 
 TITLE = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
 """Metrics above a panel."""
@@ -41,8 +48,13 @@ def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], sa
         name = short(names[k])
         axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
         metrics = regression_figures(y[:, [k]], target[:, [k]])
-        said = [f"{label} {number(float(metrics[key]))}" for key, label in TITLE.items() if key in metrics]
-        axes.set_title(f"{name}\n{', '.join(said)}")
+        # a line is broken between two metrics alone
+        said = [
+            f"{label}\N{NO-BREAK SPACE}{readable(float(metrics[key]))}"
+            for key, label in TITLE.items()
+            if key in metrics
+        ]
+        axes.set_title("\n".join([name, *wrap(", ".join(said), TITLE_WIDTH)]))
 
     _panels(file, target, draw)
 
@@ -60,7 +72,7 @@ def draw_residuals(file: Path, y: Tensor, target: Tensor, names: Sequence[str], 
         known = ~target[:, k].isnan()
         everything = (y[known, k] - target[known, k]).double()
         mean, deviation = float(everything.mean()), float(everything.std(correction=0))
-        axes.set_title(f"{name}\nmean {number(mean)}, deviation {number(deviation)}")
+        axes.set_title(f"{name}\nmean {readable(mean)}, deviation {readable(deviation)}")
 
     _panels(file, target, draw)
 
@@ -78,6 +90,9 @@ def _panels(file: Path, target: Tensor, draw: Any) -> None:
         for axes, k in zip(grid.flat, known, strict=False):
             draw(axes, k)
             axes.grid(alpha=0.3)
+            for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+                if max(map(abs, limits)) >= MANY:
+                    axis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _known(y: Tensor, target: Tensor, samples: int) -> tuple[Tensor, Tensor]:

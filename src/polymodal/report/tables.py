@@ -64,7 +64,7 @@ def write_values(file: Path, y: Tensor, target: Tensor, names: Sequence[str]) ->
 def _cell(value: float) -> str:
     if isinstance(value, int):
         return str(value)
-    return "" if value != value else f"{value:.6g}"
+    return "" if value != value else f"{value:.10g}"
 
 
 def _write(file: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -86,6 +86,12 @@ class TextTable(NamedTuple):
     rows: list[list[str | float | None]]
     shares: set[int]
     left_out: str
+
+    @property
+    def numeric(self) -> set[int]:
+        """Columns of numbers, whose heads stand to the right as the numbers do."""
+        columns = list(zip(*self.rows, strict=True))
+        return {index for index, column in enumerate(columns) if not any(isinstance(cell, str) for cell in column)}
 
 
 def read_table(file: Path, rows: int | None = None, columns: int | None = None) -> TextTable:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from polymodal.config.secrets import mask
 from polymodal.files import write_whole
+from polymodal.formatting import readable
 from polymodal.report.curve_data import Plot, plot, thinned
 from polymodal.report.html import render
 from polymodal.report.style import COLOURS
@@ -69,7 +70,7 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
     header, rows = _table(folder, best_first, keys)
     axes, lines = _parallel(done, keys) if done and varied(done) else ([], [])
     shares = importance(done, varied(done)) if len(done) >= FEWEST and len({run.best for run in done}) > 1 else {}
-    seeds = [row for row in over_seeds(runs) if is_main(str(row["figure"]))]
+    seeds = [row for row in over_seeds(runs) if is_main(str(row["metric"]))]
     html = render(
         "sweep.html",
         name=_name_of(runs),
@@ -79,6 +80,7 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
         best=_best(folder, done, keys),
         header=header,
         rows=rows,
+        numeric={key for place, key in enumerate(header) if any(isinstance(row.cells[place], float) for row in rows)},
         plots=_curves(best_first, keys),
         curves=min(len(runs), CURVES),
         axes=axes,
@@ -86,7 +88,7 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
         size=(WIDTH, HEIGHT),
         importance=list(shares.items()),
         runs=len(done),
-        seeds=[_shown(row) for row in seeds],
+        seeds=[{key: cell(value) for key, value in row.items()} for row in seeds],
     )
     file = folder / f"{name}.html"
     write_whole(file, html)
@@ -155,11 +157,6 @@ def _table(folder: Path, runs: Sequence[Run], keys: Sequence[str]) -> tuple[list
     return header, [Row(_link(folder, run), cells) for run, cells in zip(runs, rows, strict=True)]
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row of the table over seeds, whose file calls a metric a figure."""
-    return {"metric" if key == "figure" else key: cell(value) for key, value in row.items()}
-
-
 def _value(value: Any) -> str | float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
@@ -200,7 +197,7 @@ def _parallel(runs: Sequence[Run], keys: Sequence[str]) -> tuple[list[Axis], lis
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
         share = (value - min(values)) / ((max(values) - min(values)) or 1.0)
         better = share if run.mode == "max" else 1 - share
-        lines.append(Line(points, _shade(better), f"{label_of(run, keys)}: {run.monitor} {value:.4g}"))
+        lines.append(Line(points, _shade(better), f"{label_of(run, keys)}: {run.monitor} {readable(value)}"))
     # the best are drawn last, above the others
     order = {run.name: place for place, run in enumerate(ranked(runs))}
     pairs = sorted(zip(runs, lines, strict=True), key=lambda pair: -order[pair[0].name])

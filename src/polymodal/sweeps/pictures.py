@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from polymodal.formatting import in_table
 from polymodal.report.style import COLOURS, picture, short
 from polymodal.sweeps.results import Run, curve
 from polymodal.sweeps.table import cell, ranked, varied
@@ -78,7 +79,7 @@ def heights(column: Sequence[str | float]) -> tuple[list[float], dict[float, str
         numbers = [math.log(value) for value in numbers]
     start = min(numbers)
     width = (max(numbers) - start) or 1.0
-    labels = {0.0: f"{low:.4g}", 1.0: f"{high:.4g}"} if high > low else {0.0: f"{low:.4g}"}
+    labels = {0.0: in_table(low), 1.0: in_table(high)} if high > low else {0.0: in_table(low)}
     return [(value - start) / width for value in numbers], labels
 
 

@@ -129,7 +129,7 @@ def at_best(folder: Path, wanted: Mapping[str, Mode]) -> list[float]:
     What was not logged then, such as figures of the test or of time, is that of metrics.json.
 
     Raises:
-        ConfigError: the run has no such figure.
+        ConfigError: the run has no such metric.
     """
     first, mode = next(iter(wanted.items()))
     rows = [row for row in rows_of(folder) if row.get(first)]
@@ -137,5 +137,5 @@ def at_best(folder: Path, wanted: Mapping[str, Mode]) -> list[float]:
     known = read_json(folder / "metrics.json") | {name: value for name, value in row.items() if value}
     if missing := [name for name in wanted if name not in known]:
         there = sorted({*known, *(name for row in rows_of(folder)[:1] for name in row)})
-        raise ConfigError(f"{folder.name} has no figure {missing[0]}. There are: {', '.join(there)}.")
+        raise ConfigError(f"{folder.name} has no metric {missing[0]}. There are: {', '.join(there)}.")
     return [float(known[name]) for name in wanted]

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.config.secrets import mask
+from polymodal.formatting import readable
 from polymodal.signals import listener
 from polymodal.sweeps.job import Job
 from polymodal.sweeps.results import Mode, Run, curve, end_of, jobs_of, read_run
@@ -93,7 +94,7 @@ class View:
         run = read_run(job.folder)
         if end_of(job.folder):
             self.over[run.name] = run
-        what = run.error or ("" if run.best is None else f"{run.monitor} {run.best:.4g}")
+        what = run.error or ("" if run.best is None else f"{run.monitor} {readable(run.best)}")
         line = f"job {run.name} {run.status} ({len(self.over)} of {self.plan.total}): {self.swept(job)}"
         self.console.print(Text(f"{line} -> {what}" if what else line), soft_wrap=True)
 
@@ -106,7 +107,7 @@ class View:
             table.add_column(title, overflow="fold")
         for job in running:
             values = curve(job.folder, self.order.monitor)
-            last = f"{values[-1][1]:.4g}" if values else ""
+            last = readable(values[-1][1]) if values else ""
             table.add_row(job.folder.name, clock(time.monotonic() - job.started), last, Text(self.swept(job)))
         self.live.update(Group(Text(self.summary(len(running))), table))
 
@@ -121,7 +122,7 @@ class View:
         if count["pruned"]:
             parts[0] += f", {count['pruned']} pruned"
         if best := best_run(self.over.values(), self.order.monitor, self.order.mode):
-            parts.append(f"best {self.order.monitor} {best.best:.4g} (job {best.name})")
+            parts.append(f"best {self.order.monitor} {readable(float(best.best or 0))} (job {best.name})")
         if fresh := len(self.over) - self.earlier:
             each = (time.monotonic() - self.started) / fresh
             parts.append(f"about {clock(each * max(0, self.plan.total - len(self.over)))} left")
@@ -129,7 +130,7 @@ class View:
 
 
 def best_run(runs: Iterable[Run], monitor: str, mode: Mode) -> Run | None:
-    """The run that reached the best value of a figure."""
+    """The run that reached the best value of a metric."""
     judged = [run for run in runs if run.status == "done" and run.monitor == monitor and run.best is not None]
     sign = 1 if mode == "max" else -1
     return max(judged, key=lambda run: sign * float(run.best or 0), default=None)

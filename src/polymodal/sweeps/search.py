@@ -70,13 +70,13 @@ class Search:
         self.running: dict[str, Trial] = {}
         self.reported: dict[str, int] = {}
         if metrics and len(metrics) > 1 and pruner:
-            raise ConfigError("Optuna prunes by one figure only. Several sweep.metrics= need sweep.pruner=null.")
+            raise ConfigError("Optuna prunes by one metric only. Several sweep.metrics= need sweep.pruner=null.")
 
     def run(self, order: Order) -> int:
         """Runs the trials that are still to do; gives the exit code.
 
         Raises:
-            ConfigError: a metric is none of the figures of a run.
+            ConfigError: a metric is none of the metrics of a run.
         """
         self.order = order
         modes = {direction: mode for mode, direction in DIRECTIONS.items()}

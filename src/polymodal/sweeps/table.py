@@ -12,6 +12,7 @@ from typing import Any
 
 from polymodal.config.secrets import mask, mask_text
 from polymodal.files import replacing, write_whole
+from polymodal.formatting import in_table, readable
 from polymodal.sweeps.results import Run
 from polymodal.sweeps.show import show
 
@@ -36,7 +37,7 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
     tables = {title: [main_row(run, keys, figures) for run in best_first]}
     if seeds := over_seeds(runs):
         _write_csv(folder / f"{name}_seeds.csv", seeds)
-        tables["Over seeds (ci95: half of the mean's 95 % interval)"] = [row for row in seeds if is_main(row["figure"])]
+        tables["Over seeds (ci95: half of the mean's 95 % interval)"] = [row for row in seeds if is_main(row["metric"])]
     pages = [f"# {heading}\n\n{markdown(rows)}\n" for heading, rows in tables.items()]
     again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
     write_whole(folder / f"{name}.md", mask_text("\n".join([*pages, again])))
@@ -80,7 +81,7 @@ def over_seeds(runs: Sequence[Run]) -> list[Row]:
             found = [run.figures[figure] for run in group.values() if figure in run.figures]
             if (n := len(found)) > 1:
                 deviation = statistics.stdev(found)
-                about = {"figure": figure, "seeds": n, "mean": statistics.mean(found), "std": deviation}
+                about = {"metric": figure, "seeds": n, "mean": statistics.mean(found), "std": deviation}
                 half = float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
                 rows.append(dict(zip(keys, values, strict=True)) | about | {"ci95": half})
     return rows
@@ -114,10 +115,10 @@ def is_main(figure: str) -> bool:
 
 
 def cell(value: Any) -> str:
-    """A value as a person reads it: four places, or four digits of a number that was drawn."""
+    """A value as a person reads it: in four digits, and a drawn one in six without zeros at the end."""
     if isinstance(value, str) and re.fullmatch(r"-?\d*\.\d{5,}(e-?\d+)?", value):
-        return f"{float(value):.4g}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+        return in_table(float(value))
+    return readable(value) if isinstance(value, float) else str(value)
 
 
 def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:

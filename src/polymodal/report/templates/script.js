@@ -80,7 +80,8 @@ const nearest = (y, index) => {
   }
   return null;
 };
-const shown = (v) => (v == null ? "" : Math.abs(v) >= 1e5 ? v.toExponential(2) : String(+v.toPrecision(4)));
+const shown = (v) => (v == null ? "" : Math.abs(v) >= 1e3 ? v.toLocaleString("en", { maximumFractionDigits: 0 }) : String(+v.toPrecision(4)));
+const tick = (v) => (v != null && Math.abs(v) >= 1e5 ? v.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 5 }) : shown(v));
 const curves = (box) => {
   const data = JSON.parse(box.dataset.plot), tip = element("div", "", null);
   tip.className = "tip";
@@ -120,7 +121,7 @@ const curves = (box) => {
     plot?.destroy();
     plot = new uPlot({
       width: box.clientWidth, height: data.height || 240, series: [{ label: "step", value: (u, v) => shown(v) }, ...series],
-      axes: [{ ...axis, incrs: [1, 2, 5].flatMap((n) => [...Array(10).keys()].map((k) => n * 10 ** k)).sort((a, b) => a - b) }, { ...axis, size: 62, values: (u, splits) => splits.map((v) => (v == null ? "" : shown(v))) }],
+      axes: [{ ...axis, incrs: [1, 2, 5].flatMap((n) => [...Array(10).keys()].map((k) => n * 10 ** k)).sort((a, b) => a - b) }, { ...axis, size: 62, values: (u, splits) => splits.map(tick) }],
       scales: { x: { time: false }, y: { distr: log && positive ? 3 : 1 } },
       legend: { show: data.series.length <= 12 }, focus: { alpha: 0.25 },
       cursor: { focus: { prox: 30 }, dataIdx: (u, s, at) => (s === 0 ? at : nearest(ys[s - 1], at) ?? at), points: { size: 7 } },
