@@ -25,6 +25,7 @@ from polymodal.formatting import duration, in_table, readable, signed
         (0.001, "0.00100"),
         (-0.0012, "-0.00120"),
         (0.00002, "2e-05"),
+        (2.2e-16, "0"),
         (1e20, "1e+20"),
         (87, "87"),
         (1.0, "1"),

@@ -7,6 +7,9 @@ import math
 LARGEST = 1e15
 """Larger numbers have an exponent, as have those below 0.001."""
 
+NOTHING = 1e-9
+"""Smaller numbers are what is left of a rounding: 0."""
+
 
 def readable(value: float, digits: int = 4) -> str:
     """A number in a few digits: 0.0341, 3.159, 104.2, 6,320, and 7e-05.
@@ -20,7 +23,7 @@ def readable(value: float, digits: int = 4) -> str:
     """
     if not math.isfinite(value):
         return str(value)
-    if value == 0:
+    if abs(value) < NOTHING:
         return "0"
     # rounded first: 999.96 has the places of 1,000
     order = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))

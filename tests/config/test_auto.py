@@ -180,7 +180,7 @@ def test_no_experiment_rides_along(passengers: Path) -> None:
     assert list(config["callbacks"]) == list(DEFAULT_CALLBACKS)
     assert config["name"] == "passengers"
     assert (config["data"]["batch_size"], config["outputs"]) == (16, 3)
-    assert (config["optimizer"]["lr"], config["trainer"]["max_epochs"]) == (5e-4, 100)
+    assert (config["optimizer"]["lr"], config["trainer"]["max_epochs"]) == (5e-4, 60)
 
 
 @pytest.mark.parametrize(

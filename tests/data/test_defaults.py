@@ -14,16 +14,17 @@ from polymodal.data.tokenizer import Tokenizer
 IMAGES = {"image": "image"}
 
 
-@given(st.integers(1, 10**7))
-def test_batches_and_epochs_are_about_so_many_updates(training: int) -> None:
+@given(st.integers(1, 10**7), st.booleans())
+def test_batches_and_epochs_are_about_so_many_updates(training: int, learns_labels: bool) -> None:
     preview = Preview(training, IMAGES)
     batch = defaults.batch_size(preview).value
-    epochs = defaults.max_epochs(preview, batch).value
+    epochs = defaults.max_epochs(preview, batch, learns_labels).value
     assert batch in (16, 32, 64, 128, 256)
     assert 3 <= epochs <= 100
     updates = epochs * -(-training // batch)
-    assert epochs in (3, 100) or 1000 <= updates <= 2250
-    assert defaults.max_epochs(preview, batch).why == f"{updates:,} updates"
+    about = 600 if learns_labels and training <= 5000 else 1500
+    assert epochs in (3, 100) or 0.66 * about <= updates <= 1.5 * about
+    assert defaults.max_epochs(preview, batch, learns_labels).why == f"{updates:,} updates"
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=64))
@@ -58,7 +59,7 @@ def test_without_captions_or_counts_there_is_a_value_too() -> None:
     nothing = Preview(None, {})
     assert defaults.vocab_size(nothing).value == 8000
     assert defaults.batch_size(nothing).value == 128
-    assert defaults.max_epochs(nothing, 128).value == 5
+    assert defaults.max_epochs(nothing, 128, True).value == 5
     assert defaults.text_encoder(nothing).value == "transformer"
     assert defaults.text_encoder(Preview(1000, {})).value == "bow"
     assert defaults.lr(nothing).value == 2e-3

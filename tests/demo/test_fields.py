@@ -12,6 +12,7 @@ from polymodal.demo.contributions import answer
 from polymodal.demo.fields import Category, Number, fields_of, in_words, row_of, values_of
 from polymodal.demo.held_out import HeldOut
 from polymodal.errors import DataError
+from polymodal.formatting import readable
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:
@@ -77,7 +78,7 @@ def test_a_value_is_answered_in_its_unit_by_the_name_of_its_column(scores: Path,
     assert said.of == "score"
     assert 900 < said.scores["score"] < 1400  # untrained, but not far from the mean of the labels
     assert said.base + sum(said.contribution.values()) == pytest.approx(said.scores["score"], abs=1e-2)
-    assert scoring.truth(batch) == row_of_example(scoring, 4, passengers)["score"]
+    assert scoring.truth(batch) == readable(float(row_of_example(scoring, 4, passengers)["score"]))
 
 
 @pytest.mark.parametrize("value", [40.0, 0.1, 7.25, 1e9, -3.0, 0.0, 1955.0, 2024.5])

@@ -17,6 +17,7 @@ from polymodal.by_hand import load_run
 from polymodal.config.command import EmbedSettings, PredictSettings, parsed
 from polymodal.errors import ConfigError, DataError
 from polymodal.evaluate import evaluate
+from polymodal.formatting import readable
 
 TINY = ["debug=fast", "logger=none", "callbacks=[checkpoint]", "devices=cpu", "dim=16"]
 TABLE = ["++data.columns.tabular=[age,sex,pclass]", "++data.numeric=1", "++data.cardinalities=[2,3]"]
@@ -200,7 +201,7 @@ def test_labels_that_are_there_are_metrics(runs, tmp_path: Path, capsys) -> None
     assert said[6]["prediction"] in ("no", "yes")  # it is answered all the same
     prices = answered(runs["value"], tmp_path / "1.csv", "data=manifest", f"data.path={table}")
     error = np.mean([abs(float(row["prediction"]) - float(row["price"])) for row in prices])
-    assert f"mae      │ {error:.4f}" in capsys.readouterr().out
+    assert f"mae      │ {readable(error):>7}" in capsys.readouterr().out
     answered(runs["tags"], tmp_path / "2.csv", "data=manifest", f"data.path={table}", "data.columns.label=null")
     assert "Metrics" not in capsys.readouterr().out
     assert "trained on" not in out

@@ -34,7 +34,8 @@ def test_shards_are_aligned_and_judged_again(shards: str, tmp_path: Path, monkey
     assert (tmp_path / "run" / "report" / "image_to_text.png").exists()
     stored = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert stored["WebDataset"]["tokenizer"]
-    again = evaluate(tmp_path / "run", ["devices=cpu", "data.batch_size=5", "data.num_workers=0"])
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"  # the weights that were tested
+    again = evaluate(last, ["devices=cpu", "data.batch_size=5", "data.num_workers=0"])
     assert again["test/image_to_text/recall@1"] == pytest.approx(figures["test/image_to_text/recall@1"])
 
 

@@ -174,7 +174,9 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         name: getattr(defaults, name) for name in FOLLOW - settled
     }
     rules["token_dropout"] = lambda preview: defaults.token_dropout(preview, _reads_words_alone(config))
-    rules["max_epochs"] = lambda preview: defaults.max_epochs(preview, config.data.batch_size)
+    rules["max_epochs"] = lambda preview: defaults.max_epochs(
+        preview, config.data.batch_size, all(needs_fusion(config.objective))
+    )
     for key in sorted(_open_keys(config, ""), key=lambda key: key.endswith("max_epochs")):
         name = key.rpartition(".")[2]
         if name not in rules:

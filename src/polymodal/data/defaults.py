@@ -16,6 +16,9 @@ SMALL = 5_000
 UPDATES = 1_500
 """Optimizer steps of a run, where the epochs follow the data."""
 
+UPDATES_OF_LABELS = 600
+"""The same where labels of a small set are learned: soon they are known by heart."""
+
 FEW_UPDATES = 500
 """A run of less is warned of."""
 
@@ -70,12 +73,13 @@ def batch_size(preview: Preview) -> Setting:
     return Setting(2 ** min(8, max(4, power)), f"{preview.training:,} training samples")
 
 
-def max_epochs(preview: Preview, batch: int) -> Setting:
-    """Epochs of about 1,500 updates together: 3 at least, 100 at most."""
+def max_epochs(preview: Preview, batch: int, learns_labels: bool) -> Setting:
+    """Epochs of about 1,500 updates together, or 600 for labels of a small set: 3 at least, 100 at most."""
     if preview.training is None:
         return Setting(5, "samples are not counted before the run")
+    updates = UPDATES_OF_LABELS if learns_labels and is_small(preview, SMALL) else UPDATES
     each = max(1, math.ceil(preview.training / batch))
-    epochs = min(100, max(3, round(UPDATES / each)))
+    epochs = min(100, max(3, round(updates / each)))
     return Setting(epochs, f"{epochs * each:,} updates")
 
 
