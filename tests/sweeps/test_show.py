@@ -65,3 +65,14 @@ def test_many_runs_are_rows_with_short_names_where_there_is_no_room(
     wide = printed(capsys, monkeypatch, 160, many, many)
     head = [cell.strip() for cell in wide[2].strip("┃").split("┃")]
     assert head == ["job", *KEYS, "best val/recall@1"]
+
+
+def test_settings_are_left_out_first_where_there_is_no_room(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = rows(FEW + 1)
+    narrow = printed(capsys, monkeypatch, 50, many, many)
+    head = [cell.strip() for cell in narrow[2].strip("┃").split("┃")]
+    assert head == ["job", "lr", "label_smoothing", "best recall@1"]
+    assert " ".join(narrow[-3:]).startswith("No room for")
+    assert "encoder.text.width" in " ".join(narrow[-3:])

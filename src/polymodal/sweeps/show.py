@@ -31,22 +31,26 @@ def show(title: str, rows: Sequence[Cells], details: Sequence[Cells] = ()) -> No
     console = Console()
     tables = [_turned(title, details)] if details and len(details) <= FEW else []
     tables += [_plain(title, rows, short=False), _plain(title, rows, short=True)]
-    # the last one folds its cells, where none fits
+    # where none fits: metrics are the last columns, so that settings are left out first
+    most = len(apart(rows)[0])
+    tables += [_plain(title, rows, short=True, without=count) for count in range(1, most - 1)]
     fitting = (parts for parts in tables if _width(console, parts[0]) <= console.width)
     for part in next(fitting, tables[-1]):
         console.print(part)
 
 
-def _plain(title: str, rows: Sequence[Cells], short: bool) -> list[Table | Text]:
-    """A row a run, and below it what all have in common."""
+def _plain(title: str, rows: Sequence[Cells], short: bool, without: int = 0) -> list[Table | Text]:
+    """A row a run, and below it what all have in common; `without` so many columns after the first."""
     columns, same = apart(rows)
+    left_out, columns = columns[1 : 1 + without], [columns[0], *columns[1 + without :]]
     table = Table(title=Text(title), title_justify="left")  # Text: [csv] is a value here, and no style
     names = short_names(columns) if short else columns
     for name in names:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*[_cell(row, column) for column in columns])
-    return [table, *_said(same)]
+    missing = f"No room for {', '.join(left_out)}: widen the terminal, or see the sweep's page."
+    return [table, *_said(same), *([Text(missing)] if left_out else [])]
 
 
 def _turned(title: str, rows: Sequence[Cells]) -> list[Table | Text]:
