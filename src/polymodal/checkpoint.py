@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from polymodal.checkpoint_parts import check_parts, not_finite, put_back
+from polymodal.config.moved import as_today
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
 
@@ -84,6 +85,7 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
     check_trust(config)
+    checkpoint["config"] = as_today(config)
     _check_form(checkpoint, file)
     if parts:
         check_parts(checkpoint, file)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from polymodal.batch import PairedBatch
+from polymodal.config.moved import as_today
 from polymodal.config.places import settled
 from polymodal.config.signature import SPECIAL
 from polymodal.config.trust import OF_MODELS, check_trust
@@ -52,8 +53,8 @@ class ExportedModel(Embedder, nn.Module):
 
     def __init__(self, about: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
-        parts = about["model"]
-        check_trust(parts, OF_MODELS)
+        check_trust(about["model"], OF_MODELS)
+        parts = as_today(about["model"])
         settled(parts)
         encoders = in_place({name: built(node) for name, node in parts["encoder"].items()})
         self.model = MultimodalModel(

@@ -7,7 +7,9 @@ import torch
 import yaml
 
 from polymodal.checkpoint import load_checkpoint
+from polymodal.config.moved import MOVED
 from polymodal.config.overrides import as_hydra_arguments
+from polymodal.config.resume import stored_config
 from polymodal.config.run_folder import DEFAULTS
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
@@ -140,3 +142,31 @@ def test_a_run_folder_with_an_evil_config_is_refused(argument: str, tmp_path: Pa
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ConfigError, match="_target_=os.system"):
         as_hydra_arguments([f"{argument}={tmp_path}"])
+
+
+OLD, NEW = "polymodal.pictures.Network", "polymodal.encoders.image.cnn.CNN"
+
+
+def test_a_checkpoint_of_an_older_version_has_the_names_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MOVED, OLD, NEW)
+    config = {"encoder": {"image": {"_target_": OLD, "dim": 8}}, "x": [{"_target_": "torch.nn.ReLU"}], "name": OLD}
+    torch.save({"config": config, "state_dict": {}}, tmp_path / "old.ckpt")
+    today = {"encoder": {"image": {"_target_": NEW, "dim": 8}}, "x": [{"_target_": "torch.nn.ReLU"}], "name": OLD}
+    assert load_checkpoint(tmp_path / "old.ckpt")["config"] == today
+
+
+def test_a_run_folder_of_an_older_version_has_the_names_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MOVED, OLD, NEW)
+    config = {"defaults": DEFAULTS, "name": "x", "encoder": {"image": {"_target_": OLD}}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert stored_config(tmp_path) == {"name": "x", "encoder": {"image": {"_target_": NEW}}}
+
+
+def test_a_name_that_moved_is_trusted_no_more_than_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MOVED, OLD, "os.system")
+    with pytest.raises(ConfigError, match="only classes of"):
+        check_trust({"encoder": {"image": {"_target_": OLD}}})

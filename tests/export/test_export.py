@@ -23,11 +23,13 @@ from tests.resumed import differences
 import polymodal
 from polymodal.checkpoint import find_checkpoint
 from polymodal.config.command import ExportSettings, parsed
+from polymodal.config.moved import MOVED
 from polymodal.encoders.image.cnn import CNN
 from polymodal.errors import ConfigError
 from polymodal.export.folder import export, main
 
 CLIP = ["encoder/image=cnn", "encoder/text=transformer", "data.image_size=16", "dim=32", "encoder.image.image_size=16"]
+OLD = "polymodal.pictures.Network"
 CAPTIONS = ["black chess knight", "latin small letter e with acute"]
 
 
@@ -235,6 +237,15 @@ def changed(exported: Path, folder: Path, change) -> Path:
     change(about)
     (folder / "config.json").write_text(json.dumps(about))
     return folder
+
+
+def test_an_export_of_an_older_version_has_the_names_of_today(exported, tmp_path, monkeypatch) -> None:
+    new = json.loads((exported / "config.json").read_text())["model"]["encoder"]["image"]["_target_"]
+    monkeypatch.setitem(MOVED, OLD, new)
+    model = polymodal.load(
+        changed(exported, tmp_path / "old", lambda a: a["model"]["encoder"]["image"].update(_target_=OLD))
+    )
+    assert type(model.model.encoders["image"]).__qualname__ == new.rpartition(".")[2]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from polymodal.config.moved import as_today
 from polymodal.config.run_folder import (
     DEFAULTS,
     check_links,
@@ -88,7 +89,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} is none that a run wrote.")
     plain = {str(key): value for key, value in config.items()}
     check_trust(plain)
-    return plain
+    return as_today(plain)  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from polymodal.config.moved import today
 from polymodal.config.places import LOGGERS, settled
 from polymodal.config.signature import find_definition, module_of
 from polymodal.config.stored import DEEPEST, MOST_VALUES
@@ -56,7 +57,8 @@ BY_HYDRA = ("hydra", "defaults")
 def check_trust(config: Any, places: re.Pattern[str] | None = None) -> None:
     """Refuses a config that names anything but classes of known libraries and parts of this package.
 
-    References are refused too that could make up a `_target_` only when they are resolved.
+    Names of older versions stand for those of today (`polymodal.config.moved`). References are refused too that could
+    make up a `_target_` only when they are resolved.
 
     Args:
         config: nested dicts and lists.
@@ -70,7 +72,7 @@ def check_trust(config: Any, places: re.Pattern[str] | None = None) -> None:
     for count, (path, key, value) in enumerate(_leaves(config, "config")):
         if count > MOST_VALUES:
             raise ConfigError("The checkpoint's config has more values than any that a run of ours stores.")
-        if key == "_target_" and not _is_trusted(value, places):
+        if key == "_target_" and not _is_trusted(today(value), places):
             raise ConfigError(
                 f"The checkpoint's {path} is _target_={value}: only classes of {', '.join(LIBRARIES)} that are parts "
                 "of a model or of its training are built. Do not use this file unless you know where it comes from."
