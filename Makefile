@@ -62,18 +62,18 @@ notebooks: $(READY) ## run the notebooks and store them with their outputs
 	$(BIN)/python scripts/store_notebooks.py
 
 bench: $(READY) ## measure speed side by side with references
-	$(BIN)/python scripts/benchmark_training.py
-	$(BIN)/python scripts/benchmark_start.py
-	$(BIN)/python scripts/benchmark_fusions.py
-	$(BIN)/python scripts/benchmark_losses.py
-	$(BIN)/python scripts/benchmark_data.py
-	$(BIN)/python scripts/benchmark_manifest.py
-	$(BIN)/python scripts/benchmark_accumulate.py
-	$(BIN)/python scripts/benchmark_retrieval.py
-	$(BIN)/python scripts/benchmark_open_clip.py
-	$(BIN)/python scripts/benchmark_processes.py
-	$(BIN)/python scripts/benchmark_embed.py
-	$(BIN)/python scripts/benchmark_search.py
+	$(BIN)/python scripts/benchmark/training.py
+	$(BIN)/python scripts/benchmark/start.py
+	$(BIN)/python scripts/benchmark/fusions.py
+	$(BIN)/python scripts/benchmark/losses.py
+	$(BIN)/python scripts/benchmark/data.py
+	$(BIN)/python scripts/benchmark/manifest.py
+	$(BIN)/python scripts/benchmark/accumulate.py
+	$(BIN)/python scripts/benchmark/retrieval.py
+	$(BIN)/python scripts/benchmark/open_clip_training.py
+	$(BIN)/python scripts/benchmark/processes.py
+	$(BIN)/python scripts/benchmark/embed.py
+	$(BIN)/python scripts/benchmark/search.py
 
 demo: $(DEMO) ## a page with the model of the last run; ARGS="checkpoint=<run folder>" shows another
 	$(BIN)/python src/demo.py $(ARGS)

@@ -41,9 +41,9 @@ from arguments import arguments
 from covering import Choice, Pair, Row, all_pairs, next_row, pairs_of
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.explain import explain, groups
+from polymodal.config.messages import explain, groups
 from polymodal.errors import PolymodalError
-from polymodal.run import train
+from polymodal.training.run import train
 from run_factors import Rules, factors_of, words_of
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -72,7 +72,7 @@ def make_manifest(folder: Path) -> Path:
 
 def make_shards(manifest: Path, folder: Path) -> str:
     """The same, one caption each, in tar shards, each with a broken picture more; `data.path` of them."""
-    script = [sys.executable, str(ROOT / "scripts" / "make_shards.py"), f"path={manifest}", f"output={folder}"]
+    script = [sys.executable, str(ROOT / "scripts" / "shards" / "make.py"), f"path={manifest}", f"output={folder}"]
     subprocess.run(
         [*script, "columns.image=image", "columns.text=first", "samples=40"], check=True, capture_output=True
     )

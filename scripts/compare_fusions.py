@@ -109,7 +109,9 @@ def run(job: Job) -> dict[str, float]:
     logging.disable(logging.WARNING)
     from polymodal.config.check import check_config
     from polymodal.config.compose import compose_config
-    from polymodal.run import build, figures_of, load_best, make, prepare_process
+    from polymodal.training.build import build, make
+    from polymodal.training.process import prepare_process
+    from polymodal.training.run import figures_of, load_best
 
     settings = [override for override in overrides if override != "linear"]
     with tempfile.TemporaryDirectory() as folder:

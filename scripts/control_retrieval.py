@@ -26,8 +26,8 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from arguments import arguments
-from polymodal.data.audio import read
-from polymodal.data.images import read_image
+from polymodal.data.media.audio import read
+from polymodal.data.media.images import read_image
 from polymodal.encoders.audio.log_mel import LogMel
 from polymodal.metrics.ranking import positive_ranks
 

@@ -29,26 +29,26 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from polymodal.choices import wanted_splits
+from polymodal.cli.overrides import as_hydra_arguments, quoted
 from polymodal.config.check import check_config
 from polymodal.config.command_line import check_words, home
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import readable_errors
-from polymodal.config.overrides import as_hydra_arguments, quoted
-from polymodal.data.contents import Captions
-from polymodal.data.groups import in_several_groups
-from polymodal.data.media import Files
-from polymodal.data.samples import Samples
-from polymodal.data.skips import BadSampleError
-from polymodal.data.splits import SPLITS
-from polymodal.data.svg import is_svg
-from polymodal.data.table_data import TableData
-from polymodal.data.video import frames_of
-from polymodal.data.workers import loading
+from polymodal.config.messages import readable_errors
+from polymodal.data.loading.bad_samples import BadSampleError
+from polymodal.data.loading.loader import loading
+from polymodal.data.loading.splits import SPLITS
+from polymodal.data.media.formats import Files
+from polymodal.data.media.svg import is_svg
+from polymodal.data.media.video import frames_of
+from polymodal.data.table.contents import Captions
+from polymodal.data.table.groups import in_several_groups
+from polymodal.data.table.module import TableData
+from polymodal.data.table.samples import Samples
 from polymodal.errors import ConfigError
 from polymodal.files import check_output, writing
 from polymodal.report.style import picture, short
-from polymodal.run import make
+from polymodal.training.build import make
+from polymodal.training.compatibility import wanted_splits
 
 Report = dict[str, Any]
 SHOWN = 8

@@ -9,7 +9,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from covering import Pair, Row, pairs_of
-from polymodal.config.explain import CONFIGS
+from polymodal.config.messages import CONFIGS
 
 KINDS = ("image", "text", "audio", "video", "tabular")
 NONE = "none"

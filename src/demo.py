@@ -15,7 +15,7 @@ devices=, precision=, and any other value of the run's config.yaml
 It needs streamlit: pip install -e '.[demo]'
 """
 
-from polymodal.config.command import DemoSettings, command
+from polymodal.cli.programs import DemoSettings, command
 
 if __name__ == "__main__":
     command(__doc__, "polymodal.demo.serve.main", DemoSettings)

@@ -14,7 +14,7 @@ What cannot be read is a row with its error. Memory does not grow with the vecto
 command goes on where it was, on any number of devices.
 """
 
-from polymodal.config.command import EmbedSettings, command
+from polymodal.cli.programs import EmbedSettings, command
 
 if __name__ == "__main__":
-    command(__doc__, "polymodal.embed.main", EmbedSettings)
+    command(__doc__, "polymodal.inference.embed.main", EmbedSettings)

@@ -16,7 +16,7 @@ run_dir=<folder>       for metrics.json and report/; by default one under logs/e
 devices=, precision=, data.batch_size=, and any other value of the run's config.yaml
 """
 
-from polymodal.config.command import EvalSettings, command
+from polymodal.cli.programs import EvalSettings, command
 
 if __name__ == "__main__":
-    command(__doc__, "polymodal.evaluate.main", EvalSettings)
+    command(__doc__, "polymodal.inference.evaluate.main", EvalSettings)

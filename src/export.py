@@ -13,7 +13,7 @@ licence=MIT            of the weights, for the model card
 With each of them config.json, tokenizer.json and README.md, a model card. Nothing of a checkpoint is unpickled.
 """
 
-from polymodal.config.command import ExportSettings, command
+from polymodal.cli.programs import ExportSettings, command
 
 if __name__ == "__main__":
     command(__doc__, "polymodal.export.folder.main", ExportSettings)

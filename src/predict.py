@@ -16,7 +16,7 @@ json=true or --json    nothing but JSON on stdout
 devices=, precision=, and any other value of the run's config.yaml
 """
 
-from polymodal.config.command import PredictSettings, command
+from polymodal.cli.programs import PredictSettings, command
 
 if __name__ == "__main__":
-    command(__doc__, "polymodal.predict.main", PredictSettings)
+    command(__doc__, "polymodal.inference.predict.main", PredictSettings)

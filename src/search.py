@@ -12,7 +12,7 @@ json=true or --json    nothing but JSON on stdout
 The index is made once, and kept beside the table. It needs faiss: pip install -e '.[search]'
 """
 
-from polymodal.config.command import SearchSettings, command
+from polymodal.cli.programs import SearchSettings, command
 
 if __name__ == "__main__":
-    command(__doc__, "polymodal.search.main", SearchSettings)
+    command(__doc__, "polymodal.inference.search.main", SearchSettings)

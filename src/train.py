@@ -1,6 +1,6 @@
 """Trains and tests a model: python src/train.py experiment=clip_small (--help lists all choices)."""
 
-from polymodal.config.launch import main
+from polymodal.cli.train import main
 
 if __name__ == "__main__":
     main()

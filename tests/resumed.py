@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from polymodal.checkpoint import newest_checkpoint
-from polymodal.checkpoint_io import WholeFiles
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.overrides import as_hydra_arguments
-from polymodal.run import train
+from polymodal.training.checkpoints.atomic import WholeFiles
+from polymodal.training.checkpoints.files import newest_checkpoint
+from polymodal.training.run import train
 
 TIMES = {"train/samples_per_second", "train/step_ms", "train/data_wait_ms"}
 TINY = [

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from polymodal.data.skips import Skips
-from polymodal.data.stream_skips import SEEN, summary_of
+from polymodal.data.loading.bad_samples import Skips
+from polymodal.data.stream.skips import SEEN, summary_of
 from polymodal.errors import ConfigError, StorageError
 from polymodal.files import check_output, read_json, writing
 

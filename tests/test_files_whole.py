@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from polymodal.files import replacing, write_whole
-from polymodal.final import finish
 from polymodal.loggers.csv import CSVLogger
 from polymodal.report.style import picture
+from polymodal.training.final import finish
 
 
 def test_a_file_is_the_old_one_until_the_block_ends(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from polymodal.final import final_table, finish
+from polymodal.training.final import final_table, finish
 
 
 def columns(figures: dict[str, float]) -> dict[str, list[str]]:

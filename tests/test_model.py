@@ -8,7 +8,7 @@ from polymodal.batch import PairedBatch
 from polymodal.fusion.sum import Sum
 from polymodal.heads.linear import Linear
 from polymodal.model import MultimodalModel
-from tests.losses.processes import run_processes
+from tests.processes import run_processes
 
 
 class Recorder(nn.Module):

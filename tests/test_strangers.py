@@ -10,20 +10,20 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from polymodal.checkpoint_io import WholeFiles
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config import secrets
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.overrides import as_hydra_arguments
-from polymodal.config.resume import claim_again, find_run
-from polymodal.config.run_folder import claim
 from polymodal.data.huggingface_stream import _content
-from polymodal.data.skips import BadSampleError
-from polymodal.data.tar_shards import TarShards
+from polymodal.data.loading.bad_samples import BadSampleError
+from polymodal.data.stream.tar import TarShards
 from polymodal.errors import ConfigError
 from polymodal.export.folder import restored
-from polymodal.run import train
-from polymodal.trained import Trained
+from polymodal.inference.trained import Trained
+from polymodal.runs.folder import claim
+from polymodal.runs.resume import claim_again, find_run
+from polymodal.training.checkpoints.atomic import WholeFiles
+from polymodal.training.run import train
 from tests.resumed import TINY
 
 STREAM = {"_target_": "polymodal.data.webdataset.WebDataset", "columns": {"image": "png", "text": "txt"}}

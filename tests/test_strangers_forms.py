@@ -10,15 +10,14 @@ import torch
 from omegaconf import OmegaConf
 
 import polymodal
-from polymodal.checkpoint import load_checkpoint, newest_checkpoint
-from polymodal.config.resume import find_run
-from polymodal.config.run_folder import DEFAULTS, header
 from polymodal.config.trust import check_whole
 from polymodal.errors import ConfigError
 from polymodal.files import read_json
-from polymodal.resume import position_of
-from polymodal.sweeps.results import config_of, read_run
+from polymodal.runs.folder import DEFAULTS, header
+from polymodal.runs.results import config_of, read_run
+from polymodal.runs.resume import find_run
 from polymodal.sweeps.stored import stored_arguments
+from polymodal.training.checkpoints.files import load_checkpoint, newest_checkpoint, position_of
 
 WHOLE = {"name": "x", "label": None, "data": {"_target_": "a"}, "encoder": {}, "objective": {}}
 LOOPS = {

@@ -15,7 +15,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.modality_dropout import dropped
 from polymodal.fusion.mixture import Mixture
-from polymodal.grad_cache import in_parts
 from polymodal.missing.learned_token import LearnedToken
 from polymodal.missing.mean import Mean
 from polymodal.model import MultimodalModel
@@ -24,6 +23,7 @@ from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
+from polymodal.training.grad_cache import in_parts
 from tests.encoders import test_encoders
 from tests.fusion import cases as fusions
 from tests.objectives.cases import CASES, DIM, IDS, MODALITIES, build, encoders, samples

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -12,57 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from polymodal.batch import PairedBatch
-from polymodal.frozen_cache import FrozenCache
-from polymodal.fusion.output import AuxLoss
-from polymodal.tokens import Tokens, masked_mean
-
-
-class Encoded(NamedTuple):
-    """What the encoders say of B samples.
-
-    Attributes:
-        x: (B, m, d), one vector a modality; zeros where it is absent.
-        mask: (B, m) bool, which are present.
-        tokens: the m sequences that the vectors are means of, for a fusion that reads them; else None.
-        complete: nothing is missing, and the host knows it without a look at the mask, which would wait for the device.
-    """
-
-    x: Tensor
-    mask: Tensor
-    tokens: list[Tokens] | None = None
-    complete: bool = False
-
-    def without(self, absent: Tensor) -> Encoded:
-        """The same samples without the modalities of `absent`, (B, m) or (m,) bool."""
-        mask = self.mask & ~absent
-        tokens = self.tokens
-        if tokens is not None:
-            tokens = [Tokens(t.values, t.mask & mask[:, i, None]) for i, t in enumerate(tokens)]
-        return Encoded(self.x.masked_fill(~mask[:, :, None], 0), mask, tokens)
-
-
-class ModelOutput(NamedTuple):
-    """What the model says of B samples.
-
-    Attributes:
-        x: (B, m, d), one vector a modality; zeros where it is absent.
-        mask: (B, m) bool, which are present.
-        y: (B, p), or None for a model without fusion.
-        fused: the fused vectors that the head reads, or None for a model without fusion.
-        weights: (B, m) from the fusion, or None.
-        aux_loss: of the fusion, or None.
-        encoded: all that the encoders gave.
-        complete: as in `Encoded`.
-    """
-
-    x: Tensor
-    mask: Tensor
-    y: Tensor | None = None
-    fused: Tensor | None = None
-    weights: Tensor | None = None
-    aux_loss: AuxLoss | None = None
-    encoded: Encoded | None = None
-    complete: bool = False
+from polymodal.encoders.frozen_cache import FrozenCache
+from polymodal.outputs import Encoded, ModelOutput, Tokens, masked_mean
 
 
 class MultimodalModel(nn.Module):

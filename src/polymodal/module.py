@@ -13,17 +13,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polymodal.batch import PairedBatch
-from polymodal.checkpoint import Origin
-from polymodal.checkpoint_parts import not_finite
 from polymodal.errors import NumericError
-from polymodal.grad_cache import in_parts
-from polymodal.losses.gather import mean_over_all
-from polymodal.model import ModelOutput, MultimodalModel
+from polymodal.model import MultimodalModel
 from polymodal.objectives.base import Objective
 from polymodal.objectives.supervised import Supervised
-from polymodal.optimization import built, schedule, step_on_plateau
-from polymodal.sharding import average_whole, clip_gradients, shard, share_buffers
-from polymodal.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
+from polymodal.outputs import ModelOutput
+from polymodal.training.checkpoints.files import Origin
+from polymodal.training.checkpoints.sharded import not_finite
+from polymodal.training.distributed.collectives import mean_over_all
+from polymodal.training.distributed.fsdp import average_whole, clip_gradients, shard, share_buffers
+from polymodal.training.grad_cache import in_parts
+from polymodal.training.optimization import built, schedule, step_on_plateau
+from polymodal.training.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
 
 class MultimodalModule(LightningModule):
@@ -33,12 +34,12 @@ class MultimodalModule(LightningModule):
         model: batch -> X and, with a fusion, Y.
         objective: the loss and its metrics.
         optimizer: parameter groups -> optimizer.
-        scheduler: (optimizer, total_steps=) -> schedule, counted in optimizer steps (`polymodal.optimization`); None
-            for a constant rate.
+        scheduler: (optimizer, total_steps=) -> schedule, counted in optimizer steps
+            (`polymodal.training.optimization`); None for a constant rate.
         config: the resolved config as plain containers, which every checkpoint carries.
         shown: the validation figure that the progress bar shows, and that a ReduceLROnPlateau waits for.
         tuning: encoder -> how it is trained, where that differs from the rest.
-        accumulate: how many micro-batches a training batch is cut into (`polymodal.grad_cache`).
+        accumulate: how many micro-batches a training batch is cut into (`polymodal.training.grad_cache`).
         shown_mode: whether `shown` is better when smaller or larger.
     """
 

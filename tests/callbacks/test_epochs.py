@@ -17,8 +17,8 @@ from tests.resumed import configured
 from polymodal.callbacks.epochs import Epochs
 from polymodal.callbacks.throughput import Throughput
 from polymodal.formatting import readable
-from polymodal.run import train
 from polymodal.terminal import run_log
+from polymodal.training.run import train
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 

@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import MixedPrecision
 from tests.callbacks.runs import DIM, MODALITIES, Vectors
-from tests.losses.processes import run_processes
+from tests.processes import run_processes
 from torch import nn
 
 from polymodal.batch import PairedBatch

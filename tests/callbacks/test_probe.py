@@ -13,11 +13,11 @@ from tests.callbacks.runs import MODALITIES, Vectors, fit_and_judge
 from polymodal.callbacks import probe
 from polymodal.callbacks.probe import Probe, sample_vectors
 from polymodal.errors import ConfigError
-from polymodal.model import ModelOutput
 from polymodal.module import MultimodalModule
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.regression import Regression
+from polymodal.outputs import ModelOutput
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

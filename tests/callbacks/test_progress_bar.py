@@ -13,7 +13,8 @@ from rich.console import Console
 from tests.resumed import TINY, configured
 
 from polymodal.callbacks.progress_bar import ProgressBar, SamplesPerSecond, name_task
-from polymodal.run import build, train
+from polymodal.training.build import build
+from polymodal.training.run import train
 
 BARS = [argument for argument in TINY if "enable_progress_bar" in argument]
 

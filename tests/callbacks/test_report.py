@@ -15,8 +15,7 @@ from tests.callbacks.runs import KINDS, MODALITIES, fit_and_judge
 
 from polymodal.callbacks import report as report_module
 from polymodal.callbacks.report import Report
-from polymodal.final import finish
-from polymodal.metrics import recall
+from polymodal.metrics import confusion as recall
 from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
@@ -24,6 +23,7 @@ from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
 from polymodal.objectives.weighted import Weighted
 from polymodal.report.page import write_page
+from polymodal.training.final import finish
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

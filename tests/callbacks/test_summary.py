@@ -12,7 +12,7 @@ from polymodal.callbacks.summary import counted, device_of, labels_of, parameter
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
-from polymodal.tuning import Tuning
+from polymodal.training.tuning import Tuning
 
 
 class Stream(IterableDataset):

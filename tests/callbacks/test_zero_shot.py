@@ -24,7 +24,7 @@ def test_pooling() -> None:
 
 def test_every_kind_of_the_glyphs_has_prompts() -> None:
     from polymodal.config.compose import compose_config
-    from polymodal.data.glyph_kinds import KIND_NAMES
+    from polymodal.data.bundled.glyph_kinds import KIND_NAMES
 
     prompts = compose_config(["experiment=clip_small", "++run_dir=."]).callbacks.zero_shot.prompts
     assert set(prompts) == set(KIND_NAMES)

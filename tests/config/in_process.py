@@ -4,11 +4,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config.auto import settle
 from polymodal.config.check import check_config
 from polymodal.config.command_line import check_options, check_words
 from polymodal.config.compose import compose_config
-from polymodal.config.overrides import as_hydra_arguments
 
 
 def checked(*arguments: str, look: bool = True) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from polymodal.config.signature import find_signature
 from polymodal.data.folder import Folder
 from polymodal.data.huggingface import HuggingFace
 from polymodal.data.manifest import Manifest
-from polymodal.data.table_data import TableData
+from polymodal.data.table.module import TableData
 from polymodal.errors import ConfigError
 
 TABLES = [Folder, HuggingFace, Manifest]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from polymodal.config.overrides import as_hydra_arguments
+from polymodal.cli.overrides import as_hydra_arguments
 
 ROOT = Path(__file__).parents[2]
 SPY = """

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from tests.config.in_process import checked
 
-from polymodal.config.explain import explain
+from polymodal.config.messages import explain
 from polymodal.errors import ConfigError, PolymodalError
 
 CASES = {

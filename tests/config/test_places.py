@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.overrides import as_hydra_arguments
 from polymodal.config.places import CACHE, OURS, TRACKING, settled
-from polymodal.config.run_folder import DEFAULTS, storable
 from polymodal.config.stored import load_yaml
 from polymodal.config.trust import at_rest, trusted
 from polymodal.errors import ConfigError
+from polymodal.runs.folder import DEFAULTS, storable
 
 STREAM = "polymodal.data.webdataset.WebDataset"
 HUB = "polymodal.data.huggingface_stream.HuggingFaceStream"
@@ -87,7 +87,7 @@ REFUSED = {
     # parts where they do not belong
     "logger.x._target_": [logger({"_target_": "lightning.pytorch.loggers.CometLogger"})],
     "encoder.image._target_": [{"encoder": {"image": {**WANDB}}}],
-    "data._target_": [{"data": {"_target_": "polymodal.data.image_cache.ImageCache", "folder": "x"}}],
+    "data._target_": [{"data": {"_target_": "polymodal.data.media.image_cache.ImageCache", "folder": "x"}}],
     "data.columns._target_": [data(columns={"_target_": "polymodal.data.manifest.Manifest", "path": "x"})],
     "trainer.strategy._target_": [
         {"trainer": {"strategy": {"_target_": "lightning.pytorch.strategies.DeepSpeedStrategy"}}}  # it unpickles

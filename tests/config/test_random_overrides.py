@@ -12,10 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 from tests.config.in_process import checked
 from tests.data.manifests import write_csv
 
-from polymodal.config.explain import explain, groups, in_our_words
+from polymodal.config.messages import explain, groups, in_our_words
 from polymodal.config.signature import find_signature
 from polymodal.errors import PolymodalError
-from polymodal.run import build
+from polymodal.training.build import build
 
 BASES = [
     ["callbacks=[default,ema,throughput,lr_monitor]", "logger=csv"],

@@ -3,7 +3,7 @@
 import pytest
 
 from polymodal.config.environment import RANKS, check_ranks, check_started
-from polymodal.config.launch import readable_errors
+from polymodal.config.messages import readable_errors
 from polymodal.errors import ConfigError, PolymodalError
 
 

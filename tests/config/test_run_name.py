@@ -6,9 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from polymodal.config import launch  # noqa: F401  (its resolvers)
+from polymodal.cli import train as launch  # noqa: F401  (its resolvers)
 from polymodal.config.compose import compose_config
-from polymodal.config.explain import CONFIGS
+from polymodal.config.messages import CONFIGS
 
 
 def name_of(*words: str) -> str:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from polymodal.cli.train import as_hydra_arguments
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.launch import as_hydra_arguments
 from polymodal.errors import ConfigError
 
 

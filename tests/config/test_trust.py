@@ -6,13 +6,14 @@ import pytest
 import torch
 import yaml
 
-from polymodal.checkpoint import load_checkpoint
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config.moved import MOVED
-from polymodal.config.overrides import as_hydra_arguments
-from polymodal.config.resume import stored_config
-from polymodal.config.run_folder import DEFAULTS
+from polymodal.config.signature import find_definition, module_of
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
+from polymodal.runs.folder import DEFAULTS
+from polymodal.runs.resume import stored_config
+from polymodal.training.checkpoints.files import load_checkpoint
 
 REFUSED = "only classes of|there is no|has no|no run of ours stores"
 
@@ -55,10 +56,10 @@ OF_KNOWN_LIBRARIES = [
     "lightning.fabric.utilities.cloud_io._load",
 ]
 THROUGH_OURS = [
-    "polymodal.run.train",
-    "polymodal.config.run_folder._git",
-    "polymodal.checkpoint.load_checkpoint",
-    "polymodal.data.workers.DataLoader",  # a class, but not one of ours
+    "polymodal.training.run.train",
+    "polymodal.runs.folder._git",
+    "polymodal.training.checkpoints.files.load_checkpoint",
+    "polymodal.data.loading.loader.DataLoader",  # a class, but not one of ours
     "torch.optim.adam.Tensor",
     "polymodal.loggers.csv.os.system",
 ]
@@ -142,6 +143,15 @@ def test_a_run_folder_with_an_evil_config_is_refused(argument: str, tmp_path: Pa
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ConfigError, match="_target_=os.system"):
         as_hydra_arguments([f"{argument}={tmp_path}"])
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_what_moved_is_where_the_table_says_and_may_be_built(old: str) -> None:
+    check_trust({"trainer": {"strategy": {"_target_": old}}})
+    file, definition = find_definition(MOVED[old])
+    assert f"{module_of(file)}.{definition.name}" == MOVED[old]
+    with pytest.raises(ConfigError):
+        find_definition(old)
 
 
 OLD, NEW = "polymodal.pictures.Network", "polymodal.encoders.image.cnn.CNN"

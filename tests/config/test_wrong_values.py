@@ -4,7 +4,7 @@ import pytest
 from tests.config.in_process import checked
 
 from polymodal.errors import ConfigError
-from polymodal.run import build
+from polymodal.training.build import build
 
 TABLE = ("data=manifest", "data.path=pairs.csv", "data.columns.image=a", "data.columns.text=b", "callbacks=[default]")
 SUPERVISED = ("objective=classification", "head=linear", "fusion=gated", "label=kind", "outputs=3")

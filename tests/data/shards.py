@@ -10,7 +10,7 @@ import webdataset
 from PIL import Image
 
 from polymodal.batch import PairedBatch
-from polymodal.data.stream_data import StreamData
+from polymodal.data.stream.module import StreamData
 from polymodal.data.webdataset import WebDataset
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (20, 40, 230)}

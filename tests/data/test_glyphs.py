@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from polymodal.data.dataset import Draw
-from polymodal.data.glyph_cache import font_files, load_glyphs
-from polymodal.data.glyph_kinds import KIND_NAMES, kind_of
+from polymodal.data.bundled.glyph_cache import font_files, load_glyphs
+from polymodal.data.bundled.glyph_kinds import KIND_NAMES, kind_of
 from polymodal.data.glyphs import Glyphs
-from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.loading.dataset import Draw
+from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.errors import ConfigError, DataError
 
 FAMILY = ["STIXGeneralBolIta"]

@@ -10,7 +10,7 @@ from pyarrow import parquet
 from tests.data.shards import COLOURS, picture, used
 
 from polymodal.data.huggingface_stream import HuggingFaceStream
-from polymodal.data.record_reader import number_of_name
+from polymodal.data.stream.reader import number_of_name
 from polymodal.errors import ConfigError, DataError
 
 SKIP = {"on_error": "skip", "max_bad_fraction": 0.1}

@@ -14,9 +14,9 @@ from pyarrow import parquet
 from tests.data.manifests import COLOURS, PAIR, make_pairs, ready, whole, write_csv, write_jsonl
 
 from polymodal.batch import PAD
-from polymodal.data.dataset import Draw
+from polymodal.data.loading.dataset import Draw
+from polymodal.data.loading.splits import hashed_splits
 from polymodal.data.manifest import Manifest
-from polymodal.data.splits import hashed_splits
 from polymodal.errors import ConfigError, DataError
 
 

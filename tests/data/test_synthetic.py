@@ -8,9 +8,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from polymodal.batch import PAD
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
+from polymodal.data.bundled.synthetic_kinds import KINDS, spelled
 from polymodal.data.synthetic import Synthetic
-from polymodal.data.synthetic_kinds import KINDS, spelled
-from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.encoders.audio.log_mel import LogMel
 from polymodal.errors import ConfigError
 

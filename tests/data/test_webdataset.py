@@ -13,19 +13,19 @@ import pytest
 import soundfile
 import torch
 import torch.distributed as dist
+from tests.data.media.test_video import encoded
 from tests.data.shards import PAIR, by_split, picture, ready, sample, used, vector, write_shard, write_shards
-from tests.data.test_video import encoded
 
-from polymodal.data import stream_head
-from polymodal.data.records import Record
-from polymodal.data.splits import hashed_split
-from polymodal.data.tar_shards import TarShards, expanded
-from polymodal.data.video import read_video
+from polymodal.data.loading.splits import hashed_split
+from polymodal.data.media.video import read_video
+from polymodal.data.stream import head as stream_head
+from polymodal.data.stream.records import Record
+from polymodal.data.stream.tar import TarShards, expanded
 from polymodal.data.webdataset import WebDataset
-from polymodal.data_checks import check_data
 from polymodal.errors import ConfigError, DataError
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
+from polymodal.training.data_checks import check_data
 
 SKIP = {"on_error": "skip", "max_bad_fraction": 0.5}
 

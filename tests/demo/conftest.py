@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from polymodal.config.command import DemoSettings
+from polymodal.cli.programs import DemoSettings
 from polymodal.demo.held_out import HeldOut, opened
 from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run

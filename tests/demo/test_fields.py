@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polymodal import predict
-from polymodal.config.command import PredictSettings
+from polymodal.cli.programs import PredictSettings
 from polymodal.demo.contributions import answer
 from polymodal.demo.fields import Category, Number, fields_of, in_words, row_of, values_of
 from polymodal.demo.held_out import HeldOut
 from polymodal.errors import DataError
 from polymodal.formatting import readable
+from polymodal.inference import predict
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:

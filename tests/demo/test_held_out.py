@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from polymodal.checkpoint import find_checkpoint
-from polymodal.config.command import DemoSettings, parsed
+from polymodal.cli.programs import DemoSettings, parsed
 from polymodal.demo.held_out import HeldOut
 from polymodal.errors import ConfigError
-from polymodal.trained import Trained
+from polymodal.inference.trained import Trained
+from polymodal.training.checkpoints.files import find_checkpoint
 
 
 def test_a_held_out_picture_finds_itself_and_each_item_once(aligned: HeldOut, pairs: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from polymodal.batch import PAD, PairedBatch
-from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.demo.contents import content_of_example
 from polymodal.demo.contributions import answer
 from polymodal.demo.held_out import HeldOut

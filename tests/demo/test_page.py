@@ -177,7 +177,7 @@ def test_a_sentence_without_a_place_for_the_name_is_explained(monkeypatch, clip:
 
 
 def test_it_is_for_this_machine_alone_and_tells_nobody() -> None:
-    from polymodal.config.command import DemoSettings
+    from polymodal.cli.programs import DemoSettings
 
     given = dict(option.removeprefix("--").split("=") for option in options(DemoSettings(upload_mb=3)))
     assert given["server.address"] == "127.0.0.1"

@@ -6,7 +6,7 @@ import pytest
 
 from polymodal.demo.contributions import answer
 from polymodal.demo.held_out import HeldOut
-from polymodal.trained import Trained
+from polymodal.inference.trained import Trained
 from tests.end_to_end.test_experiments import QUIET
 from tests.export.models import checkpoint_of
 

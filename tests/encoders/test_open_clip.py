@@ -14,8 +14,8 @@ from open_clip.tokenizer import basic_clean
 from tests.encoders.open_clip_models import CONFIGS, DIM, make
 
 from polymodal.batch import PAD
-from polymodal.data.tokenizer import Tokenizer
-from polymodal.data.words import word_numbers
+from polymodal.data.text.tokenizer import Tokenizer
+from polymodal.data.text.word_dropout import word_numbers
 from polymodal.encoders.image.open_clip import OpenCLIP as Image
 from polymodal.encoders.text.open_clip import OpenCLIP as Text
 from polymodal.errors import ConfigError, DataError

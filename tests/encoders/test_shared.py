@@ -9,8 +9,8 @@ import torch
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.errors import ConfigError
-from polymodal.run import build, build_model
-from polymodal.tuning import Tuning, parameter_groups
+from polymodal.training.build import build, build_model
+from polymodal.training.tuning import Tuning, parameter_groups
 
 TWO_TEXTS = [
     "data=synthetic",

@@ -14,7 +14,7 @@ from tokenizers import models, pre_tokenizers, processors
 from torch import nn
 
 from polymodal.batch import PAD
-from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.encoders.recurrent import Recurrent
 from polymodal.encoders.text.bert import Bert
 from polymodal.encoders.text.bow import BagOfWords

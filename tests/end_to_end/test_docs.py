@@ -16,12 +16,12 @@ from tests.config.in_process import checked_without_data
 from tests.conftest import ROOT
 from tests.end_to_end.commands import commands_of, indented_commands_of, tabled_commands_of
 
-from polymodal.choices import check_choices
+from polymodal.cli.overrides import as_hydra_arguments, quoted
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.explain import CONFIGS, is_group
-from polymodal.config.overrides import as_hydra_arguments, quoted
-from polymodal.config.run_folder import claim
+from polymodal.config.messages import CONFIGS, is_group
+from polymodal.runs.folder import claim
+from polymodal.training.compatibility import check_choices
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))

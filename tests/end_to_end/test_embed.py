@@ -18,13 +18,13 @@ from tests.conftest import SMALL as SMALL_DATA
 from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run
 
-from polymodal import embed
-from polymodal.config.command import EmbedSettings
-from polymodal.data.glyph_kinds import KIND_NAMES
+from polymodal.cli.programs import EmbedSettings
+from polymodal.data.bundled.glyph_kinds import KIND_NAMES
 from polymodal.errors import ConfigError
-from polymodal.evaluate import evaluate
-from polymodal.parts import as_array
-from polymodal.trained import Trained
+from polymodal.inference import embed
+from polymodal.inference.evaluate import evaluate
+from polymodal.inference.table_writer import as_array
+from polymodal.inference.trained import Trained
 
 SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
 VECTORS = ["image", "text", "fused", "probability"]
@@ -218,7 +218,7 @@ def check_inputs_are_those_of_the_training(glyphs: Path, other: list[str], folde
 def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(classifier, tmp_path) -> None:
     parts = embed.Parts(tmp_path / "x.parquet", {})
     (parts.folder / "about.json").unlink()
-    code = "import sys; from pathlib import Path; from polymodal.config.resume import locked\n"
+    code = "import sys; from pathlib import Path; from polymodal.runs.resume import locked\n"
     code += "with locked(Path(sys.argv[1])): print('locked', flush=True); input()"
     command = [sys.executable, "-c", code, str(parts.folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}

@@ -11,7 +11,9 @@ from tests.conftest import SMALL as SMALL_DATA
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.data.mfeat import VIEWS
-from polymodal.run import build, figures_of, prepare_process
+from polymodal.training.build import build
+from polymodal.training.process import prepare_process
+from polymodal.training.run import figures_of
 
 EXPERIMENTS = [file.stem for file in sorted((ROOT / "configs" / "experiment").glob("*.yaml"))]
 EXPERIMENTS.remove("own_small")  # of a table of one's own: test_own_data

@@ -10,8 +10,8 @@ import pytest
 import torch
 from tests.resumed import configured, differences, final_state, rows
 
-from polymodal.checkpoint import newest_checkpoint
-from polymodal.run import train
+from polymodal.training.checkpoints.files import newest_checkpoint
+from polymodal.training.run import train
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +46,9 @@ def trained_and_killed(folder: Path, where: str, turn: int) -> None:
 
         polymodal.callbacks.report.draw_map = kill_itself
     else:
-        import polymodal.run
+        import polymodal.training.run
 
-        polymodal.run.write_page = page_of
+        polymodal.training.run.write_page = page_of
     config = configured(folder, *LONG)
     train(config, config)
 

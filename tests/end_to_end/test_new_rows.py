@@ -12,12 +12,12 @@ import torch
 from tests.data.manifests import make_pairs, write_csv, write_jsonl
 from tests.export.models import checkpoint_of
 
-from polymodal import embed, predict
-from polymodal.by_hand import load_run
-from polymodal.config.command import EmbedSettings, PredictSettings, parsed
+from polymodal.cli.programs import EmbedSettings, PredictSettings, parsed
 from polymodal.errors import ConfigError, DataError
-from polymodal.evaluate import evaluate
 from polymodal.formatting import readable
+from polymodal.inference import embed, predict
+from polymodal.inference.evaluate import evaluate
+from polymodal.inference.predictor import load_run
 
 TINY = ["debug=fast", "logger=none", "callbacks=[checkpoint]", "devices=cpu", "dim=16"]
 TABLE = ["++data.columns.tabular=[age,sex,pclass]", "++data.numeric=1", "++data.cardinalities=[2,3]"]

@@ -14,8 +14,8 @@ from tests.data.shards import sample, write_shard
 from tests.data.test_folder import make_classes
 from tests.end_to_end.test_experiments import QUIET, run
 
-from polymodal.config.overrides import as_hydra_arguments
-from polymodal.evaluate import evaluate
+from polymodal.cli.overrides import as_hydra_arguments
+from polymodal.inference.evaluate import evaluate
 
 SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
 SPLITS = "data.splits=[0.6,0.2,0.2]"

@@ -12,17 +12,17 @@ from tests.end_to_end.test_experiments import QUIET
 from tests.export.models import checkpoint_of
 
 import polymodal
-from polymodal import embed, evaluate, predict
+from polymodal.cli.programs import EmbedSettings, PredictSettings
 from polymodal.config.check import check_config
-from polymodal.config.command import EmbedSettings, PredictSettings
 from polymodal.config.compose import compose_config
 from polymodal.data.webdataset import WebDataset
 from polymodal.demo.contributions import answer
 from polymodal.demo.held_out import HeldOut
 from polymodal.errors import ConfigError, DataError
 from polymodal.export.folder import export
-from polymodal.run import build
-from polymodal.trained import Trained
+from polymodal.inference import embed, evaluate, predict
+from polymodal.inference.trained import Trained
+from polymodal.training.build import build
 
 SPARE = "(output 3)"
 CLASSES = ["1", "2", "3", SPARE]

@@ -11,11 +11,11 @@ import torch
 from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run
 
-from polymodal.config.command import PredictSettings
-from polymodal.config.overrides import as_hydra_arguments
+from polymodal.cli.overrides import as_hydra_arguments
+from polymodal.cli.programs import PredictSettings
 from polymodal.errors import ConfigError, DataError
-from polymodal.evaluate import evaluate
-from polymodal.predict import main as predict
+from polymodal.inference.evaluate import evaluate
+from polymodal.inference.predict import main as predict
 
 SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
 PAIR = ["data.columns.image=filepath", "data.columns.text=caption"]

@@ -10,11 +10,11 @@ import pytest
 import torch
 from tests.end_to_end.test_embed import NEW, classifier, dirty, embedded, pairs  # noqa: F401  (fixtures)
 
-from polymodal import evaluate, predict
-from polymodal.by_hand import Asked
-from polymodal.config.command import EvalSettings, PredictSettings
+from polymodal.cli.programs import EvalSettings, PredictSettings
 from polymodal.errors import ConfigError, DataError
-from polymodal.trained import Trained
+from polymodal.inference import evaluate, predict
+from polymodal.inference.predictor import Asked
+from polymodal.inference.trained import Trained
 
 COLOURS = {"red", "green", "blue", "grey"}
 

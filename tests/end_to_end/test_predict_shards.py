@@ -7,10 +7,10 @@ import pytest
 from tests.data.shards import write_shards
 from tests.end_to_end.test_experiments import QUIET, run
 
-from polymodal import predict
-from polymodal.config.command import PredictSettings
-from polymodal.config.overrides import as_hydra_arguments
+from polymodal.cli.overrides import as_hydra_arguments
+from polymodal.cli.programs import PredictSettings
 from polymodal.errors import ConfigError
+from polymodal.inference import predict
 
 STREAM = ["data=webdataset", "data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "data.batch_size=16"]
 STREAM += ["callbacks=[checkpoint]"]

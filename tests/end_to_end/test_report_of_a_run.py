@@ -9,10 +9,10 @@ import pytest
 from tests.resumed import configured
 
 from polymodal.callbacks import report
-from polymodal.checkpoint import newest_checkpoint
-from polymodal.evaluate import evaluate
 from polymodal.formatting import readable
-from polymodal.run import train
+from polymodal.inference.evaluate import evaluate
+from polymodal.training.checkpoints.files import newest_checkpoint
+from polymodal.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

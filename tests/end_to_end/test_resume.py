@@ -13,14 +13,14 @@ from tests.data.shards import sample, write_shard
 from tests.resumed import check_exact, configured, differences, every_checkpoint_kept, final_state, rows
 
 from polymodal.callbacks.last_checkpoint import LastCheckpoint
-from polymodal.checkpoint import load_checkpoint, newest_checkpoint
-from polymodal.checkpoint_parts import not_finite
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.splits import SPLITS
+from polymodal.data.loading.splits import SPLITS
 from polymodal.errors import ConfigError, NumericError, StorageError
 from polymodal.module import MultimodalModule
-from polymodal.run import train
-from polymodal.signals import Stopped, listener
+from polymodal.training.checkpoints.files import load_checkpoint, newest_checkpoint
+from polymodal.training.checkpoints.sharded import not_finite
+from polymodal.training.distributed.signals import Stopped, listener
+from polymodal.training.run import train
 
 DROPOUT = ["objective=classification", "fusion=transformer", "head=linear", "fusion.dropout=0.2"]
 FUSED = ["objective=classification", "fusion=concat", "head=linear", "data.missing=0.2"]

@@ -14,9 +14,9 @@ import torch
 from tests.conftest import ROOT
 from tests.resumed import ENDLESS, differences, final_state, rows
 
-from polymodal.config.overrides import as_hydra_arguments
-from polymodal.config.resume import find_run, locked
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError
+from polymodal.runs.resume import find_run, locked
 
 
 @pytest.mark.slow

@@ -13,12 +13,12 @@ from PIL import Image
 from tests.data.manifests import make_pairs, write_csv
 from tests.end_to_end.test_experiments import QUIET, run
 
-from polymodal import embed, search
-from polymodal.by_hand import Asked
-from polymodal.config.command import EmbedSettings, SearchSettings
-from polymodal.config.overrides import as_hydra_arguments
+from polymodal.cli.overrides import as_hydra_arguments
+from polymodal.cli.programs import EmbedSettings, SearchSettings
 from polymodal.errors import ConfigError
-from polymodal.trained import Trained
+from polymodal.inference import embed, search
+from polymodal.inference.predictor import Asked
+from polymodal.inference.trained import Trained
 
 pytest.importorskip("faiss")
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests.resumed import ENDLESS, differences, rows
 
-from polymodal.checkpoint import load_checkpoint, newest_checkpoint
-from polymodal.checkpoint_parts import tensors_of
+from polymodal.training.checkpoints.files import load_checkpoint, newest_checkpoint
+from polymodal.training.checkpoints.sharded import tensors_of
 
 LEFT_OUT = ("encoder.image.widths=[8]", "devices=cpu", "test=false", "callbacks=[checkpoint,lr_monitor,throughput]")
 CHOSEN = [*(argument for argument in ENDLESS if argument not in LEFT_OUT), "callbacks=[checkpoint,lr_monitor,ema]"]

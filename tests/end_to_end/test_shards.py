@@ -7,9 +7,9 @@ import torch
 from tests.data.shards import write_shards
 from tests.end_to_end.test_experiments import QUIET, run
 
-from polymodal.config.overrides import as_hydra_arguments
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.errors import ConfigError
-from polymodal.evaluate import evaluate
+from polymodal.inference.evaluate import evaluate
 
 SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "data.batch_size=16"]
 

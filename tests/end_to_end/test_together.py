@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from tests.conftest import ROOT
 
-from polymodal.run import own_processes
+from polymodal.training.process import own_processes
 
 HERE = ["data=synthetic", "encoder/image=linear", "encoder/text=bow", "encoder/audio=none"]
 HERE += ["callbacks=[checkpoint,guard]", "trainer.max_epochs=1", "++trainer.limit_train_batches=5", "test=false"]

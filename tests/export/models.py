@@ -8,7 +8,7 @@ import torch
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.module import MultimodalModule
-from polymodal.run import build
+from polymodal.training.build import build
 
 TINY = ["debug=fast", "logger=none", "++data.families=[STIXGeneralBolIta]", "++data.vocab_size=400"]
 

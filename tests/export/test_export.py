@@ -21,12 +21,12 @@ from tests.export.models import checkpoint_of
 from tests.resumed import differences
 
 import polymodal
-from polymodal.checkpoint import find_checkpoint
-from polymodal.config.command import ExportSettings, parsed
+from polymodal.cli.programs import ExportSettings, parsed
 from polymodal.config.moved import MOVED
 from polymodal.encoders.image.cnn import CNN
 from polymodal.errors import ConfigError
 from polymodal.export.folder import export, main
+from polymodal.training.checkpoints.files import find_checkpoint
 
 CLIP = ["encoder/image=cnn", "encoder/text=transformer", "data.image_size=16", "dim=32", "encoder.image.image_size=16"]
 OLD = "polymodal.pictures.Network"

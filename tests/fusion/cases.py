@@ -13,8 +13,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
-from polymodal.fusion.output import FusionOutput
-from polymodal.tokens import Tokens
+from polymodal.outputs import FusionOutput, Tokens
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "fusion"
 NAMES = [file.stem for file in sorted(CONFIGS.glob("*.yaml")) if file.stem not in ("none", "auto")]

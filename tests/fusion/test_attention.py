@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from polymodal.fusion.attention import Attention, Block
+from polymodal.fusion.layers.attention import Attention, Block
 from tests.fusion.cases import DIM, build, masks, run, sequences
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polymodal.fusion.late import log_alpha
-from polymodal.fusion.softmax import masked_softmax
+from polymodal.fusion.layers.softmax import masked_softmax
 from polymodal.fusion.tensor import LARGEST
 from polymodal.objectives.base import aux_loss
 from tests.fusion.cases import DIM, build, masks, refusal

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polymodal.objectives.base import aux_loss
-from polymodal.tokens import Tokens
+from polymodal.outputs import Tokens
 from tests.fusion.cases import (
     COUNTS,
     DIM,

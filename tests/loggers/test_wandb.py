@@ -7,7 +7,7 @@ import pytest
 
 from polymodal.errors import ConfigError
 from polymodal.loggers.wandb import wandb_logger
-from polymodal.run import own_processes
+from polymodal.training.process import own_processes
 
 
 def test_an_id_stays_with_its_folder(tmp_path: Path) -> None:

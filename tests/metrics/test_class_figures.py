@@ -11,9 +11,9 @@ from sklearn import metrics as sk
 
 from polymodal.metrics.calibration import reliability
 from polymodal.metrics.classification import class_table, classification_figures, confusion_of
+from polymodal.metrics.confusion import accuracy, macro_recall
 from polymodal.metrics.multilabel import multilabel_figures, multilabel_table
 from polymodal.metrics.order import auroc, average_precision
-from polymodal.metrics.recall import accuracy, macro_recall
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
 SEEDS = st.integers(0, 10**6)

@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from polymodal.fusion.sum import Sum
 from polymodal.missing.mean import Mean
-from polymodal.model import Encoded, MultimodalModel
+from polymodal.model import MultimodalModel
+from polymodal.outputs import Encoded
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "missing"
 NAMES = [file.stem for file in sorted(CONFIGS.glob("*.yaml")) if file.stem != "mask"]

@@ -11,8 +11,8 @@ from torch import nn
 
 from polymodal.batch import PairedBatch
 from polymodal.config.auto import close
-from polymodal.model import ModelOutput
 from polymodal.objectives.contrastive import Contrastive
+from polymodal.outputs import ModelOutput
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "objective"
 MODALITIES = ("a", "b", "c")

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from polymodal.fusion.mixture import Mixture
-from polymodal.grad_cache import in_parts
 from polymodal.losses import tiles
 from polymodal.model import MultimodalModel
 from polymodal.objectives import samples as compared
@@ -19,8 +18,9 @@ from polymodal.objectives.fused import Fused
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
 from polymodal.objectives.weighted import Weighted
-from tests.losses.processes import run_processes
+from polymodal.training.grad_cache import in_parts
 from tests.objectives.cases import CASES, DIM, IDS, MODALITIES, build, encoders, part, samples
+from tests.processes import run_processes
 
 Gradients = dict[str, torch.Tensor]
 WAYS = ("plain", "tiled", "cached")

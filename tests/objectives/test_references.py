@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from polymodal.errors import ConfigError
-from polymodal.fusion.output import AuxLoss, FusionOutput
 from polymodal.fusion.sum import Sum
 from polymodal.objectives.fused import Fused
+from polymodal.outputs import AuxLoss, FusionOutput
 from tests.objectives.cases import MODALITIES, PAIRS, batch_of, build, output
 
 INDEX = {name: row for row, name in enumerate(MODALITIES)}

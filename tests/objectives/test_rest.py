@@ -6,7 +6,7 @@ from torch import nn
 
 from polymodal.batch import PairedBatch
 from polymodal.fusion.sum import Sum
-from polymodal.metrics.rest import rest_figures
+from polymodal.metrics.rest_retrieval import rest_figures
 from polymodal.model import MultimodalModel
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.objectives.fused import Fused

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from polymodal.data.sampler import BatchSampler
-from polymodal.model import ModelOutput
+from polymodal.data.loading.sampler import BatchSampler
 from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
-from tests.losses.processes import run_processes
+from polymodal.outputs import ModelOutput
 from tests.objectives.cases import CASES, IDS, build, part, samples
+from tests.processes import run_processes
 
 Figures = dict[str, float]
 NAMES = [*IDS, "classification"]

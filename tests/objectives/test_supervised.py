@@ -13,13 +13,12 @@ from omegaconf import OmegaConf
 from polymodal.batch import PairedBatch
 from polymodal.config.auto import close
 from polymodal.errors import ConfigError, DataError, NumericError
-from polymodal.fusion.output import AuxLoss
-from polymodal.model import ModelOutput
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
 from polymodal.objectives.supervised import Supervised
-from tests.losses.processes import run_processes
+from polymodal.outputs import AuxLoss, ModelOutput
+from tests.processes import run_processes
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "objective"
 OUTPUTS = 3

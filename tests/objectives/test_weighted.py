@@ -9,12 +9,11 @@ from omegaconf import OmegaConf
 
 from polymodal.batch import PairedBatch
 from polymodal.config.auto import close
-from polymodal.fusion.output import AuxLoss
-from polymodal.model import ModelOutput
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.regression import Regression
 from polymodal.objectives.weighted import Weighted
+from polymodal.outputs import AuxLoss, ModelOutput
 
 FILE = Path(__file__).parents[2] / "configs" / "objective" / "clip_and_classification.yaml"
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import recall_score
 
-from polymodal.metrics.recall import class_counts, class_figures
+from polymodal.metrics.confusion import class_counts, class_figures
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
@@ -187,7 +187,7 @@ def test_each_value_has_its_own_metrics(tmp_path) -> None:
 
 
 def test_values_are_called_by_their_columns() -> None:
-    from polymodal.data.columns import ColumnChoice, value_names
+    from polymodal.data.loading.columns import ColumnChoice, value_names
 
     columns = ColumnChoice({"text": "t", "label": ["price", "size"]}, {})
     assert value_names(columns, "label", 2) == ["price", "size"]

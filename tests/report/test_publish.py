@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from polymodal.loggers.csv import CSVLogger
 from polymodal.loggers.wandb import wandb_logger
 from polymodal.report.publish import publish
-from polymodal.run import own_processes
+from polymodal.training.process import own_processes
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import ROOT
 
-from polymodal.config.explain import groups
+from polymodal.config.messages import groups
 
 
 @pytest.fixture

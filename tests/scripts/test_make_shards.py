@@ -19,28 +19,27 @@ from tests.data.manifests import ready as ready_manifest
 from tests.data.shards import ready as ready_shards
 from tests.data.shards import sample, vector, write_shard
 
-from polymodal.config.overrides import as_hydra_arguments
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.data.webdataset import WebDataset
 
+SHARDS = ROOT / "scripts" / "shards"
 SPLITS = ("train", "val", "test")
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {scripts!r})
-import make_shards
-class Killed(make_shards.TarWriter):
+import make
+class Killed(make.TarWriter):
     def write(self, fields):
         if fields["__key__"] >= "000000030":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().write(fields)
-make_shards.TarWriter = Killed
-make_shards.main()
+make.TarWriter = Killed
+make.main()
 """
 
 
 def run(*arguments: str, killed: bool = False) -> subprocess.CompletedProcess:
-    code = (
-        ["-c", KILLED.format(scripts=str(ROOT / "scripts"))] if killed else [str(ROOT / "scripts" / "make_shards.py")]
-    )
+    code = ["-c", KILLED.format(scripts=str(SHARDS))] if killed else [str(SHARDS / "make.py")]
     return subprocess.run([sys.executable, *code, *arguments], capture_output=True, text=True, check=False)
 
 
@@ -243,9 +242,9 @@ def test_a_wrong_command_leaves_nothing_for_the_right_one_to_find(
     words: list[str], message: str, tmp_path: Path, monkeypatch
 ) -> None:
     (tmp_path / "pairs.csv").write_text("caption\nred\n")
-    monkeypatch.syspath_prepend(ROOT / "scripts")
+    monkeypatch.syspath_prepend(SHARDS)
     given = [] if words[0].startswith("path=") else [f"path={tmp_path / 'pairs.csv'}"]
-    monkeypatch.setattr(sys, "argv", ["make_shards.py", *given, f"output={tmp_path / 'shards'}", *words])
+    monkeypatch.setattr(sys, "argv", ["make.py", *given, f"output={tmp_path / 'shards'}", *words])
     with pytest.raises(SystemExit, match=message):
-        importlib.import_module("make_shards").main()
+        importlib.import_module("make").main()
     assert not (tmp_path / "shards").exists()

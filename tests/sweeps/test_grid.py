@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from polymodal.signals import PARENT
+from polymodal.runs.lock import at_work, take
+from polymodal.runs.results import curve, jobs_of, read_run, status_of
 from polymodal.sweeps import grid
 from polymodal.sweeps.grid import Grid
 from polymodal.sweeps.job import Job, reason
-from polymodal.sweeps.lock import at_work, take
 from polymodal.sweeps.report import end_sweep
-from polymodal.sweeps.results import curve, jobs_of, read_run, status_of
 from polymodal.sweeps.space import Order
+from polymodal.training.distributed.signals import PARENT
 
 Ordered = Callable[..., Order]
 
@@ -167,7 +167,8 @@ def test_a_run_without_anything_is_a_row(tmp_path: Path) -> None:
 
 
 def test_a_training_ends_with_the_sweep_that_was_killed() -> None:
-    inner = "import signal, polymodal.signals as s; s.end_with_parent(); print('ready', flush=True); signal.pause()"
+    inner = "import signal; from polymodal.training.distributed import signals as s; s.end_with_parent(); "
+    inner += "print('ready', flush=True); signal.pause()"
     outer = "import os, subprocess as s, sys; s.Popen([sys.executable, '-c', sys.argv[1]]); sys.stdin.read()"
     outer = outer.replace("argv[1]]", f"argv[1]], env=os.environ | {{'{PARENT}': str(os.getpid())}}")
     with subprocess.Popen([sys.executable, "-c", outer, inner], stdin=-1, stdout=-1, text=True) as sweep:

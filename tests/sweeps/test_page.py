@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from polymodal.runs.results import jobs_of, read_run
 from polymodal.sweeps.page import write_sweep_page
 from polymodal.sweeps.pictures import heights
-from polymodal.sweeps.results import jobs_of, read_run
 
 EVIL = "<script>alert(1)</script>"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from polymodal.errors import ConfigError
+from polymodal.runs.results import jobs_of, read_run
 from polymodal.sweeps import job
 from polymodal.sweeps.report import end_sweep
-from polymodal.sweeps.results import jobs_of, read_run
 from polymodal.sweeps.space import Order, split
 from tests.sweeps.test_grid import statuses
 

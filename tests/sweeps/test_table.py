@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from polymodal.runs.results import Run
 from polymodal.sweeps.pictures import draw_all, importance
-from polymodal.sweeps.results import Run
 from polymodal.sweeps.table import markdown, over_seeds, ranked, varied, write_tables
 
 

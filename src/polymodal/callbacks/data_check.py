@@ -7,14 +7,14 @@ import logging
 from lightning.pytorch import Callback, Trainer
 
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data_checks import check_data, check_vocabulary, few_updates
 from polymodal.module import MultimodalModule
+from polymodal.training.data_checks import check_data, check_vocabulary, few_updates
 
 log = logging.getLogger(__name__)
 
 
 class DataCheck(Callback):
-    """Ends a run whose data cannot be trained on or evaluated: see `polymodal.data_checks`."""
+    """Ends a run whose data cannot be trained on or evaluated: see `polymodal.training.data_checks`."""
 
     def __init__(self) -> None:
         self.checked: set[str] = set()

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from polymodal.module import MultimodalModule
-from polymodal.sharding import shard
+from polymodal.training.distributed.fsdp import shard
 
 
 class EMA(EMAWeightAveraging):

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.formatting import duration, readable
-from polymodal.losses.gather import mean_over_all
 from polymodal.module import MultimodalModule
 from polymodal.terminal import say
+from polymodal.training.distributed.collectives import mean_over_all
 
 
 class Epochs(Callback):

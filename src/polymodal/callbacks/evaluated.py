@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, Trainer
 
 from polymodal.batch import PairedBatch
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.metrics.table import SampleTable
+from polymodal.metrics.sample_table import SampleTable
 from polymodal.module import MultimodalModule
 from polymodal.terminal import say
 

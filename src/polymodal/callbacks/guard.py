@@ -19,8 +19,8 @@ from polymodal.batch import PairedBatch
 from polymodal.callbacks.last_checkpoint import LastCheckpoint
 from polymodal.errors import NumericError
 from polymodal.files import write_whole
-from polymodal.losses.gather import gather_rows, world_size
 from polymodal.module import MultimodalModule
+from polymodal.training.distributed.collectives import gather_rows, world_size
 from polymodal.types import NonNegativeInt
 
 SCALER = 20

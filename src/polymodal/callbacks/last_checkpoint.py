@@ -14,12 +14,12 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
-from polymodal.checkpoint_parts import not_finite
-from polymodal.config.resume import LIMITS
 from polymodal.loggers.csv import CSVLogger
-from polymodal.losses.gather import exchanged
 from polymodal.module import MultimodalModule
-from polymodal.signals import Stopped, listener
+from polymodal.runs.resume import LIMITS
+from polymodal.training.checkpoints.sharded import not_finite
+from polymodal.training.distributed.collectives import exchanged
+from polymodal.training.distributed.signals import Stopped, listener
 from polymodal.types import PositiveFloat, PositiveInt
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from polymodal.batch import PairedBatch
-from polymodal.model import ModelOutput
 from polymodal.module import MultimodalModule
+from polymodal.outputs import ModelOutput
 
 
 class ModalityWeights(Callback):

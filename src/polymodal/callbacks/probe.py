@@ -16,9 +16,9 @@ from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
 from polymodal.metrics.clustering import clustering_figures
 from polymodal.metrics.probes import Samples, knn_accuracy, linear_accuracy
-from polymodal.metrics.table import SampleTable
-from polymodal.model import ModelOutput
+from polymodal.metrics.sample_table import SampleTable
 from polymodal.module import MultimodalModule
+from polymodal.outputs import ModelOutput
 from polymodal.types import PositiveInt, Seed
 
 COLUMNS = ("vectors", "x", "mask", "label")

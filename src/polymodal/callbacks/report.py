@@ -17,15 +17,14 @@ from torch.utils.data import IterableDataset
 
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.zero_shot import ZeroShot
-from polymodal.checkpoint import Origin, load_checkpoint, origin_of
 from polymodal.controls.control import random_order, same_answer
-from polymodal.data.columns import value_names
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.loading.columns import value_names
 from polymodal.files import write_whole
 from polymodal.metrics.calibration import reliability_of
+from polymodal.metrics.confusion import MATRIX, class_counts, class_figures, confusion_matrix
 from polymodal.metrics.multilabel import multilabel_table
-from polymodal.metrics.recall import MATRIX, class_counts, class_figures, confusion_matrix
-from polymodal.metrics.table import SampleTable
+from polymodal.metrics.sample_table import SampleTable
 from polymodal.module import MultimodalModule
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.contrastive import Contrastive
@@ -43,6 +42,7 @@ from polymodal.report.reliability import draw_reliability
 from polymodal.report.scatter import draw_residuals, draw_scatter
 from polymodal.report.tables import write_classes, write_confused, write_confusion, write_values
 from polymodal.report.unharmed import unharmed
+from polymodal.training.checkpoints.files import Origin, load_checkpoint, origin_of
 
 Columns = dict[str, Tensor]
 log = logging.getLogger(__name__)

@@ -14,14 +14,14 @@ from lightning.pytorch import Callback, Trainer
 
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.modality_dropout import dropped
+from polymodal.callbacks.noise import noisy
 from polymodal.errors import ConfigError
 from polymodal.files import replacing
+from polymodal.metrics.sample_table import SampleTable
 from polymodal.metrics.shapley import shapley_values
-from polymodal.metrics.table import SampleTable
-from polymodal.model import Encoded
 from polymodal.module import MultimodalModule
-from polymodal.noise import noisy
 from polymodal.objectives.base import Objective
+from polymodal.outputs import Encoded
 from polymodal.report.robustness import draw_robustness, draw_subsets
 from polymodal.report.unharmed import unharmed
 from polymodal.types import Fraction, NonNegativeFloat, Seed
@@ -44,7 +44,7 @@ class Robustness(Callback):
     Args:
         run_dir: the run's folder.
         missing: shares of modalities to be missing; 0 is always judged.
-        noise: noise levels (see `polymodal.noise.noisy`); 0 is always judged.
+        noise: noise levels (see `polymodal.callbacks.noise.noisy`); 0 is always judged.
         subsets: whether all subsets are judged, 2^m of them, and with them the Shapley values.
         seed: of what is missing.
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import IterableDataset
 
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.splits import SPLITS
+from polymodal.data.loading.splits import SPLITS
 from polymodal.module import MultimodalModule
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel

@@ -14,10 +14,10 @@ from torch.utils.data import IterableDataset
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
-from polymodal.metrics.recall import MATRIX, class_counts, confusion_matrix
-from polymodal.metrics.table import SampleTable
-from polymodal.model import ModelOutput
+from polymodal.metrics.confusion import MATRIX, class_counts, confusion_matrix
+from polymodal.metrics.sample_table import SampleTable
 from polymodal.module import MultimodalModule
+from polymodal.outputs import ModelOutput
 
 
 class ZeroShot(Callback):

@@ -12,7 +12,7 @@ from polymodal.config.environment import is_first_process
 from polymodal.errors import ConfigError, PolymodalError
 
 if TYPE_CHECKING:
-    from polymodal.data.preview import Preview
+    from polymodal.data.auto.preview import Preview
 
 WITHOUT_DATA: Mapping[str, Any] = {
     "batch_size": 128,
@@ -115,8 +115,8 @@ def _preview(config: DictConfig, look: bool) -> Preview:
     from hydra.errors import InstantiationException
     from hydra.utils import get_class, instantiate  # these take seconds: what is refused before does not wait for them
 
-    from polymodal.data.preview import Preview
-    from polymodal.data.table_data import TableData
+    from polymodal.data.auto.preview import Preview
+    from polymodal.data.table.module import TableData
 
     data = OmegaConf.masked_copy(config, list(config)).data
     source = get_class(data._target_) if "." in str(data.get("_target_")) else None
@@ -145,7 +145,7 @@ def _preview(config: DictConfig, look: bool) -> Preview:
 
 def _kinds_by_settings(data: DictConfig) -> dict[str, str]:
     """Modality -> kind, as the settings of data name them; where they name none, images and texts."""
-    from polymodal.data.columns import ROLES
+    from polymodal.data.loading.columns import ROLES
 
     kinds = data.get("kinds") or {}
     named = data.get("columns") or {}
@@ -166,7 +166,7 @@ OF_KIND |= dict.fromkeys(("token_dropout", "vocab_size"), {"text"})
 
 def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     """All other settings, each by its rule; the epochs last, since they count batches."""
-    from polymodal.data import defaults
+    from polymodal.data.auto import defaults
 
     # a part and a column have been chosen by now; every other setting has a rule of its name
     settled = {"_target_", "cardinalities", "max_epochs", "numeric"}

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from polymodal.config.explain import CONFIGS
+from polymodal.config.messages import CONFIGS
 from polymodal.errors import ConfigError, named
 
 if TYPE_CHECKING:
-    from polymodal.data.preview import Preview
+    from polymodal.data.auto.preview import Preview
 
 AUTO = "auto"
 
@@ -30,7 +30,7 @@ OPTIONS = {"image": "cnn", "audio": "cnn", "video": "mean", "tabular": "mlp"}
 
 def choose_encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     """An encoder for each modality that the columns name."""
-    from polymodal.data.defaults import text_encoder
+    from polymodal.data.auto.defaults import text_encoder
 
     left = [name for name, node in config.encoder.items() if node.get("_target_") == AUTO]
     if not left:

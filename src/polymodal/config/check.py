@@ -14,7 +14,7 @@ from polymodal.config import environment, run_name  # noqa: F401  (the configs a
 from polymodal.config.annotation import adapter
 from polymodal.config.auto import FOLLOW, is_open, say_chosen, settle
 from polymodal.config.auto_parts import AUTO
-from polymodal.config.explain import groups, is_group
+from polymodal.config.messages import groups, is_group
 from polymodal.config.recipe import drop_unfit
 from polymodal.config.schema import Config, TuningConfig
 from polymodal.config.secrets import remember

@@ -11,7 +11,7 @@ from rich.progress import track
 
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.config.explain import explain, groups
+from polymodal.config.messages import explain, groups
 from polymodal.errors import ConfigError, PolymodalError
 
 

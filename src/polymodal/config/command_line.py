@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from polymodal.config.environment import is_first_process
-from polymodal.config.explain import is_group
+from polymodal.config.messages import is_group
 from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
 

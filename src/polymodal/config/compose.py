@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from polymodal.config.explain import CONFIGS
+from polymodal.config.messages import CONFIGS
 
 SEARCHPATH = "hydra.searchpath="
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {
+    "polymodal.strategy.ShardedStrategy": "polymodal.training.distributed.strategy.ShardedStrategy",
+}
 """`_target_` of an older version -> the same class today."""
 
 

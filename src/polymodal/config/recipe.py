@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from polymodal.config.environment import is_first_process
-from polymodal.config.explain import CONFIGS, is_group
+from polymodal.config.messages import CONFIGS, is_group
 from polymodal.config.signature import find_signature
 from polymodal.errors import ConfigError
 

@@ -42,7 +42,7 @@ class OptimizerConfig(BaseModel):
 
 
 class TuningConfig(BaseModel):
-    """How one encoder is trained; see `polymodal.tuning`."""
+    """How one encoder is trained; see `polymodal.training.tuning`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -1,7 +1,7 @@
 """Settings of a training that cannot work, or that the run would overwrite: what to type instead.
 
-What correctness needs is set where the trainer is built (`polymodal.trainer`), whatever a file under configs/trainer
-says. A setting that contradicts it is refused here, before torch is imported.
+What correctness needs is set where the trainer is built (`polymodal.training.trainer`), whatever a file under
+configs/trainer says. A setting that contradicts it is refused here, before torch is imported.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ LIBRARIES = {
     "timm": r"models|layers|optim",
     "transformers": r"models\.\w+\.(modeling|configuration)_\w+",
     "lightning": r"pytorch\.(callbacks|loggers|plugins|profilers|strategies|trainer)",
-    "polymodal": r"data|encoders|fusion|heads|missing|objectives|callbacks|schedulers|loggers|strategy",
+    "polymodal": r"data|encoders|fusion|heads|missing|objectives|callbacks|schedulers|loggers"
+    r"|training\.distributed\.strategy",
 }
 """Parts of each library whose classes a stored config may name. What else there is reads pickles
 (`torchvision.datasets`, `torch.package`), starts processes or takes the name of a further class (`lightning.*.cli`)."""
@@ -43,7 +44,8 @@ OF_GROUPS = {
     "scheduler": r"torch\.optim|polymodal\.schedulers",
     "callbacks": r"lightning\.pytorch\.callbacks|polymodal\.callbacks",
     "logger": r"lightning\.pytorch\.loggers|polymodal\.loggers",
-    "trainer": r"lightning\.pytorch\.(trainer|plugins|(strategies|profilers)(?!.*(deepspeed|xla)))|polymodal\.strategy",
+    "trainer": r"lightning\.pytorch\.(trainer|plugins|(strategies|profilers)(?!.*(deepspeed|xla)))"
+    r"|polymodal\.training\.distributed\.strategy",
 }
 """Group -> where its parts are; those of the other groups are parts of models."""
 

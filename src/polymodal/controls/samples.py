@@ -18,7 +18,7 @@ from polymodal.controls.features import (
     video_features,
 )
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.dataset import BatchDataset
+from polymodal.data.loading.dataset import BatchDataset
 
 CHUNK = 64
 """Samples that are read at a time."""

@@ -15,14 +15,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.batch import PairedBatch
-from polymodal.data.columns import FILE_KINDS
-from polymodal.data.dataset import BatchDataset, Chosen, Drawn, EverySet, Limited
-from polymodal.data.facts import SplitFacts
-from polymodal.data.media import MediaFormat
-from polymodal.data.sampler import BatchSampler
-from polymodal.data.splits import SPLITS
-from polymodal.data.tokenizer import Tokenizer
-from polymodal.data.workers import BatchLoader
+from polymodal.data.loading.columns import FILE_KINDS
+from polymodal.data.loading.dataset import BatchDataset, Chosen, Drawn, EverySet, Limited
+from polymodal.data.loading.facts import SplitFacts
+from polymodal.data.loading.loader import BatchLoader
+from polymodal.data.loading.sampler import BatchSampler
+from polymodal.data.loading.splits import SPLITS
+from polymodal.data.media.formats import MediaFormat
+from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.errors import ConfigError, DataError
 from polymodal.hashing import mixed, seed_generators
 

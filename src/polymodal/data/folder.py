@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from rich.progress import track
 
-from polymodal.data.hidden import is_hidden
-from polymodal.data.splits import split_parts
-from polymodal.data.table import ManifestTable, joined
-from polymodal.data.table_data import TableData
+from polymodal.data.loading.hidden import is_hidden
+from polymodal.data.loading.splits import split_parts
+from polymodal.data.table.files import ManifestTable, joined
+from polymodal.data.table.module import TableData
 from polymodal.errors import DataError
 from polymodal.types import PositiveInt
 

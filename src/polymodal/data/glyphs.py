@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polymodal.batch import PAD, PairedBatch
-from polymodal.data.augment import shift_and_scale, uniform_of
+from polymodal.data.bundled.glyph_cache import GlyphTable, load_glyphs
+from polymodal.data.bundled.glyph_kinds import KIND_NAMES, SCRIPT_NAMES, kind_of, script_of
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.dataset import Draw
-from polymodal.data.glyph_cache import GlyphTable, load_glyphs
-from polymodal.data.glyph_kinds import KIND_NAMES, SCRIPT_NAMES, kind_of, script_of
-from polymodal.data.media import MediaFormat
-from polymodal.data.splits import check_shares
-from polymodal.data.tokenizer import Tokenizer
-from polymodal.data.words import drop_words, word_numbers
+from polymodal.data.loading.augment import shift_and_scale, uniform_of
+from polymodal.data.loading.dataset import Draw
+from polymodal.data.loading.splits import check_shares
+from polymodal.data.media.formats import MediaFormat
+from polymodal.data.text.tokenizer import Tokenizer
+from polymodal.data.text.word_dropout import drop_words, word_numbers
 from polymodal.types import Fraction, NonNegativeInt, PositiveInt, Probability, Seed, VocabularySize, Workers
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polymodal.data.cells import bytes_and_paths
-from polymodal.data.columns import FILE_KINDS
-from polymodal.data.splits import SPLITS, completed, split_parts
-from polymodal.data.table import ManifestTable, check_columns, in_one_piece, joined
-from polymodal.data.table_data import TableData
+from polymodal.data.loading.columns import FILE_KINDS
+from polymodal.data.loading.splits import SPLITS, completed, split_parts
+from polymodal.data.table.cells import bytes_and_paths
+from polymodal.data.table.files import ManifestTable, check_columns, in_one_piece, joined
+from polymodal.data.table.module import TableData
 from polymodal.errors import ConfigError, DataError
 
 

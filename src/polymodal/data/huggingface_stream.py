@@ -11,10 +11,10 @@ import datasets
 import fsspec
 
 from polymodal.addresses import is_plain, shown
-from polymodal.data.records import Entry, Record, Source, number_of
-from polymodal.data.skips import BadSampleError
-from polymodal.data.splits import split_parts
-from polymodal.data.stream_data import StreamData
+from polymodal.data.loading.bad_samples import BadSampleError
+from polymodal.data.loading.splits import split_parts
+from polymodal.data.stream.module import StreamData
+from polymodal.data.stream.records import Entry, Record, Source, number_of
 from polymodal.errors import ConfigError, DataError
 
 MOST_SHARDS = 64

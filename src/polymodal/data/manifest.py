@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from polymodal.data.splits import SPLITS, check_given, check_names
-from polymodal.data.table import ManifestTable, read_tables
-from polymodal.data.table_data import TableData
-from polymodal.data.whole_table import column_names, whole_table
+from polymodal.data.loading.splits import SPLITS, check_given, check_names
+from polymodal.data.table.files import ManifestTable, read_tables
+from polymodal.data.table.module import TableData
+from polymodal.data.table.whole_table import column_names, whole_table
 from polymodal.errors import ConfigError
 
 

@@ -24,7 +24,7 @@ class MFeat(TensorData):
     column is standardised with the mean and standard deviation of the training split. Label: `digit`.
 
     Args:
-        path: folder with mfeat-pix.csv and so on; `python scripts/prepare_mfeat.py` makes it.
+        path: folder with mfeat-pix.csv and so on; `python scripts/prepare/mfeat.py` makes it.
         val: share of the remaining samples that is kept for validation.
         seed: of the split and of the order of the samples.
         batch_size: samples of a training step, over all processes.
@@ -74,7 +74,7 @@ def read_view(folder: Path, view: str) -> np.ndarray:
     try:
         table = np.loadtxt(file, delimiter=",", skiprows=1, ndmin=2)
     except FileNotFoundError as error:
-        raise DataError(f"{file} is not there. `python scripts/prepare_mfeat.py` gets it.") from error
+        raise DataError(f"{file} is not there. `python scripts/prepare/mfeat.py` gets it.") from error
     except ValueError as error:
         raise DataError(f"{file} is not a table of numbers: {error}") from error
     if table.shape[1] != VIEWS[view] + 1:

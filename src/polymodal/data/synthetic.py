@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
+from polymodal.data.bundled.synthetic_kinds import KINDS, TAGS, Signal, captions, spelled, tables, videos, waveforms
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.splits import check_shares
-from polymodal.data.synthetic_kinds import KINDS, TAGS, Signal, captions, spelled, tables, videos, waveforms
-from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.loading.splits import check_shares
+from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.errors import ConfigError
 from polymodal.types import Fraction, PositiveFloat, PositiveInt, Probability, Seed, VocabularySize, Workers
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from polymodal.data.records import Source
-from polymodal.data.splits import SPLITS, check_given
-from polymodal.data.stream_data import StreamData
-from polymodal.data.tar_shards import TarShards, expanded, not_there
+from polymodal.data.loading.splits import SPLITS, check_given
+from polymodal.data.stream.module import StreamData
+from polymodal.data.stream.records import Source
+from polymodal.data.stream.tar import TarShards, expanded, not_there
 from polymodal.errors import DataError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from polymodal.batch import PAD, PairedBatch
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.synthetic import Synthetic
-from polymodal.data.table_data import TableData
+from polymodal.data.table.module import TableData
 from polymodal.demo.fields import fields_of, values_of
 from polymodal.report.media import Sound
 

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from polymodal.answers import answers
 from polymodal.batch import PairedBatch
-from polymodal.by_hand import Asked
 from polymodal.demo.outputs import output_names
+from polymodal.inference.predictions import answers
+from polymodal.inference.predictor import Asked
+from polymodal.inference.trained import supervised
 from polymodal.metrics.shapley import shapley_values
-from polymodal.model import Encoded
-from polymodal.tokens import Tokens
-from polymodal.trained import supervised
+from polymodal.outputs import Encoded, Tokens
 
 MOST = 8
 """Modalities of which all subsets are tried; with more, each is left out alone."""

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.loading.values import LARGEST
 from polymodal.data.synthetic import Synthetic
-from polymodal.data.table_data import TableData
-from polymodal.data.values import LARGEST
+from polymodal.data.table.module import TableData
 from polymodal.errors import DataError
 
 Value = float | str | None

@@ -14,18 +14,18 @@ from rich.progress import track
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
-from polymodal.by_hand import Asked
-from polymodal.config.command import DemoSettings
-from polymodal.data.table_data import TableData
+from polymodal.cli.programs import DemoSettings
+from polymodal.data.table.module import TableData
 from polymodal.demo.contents import content_of, content_of_example
 from polymodal.demo.fields import fields_of
 from polymodal.demo.inputs import Given, batch_of_given
 from polymodal.demo.outputs import output_names
 from polymodal.formatting import readable
-from polymodal.metrics.table import SampleTable
+from polymodal.inference.predictor import Asked
+from polymodal.inference.trained import Trained, supervised
+from polymodal.metrics.sample_table import SampleTable
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.report.embedding_map import places_of
-from polymodal.trained import Trained, supervised
 
 EXAMPLES = 64
 """Samples that the model can be asked about one by one."""

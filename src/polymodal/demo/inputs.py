@@ -9,7 +9,7 @@ import torch
 
 from polymodal.batch import PairedBatch
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.tokenizer import Tokenizer
+from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.demo.fields import Value, fields_of, row_of
 from polymodal.errors import DataError, named
 

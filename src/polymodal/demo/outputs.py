@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from polymodal.inference.trained import Trained
 from polymodal.objectives.regression import Regression
 from polymodal.objectives.supervised import Supervised
-from polymodal.trained import Trained
 
 
 def label_columns(trained: Trained) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from polymodal.config.command import DemoSettings, parsed
+from polymodal.cli.programs import DemoSettings, parsed
 from polymodal.demo.bars import bars, percent, points
 from polymodal.demo.contributions import MOST, Answer, answer
 from polymodal.demo.fields import in_words
@@ -22,9 +22,9 @@ from polymodal.demo.outputs import label_name
 from polymodal.demo.widgets import KEPT, cards, chosen_example, data_uri, given_by_hand, plain
 from polymodal.errors import PolymodalError
 from polymodal.formatting import readable, signed
+from polymodal.inference.trained import supervised
 from polymodal.report.media import Sound
 from polymodal.report.style import COLOURS
-from polymodal.trained import supervised
 
 # no strings below the constants, as elsewhere: Streamlit would show them
 LIKELY = 12  # classes that are shown

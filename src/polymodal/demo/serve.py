@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from polymodal.config.command import DemoSettings
+from polymodal.cli.programs import DemoSettings
 from polymodal.demo.held_out import opened
 from polymodal.errors import ConfigError
 from polymodal.report.style import COLOURS

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from polymodal.data.audio import read
-from polymodal.data.images import read_image
+from polymodal.data.media.audio import read
+from polymodal.data.media.images import read_image
 from polymodal.errors import DataError
 
 SIDE = 192

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polymodal.exported import WEIGHTS, ExportedModel
+from polymodal.export.model import WEIGHTS, ExportedModel
 from polymodal.formatting import readable
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel

@@ -11,20 +11,20 @@ from typing import Any
 from safetensors.torch import save_file
 
 from polymodal import __version__
-from polymodal.checkpoint import find_checkpoint, load_checkpoint
+from polymodal.cli.programs import ExportSettings
 from polymodal.config.check import check_config
-from polymodal.config.command import ExportSettings
 from polymodal.config.trust import at_rest
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError, StorageError
 from polymodal.export.card import model_card
 from polymodal.export.graphs import write_graphs
+from polymodal.export.model import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
 from polymodal.export.named import write_named
 from polymodal.export.open_clip import write_open_clip
-from polymodal.exported import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
 from polymodal.files import check_output, read_json, write_whole
-from polymodal.run import make
-from polymodal.trained import class_names_of, compose_stored
+from polymodal.inference.trained import class_names_of, compose_stored
+from polymodal.training.build import make
+from polymodal.training.checkpoints.files import find_checkpoint, load_checkpoint
 
 PARTS = ("encoder", "fusion", "head", "missing", "objective")
 

@@ -23,7 +23,7 @@ from torch.export import Dim, ExportedProgram
 
 from polymodal.batch import PAD
 from polymodal.errors import ConfigError
-from polymodal.exported import ExportedModel
+from polymodal.export.model import ExportedModel
 
 Run = Callable[[Tensor], Tensor]
 ENDINGS = {"onnx": ".onnx", "torch_export": ".pt2"}

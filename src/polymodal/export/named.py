@@ -9,7 +9,7 @@ from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
 from polymodal.encoders.open_clip import WITH_WEIGHTS, library
 from polymodal.encoders.text.bert import Bert
 from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
-from polymodal.exported import HERE, ExportedModel
+from polymodal.export.model import HERE, ExportedModel
 from polymodal.files import write_whole
 
 

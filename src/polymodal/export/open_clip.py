@@ -12,7 +12,7 @@ from polymodal.encoders.image.open_clip import OpenCLIP as ImageTower
 from polymodal.encoders.open_clip import library, quiet
 from polymodal.encoders.text.open_clip import OpenCLIP as TextTower
 from polymodal.errors import ConfigError
-from polymodal.exported import ExportedModel, weights_of
+from polymodal.export.model import ExportedModel, weights_of
 from polymodal.files import write_whole
 
 

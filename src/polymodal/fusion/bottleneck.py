@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polymodal.fusion.attention import Block
-from polymodal.fusion.output import FusionOutput
-from polymodal.fusion.sequences import as_sequences
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.fusion.layers.attention import Block
+from polymodal.fusion.layers.sequences import as_sequences
+from polymodal.outputs import FusionOutput, Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
 

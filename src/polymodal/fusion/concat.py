@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from polymodal.fusion.output import FusionOutput
+from polymodal.outputs import FusionOutput
 from polymodal.types import PositiveInt
 
 

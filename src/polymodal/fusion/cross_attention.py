@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from polymodal.fusion.attention import Block, Blocks
-from polymodal.fusion.named import index_of
-from polymodal.fusion.output import FusionOutput
-from polymodal.fusion.sequences import Labelled, by_modality, joined
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.fusion.layers.attention import Block, Blocks
+from polymodal.fusion.layers.named import index_of
+from polymodal.fusion.layers.sequences import Labelled, by_modality, joined
+from polymodal.outputs import FusionOutput, Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
 

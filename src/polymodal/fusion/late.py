@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polymodal.fusion.linear_each import LinearEach
-from polymodal.fusion.output import FusionOutput
-from polymodal.fusion.softmax import masked_softmax
+from polymodal.fusion.layers.linear_each import LinearEach
+from polymodal.fusion.layers.softmax import masked_softmax
+from polymodal.outputs import FusionOutput
 from polymodal.types import PositiveInt
 
 

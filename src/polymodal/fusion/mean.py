@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from polymodal.fusion.output import FusionOutput
-from polymodal.tokens import masked_mean
+from polymodal.outputs import FusionOutput, masked_mean
 from polymodal.types import PositiveInt
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from polymodal.fusion.output import AuxLoss, FusionOutput
+from polymodal.outputs import AuxLoss, FusionOutput
 from polymodal.types import NonNegativeFloat, PositiveInt
 
 

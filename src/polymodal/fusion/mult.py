@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from polymodal.fusion.attention import Blocks
-from polymodal.fusion.output import FusionOutput
-from polymodal.fusion.sequences import as_sequences
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.fusion.layers.attention import Blocks
+from polymodal.fusion.layers.sequences import as_sequences
+from polymodal.outputs import FusionOutput, Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
 

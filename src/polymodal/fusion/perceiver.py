@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from polymodal.fusion.attention import Block, Blocks
-from polymodal.fusion.output import FusionOutput
-from polymodal.fusion.sequences import Labelled, by_modality, joined
-from polymodal.tokens import Tokens
+from polymodal.fusion.layers.attention import Block, Blocks
+from polymodal.fusion.layers.sequences import Labelled, by_modality, joined
+from polymodal.outputs import FusionOutput, Tokens
 from polymodal.types import PositiveInt, Probability
 
 

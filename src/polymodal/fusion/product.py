@@ -8,8 +8,8 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from polymodal.fusion.linear_each import LinearEach
-from polymodal.fusion.output import FusionOutput
+from polymodal.fusion.layers.linear_each import LinearEach
+from polymodal.outputs import FusionOutput
 from polymodal.types import PositiveInt
 
 

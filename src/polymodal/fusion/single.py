@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from polymodal.fusion.named import index_of
-from polymodal.fusion.output import FusionOutput
+from polymodal.fusion.layers.named import index_of
+from polymodal.outputs import FusionOutput
 from polymodal.types import PositiveInt
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from polymodal.metrics.calibration import reliability
+from polymodal.metrics.confusion import class_counts, class_figures, confusion_matrix
 from polymodal.metrics.order import auroc
-from polymodal.metrics.recall import class_counts, class_figures, confusion_matrix
 
 MANY = 10
 """With more classes than this, being among the first five says something."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from polymodal.metrics.confusion import class_figures
 from polymodal.metrics.order import auroc, average_precision
-from polymodal.metrics.recall import class_figures
 
 
 def multilabel_table(logits: Tensor, target: Tensor) -> dict[str, Tensor]:

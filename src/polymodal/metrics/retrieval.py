@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polymodal.errors import NumericError
 from polymodal.metrics.ranking import positive_ranks
-from polymodal.metrics.table import SampleTable
+from polymodal.metrics.sample_table import SampleTable
 
 Table = dict[str, Tensor]
 """N evaluated samples, sorted by id, each once: id (N,), group (N,), items (N, m), mask (N, m), x (N, m, d) with

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
-from polymodal.losses.gather import mean_over_all
-from polymodal.model import ModelOutput
+from polymodal.outputs import ModelOutput
+from polymodal.training.distributed.collectives import mean_over_all
 
 TrainingLabels = Callable[[str], Tensor | None]
 """Name of a label -> its values (N, ...) in the training split; None where the data have no such label."""

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
-from polymodal.losses.gather import world_size
-from polymodal.metrics.rest import rest_figures
+from polymodal.metrics.rest_retrieval import rest_figures
 from polymodal.metrics.retrieval import EmbeddingTable, Table, retrieval_figures
-from polymodal.model import ModelOutput
 from polymodal.objectives.base import Objective, aux_loss
 from polymodal.objectives.samples import Samples
+from polymodal.outputs import ModelOutput
+from polymodal.training.distributed.collectives import world_size
 
 MAX_LOG_SCALE = math.log(100)
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from polymodal.losses.info_nce import info_nce
 from polymodal.losses.tiled_info_nce import tiled_info_nce
 from polymodal.metrics.retrieval import Table
-from polymodal.model import ModelOutput
 from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.contrastive import embedded
 from polymodal.objectives.samples import Samples
 from polymodal.objectives.terms import Term, pair_terms
+from polymodal.outputs import ModelOutput
 from polymodal.types import Fraction, PositiveFloat, PositiveInt
 
 

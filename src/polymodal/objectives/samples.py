@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from polymodal.losses.gather import exchanged, gather_rows, world_size
+from polymodal.training.distributed.collectives import exchanged, gather_rows, world_size
 
 MANY = 2**20
 """Numbers of a (B, N) matrix, 4 MiB in fp32, from which losses are computed in tiles."""

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError, DataError, NumericError, named
-from polymodal.losses.gather import world_size
-from polymodal.metrics.table import SampleTable
-from polymodal.model import ModelOutput
+from polymodal.metrics.sample_table import SampleTable
 from polymodal.objectives.base import Objective, aux_loss
+from polymodal.outputs import ModelOutput
+from polymodal.training.distributed.collectives import world_size
 
 
 class Supervised(Objective):

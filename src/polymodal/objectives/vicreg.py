@@ -8,11 +8,11 @@ from typing import Literal
 from torch import Tensor
 
 from polymodal.losses.vicreg import covariance_loss, invariance_loss, variance_loss
-from polymodal.model import ModelOutput
 from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.contrastive import in_fp32
 from polymodal.objectives.samples import Samples
 from polymodal.objectives.terms import pair_terms
+from polymodal.outputs import ModelOutput
 from polymodal.types import NonNegativeFloat, PositiveInt
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
-from polymodal.model import ModelOutput
 from polymodal.objectives.base import Objective, TrainingLabels, aux_loss
+from polymodal.outputs import ModelOutput
 
 
 class Weighted(Objective):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from polymodal.metrics.recall import accuracy, macro_recall
+from polymodal.metrics.confusion import accuracy, macro_recall
 from polymodal.report.style import picture, short
 
 LEGIBLE = 60

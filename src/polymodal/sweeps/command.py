@@ -12,15 +12,14 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 
+from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config.check import check_config, check_node
 from polymodal.config.command_line import check_no_run_dir, check_words, home
 from polymodal.config.compose import compose_config
 from polymodal.config.environment import threads_each
-from polymodal.config.explain import CONFIGS
-from polymodal.config.launch import readable_errors
-from polymodal.config.overrides import as_hydra_arguments
-from polymodal.config.sweep import claim_sweep, end_sweep
+from polymodal.config.messages import CONFIGS, readable_errors
 from polymodal.errors import ConfigError, PolymodalError
+from polymodal.sweeps.hydra import claim_sweep, end_sweep
 from polymodal.sweeps.space import Order, corners, split
 from polymodal.sweeps.stored import stored_arguments
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.config.command_line import check_given_once, home
-from polymodal.config.launch import readable_errors
+from polymodal.config.messages import readable_errors
 from polymodal.errors import ConfigError
 from polymodal.files import check_output, writing
-from polymodal.sweeps.results import Run, config_of, jobs_of, read_run
+from polymodal.runs.results import Run, config_of, jobs_of, read_run
 
 HELP = """\
 Compares runs: what differs in their configs, their figures side by side, their learning curves.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from polymodal.runs.results import end_of
 from polymodal.sweeps.job import Job
-from polymodal.sweeps.results import end_of
 from polymodal.sweeps.runner import run_jobs
 from polymodal.sweeps.space import Order, combinations
 from polymodal.types import Threads

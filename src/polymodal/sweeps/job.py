@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from polymodal.config.explain import CONFIGS
-from polymodal.config.overrides import quoted
-from polymodal.config.sweep import record_failure
-from polymodal.signals import PARENT
-from polymodal.sweeps.lock import take
-from polymodal.sweeps.results import end_of
+from polymodal.cli.overrides import quoted
+from polymodal.config.messages import CONFIGS
+from polymodal.runs.folder import record_failure
+from polymodal.runs.lock import take
+from polymodal.runs.results import end_of
+from polymodal.training.distributed.signals import PARENT
 
 TRAIN = CONFIGS.parent / "src" / "train.py"
 

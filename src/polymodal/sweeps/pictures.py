@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 
 from polymodal.formatting import in_table
 from polymodal.report.style import COLOURS, picture, short
-from polymodal.sweeps.results import Run, curve
+from polymodal.runs.results import Run, curve
 from polymodal.sweeps.table import cell, ranked, varied
 
 FEWEST = 6

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polymodal.report.unharmed import unharmed
+from polymodal.runs.results import Run, jobs_of, read_run
 from polymodal.sweeps.page import write_sweep_page
 from polymodal.sweeps.pictures import draw_all
-from polymodal.sweeps.results import Run, jobs_of, read_run
 from polymodal.sweeps.table import write_tables
 
 

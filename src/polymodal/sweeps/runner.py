@@ -14,10 +14,10 @@ from rich.text import Text
 
 from polymodal.config.secrets import mask
 from polymodal.formatting import readable
-from polymodal.signals import listener
+from polymodal.runs.results import Mode, Run, curve, end_of, jobs_of, read_run
 from polymodal.sweeps.job import Job
-from polymodal.sweeps.results import Mode, Run, curve, end_of, jobs_of, read_run
 from polymodal.sweeps.space import Order
+from polymodal.training.distributed.signals import listener
 
 PAUSE = 0.25
 """Seconds between two looks at the jobs."""

@@ -14,8 +14,8 @@ from optuna.trial import Trial, TrialState
 
 from polymodal.errors import ConfigError
 from polymodal.files import write_whole
+from polymodal.runs.results import Mode, at_best, curve, end_of
 from polymodal.sweeps.job import Job
-from polymodal.sweeps.results import Mode, at_best, curve, end_of
 from polymodal.sweeps.runner import run_jobs
 from polymodal.sweeps.space import Order
 from polymodal.types import PositiveInt, Seed, Threads

@@ -12,12 +12,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Sweep
 
 from polymodal.addresses import SECRET
-from polymodal.config.explain import is_group
-from polymodal.config.overrides import as_hydra_arguments
-from polymodal.config.run_folder import check_links
+from polymodal.cli.overrides import as_hydra_arguments
+from polymodal.config.messages import is_group
 from polymodal.config.stored import load_yaml
 from polymodal.config.trust import trusted
 from polymodal.errors import ConfigError
+from polymodal.runs.folder import check_links
 
 CODE = re.compile(r"_target_|\$\{[^}]*:")
 """What could name code: a class, or a reference that computes one."""

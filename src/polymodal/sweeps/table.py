@@ -13,7 +13,7 @@ from typing import Any
 from polymodal.config.secrets import mask, mask_text
 from polymodal.files import replacing, write_whole
 from polymodal.formatting import in_table, readable
-from polymodal.sweeps.results import Run
+from polymodal.runs.results import Run
 from polymodal.sweeps.show import show
 
 SHOWN = ("recall@1", "accuracy", "recall", "f1", "mae")

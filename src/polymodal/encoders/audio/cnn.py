@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.encoders.audio.log_mel import LogMel
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.outputs import Tokens, masked_mean
 from polymodal.types import PositiveInt
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from polymodal.encoders.audio.log_mel import LogMel
 from polymodal.encoders.recurrent import Recurrent
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.outputs import Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
 

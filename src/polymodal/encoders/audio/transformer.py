@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from polymodal.encoders.attention import Block, sinusoids
 from polymodal.encoders.audio.log_mel import LogMel
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.outputs import Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from polymodal.tokens import Tokens
+from polymodal.outputs import Tokens
 from polymodal.types import PositiveInt
 
 

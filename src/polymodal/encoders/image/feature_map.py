@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from polymodal.tokens import Tokens
+from polymodal.outputs import Tokens
 
 
 class FeatureMapEncoder(nn.Module):

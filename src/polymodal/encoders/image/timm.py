@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from polymodal.tokens import Tokens
+from polymodal.outputs import Tokens
 from polymodal.types import PositiveInt
 
 

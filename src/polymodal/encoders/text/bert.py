@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedModel
 from transformers.utils import logging as hub_logging
 
 from polymodal.batch import PAD, padded_with
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.outputs import Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
 log = logging.getLogger(__name__)

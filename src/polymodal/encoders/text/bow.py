@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polymodal.batch import PAD
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.outputs import Tokens, masked_mean
 from polymodal.types import PositiveInt
 
 

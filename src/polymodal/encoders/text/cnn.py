@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.batch import PAD
-from polymodal.tokens import Tokens
+from polymodal.outputs import Tokens
 from polymodal.types import PositiveInt, Probability
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from polymodal.batch import PAD
 from polymodal.encoders.recurrent import Recurrent
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.outputs import Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from polymodal.batch import PAD
 from polymodal.encoders.attention import Block
-from polymodal.tokens import Tokens, masked_mean
+from polymodal.outputs import Tokens, masked_mean
 from polymodal.types import PositiveInt, Probability
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from polymodal.tokens import Tokens
+from polymodal.outputs import Tokens
 
 
 class Mean(nn.Module):

@@ -1,0 +1,1 @@
+"""From a command line to a function. Nothing in here imports torch before the checks."""

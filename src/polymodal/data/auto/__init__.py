@@ -1,0 +1,1 @@
+"""Settings of data that follow the data."""

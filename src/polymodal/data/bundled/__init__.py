@@ -1,0 +1,1 @@
+"""What the bundled and the generated data are made of."""

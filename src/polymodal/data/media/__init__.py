@@ -1,0 +1,1 @@
+"""Images, drawings, sounds and videos: from files to arrays."""

@@ -1,0 +1,300 @@
+"""What sources share whose samples come one after the other and are not counted: shards, and streams from a hub."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from polymodal.batch import PairedBatch
+from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.loading.columns import FILE_KINDS, ColumnChoice
+from polymodal.data.loading.facts import SplitFacts
+from polymodal.data.loading.splits import SPLITS, check_names, check_shares
+from polymodal.data.loading.transform import BatchTransform
+from polymodal.data.loading.values import name_of
+from polymodal.data.media.formats import MediaFormat, read_vector
+from polymodal.data.stream.batches import EvaluationStream, Stream, TrainingStream
+from polymodal.data.stream.complete import EveryStream
+from polymodal.data.stream.head import ENOUGH, Head, heads_of
+from polymodal.data.stream.loader import StreamLoader
+from polymodal.data.stream.reader import TURNS, RecordReader, as_class, as_value
+from polymodal.data.stream.records import Record, Source, place_of
+from polymodal.data.stream.skips import Reading, StreamSkips, counts_of, counts_to_go_on, over_processes
+from polymodal.data.stream.splits import splits_of
+from polymodal.data.table.labels import learned_names, unique_names
+from polymodal.data.text.tokenizer import Tokenizer
+from polymodal.errors import ConfigError
+from polymodal.types import Fraction, PositiveFloat, PositiveInt, Probability, Scale, Seed, VocabularySize, Workers
+
+
+class StreamData(PairedDataModule):
+    """Base of streamed sources. A subclass says where the shards are (`shards`).
+
+    A field is named as it stands in the samples; `a;b` is the first of the two that is there, and `json.caption` a key
+    within a field. By kind of modality it holds:
+
+    - `image`, `video`, `audio`, `vector`: the bytes of a file, as those that a manifest names.
+    - `text`: a caption, or a list of them (several fields too).
+
+    A field that is not there, or an empty text, is a missing modality. In training each batch takes one of a sample's
+    captions, in evaluation all are used.
+
+    Args:
+        path: of the shards; or {train: ..., val: ..., test: ...}.
+        options: further arguments of what opens them, such as fsspec's for a kind of storage.
+        columns: modality -> field, or several; further keys: `label`; `group`, without which each sample is its own;
+            and `split_by`.
+        kinds: modality -> image, video, text, audio or vector, where that is not its name.
+        label_kind: the label is a class or a value.
+        class_names: of the label; None where it is the number of the class.
+        splits: shares of train, validation and test where `path` does not tell; samples of one `split_by` fall into
+            one of them by a fixed hash; else those of one group; else those of one key.
+        image_size: S, side of the middle square of pictures and frames in pixels.
+        channels: C, 3 for RGB or 1 for grey.
+        image_max: the value that is white in images of more than 8 bits; None where their type tells.
+        mean: of the pixels in [0, 1], one or C numbers, which are taken off.
+        std: of the pixels, one or C numbers.
+        shift: random shift in training, as a share of the side.
+        scale: random zoom in training.
+        flip: how often a picture is mirrored in training.
+        frames: T of a video, spread evenly over it.
+        sample_rate: of waveforms, in Hz.
+        max_seconds: longer sounds are cut.
+        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn one.
+        tokenizer_samples: training samples whose captions it is learned from, the first ones.
+        vocab_size: tokens at most of the one that learns.
+        context_length: tokens a caption at most.
+        token_dropout: how often a token is lost in training.
+        max_caption: characters; a longer caption is an error.
+        on_error: `raise` at a sample that cannot be used, or `skip` it.
+        max_bad_fraction: the largest share of samples that may be skipped.
+        timeout: seconds in which the first samples must come and have what `columns` names.
+        shuffle_buffer: training samples that each loading process keeps and mixes.
+        epoch_samples: training samples of an epoch; None until the shards end, which one process alone may do.
+        batch_size: samples of a training step, over all processes.
+        num_workers: loading processes.
+        seed: of the order of the samples.
+        limit: keep only so many samples of each split, the first ones.
+
+    Raises:
+        ConfigError: settings that cannot be.
+        DataError: a shard or a sample that cannot be used, or a field that no sample has.
+    """
+
+    media: MediaFormat
+
+    def __init__(
+        self,
+        path: str | Sequence[str] | Mapping[str, Any],
+        columns: Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
+        kinds: Mapping[str, str] | None = None,
+        label_kind: Literal["class", "value"] = "class",
+        class_names: Sequence[str] | None = None,
+        splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
+        image_size: PositiveInt = 224,
+        channels: Literal[1, 3] = 3,
+        image_max: PositiveFloat | None = None,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[Scale] = (0.25,),
+        shift: Fraction = 0.0,
+        scale: Probability = 0.0,
+        flip: Fraction = 0.0,
+        frames: PositiveInt = 8,
+        sample_rate: PositiveInt = 16000,
+        max_seconds: PositiveFloat = 30.0,
+        tokenizer: str | None = None,
+        tokenizer_samples: PositiveInt = 10_000,
+        vocab_size: VocabularySize = 8000,
+        context_length: PositiveInt = 64,
+        token_dropout: Probability = 0.0,
+        max_caption: PositiveInt = 20_000,
+        on_error: Literal["raise", "skip"] = "raise",
+        max_bad_fraction: Fraction = 0.01,
+        timeout: PositiveFloat = 60.0,
+        shuffle_buffer: PositiveInt = 2000,
+        epoch_samples: PositiveInt | None = None,
+        batch_size: PositiveInt = 128,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
+        limit: PositiveInt | None = None,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed, context_length, limit)
+        if isinstance(path, Mapping):
+            check_names(path)
+        check_shares(splits)
+        if epoch_samples is not None and epoch_samples < batch_size:
+            raise ConfigError(f"data.epoch_samples={epoch_samples} is less than data.batch_size={batch_size}.")
+        self.columns = ColumnChoice(columns, kinds or {})
+        for key in (*self.columns.of_kind("tabular"), *(role for role in ("split", "id") if role in self.columns)):
+            raise ConfigError(f"data.columns.{key}: a stream cannot have it. scripts/shards/make.py makes a manifest.")
+        self.path, self.options, self.shares = path, dict(options or {}), list(splits)
+        self.transform = BatchTransform(self.columns, channels, mean, std, shift, scale, flip, token_dropout)
+        self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
+        self.varying, shape = self.transform.varying, (channels, image_size, image_size)
+        self.media = MediaFormat(shape, None, 0.0, sample_rate, max_seconds, frames, image_max)
+        self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
+        self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
+        self.shuffle_buffer, self.epoch_samples, self.on_error = shuffle_buffer, epoch_samples, on_error
+        self.skips = {name: StreamSkips(max_bad_fraction) for name in SPLITS}
+        self.learned: dict[str, list[str]] = {}
+        if "label" in self.columns and class_names:
+            self.class_names = {"label": unique_names(class_names)}
+
+    @abstractmethod
+    def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
+        """The source, and number of the split -> its shards; -1: those that a hash deals out to the splits without any.
+
+        Raises:
+            DataError: they are not there.
+        """
+
+    def fields(self) -> set[str]:
+        """All that the columns name, with the fields around keys."""
+        names = [name for key in self.columns.columns for field in self.columns[key] for name in field.split(";")]
+        return {part for name in names for part in (name, name.split(".")[0])}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Looks at the first samples of each split that is needed, and learns the tokenizer; so on every process."""
+        if hasattr(self, "test_set"):
+            return
+        self.source, shards = self.shards()
+        self.reader = self._reader()
+        chosen = splits_of(self.source, shards, self.shares, self.reader, self.wanted, self.limit)
+        learns = bool(self.columns.of_kind("text")) and self.tokenizer is None
+        captions = self.tokenizer_samples if learns and not self.pretrained_tokenizer else 0
+        looked_at = max(captions, ENOUGH * (self.label_kind == "value"))
+        self.heads = heads_of(chosen, self.reader, self.wanted, looked_at, self.timeout)
+        self._learn(next(iter(self.heads.values())), learns)
+        common = [(split, self.reader, Reading(self.on_error), self.batch_size) for split in chosen]
+        training = TrainingStream(*common[0], self.seed, self.shuffle_buffer, self.epoch_samples)
+        training.head, self.train_set = self.heads.get("train"), training  # type: ignore[assignment]
+        self.val_set, self.test_set = (EvaluationStream(*own) for own in common[1:])  # type: ignore[assignment]
+
+    def _reader(self) -> RecordReader:
+        files = {name: self.media.reader(self.columns.kinds[name]) for name in self.columns.of_kind(*FILE_KINDS)}
+        readers, blanks = ({name: pair[index] for name, pair in files.items()} for index in (0, 1))
+        names = [name_of(name) for name in self.class_names.get("label", [])]
+        as_label = partial(as_class, names=names) if self.label_kind == "class" else as_value
+        label = as_label if "label" in self.columns else None
+        return RecordReader(self.columns, readers, blanks, label, self.max_caption)  # type: ignore[arg-type]
+
+    def _learn(self, head: Head, learns: bool) -> None:
+        """Widths of vectors from the first of them, and the tokenizer."""
+        for name in self.columns.of_kind("vector"):
+            self.reader.readers[name] = partial(read_vector, width=head.widths[name])
+            self.reader.blanks[name] = np.zeros(head.widths[name], dtype=np.float32)
+        if learns and self.pretrained_tokenizer:
+            self.tokenizer = Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
+        elif learns:
+            self.tokenizer = Tokenizer.train(head.captions, self.vocab_size, self.context_length)
+        self.reader.tokenizer = self.tokenizer
+
+    def _loader(self, split: str, dataset: Any, shuffle: bool = False) -> DataLoader[PairedBatch]:
+        stream: Stream = dataset
+        trainer = self.trainer
+        stream.rank, stream.world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        if self.num_workers:  # tokenizers would say on each fork that their threads do not survive it
+            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        if not isinstance(stream, TrainingStream):
+            return StreamLoader(stream, self.num_workers)
+        if stream.world_size > self.batch_size:
+            raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {stream.world_size} processes.")
+        if stream.world_size > 1 and self.epoch_samples is None:
+            raise ConfigError(
+                f"{stream.world_size} processes need equally many steps, and how many samples there are is not known: "
+                "give data.epoch_samples=<samples of an epoch>."
+            )
+        return StreamLoader(stream, self.num_workers, *self._start())
+
+    def facts(self, split: str) -> SplitFacts | None:
+        """Of the first samples of a split, where they were looked at."""
+        return self.heads[split].facts if split in self.heads else None
+
+    def counted(self, ids: np.ndarray) -> tuple[int, None]:
+        """See `PairedDataModule`; how many there are in all is not known."""
+        return len(np.unique(ids // TURNS)), None
+
+    def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> EveryStream:
+        """See `PairedDataModule`."""
+        stream: Stream = getattr(self, f"{split}_set")
+        return EveryStream(
+            done, split=stream.split, reader=self.reader, reading=stream.reading, batch_size=self.batch_size
+        )
+
+    def division(self) -> dict[str, int | None]:
+        """Those of the order too, and how many processes share the samples."""
+        return super().division() | {
+            "data.num_workers": self.num_workers,
+            "data.shuffle_buffer": self.shuffle_buffer,
+            "data.epoch_samples": self.epoch_samples,
+            "number of processes": self.trainer.world_size if self.trainer else 1,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tokenizer, the names of the classes, and what was left out before the batch with which a run goes on."""
+        read = {} if self.trainer is None else counts_to_go_on(self.skips, self.trainer)
+        return super().state_dict() | {"learned": dict(self.class_names), "read": read}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes them from a checkpoint; where these data name their classes, a name means what it did in training."""
+        super().load_state_dict(state_dict)
+        self.learned = state_dict.get("learned", {})
+        if "label" in self.columns:
+            self.class_names |= learned_names(self.class_names, self.learned)
+        if self.position != (0, 0) and self.trainer is not None and self.trainer.is_global_zero:  # a run goes on
+            for name, counts in state_dict.get("read", {}).items():
+                self.skips[name].total = counts
+
+    def describe(self, modality: str, item: int) -> Any:
+        """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read again."""
+        return self.content(modality, item) if self.columns.kinds[modality] in ("image", "text") else None
+
+    def content(self, modality: str, item: int) -> Any:
+        """As `describe`, and the waveform of a sound."""
+        number, turn = divmod(item, TURNS)
+        value, kind = self.reader.read(self._found(number)).values[modality], self.columns.kinds[modality]
+        if kind == "text":
+            return value[turn]
+        if kind == "image":
+            return value[0] if len(value) == 1 else value.transpose(1, 2, 0)
+        return value if kind == "audio" else None
+
+    @lru_cache(maxsize=256)  # noqa: B019  (a gallery asks for the parts of a sample one by one; the data live as long)
+    def _found(self, number: int) -> Record:
+        shard, position = place_of(number)
+        entries = self.source.entries(shard)
+        return next(islice(entries, position, None)).record
+
+    def format_of(self, kind: str) -> dict[str, Any]:
+        """Of files what reading them needs, of pictures their normalisation too."""
+        return super().format_of(kind) | self.media.described(kind) | self.transform.described(kind)
+
+    def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
+        """Counts what was read, and makes the batch what a model takes: see `BatchTransform`."""
+        if batch.read is not None:
+            self.skips[batch.read.split].use(batch.read)
+        return self.transform(batch, self.training_salt(), self.special_tokens())
+
+    def skipped(self) -> Mapping[str, int]:
+        """Reason -> how often a sample was left out, each time that it came; tells of new ones."""
+        totals = {name: over_processes(skips.total) for name, skips in self.skips.items()}
+        self._tell(totals)
+        return counts_of(sum(totals.values()).tolist())  # type: ignore[union-attr]
+
+    def teardown(self, stage: str) -> None:
+        """Tells what was left out, if that is new; of this process alone, since the others may be gone."""
+        self._tell({name: skips.total for name, skips in self.skips.items()})
+
+    def _tell(self, totals: Mapping[str, torch.Tensor]) -> None:
+        if self.trainer is None or self.trainer.is_global_zero:
+            for name, total in totals.items():
+                self.skips[name].tell(name, total)

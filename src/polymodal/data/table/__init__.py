@@ -1,0 +1,1 @@
+"""Samples that are the rows of a table."""

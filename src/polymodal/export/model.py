@@ -1,0 +1,220 @@
+"""A trained model that stands alone: built from plain data, without Hydra, Lightning, or the data it was trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from polymodal.batch import PairedBatch
+from polymodal.config.moved import as_today
+from polymodal.config.places import settled
+from polymodal.config.signature import SPECIAL
+from polymodal.config.trust import OF_MODELS, check_trust
+from polymodal.data.media.formats import read_sound
+from polymodal.data.text.tokenizer import Tokenizer
+from polymodal.encoders.shared import in_place
+from polymodal.errors import ConfigError
+from polymodal.inference.embedder import SINGLE, Embedder, normalised, pixels
+from polymodal.model import MultimodalModel
+from polymodal.objectives.classification import Classification
+from polymodal.objectives.multilabel import MultiLabel
+from polymodal.objectives.supervised import Supervised, supervised_part
+from polymodal.outputs import ModelOutput
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+VERSION = 1
+"""Of the layout of the folder."""
+
+HERE = "./"
+"""What names of folders within the exported one start with."""
+
+
+class ExportedModel(Embedder, nn.Module):
+    """A trained model, and what turns pictures, captions and sounds into its inputs. In evaluation mode.
+
+    Args:
+        about: what config.json holds: `model` (the `_target_` of each part), `inputs` (`PairedDataModule.formats`) and
+            `labels` (names of the classes or tags that Y has, if any); `templates` of captions, if there are any.
+        tokenizer: of a model that reads text.
+
+    Raises:
+        ConfigError: a part is not to be trusted, or cannot be built.
+    """
+
+    def __init__(self, about: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> None:
+        super().__init__()
+        check_trust(about["model"], OF_MODELS)
+        parts = as_today(about["model"])
+        settled(parts)
+        encoders = in_place({name: built(node) for name, node in parts["encoder"].items()})
+        self.model = MultimodalModel(
+            encoders, *(built(parts[group] or None) for group in ("fusion", "head", "missing"))
+        )
+        self.objective = built(parts["objective"])
+        self.about, self.tokenizer = about, tokenizer
+        self.formats = about["inputs"]
+        self.templates = _sentences(about.get("templates", []))
+        self.eval()
+
+    @property
+    def labels(self) -> list[str]:
+        """(p,) names of the outputs Y: classes or tags. Empty where Y are values, or there is no Y."""
+        names, part = self.about.get("labels"), self.answering
+        return part.output_names(names) if isinstance(part, Classification | MultiLabel) else []
+
+    @property
+    def answering(self) -> Supervised | None:
+        """The objective that reads Y, or the first of several."""
+        return supervised_part(self.objective)
+
+    @torch.no_grad()
+    def forward(self, **values: Any) -> ModelOutput:
+        """N samples, each modality as `inputs` takes it -> X (N, m, d), its mask and, with a fusion, Y (N, p).
+
+        A modality that is not given is absent.
+        """
+        given = {name: self.inputs(name, part) for name, part in values.items()}
+        counts = {name: len(part) for name, part in given.items()}
+        if len(set(counts.values())) != 1:
+            raise ConfigError(f"Give the same number of samples of at least one modality, not {counts}.")
+        rows = torch.arange(next(iter(counts.values())), device=self._device())
+        absent = {name: torch.zeros_like(rows, dtype=torch.bool) for name in self.model.modalities if name not in given}
+        inputs = given | {name: torch.zeros(len(rows), 1, device=rows.device) for name in absent}
+        output = self.model(PairedBatch(inputs, dict.fromkeys(inputs, rows), rows, rows, absent))
+        if output.y is None or not isinstance(self.objective, Supervised):
+            return output
+        return output._replace(y=self.objective.in_units(output.y))
+
+    def inputs(self, modality: str, values: Any) -> Tensor:
+        """What a person has -> the tensor that the encoder takes.
+
+        Args:
+            modality: one of `formats`.
+            values: N captions; N paths, bytes or Pillow images of pictures; N paths or bytes of sounds; one of these
+                alone; or a tensor (N, ...), which stays as it is but for uint8 pictures (N, C, S, S), which are
+                normalised.
+
+        Raises:
+            ConfigError: the model has no such modality, or can take it only as a tensor.
+            BadSampleError: a file cannot be read; names it.
+        """
+        self.encoder(modality)
+        about = self.formats[modality]
+        kind = about["kind"]
+        if isinstance(values, SINGLE):
+            values = [values]
+        if isinstance(values, Tensor):
+            tensor = values
+        elif kind == "text":
+            if self.tokenizer is None:
+                raise ConfigError(f"{modality}: this model has no tokenizer: give token ids (N, T).")
+            tensor = torch.from_numpy(self.tokenizer(list(values)))
+        elif kind == "image" and "size" in about:
+            tensor = pixels(values, about)
+        elif kind == "audio" and "sample_rate" in about:
+            read = partial(read_sound, sample_rate=about["sample_rate"], max_seconds=about.get("max_seconds", 1e9))
+            sounds = [torch.from_numpy(read(Path(v) if isinstance(v, str) else v)) for v in values]
+            tensor = pad_sequence(sounds, batch_first=True)
+        else:
+            raise ConfigError(
+                f"{modality}: give a tensor (N, ...), as the encoder takes it, not {type(values).__name__}."
+            )
+        tensor = tensor.to(self._device())
+        return normalised(tensor, about) if tensor.dtype == torch.uint8 else tensor
+
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
+
+def load(path: str | Path) -> ExportedModel:
+    """The model that `src/export.py format=safetensors` wrote into a folder. Nothing in the folder is run.
+
+    Raises:
+        ConfigError: the folder is none of ours, is damaged, or names what is not to be trusted.
+    """
+    folder = Path(path)
+    try:
+        if not (folder / CONFIG).is_file():  # a pipe would be waited for
+            raise ValueError(f"there is no {CONFIG}")
+        about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if about["format"] != "polymodal" or about["version"] > VERSION:
+            raise ValueError(f"{CONFIG} is of another format, or of a newer version")
+        about["model"] = _located(about["model"], folder)
+        file = folder / TOKENIZER
+        length = max((part.get("context_length", 0) for part in about["inputs"].values()), default=0)
+        tokenizer = Tokenizer.from_json(file.read_text(encoding="utf-8"), length) if file.is_file() else None
+        model = ExportedModel(about, tokenizer)
+        weights = load_file(folder / WEIGHTS)
+        if differing := weights.keys() ^ weights_of(model).keys():
+            raise ValueError(f"{WEIGHTS} is of another model: {min(differing)} is in one of them only")
+        model.load_state_dict(weights, strict=False)  # names that share a tensor are in the file once
+    except (
+        OSError,
+        ImportError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"{folder} holds no exported model, or a damaged one: {reason}") from error
+    return model
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """The state of a model for a file: a tensor that has several names is there once, under the first of them."""
+    first = {name for name, _ in chain(model.named_parameters(), model.named_buffers())}
+    return {name: value.contiguous() for name, value in model.state_dict().items() if name in first}
+
+
+def built(node: Any) -> Any:
+    """A node with a `_target_` -> the object that it describes, after `check_trust`; anything else as it is.
+
+    Raises:
+        ConfigError: the arguments cannot work; says of what.
+    """
+    if isinstance(node, list):
+        return [built(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "_target_" not in node:
+        return {key: built(value) for key, value in node.items()}
+    arguments = {key: built(value) for key, value in node.items() if key not in SPECIAL}
+    positional = built(node.get("_args_", []))
+    module, _, name = node["_target_"].rpartition(".")
+    part = getattr(import_module(module), name)
+    try:
+        return partial(part, *positional, **arguments) if node.get("_partial_") else part(*positional, **arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{node['_target_']}: {error}") from error
+
+
+def _located(node: Any, folder: Path) -> Any:
+    """A node with the places of the folders that it names."""
+    if isinstance(node, dict):
+        return {key: _located(value, folder) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_located(value, folder) for value in node]
+    for start in (HERE, f"local-dir:{HERE}"):
+        if isinstance(node, str) and node.startswith(start):
+            return f"{start.removesuffix(HERE)}{folder / node.removeprefix(start)}"
+    return node
+
+
+def _sentences(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("templates are no list of sentences")
+    return value

@@ -1,0 +1,116 @@
+"""Judges checkpoints again: the figures of the runs that made them, or those on other data or by other measures."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
+
+from lightning.pytorch import Callback
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from polymodal.callbacks.progress_bar import name_task
+from polymodal.cli.programs import EvalSettings
+from polymodal.config.environment import is_first_process
+from polymodal.errors import ConfigError
+from polymodal.formatting import readable
+from polymodal.inference.trained import Trained
+from polymodal.runs.folder import claim, given_back
+from polymodal.training.checkpoints.files import find_checkpoint
+from polymodal.training.distributed.failures import ending_together
+from polymodal.training.final import finish
+from polymodal.training.process import own_processes, prepare_process
+from polymodal.training.run import figures_of
+
+log = logging.getLogger(__name__)
+
+TEST_HOOKS = [name for name in dir(Callback) if "_test_" in name]
+
+Figures = dict[str, float]
+
+
+def main(settings: EvalSettings, changes: list[str]) -> None:
+    """`python src/eval.py checkpoint=<run folder or file> [key=value ...]`."""
+    for path in settings.checkpoint:
+        find_checkpoint(Path(path))  # all of them before the first is judged
+    if len(settings.checkpoint) > 1 and any(change.startswith("run_dir=") for change in changes):
+        raise ConfigError("run_dir= is one folder, and each checkpoint has its own: leave it out, or judge one.")
+    results: dict[str, Figures] = {}
+    with redirect_stdout(sys.stderr) if settings.json else nullcontext():
+        for path in settings.checkpoint:
+            with _arguments(f"checkpoint={path}", *changes):
+                results[path] = evaluate(Path(path), changes)
+    if not is_first_process():
+        return
+    if settings.json:
+        print(json.dumps(results, indent=2))
+    elif len(results) > 1:
+        Console().print(comparison(results))
+
+
+def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
+    """Tests a checkpoint in a folder of its own under logs/eval.
+
+    Args:
+        path: a run folder (its best checkpoint is taken) or a checkpoint file.
+        overrides: changes to the run's config, as on the command line.
+
+    Raises:
+        ConfigError: there is no such file, it is damaged, or it is none of ours.
+    """
+    started = time.perf_counter()
+    trained = Trained(path, overrides)
+    folder = trained.run_dir
+    with own_processes(), given_back(folder) if is_first_process() else nullcontext():
+        stored = claim(folder, trained.composed, trained.config, overrides) if is_first_process() else None
+        prepare_process(trained.config)
+        if trained.seen and is_first_process():
+            log.warning(
+                "%s: samples that the model was trained on may be among those that are evaluated.", trained.seen
+            )
+        data, module, trainer = trained.build(takes_part_in_testing, stored)
+        name_task(trainer, "evaluate test")
+        with ending_together(trainer):
+            trainer.test(module, datamodule=data, verbose=False)
+            figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}
+            if trainer.is_global_zero:
+                finish(figures, folder, with_chance=True)
+    return figures
+
+
+def takes_part_in_testing(callback: Callback) -> bool:
+    """Whether a callback does anything in `trainer.test`; the others (checkpoints, averages) belong to training."""
+    return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in TEST_HOOKS)
+
+
+def comparison(results: Mapping[str, Figures]) -> Table:
+    """A row a metric of the test, a column a checkpoint, named by what is not the same in all their paths."""
+    names = {path: str(Path(path).absolute()) for path in results}
+    shared = len(os.path.commonpath([str(Path(name).parent) for name in names.values()]))
+    table = Table(title="Held-out data", title_justify="left")
+    table.add_column("metric")
+    for name in names.values():
+        table.add_column(escape(name[shared:].strip(os.sep)), justify="right", overflow="fold")
+    for name in dict.fromkeys(name for figures in results.values() for name in figures):
+        if name.startswith("test/"):
+            values = [figures.get(name) for figures in results.values()]
+            table.add_row(name, *("" if value is None else readable(value) for value in values))
+    return table
+
+
+@contextmanager
+def _arguments(*arguments: str) -> Iterator[None]:
+    """Further processes of a run are started with our command line: let it say this one checkpoint."""
+    before = list(sys.argv)
+    sys.argv[1:] = arguments
+    try:
+        yield
+    finally:
+        sys.argv[:] = before

@@ -1,0 +1,1 @@
+"""One run: built from a config, trained, tested, resumed."""

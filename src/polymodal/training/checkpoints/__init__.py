@@ -1,0 +1,1 @@
+"""Checkpoints: found, read as plain data, written whole."""

@@ -1,0 +1,1 @@
+"""Several processes: collectives, sharding, signals, and how they fail together."""
