@@ -101,3 +101,10 @@ def test_no_file_of_a_run_has_an_equals_sign_in_its_name() -> None:
     text = (ROOT / "configs" / "callbacks" / "checkpoint.yaml").read_text()
     assert "auto_insert_metric_name: false" in text
     assert "filename: best" in text
+
+
+def test_one_training_step_is_read_in_ten_files() -> None:
+    text = (ROOT / "docs" / "concepts.md").read_text().partition("## One training step")[2]
+    files = re.findall(r"^`(src/[\w/]+\.py)`", text, flags=re.MULTILINE)
+    assert len(files) == 10
+    assert sum(len((ROOT / file).read_text().splitlines()) for file in files) <= 1200
