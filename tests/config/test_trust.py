@@ -176,6 +176,14 @@ def test_a_run_folder_of_an_older_version_has_the_names_of_today(
     assert stored_config(tmp_path) == {"name": "x", "encoder": {"image": {"_target_": NEW}}}
 
 
+def test_a_setting_that_is_gone_is_left_out(tmp_path: Path) -> None:
+    bag = "polymodal.encoders.text.bow.BagOfWords"
+    config = {"name": "x", "encoder": {"text": {"_target_": bag, "dim": 8, "dropout": 0.5}}, "fusion": {"dropout": 0.1}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"defaults": DEFAULTS, **config}))
+    del config["encoder"]["text"]["dropout"]
+    assert stored_config(tmp_path) == config
+
+
 def test_a_name_that_moved_is_trusted_no_more_than_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MOVED, OLD, "os.system")
     with pytest.raises(ConfigError, match="only classes of"):

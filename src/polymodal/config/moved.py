@@ -1,4 +1,4 @@
-"""Where classes are now that configs of older runs name."""
+"""What configs of older runs name, by its name of today."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ MOVED: dict[str, str] = {
 }
 """`_target_` of an older version -> the same class today."""
 
+GONE = {"polymodal.encoders.text.bow.BagOfWords": {"dropout"}}
+"""Class -> settings that it had and that mattered in training alone."""
+
 
 def today(target: Any) -> Any:
     """A `_target_` by its name of today; anything else as it is."""
@@ -16,7 +19,7 @@ def today(target: Any) -> Any:
 
 
 def as_today(node: Any) -> Any:
-    """A copy of a stored config in which each `_target_` has its name of today.
+    """A copy of a stored config in which each `_target_` has its name of today, and no setting that is gone.
 
     Args:
         node: nested dicts and lists, after `check_trust`, which bounds their depth.
@@ -25,4 +28,6 @@ def as_today(node: Any) -> Any:
         return [as_today(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {key: today(value) if key == "_target_" else as_today(value) for key, value in node.items()}
+    gone = GONE.get(str(node.get("_target_")), ())
+    kept = {key: value for key, value in node.items() if key not in gone}
+    return {key: today(value) if key == "_target_" else as_today(value) for key, value in kept.items()}
