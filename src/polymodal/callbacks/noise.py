@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from polymodal.batch import PAD, PairedBatch, closed_up
-from polymodal.hashing import hashed_normal, hashed_uniform
+from polymodal.batch import PairedBatch
+from polymodal.data.loading.augment import drop_tokens, uniform_of
+from polymodal.hashing import hashed_normal
 
 
 def noisy(batch: PairedBatch, level: float, salt: int = 0, codes: Mapping[str, int] | None = None) -> PairedBatch:
@@ -54,12 +55,11 @@ def _noisy_values(values: Tensor, id: Tensor, level: float, salts: tuple[int, ..
 
 
 def _lost_codes(codes: Tensor, id: Tensor, level: float, salts: tuple[int, ...]) -> Tensor:
-    place = torch.arange(codes.shape[1], device=codes.device)
-    return codes.masked_fill(hashed_uniform(id[:, None], *salts, place) < level, -1)
+    return codes.masked_fill(uniform_of(id, codes.shape[1], *salts) < level, -1)
 
 
 def _thinned(tokens: Tensor, id: Tensor, rate: float, salts: tuple[int, ...]) -> Tensor:
     """(B, T) ids without some of them; the others close ranks. The first token of a sample always stays."""
-    place = torch.arange(tokens.shape[1], device=tokens.device)
-    lost = (hashed_uniform(id[:, None], *salts, place) < rate) & (place > 0)
-    return closed_up(tokens.masked_fill(lost, PAD))
+    uniform = uniform_of(id, tokens.shape[1], *salts)
+    uniform[:, :1] = 1.0  # the first one always stays
+    return drop_tokens(tokens, rate, uniform)

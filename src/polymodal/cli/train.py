@@ -31,9 +31,7 @@ from polymodal.training.distributed.signals import Stopped, end_with_parent
 
 def main() -> None:
     """`python src/train.py ...`: one run, a sweep (`-m`), or `check=true`, which checks all experiments."""
-    os.environ.setdefault(
-        "THP_MEM_ALLOC_ENABLE", "1"
-    )  # torch, which reads it once: large tensors in huge pages of Linux
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # for torch: large tensors in huge pages of Linux
     end_with_parent()
     with readable_errors():
         if sweeps := [argument for argument in sys.argv[1:] if argument.startswith("sweep=")]:

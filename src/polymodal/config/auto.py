@@ -177,6 +177,7 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     rules["max_epochs"] = lambda preview: defaults.max_epochs(
         preview, config.data.batch_size, all(needs_fusion(config.objective))
     )
+    read = {kind for modality, kind in preview.kinds.items() if modality in config.encoder}
     for key in sorted(_open_keys(config, ""), key=lambda key: key.endswith("max_epochs")):
         name = key.rpartition(".")[2]
         if name not in rules:
@@ -184,7 +185,6 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         value, why = rules[name](preview)
         OmegaConf.update(config, key, value)
         matters = name != "outputs" or any(needs_fusion(config.objective))
-        read = {kind for modality, kind in preview.kinds.items() if modality in config.encoder}
         if matters and OF_KIND.get(name, ANY) & read:
             yield Chosen(key, value, why)
 

@@ -168,10 +168,6 @@ class PairedDataModule(LightningDataModule):
         kinds = {name: self.kinds.get(name, name) for name in self.modalities}
         return {name: {"kind": kind, **self.format_of(kind)} for name, kind in kinds.items()}
 
-    def special_tokens(self) -> list[int]:
-        """Ids of tokens that are no text, such as the end; none without a tokenizer."""
-        return [] if self.tokenizer is None else self.tokenizer.special_ids
-
     def format_of(self, kind: str) -> dict[str, Any]:
         """What there is to say of one kind."""
         return {"context_length": self.context_length} if kind == "text" else {}

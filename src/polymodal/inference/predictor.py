@@ -78,9 +78,9 @@ class Asked(Embedder):
         if any(isinstance(value, bytes | Image.Image) for value in given):
             about = self.formats[modality]
             return normalised(pixels(given, about).to(self.device), about)
-        if not all(isinstance(value, str | Mapping) for value in given):
-            kind = type(next(value for value in given if not isinstance(value, str | Mapping))).__name__
-            raise ConfigError(f"{modality}: give sentences, paths or images, not {kind}.")
+        for value in given:
+            if not isinstance(value, str | Mapping):
+                raise ConfigError(f"{modality}: give sentences, paths or images, not {type(value).__name__}.")
         samples = [{modality: value} for value in given]
         return batch_of(self.data, samples, self.model.modalities).inputs[modality].to(self.device)
 

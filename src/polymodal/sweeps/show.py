@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -29,14 +29,21 @@ def show(title: str, rows: Sequence[Cells], details: Sequence[Cells] = ()) -> No
         details: the same rows with more columns, for few runs, which are columns then.
     """
     console = Console()
-    tables = [_turned(title, details)] if details and len(details) <= FEW else []
-    tables += [_plain(title, rows, short=False), _plain(title, rows, short=True)]
-    # where none fits: metrics are the last columns, so that settings are left out first
-    most = len(apart(rows)[0])
-    tables += [_plain(title, rows, short=True, without=count) for count in range(1, most - 1)]
-    fitting = (parts for parts in tables if _width(console, parts[0]) <= console.width)
-    for part in next(fitting, tables[-1]):
+    for parts in _layouts(title, rows, details):
+        if _width(console, parts[0]) <= console.width:
+            break
+    for part in parts:
         console.print(part)
+
+
+def _layouts(title: str, rows: Sequence[Cells], details: Sequence[Cells]) -> Iterator[list[Table | Text]]:
+    """The same, from the one that says most to the one that needs least room."""
+    if details and len(details) <= FEW:
+        yield _turned(title, details)
+    yield _plain(title, rows, short=False)
+    # metrics are the last columns, so that settings are left out first
+    for count in range(max(1, len(apart(rows)[0]) - 1)):
+        yield _plain(title, rows, short=True, without=count)
 
 
 def _plain(title: str, rows: Sequence[Cells], short: bool, without: int = 0) -> list[Table | Text]:

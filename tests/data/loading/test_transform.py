@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 
 from polymodal.batch import PAD, PairedBatch
@@ -47,7 +49,7 @@ def test_outside_of_training_nothing_is_random() -> None:
 
 
 def test_tokens_that_are_no_text_stay() -> None:
-    found = transform(token_dropout=0.5)(batch(), 3, kept=[PAD, END]).inputs["text"]
+    found = transform(token_dropout=0.5)(batch(), 3, SimpleNamespace(special_ids=[PAD, END])).inputs["text"]
     assert ((found == END).sum(1) == 1).all()
     lost = 1 - (found != PAD).sum() / (batch().inputs["text"] != PAD).sum()
     assert 0.4 < lost < 0.55

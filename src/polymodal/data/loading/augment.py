@@ -66,7 +66,7 @@ def drop_tokens(ids: Tensor, rate: float, uniform: Tensor) -> Tensor:
 
     Args:
         ids: (B, T) int64, padded with `PAD`.
-        rate: in [0, 1).
+        rate: in [0, 1].
         uniform: (B, T) in [0, 1).
 
     Returns:

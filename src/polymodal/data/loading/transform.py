@@ -10,6 +10,7 @@ import torch
 from polymodal.batch import PairedBatch
 from polymodal.data.loading.augment import drop_tokens, flip, shift_and_scale, uniform_of
 from polymodal.data.loading.columns import ColumnChoice
+from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.errors import ConfigError
 
 
@@ -56,13 +57,13 @@ class BatchTransform:
         """How pixels are normalised, as plain data, if the kind is one of images."""
         return {"mean": self.mean, "std": self.std} if kind in ("image", "video") else {}
 
-    def __call__(self, batch: PairedBatch, salt: int | None, kept: Sequence[int] = ()) -> PairedBatch:
+    def __call__(self, batch: PairedBatch, salt: int | None, tokenizer: Tokenizer | None = None) -> PairedBatch:
         """(B, C, S, S) uint8, or (B, T, C, S, S), whose frames are changed alike, -> normalised floats.
 
         Args:
             batch: on the device.
             salt: a number of the training step, the same on all processes; None outside of training.
-            kept: ids of tokens that are never lost.
+            tokenizer: says which tokens are no text, such as the end; they are never lost.
         """
         for index, name in enumerate(name for name in self.images if name in batch.inputs):
             shape = batch.inputs[name].shape
@@ -75,6 +76,7 @@ class BatchTransform:
             # in place: fresh memory costs more
             batch.inputs[name] = images.view(shape).mul_(1 / (255 * std)).sub_(mean / std)
         if salt is not None and self.token_dropout:
+            kept = [] if tokenizer is None else tokenizer.special_ids
             for index, name in enumerate(name for name in self.texts if name in batch.inputs):
                 ids = batch.inputs[name]
                 uniform = uniform_of(batch.id, ids.shape[1], salt, -1 - index)

@@ -282,7 +282,7 @@ class StreamData(PairedDataModule):
         """Counts what was read, and makes the batch what a model takes: see `BatchTransform`."""
         if batch.read is not None:
             self.skips[batch.read.split].use(batch.read)
-        return self.transform(batch, self.training_salt(), self.special_tokens())
+        return self.transform(batch, self.training_salt(), self.tokenizer)
 
     def skipped(self) -> Mapping[str, int]:
         """Reason -> how often a sample was left out, each time that it came; tells of new ones."""

@@ -244,7 +244,7 @@ class TableData(PairedDataModule):
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """What a model takes, see `BatchTransform`."""
-        return self.transform(batch, self.training_salt(), self.special_tokens())
+        return self.transform(batch, self.training_salt(), self.tokenizer)
 
     def every(self, split: str, modalities: Sequence[str]) -> EverySample:
         """See `PairedDataModule`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from tokenizers import Encoding, decoders, models, normalizers, pre_tokenizers, trainers
@@ -129,7 +130,7 @@ class Tokenizer:
             number = self.backend.token_to_id(token)
         return None if number is None else int(self._swapped(np.array(number)))
 
-    @property
+    @cached_property
     def special_ids(self) -> list[int]:
         """Ids of the tokens that are no text: where a caption begins and ends, padding and the like."""
         added = self.backend.get_added_tokens_decoder()
