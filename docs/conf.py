@@ -27,7 +27,9 @@ default_role = "literal"  # a name in single backticks in a docstring
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
-autodoc_type_aliases = {name: name for name in vars(types) if name[0].isupper()}  # PositiveInt, not Annotated[int, ...]
+autodoc_type_aliases = {
+    name: name for name in vars(types) if name[0].isupper()
+}  # PositiveInt, not Annotated[int, ...]
 autodoc_class_signature = "mixed"
 napoleon_use_rtype = False
 napoleon_use_ivar = True  # else the fields of a named tuple are described twice

@@ -1,4 +1,5 @@
-"""Reference pages that are complete by themselves: what the configs offer, and what a package holds.
+"""Reference pages that are complete by themselves: what the configs offer, and what a package
+holds.
 
 :::{options} encoder/image       all options of a config group, each with the docstring of what it builds
 :::{modules} polymodal.losses    all public names of a package or module
@@ -29,7 +30,9 @@ class Parsed(SphinxDirective):
         self.env.note_dependency(__file__)
         lines = self.markdown(self.arguments[0])
         container = nodes.section()
-        self.state.nested_parse(StringList(lines, source=self.env.docname), self.content_offset, container, True)
+        self.state.nested_parse(
+            StringList(lines, source=self.env.docname), self.content_offset, container, True
+        )
         return container.children
 
     def markdown(self, argument: str) -> list[str]:
@@ -38,7 +41,9 @@ class Parsed(SphinxDirective):
 
 
 class Options(Parsed):
-    """A heading an option, its YAML file, and the docstring of each class of ours that the file names."""
+    """A heading an option, its YAML file, and the docstring of each class of ours that the file
+    names.
+    """
 
     def markdown(self, argument: str) -> list[str]:
         """See the class."""
@@ -47,7 +52,14 @@ class Options(Parsed):
             text = file.read_text()
             self.env.note_dependency(str(file))
             if targets := dict.fromkeys(TARGET.findall(text)):
-                lines += [f"## `{argument}={file.stem}`", "", "```yaml", *text.rstrip().splitlines()[:30], "```", ""]
+                lines += [
+                    f"## `{argument}={file.stem}`",
+                    "",
+                    "```yaml",
+                    *text.rstrip().splitlines()[:30],
+                    "```",
+                    "",
+                ]
                 lines += [line for target in targets for line in self._described(target)]
         return lines
 
@@ -67,11 +79,23 @@ class Modules(Parsed):
     def markdown(self, argument: str) -> list[str]:
         """See the class."""
         path = ROOT / "src" / Path(*argument.split("."))
-        names = [argument] if not path.is_dir() else [f"{argument}.{m.name}" for m in iter_modules([str(path)])]
+        names = (
+            [argument]
+            if not path.is_dir()
+            else [f"{argument}.{m.name}" for m in iter_modules([str(path)])]
+        )
         return [
             line
             for name in names
-            for line in [f"## `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:", "```", ""]
+            for line in [
+                f"## `{name}`",
+                "",
+                "```{eval-rst}",
+                f".. automodule:: {name}",
+                "   :members:",
+                "```",
+                "",
+            ]
         ]
 
 

@@ -13,7 +13,9 @@ from polymodal.errors import ConfigError
 
 
 def arguments(doc: str | None, defaults: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a command line; `--help` prints the script's docstring, an unknown key ends it."""
+    """The settings of a command line; `--help` prints the script's docstring, an unknown key ends
+    it.
+    """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(doc)
         sys.exit(0)
@@ -24,7 +26,9 @@ def arguments(doc: str | None, defaults: Mapping[str, str]) -> dict[str, str]:
 
 
 def key_values() -> dict[str, str]:
-    """Key -> value of a command line; a word that is no key=value, or a key with two values, ends the script."""
+    """Key -> value of a command line; a word that is no key=value, or a key with two values, ends
+    the script.
+    """
     words = sys.argv[1:]
     if options := [word for word in words if word.startswith("-")]:
         sys.exit(f"error: {options[0]}: arguments are key=value. --help lists them.")

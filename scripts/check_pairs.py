@@ -2,14 +2,16 @@
 
     python scripts/check_pairs.py [factors=all] [processes=6] [limit=0] [keep=<file>]
 
-The options are read from configs/, so that a new part is crossed with all the others. First each option is tried alone,
-then rows of options that hold every pair at least once: each is composed, checked, trained for two batches, validated,
-tested and reported in this process, on the CPU. A pair in a row that is refused counts only where it is refused with
-default options around it too. At the end some rows run again in two processes (devices=ddp_cpu).
+The options are read from configs/, so that a new part is crossed with all the others. First each
+option is tried alone, then rows of options that hold every pair at least once: each is composed,
+checked, trained for two batches, validated, tested and reported in this process, on the CPU. A pair
+in a row that is refused counts only where it is refused with default options around it too. At the
+end some rows run again in two processes (devices=ddp_cpu).
 
-`factors=` takes some of them, such as factors=objective,precision; `processes` is the number of rows that run in two
-processes; `limit` ends after so many rows; `keep` writes all outcomes to a file of JSON lines.
-It prints what was refused, and what ended in a stack trace; the exit code is 1 if anything did.
+`factors=` takes some of them, such as factors=objective,precision; `processes` is the number of
+rows that run in two processes; `limit` ends after so many rows; `keep` writes all outcomes to a
+file of JSON lines. It prints what was refused, and what ended in a stack trace; the exit code is 1
+if anything did.
 """
 
 from __future__ import annotations
@@ -70,7 +72,11 @@ def tried(words: Sequence[str]) -> Outcome:
     started, folder = time.perf_counter(), Path(tempfile.mkdtemp())
     said = io.StringIO()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
             warnings.simplefilter("ignore")
             config = check_config(compose_config([*words, f"++run_dir={folder}"]))
             train(config, config)
@@ -99,8 +105,19 @@ def tried_in_two_processes(words: Sequence[str]) -> Outcome:
     )
     shutil.rmtree(folder, ignore_errors=True)
     traced = "Traceback (most recent call last)" in done.stderr
-    kind = "trace" if traced or done.returncode not in (0, 1, 2) else "refused" if done.returncode else "ran"
-    return Outcome(kind, done.stderr.strip()[-3000:] if kind != "ran" else "", time.perf_counter() - started, words)
+    kind = (
+        "trace"
+        if traced or done.returncode not in (0, 1, 2)
+        else "refused"
+        if done.returncode
+        else "ran"
+    )
+    return Outcome(
+        kind,
+        done.stderr.strip()[-3000:] if kind != "ran" else "",
+        time.perf_counter() - started,
+        words,
+    )
 
 
 class Check:
@@ -112,7 +129,9 @@ class Check:
         keep: file for the outcomes; None for none.
     """
 
-    def __init__(self, factors: dict[str, list[str]], rules: Rules, keep: Path | None = None) -> None:
+    def __init__(
+        self, factors: dict[str, list[str]], rules: Rules, keep: Path | None = None
+    ) -> None:
         self.factors, self.rules, self.keep = factors, rules, keep
         rules.order = list(factors)
         self.outcomes: list[Outcome] = []
@@ -130,8 +149,14 @@ class Check:
     def note(self, outcome: Outcome, row: Row) -> None:
         """Keeps an outcome, and shows it as one line."""
         self.outcomes.append(outcome)
-        last = outcome.message.splitlines()[-1 if outcome.kind == "trace" else 0] if outcome.message else ""
-        self.console.print(f"{len(self.outcomes):4} {outcome.kind:8}{outcome.seconds:5.1f} s  {escape(last[:110])}")
+        last = (
+            outcome.message.splitlines()[-1 if outcome.kind == "trace" else 0]
+            if outcome.message
+            else ""
+        )
+        self.console.print(
+            f"{len(self.outcomes):4} {outcome.kind:8}{outcome.seconds:5.1f} s  {escape(last[:110])}"
+        )
         if self.keep is not None:
             with self.keep.open("a") as stream:
                 stream.write(json.dumps(outcome._asdict() | {"row": row}) + "\n")
@@ -154,12 +179,16 @@ class Check:
             self.factors[factor] = kept or options[:1]
 
     def pairs(self, limit: int) -> list[Pair]:
-        """Rows until every pair has run, or is refused by itself; the pairs that cannot be by the rules."""
+        """Rows until every pair has run, or is refused by itself; the pairs that cannot be by the
+        rules.
+        """
         left = dict.fromkeys(all_pairs(self.factors))
         impossible = []
         while left and not (limit and len(self.outcomes) >= limit):
             seed = next(iter(left))
-            row = next_row(self.factors, dict(seed), set(left), self.rules.fits) or self.default(seed)
+            row = next_row(self.factors, dict(seed), set(left), self.rules.fits) or self.default(
+                seed
+            )
             if row is not None and self.run(row).kind == "refused":
                 row = self.default(seed)
                 if row is not None and self.run(row).kind == "refused":
@@ -191,7 +220,11 @@ class Check:
 
     def show(self) -> int:
         """Prints tables; the number of stack traces."""
-        refused = Counter(re.sub(r"\d+", "N", o.message.splitlines()[0]) for o in self.outcomes if o.kind == "refused")
+        refused = Counter(
+            re.sub(r"\d+", "N", o.message.splitlines()[0])
+            for o in self.outcomes
+            if o.kind == "refused"
+        )
         table = Table("times", "refused with the message")
         for message, count in refused.most_common():
             table.add_row(str(count), escape(message[:200]))
@@ -203,11 +236,13 @@ class Check:
         console.print(table)
         whole = len(all_pairs(self.factors))
         console.print(
-            f"{whole} pairs: {len(self.covered)} ran, {len(self.rules.refused)} are refused by themselves, "
+            f"{whole} pairs: {len(self.covered)} ran, {len(self.rules.refused)} are refused by "
+            "themselves, "
             f"{self.apart} cannot be."
         )
         console.print(
-            f"{kinds['ran']} rows ran, {kinds['refused']} refused with a message, {kinds['trace']} stack traces."
+            f"{kinds['ran']} rows ran, {kinds['refused']} refused with a message, {kinds['trace']} "
+            "stack traces."
         )
         return kinds["trace"]
 

@@ -1,15 +1,17 @@
 """Every fusion on data whose interactions are known, beside unimodal, random and linear controls.
 
-    python scripts/compare_fusions.py [data=mfeat,pid,xor] [seeds=10] [jobs=2] [only=concat,late] [folder=logs/compare]
+    python scripts/compare_fusions.py [data=mfeat,pid,xor] [seeds=10] [jobs=2] [only=concat,late]
+    [folder=logs/compare]
 
 `only` names fusions, `controls`, or `none`. Default seeds: 10 for mfeat, 5 for pid, 3 for xor.
 
-mfeat: six real views of handwritten digits, a new stratified split a seed. pid: redundancy, uniqueness, synergy and xor
-of two generated modalities. xor: contrastive objectives on three-way XOR at several p. The checkpoint of each run is
-chosen on the validation split. Writes, for each, a CSV with every run and a Markdown table: mean and standard deviation
-over seeds, and the mean difference to concat on the same seeds with its standard error. What was computed before is not
-computed again with the same commit. The regression is fitted on training and validation samples, of which the runs use
-the second to choose.
+mfeat: six real views of handwritten digits, a new stratified split a seed. pid: redundancy,
+uniqueness, synergy and xor of two generated modalities. xor: contrastive objectives on three-way
+XOR at several p. The checkpoint of each run is chosen on the validation split. Writes, for each, a
+CSV with every run and a Markdown table: mean and standard deviation over seeds, and the mean
+difference to concat on the same seeds with its standard error. What was computed before is not
+computed again with the same commit. The regression is fitted on training and validation samples, of
+which the runs use the second to choose.
 """
 
 import csv
@@ -29,11 +31,20 @@ from rich.progress import Progress
 from arguments import arguments
 
 ROOT = Path(__file__).resolve().parents[1]
-QUIET = ["callbacks=[checkpoint]", "logger=none", "++trainer.enable_progress_bar=false", "threads=1"]
+QUIET = [
+    "callbacks=[checkpoint]",
+    "logger=none",
+    "++trainer.enable_progress_bar=false",
+    "threads=1",
+]
 NO_HEAD = {"late"}
 SIX = {"tensor": ["++fusion.width=4"]}
 """What a fusion needs at six modalities: a tensor of 17 ** 6 numbers is refused."""
-FUSIONS = {file.stem for file in (ROOT / "configs" / "fusion").glob("*.yaml")} - {"none", "single", "random_modality"}
+FUSIONS = {file.stem for file in (ROOT / "configs" / "fusion").glob("*.yaml")} - {
+    "none",
+    "single",
+    "random_modality",
+}
 VARIANTS = {
     "gated": ["modality", "feature"],
     "late": ["mean", "weighted", "product", "evidential"],
@@ -60,13 +71,21 @@ def fusions() -> dict[str, list[str]]:
 def controls(modalities: list[str]) -> dict[str, list[str]]:
     """One modality alone, a random one, and a logistic regression on all columns side by side."""
     single = {f"only {name}": ["fusion=single", f"++fusion.modality={name}"] for name in modalities}
-    return {**single, "random modality": ["fusion=random_modality"], "concat + logistic regression": ["linear"]}
+    return {
+        **single,
+        "random modality": ["fusion=random_modality"],
+        "concat + logistic regression": ["linear"],
+    }
 
 
 def jobs_of(data: str, seeds: int, only: list[str]) -> list[Job]:
     """All runs on one kind of data."""
     if data == "xor":
-        experiments = {"Symile": "xor_symile", "fused term": "xor_fused", "pairwise InfoNCE": "xor_pairs"}
+        experiments = {
+            "Symile": "xor_symile",
+            "fused term": "xor_fused",
+            "pairwise InfoNCE": "xor_pairs",
+        }
         cases = {
             f"{name} p={p}": [f"experiment={experiment}", f"++data.p={p}"]
             for name, experiment in experiments.items()
@@ -77,13 +96,18 @@ def jobs_of(data: str, seeds: int, only: list[str]) -> list[Job]:
         methods = fusions() | controls(["first", "second"])
         sets = {
             f"pid {setting}": {
-                n: ["experiment=pid_concat", f"++data.setting={setting}", *m] for n, m in methods.items()
+                n: ["experiment=pid_concat", f"++data.setting={setting}", *m]
+                for n, m in methods.items()
             }
             for setting in PID
         }
     else:
         methods = fusions() | controls(["pix", "fou", "fac", "zer", "kar", "mor"])
-        sets = {"mfeat": {n: ["experiment=mfeat_concat", *m, *SIX.get(n, [])] for n, m in methods.items()}}
+        sets = {
+            "mfeat": {
+                n: ["experiment=mfeat_concat", *m, *SIX.get(n, [])] for n, m in methods.items()
+            }
+        }
     return [
         (name, method, seed, tuple(overrides))
         for name, methods in sets.items()
@@ -111,13 +135,15 @@ def run(job: Job) -> dict[str, float]:
     from polymodal.config.compose import compose_config
     from polymodal.training.build import build, make
     from polymodal.training.process import prepare_process
-    from polymodal.training.run import figures_of, load_best
+    from polymodal.training.run import load_best, logged_metrics
 
     settings = [override for override in overrides if override != "linear"]
     with tempfile.TemporaryDirectory() as folder:
         grid = ["++callbacks.robustness.subsets=false", "++callbacks.robustness.noise=[]"]
         robust = ["callbacks=[checkpoint,robustness]", *grid] if name == "mfeat" else []
-        composed = compose_config([*settings, *QUIET, *robust, f"seed={seed}", f"++run_dir={folder}"])
+        composed = compose_config(
+            [*settings, *QUIET, *robust, f"seed={seed}", f"++run_dir={folder}"]
+        )
         config = check_config(composed)
         prepare_process(config)
         if "linear" in overrides:
@@ -126,7 +152,9 @@ def run(job: Job) -> dict[str, float]:
         trainer.fit(module, datamodule=data)
         load_best(trainer, module)
         trainer.test(module, datamodule=data, verbose=False)
-        return {key: value for key, value in figures_of(trainer).items() if key.startswith("test/")}
+        return {
+            key: value for key, value in logged_metrics(trainer).items() if key.startswith("test/")
+        }
 
 
 def linear(data, label: str) -> float:
@@ -140,17 +168,21 @@ def linear(data, label: str) -> float:
         (torch.cat(list(part.inputs.values()), 1).numpy(), part.labels[label].numpy())
         for part in (data.train_set, data.val_set, data.test_set)
     ]
-    fitted = LogisticRegression(max_iter=1000).fit(*(np.concatenate(pair) for pair in zip(*parts[:2], strict=True)))
+    fitted = LogisticRegression(max_iter=1000).fit(
+        *(np.concatenate(pair) for pair in zip(*parts[:2], strict=True))
+    )
     return float(fitted.score(*parts[2]))
 
 
 def run_all(jobs: list[Job], processes: int, store: Path) -> dict[Job, dict[str, float]]:
-    """Figures of every job; each is kept in `store` as soon as it is there, and taken from it another time."""
+    """Metrics of every job; each is kept in `store` as soon as it is there, and taken from it
+    another time.
+    """
     known = {}
     if store.exists():
         for line in store.read_text().splitlines():
             row = json.loads(line)
-            known[row["data"], row["method"], row["seed"], tuple(row["overrides"])] = row["figures"]
+            known[row["data"], row["method"], row["seed"], tuple(row["overrides"])] = row["metrics"]
     open_jobs = [job for job in jobs if job not in known]
     with (
         ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
@@ -166,17 +198,21 @@ def run_all(jobs: list[Job], processes: int, store: Path) -> dict[Job, dict[str,
             except Exception as error:
                 progress.console.print(f"failed: {job[0]}, {job[1]}, seed {job[2]}: {error}")
             else:
-                row = dict(zip(("data", "method", "seed", "overrides"), job, strict=True)) | {"figures": known[job]}
+                row = dict(zip(("data", "method", "seed", "overrides"), job, strict=True)) | {
+                    "metrics": known[job]
+                }
                 stream.write(json.dumps(row) + "\n")
                 stream.flush()
             progress.advance(task)
     return {job: known[job] for job in jobs if job in known}
 
 
-def table(name: str, figures: dict[Job, dict[str, float]], columns: dict[str, str], folder: Path) -> None:
+def table(
+    name: str, metrics: dict[Job, dict[str, float]], columns: dict[str, str], folder: Path
+) -> None:
     """Writes and prints one table: methods by mean of the first column."""
     methods: dict[str, dict[int, dict[str, float]]] = {}
-    for job, values in figures.items():
+    for job, values in metrics.items():
         if job[0] == name:
             methods.setdefault(job[1], {})[job[2]] = values
     first = next(iter(columns))
@@ -195,8 +231,13 @@ def table(name: str, figures: dict[Job, dict[str, float]], columns: dict[str, st
             return ""
         return f"{statistics.mean(gains):+.3f} ± {statistics.stdev(gains) / len(gains) ** 0.5:.3f}"
 
-    ranked = sorted(methods.items(), key=lambda item: -statistics.mean(v[first] for v in item[1].values()))
-    rows = [[method, str(len(runs)), *(cell(runs, key) for key in columns), against(runs)] for method, runs in ranked]
+    ranked = sorted(
+        methods.items(), key=lambda item: -statistics.mean(v[first] for v in item[1].values())
+    )
+    rows = [
+        [method, str(len(runs)), *(cell(runs, key) for key in columns), against(runs)]
+        for method, runs in ranked
+    ]
     header = ["method", "seeds", *columns.values(), "against concat"]
     lines = [header, ["---"] * len(header), *rows]
     text = "\n".join("| " + " | ".join(row) + " |" for row in lines)
@@ -206,32 +247,52 @@ def table(name: str, figures: dict[Job, dict[str, float]], columns: dict[str, st
         writer = csv.writer(stream)
         writer.writerow(["method", "seed", *columns])
         for method, runs in ranked:
-            writer.writerows([method, seed, *(values.get(key, "") for key in columns)] for seed, values in runs.items())
+            writer.writerows(
+                [method, seed, *(values.get(key, "") for key in columns)]
+                for seed, values in runs.items()
+            )
 
 
-def draw_xor(figures: dict[Job, dict[str, float]], file: Path) -> None:
+def draw_xor(metrics: dict[Job, dict[str, float]], file: Path) -> None:
     """Accuracy against p, a line an objective, beside what was published for Symile."""
     from polymodal.report.style import picture
 
     points: dict[str, dict[float, list[float]]] = {}
-    for job, values in figures.items():
+    for job, values in metrics.items():
         method, _, p = job[1].rpartition(" p=")
-        points.setdefault(method, {}).setdefault(float(p), []).append(values["test/rest_to_b/recall@1"])
+        points.setdefault(method, {}).setdefault(float(p), []).append(
+            values["test/rest_to_b/recall@1"]
+        )
     with picture(file, size=(5.5, 3.6)) as axes:
-        for style, (method, line) in zip(("o-", "s--", "^:"), points.items(), strict=True):  # two lie on each other
-            axes.plot(list(line), [statistics.mean(values) for values in line.values()], style, label=method)
+        for style, (method, line) in zip(
+            ("o-", "s--", "^:"), points.items(), strict=True
+        ):  # two lie on each other
+            axes.plot(
+                list(line),
+                [statistics.mean(values) for values in line.values()],
+                style,
+                label=method,
+            )
         published = [0.03, 0.21, 0.41, 0.61, 0.80, 1.0]
         axes.plot(XOR_P, published, "k+", markersize=9, label="Symile, as published")
-        axes.set(xlabel="p, how often c = a XOR b", ylabel="b found from a and c, of 32", title="Three-way XOR")
+        axes.set(
+            xlabel="p, how often c = a XOR b",
+            ylabel="b found from a and c, of 32",
+            title="Three-way XOR",
+        )
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
 
 
 def commit() -> str:
-    """Of the code that runs; with changes that are not committed nothing is taken from earlier runs."""
+    """Of the code that runs; with changes that are not committed nothing is taken from earlier
+    runs.
+    """
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "src", "configs", "scripts")
     return f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{f'-{time.time():.0f}' if changed else ''}"
@@ -239,29 +300,35 @@ def commit() -> str:
 
 def main() -> None:
     settings = arguments(
-        __doc__, {"data": "mfeat,pid,xor", "seeds": "", "jobs": "2", "only": "", "folder": "logs/compare"}
+        __doc__,
+        {"data": "mfeat,pid,xor", "seeds": "", "jobs": "2", "only": "", "folder": "logs/compare"},
     )
     os.environ["OMP_NUM_THREADS"] = "1"
     folder = Path(settings["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     only = [name for name in settings["only"].split(",") if name]
     if unknown := set(only) - FUSIONS - {"controls", "none"}:
-        sys.exit(f"error: only={','.join(sorted(unknown))}: there are {', '.join(sorted(FUSIONS))}, controls.")
+        sys.exit(
+            f"error: only={','.join(sorted(unknown))}: there are {', '.join(sorted(FUSIONS))}, "
+            "controls."
+        )
     seeds = {"mfeat": 10, "pid": 5, "xor": 3}
     failed = False
     accuracy = {"test/accuracy": "accuracy"}
-    missing = {f"test/missing_{rate}/accuracy": f"{rate} missing" for rate in (0.1, 0.2, 0.3, 0.4, 0.5)}
+    missing = {
+        f"test/missing_{rate}/accuracy": f"{rate} missing" for rate in (0.1, 0.2, 0.3, 0.4, 0.5)
+    }
     for data in settings["data"].split(","):
         if data not in seeds:
             sys.exit(f"error: data={data}: there are {', '.join(seeds)}.")
         jobs = jobs_of(data, int(settings["seeds"] or seeds[data]), [] if data == "xor" else only)
-        figures = run_all(jobs, int(settings["jobs"]), folder / f"runs-{commit()}.jsonl")
-        failed = failed or len(figures) < len(jobs)
+        metrics = run_all(jobs, int(settings["jobs"]), folder / f"runs-{commit()}.jsonl")
+        failed = failed or len(metrics) < len(jobs)
         for name in dict.fromkeys(job[0] for job in jobs):
             columns = {"test/rest_to_b/recall@1": "accuracy"} if data == "xor" else accuracy
-            table(name, figures, columns | missing if data == "mfeat" else columns, folder)
+            table(name, metrics, columns | missing if data == "mfeat" else columns, folder)
         if data == "xor":
-            draw_xor(figures, folder / "xor.png")
+            draw_xor(metrics, folder / "xor.png")
     sys.exit(int(failed))
 
 

@@ -2,11 +2,12 @@
 
     python scripts/control_retrieval.py manifest=<prepared .parquet file> [split=test]
 
-Chance: the mean probability that a random order has a right answer among the first. `noisy`: the cosine of TF-IDF
-vectors of words. `image` and `audio`: ridge regression from 16 x 16 pixels, or from the log-mel spectrogram's mean and
-deviation in four parts of the sound, to the first 128 components of TF-IDF vectors of three letters, both ways by
-cosine. Models are fitted on the training split (weights of words on the gallery too, which a search knows);
-galleries, positives and figures are those of the experiments.
+Chance: the mean probability that a random order has a right answer among the first. `noisy`: the
+cosine of TF-IDF vectors of words. `image` and `audio`: ridge regression from 16 x 16 pixels, or
+from the log-mel spectrogram's mean and deviation in four parts of the sound, to the first 128
+components of TF-IDF vectors of three letters, both ways by cosine. Models are fitted on the
+training split (weights of words on the gallery too, which a search knows); galleries, positives and
+metrics are those of the experiments.
 """
 
 import sys
@@ -40,7 +41,10 @@ def main() -> None:
     settings = arguments(__doc__, {"manifest": "", "split": "test"})
     file = Path(settings["manifest"])
     if not file.is_file():
-        sys.exit("error: give manifest=<folder>/spoken.parquet, or another file that a script has prepared.")
+        sys.exit(
+            "error: give manifest=<folder>/spoken.parquet, or another file that a script has "
+            "prepared."
+        )
     rows = parquet.read_table(file).to_pylist()
     training = [row for row in rows if row["split"] == "train"]
     judged = [row for row in rows if row["split"] == settings["split"]]
@@ -58,7 +62,9 @@ def main() -> None:
         ):
             show(f"{name}, chance", chance(source[1], target[1]))
             vectors = [torch.from_numpy(part.astype(np.float32)) for part in (asking, asked)]
-            ranks = positive_ranks(*vectors, torch.from_numpy(source[1]), torch.from_numpy(target[1]))
+            ranks = positive_ranks(
+                *vectors, torch.from_numpy(source[1]), torch.from_numpy(target[1])
+            )
             show(f"{name}, control", [float((ranks <= k).float().mean()) for k in KS])
 
 
@@ -75,7 +81,9 @@ def as_list(cell: str | list[str] | None) -> list[str]:
     return [cell] if isinstance(cell, str) else cell or []
 
 
-def word_vectors(training: list[dict], queries: Items, texts: Items) -> tuple[np.ndarray, np.ndarray]:
+def word_vectors(
+    training: list[dict], queries: Items, texts: Items
+) -> tuple[np.ndarray, np.ndarray]:
     """TF-IDF of words: (Q, d), (T, d)."""
     words = TfidfVectorizer(token_pattern=r"\w+").fit(items(training, "text")[0] + texts[0])
     return words.transform(queries[0]).toarray(), words.transform(texts[0]).toarray()
@@ -84,8 +92,12 @@ def word_vectors(training: list[dict], queries: Items, texts: Items) -> tuple[np
 def regressed(
     training: list[dict], modality: str, folder: Path, queries: Items, texts: Items
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Text vectors (Q, 128) that a linear model expects of files, and those of the texts (T, 128)."""
-    pairs = [(row[modality], text) for row in training if row[modality] for text in as_list(row["text"])]
+    """Text vectors (Q, 128) that a linear model expects of files, and those of the texts (T,
+    128).
+    """
+    pairs = [
+        (row[modality], text) for row in training if row[modality] for text in as_list(row["text"])
+    ]
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), sublinear_tf=True)
     letters.fit([text for _, text in pairs])
     width = min(128, len(letters.vocabulary_))
@@ -94,11 +106,17 @@ def regressed(
     files = list(dict.fromkeys([name for name, _ in pairs] + queries[0]))
     title = f"Reading {modality} files"
     x = dict(
-        zip(files, (features(folder / name, modality) for name in track(files, title, transient=True)), strict=True)
+        zip(
+            files,
+            (features(folder / name, modality) for name in track(files, title, transient=True)),
+            strict=True,
+        )
     )
     model = make_pipeline(StandardScaler(), RidgeCV(10.0 ** np.arange(0, 6)))
     model.fit(np.stack([x[name] for name, _ in pairs]), y)
-    return unit(model.predict(np.stack([x[name] for name in queries[0]]))), unit(vectors.transform(texts[0]))
+    return unit(model.predict(np.stack([x[name] for name in queries[0]]))), unit(
+        vectors.transform(texts[0])
+    )
 
 
 def features(file: Path, modality: str) -> np.ndarray:
@@ -106,11 +124,15 @@ def features(file: Path, modality: str) -> np.ndarray:
     if modality == "image":
         return read_image(file, 16, 3).ravel() / 255.0
     parts = LOG_MEL(torch.from_numpy(read(file, 16000))[None])[0].tensor_split(4, dim=1)
-    return torch.cat([value for part in parts for value in (part.mean(1), part.std(1, correction=0))]).numpy()
+    return torch.cat(
+        [value for part in parts for value in (part.mean(1), part.std(1, correction=0))]
+    ).numpy()
 
 
 def chance(source: np.ndarray, target: np.ndarray) -> list[float]:
-    """The mean over queries with an answer of 1 - C(G - p, k) / C(G, k): G items, p of them right."""
+    """The mean over queries with an answer of 1 - C(G - p, k) / C(G, k): G items, p of them
+    right.
+    """
     right = np.array([(target == group).sum() for group in source])
     right, count = right[right > 0].astype(float), len(target)
     drawn = [min(k, count) for k in KS]
@@ -119,15 +141,19 @@ def chance(source: np.ndarray, target: np.ndarray) -> list[float]:
 
 def choices(count: np.ndarray | float, k: int) -> np.ndarray:
     """Logarithm of the number of ways to choose k."""
-    return gammaln(np.add(count, 1)) - gammaln(k + 1) - gammaln(np.maximum(np.subtract(count, k - 1), 1e-300))
+    return (
+        gammaln(np.add(count, 1))
+        - gammaln(k + 1)
+        - gammaln(np.maximum(np.subtract(count, k - 1), 1e-300))
+    )
 
 
 def unit(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x, axis=1, keepdims=True).clip(1e-12)
 
 
-def show(name: str, figures: Iterator[float] | list[float]) -> None:
-    print(f"{name:28s}" + "".join(f"{figure:11.3f}" for figure in figures))
+def show(name: str, metrics: Iterator[float] | list[float]) -> None:
+    print(f"{name:28s}" + "".join(f"{metric:11.3f}" for metric in metrics))
 
 
 LOG_MEL = LogMel(16000, mels=40, window=0.03, hop=0.02)

@@ -1,4 +1,6 @@
-"""Pairwise covering: few rows in which each two options of two factors stand together at least once."""
+"""Pairwise covering: few rows in which each two options of two factors stand together at least
+once.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,16 @@ def pairs_of(row: Mapping[str, str], factors: Iterable[str]) -> set[Pair]:
 def all_pairs(factors: Mapping[str, Sequence[str]]) -> list[Pair]:
     """Every two options of two factors."""
     return [
-        ((one, a), (other, b)) for one, other in combinations(factors, 2) for a in factors[one] for b in factors[other]
+        ((one, a), (other, b))
+        for one, other in combinations(factors, 2)
+        for a in factors[one]
+        for b in factors[other]
     ]
 
 
-def next_row(factors: Mapping[str, Sequence[str]], seed: Mapping[str, str], left: set[Pair], fits: Fits) -> Row | None:
+def next_row(
+    factors: Mapping[str, Sequence[str]], seed: Mapping[str, str], left: set[Pair], fits: Fits
+) -> Row | None:
     """A whole row around some options, with as many pairs of `left` as a greedy choice finds.
 
     Factor by factor, the option with the most new pairs is taken; of equal ones, the first.
@@ -65,7 +72,9 @@ def rows_for(factors: Mapping[str, Sequence[str]], fits: Fits) -> tuple[list[Row
     while left:
         seed = next(iter(left))
         # a greedy choice may leave nothing that fits: then the defaults are tried
-        row = next_row(factors, dict(seed), set(left), fits) or next_row(factors, dict(seed), set(), fits)
+        row = next_row(factors, dict(seed), set(left), fits) or next_row(
+            factors, dict(seed), set(), fits
+        )
         if row is None:
             impossible.append(seed)
             del left[seed]

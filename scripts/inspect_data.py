@@ -60,7 +60,9 @@ def main() -> None:
     if not given or {"-h", "--help"} & set(given):
         print(__doc__)
         sys.exit(0)
-    output = Path(home(next((word[7:] for word in given if word.startswith("output=")), "inspection")))
+    output = Path(
+        home(next((word[7:] for word in given if word.startswith("output=")), "inspection"))
+    )
     with readable_errors(), loading():
         check_words(given)
         check_output(output)
@@ -76,11 +78,14 @@ def main() -> None:
 
 def opened(words: list[str], output: Path) -> TableData:
     """The data that `src/train.py` would train on, except that bad rows never end the run."""
-    config = check_config(compose_config([*as_hydra_arguments(words), f"++run_dir={quoted(output.absolute())}"]))
+    config = check_config(
+        compose_config([*as_hydra_arguments(words), f"++run_dir={quoted(output.absolute())}"])
+    )
     data = make(config["data"], "data")
     if not isinstance(data, TableData):
         raise ConfigError(
-            f"data: {type(data).__name__} is no table of samples; inspect manifest, folder or huggingface."
+            f"data: {type(data).__name__} is no table of samples; inspect manifest, folder or "
+            "huggingface."
         )
     data.wanted = wanted_splits(config)
     data.format = replace(data.format, on_error="skip", max_bad_fraction=1.0)
@@ -94,7 +99,11 @@ class Look:
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
-        self.files = {name: content for name, content in samples.contents.items() if isinstance(content, Files)}
+        self.files = {
+            name: content
+            for name, content in samples.contents.items()
+            if isinstance(content, Files)
+        }
 
     def __len__(self) -> int:
         return len(self.samples.row)
@@ -102,7 +111,11 @@ class Look:
     def __getitem__(self, sample: int) -> Mapping[str, tuple[bytes, list[float]]] | None:
         """Modality -> a hash of the file, and its sizes; None where one cannot be read."""
         try:
-            return {name: self._one(files, sample) for name, files in self.files.items() if files.count[sample]}
+            return {
+                name: self._one(files, sample)
+                for name, files in self.files.items()
+                if files.count[sample]
+            }
         except BadSampleError as error:
             self.samples.skips.reject(int(self.samples.row[sample]), error)
             return None
@@ -124,24 +137,35 @@ class Look:
 
 
 def inspect(data: TableData) -> Report:
-    """All figures, by what they are about."""
+    """All metrics, by what they are about."""
     samples, split = data.samples, np.full(len(data.samples.row), -1)
     for number, part in enumerate((data.train_set, data.val_set, data.test_set)):
         split[part.chosen] = number  # type: ignore[attr-defined]
     look = Look(samples)
     loader = DataLoader(look, batch_size=None, num_workers=data.num_workers, collate_fn=_unchanged)
     seen = list(track(loader, "Files", total=len(look))) if look.files else []
-    texts = {name: content for name, content in samples.contents.items() if isinstance(content, Captions)}
+    texts = {
+        name: content for name, content in samples.contents.items() if isinstance(content, Captions)
+    }
     return {
         "samples": counts(samples, split),
         "files": {name: sizes_of(name, files, seen) for name, files in look.files.items()},
-        "captions": {name: lengths_of(content, data.context_length) for name, content in texts.items()},
+        "captions": {
+            name: lengths_of(content, data.context_length) for name, content in texts.items()
+        },
         "labels": labels_of(data, split),
         "duplicates": {
             **{name: equal_files(name, samples, seen, split) for name in look.files},
-            **{name: equal_captions(content, split, samples.group) for name, content in texts.items()},
+            **{
+                name: equal_captions(content, split, samples.group)
+                for name, content in texts.items()
+            },
         },
-        "broken": {"rows": len(samples.skips.reasons), **samples.skips.counts(), "summary": samples.skips.summary()},
+        "broken": {
+            "rows": len(samples.skips.reasons),
+            **samples.skips.counts(),
+            "summary": samples.skips.summary(),
+        },
     }
 
 
@@ -152,8 +176,14 @@ def _unchanged(item: Any) -> Any:
 def counts(samples: Samples, split: np.ndarray) -> Report:
     """Split -> samples, their groups, and how many of them have each modality."""
     return {
-        name: {"samples": int((split == number).sum()), "groups": len(np.unique(samples.group[split == number]))}
-        | {key: int((content.count[split == number] > 0).sum()) for key, content in samples.contents.items()}
+        name: {
+            "samples": int((split == number).sum()),
+            "groups": len(np.unique(samples.group[split == number])),
+        }
+        | {
+            key: int((content.count[split == number] > 0).sum())
+            for key, content in samples.contents.items()
+        }
         for number, name in enumerate(SPLITS)
     }
 
@@ -212,12 +242,17 @@ def equal_files(name: str, samples: Samples, seen: list, split: np.ndarray) -> R
         if item and name in item:
             holders.setdefault(item[name][0], []).append(sample)
     torn = [same for same in holders.values() if len(np.unique(split[same])) > 1]
-    places = [[samples.skips.place(int(samples.row[sample])) for sample in same[:SHOWN]] for same in torn[:SHOWN]]
+    places = [
+        [samples.skips.place(int(samples.row[sample])) for sample in same[:SHOWN]]
+        for same in torn[:SHOWN]
+    ]
     return {"in_several_splits": len(torn), "examples": places}
 
 
 def equal_captions(content: Captions, split: np.ndarray, group: np.ndarray) -> Report:
-    """Captions of several samples, and of these those that are in several groups, or in several splits."""
+    """Captions of several samples, and of these those that are in several groups, or in several
+    splits.
+    """
     parts = [pc.unique(content.of_samples(split == number)) for number in range(len(SPLITS))]
     once, number = np.unique(
         np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]), return_counts=True
@@ -234,19 +269,38 @@ def equal_captions(content: Captions, split: np.ndarray, group: np.ndarray) -> R
 
 
 def draw_contact_sheet(file: Path, data: TableData) -> None:
-    """A row of samples a split, spread evenly over it: its first picture or video, captions and class."""
+    """A row of samples a split, spread evenly over it: its first picture or video, captions and
+    class.
+    """
     contents = data.samples.contents
-    shown = next((name for name, content in contents.items() if content.blank.dtype == np.uint8), None)
-    with picture(file, size=(2.1 * SHOWN, 8), nrows=len(SPLITS), ncols=SHOWN, squeeze=False) as axes:
-        for line, name, part in zip(axes, SPLITS, (data.train_set, data.val_set, data.test_set), strict=True):
+    shown = next(
+        (name for name, content in contents.items() if content.blank.dtype == np.uint8), None
+    )
+    with picture(
+        file, size=(2.1 * SHOWN, 8), nrows=len(SPLITS), ncols=SHOWN, squeeze=False
+    ) as axes:
+        for line, name, part in zip(
+            axes, SPLITS, (data.train_set, data.val_set, data.test_set), strict=True
+        ):
             chosen = part.chosen  # type: ignore[attr-defined]
-            for axis, place in zip(line, np.linspace(0, len(chosen) - 1, SHOWN).astype(int), strict=True):
+            for axis, place in zip(
+                line, np.linspace(0, len(chosen) - 1, SHOWN).astype(int), strict=True
+            ):
                 sample = int(chosen[place])
                 axis.set(xticks=[], yticks=[])
                 axis.set_title(f"{name} {place}", fontsize=8)
                 axis.set_xlabel("\n".join(words_of(data, sample)), fontsize=7, wrap=True)
-                if shown and contents[shown].count[sample] and not data.samples.skips.reasons[data.samples.row[sample]]:
-                    axis.imshow(contents[shown].show(contents[shown].item(sample, 0)), cmap="gray", vmin=0, vmax=255)
+                if (
+                    shown
+                    and contents[shown].count[sample]
+                    and not data.samples.skips.reasons[data.samples.row[sample]]
+                ):
+                    axis.imshow(
+                        contents[shown].show(contents[shown].item(sample, 0)),
+                        cmap="gray",
+                        vmin=0,
+                        vmax=255,
+                    )
 
 
 def words_of(data: TableData, sample: int) -> list[str]:
@@ -274,11 +328,13 @@ def show(report: Report) -> None:
 
 
 def in_words(value: Any) -> str:
-    """Nested figures in a line or some."""
+    """Nested metrics in a line or some."""
     if not isinstance(value, dict):
         return str(value)
     nested = any(isinstance(inner, dict) for inner in value.values())
-    return ("\n" if nested else ", ").join(f"{key} {in_words(inner)}" for key, inner in value.items() if inner != [])
+    return ("\n" if nested else ", ").join(
+        f"{key} {in_words(inner)}" for key, inner in value.items() if inner != []
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What a run is made of, as factors for pairwise covering: the options of the config folders, and their rules."""
+"""What a run is made of, as factors for pairwise covering: the options of the config folders, and
+their rules.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ FIRST = {
     "precision": "fp32",
     "debug": NONE,
 }
-"""Group -> the option that stands where nothing else is asked for; of others, none or the first one."""
+"""Group -> the option that stands where nothing else is asked for; of others, none or the first
+one."""
 
 LABELS = {
     "classification": [
@@ -40,7 +43,10 @@ LABELS = {
 
 EXTRA = {
     "callbacks/probe": ["++callbacks.probe.label=class", "++callbacks.probe.samples=16"],
-    "callbacks/robustness": ["++callbacks.robustness.missing=[0.3]", "++callbacks.robustness.noise=[0.5]"],
+    "callbacks/robustness": [
+        "++callbacks.robustness.missing=[0.3]",
+        "++callbacks.robustness.noise=[0.5]",
+    ],
     "callbacks/zero_shot_names": [
         "++callbacks.zero_shot.label=class",
         "++callbacks.zero_shot.templates=['look at the {}']",
@@ -105,7 +111,9 @@ def factors_of(options: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     for group in ("fusion", "head", "missing", "precision", "optimizer", "scheduler", "debug"):
         factors[group] = [name for name in options[group] if name != "auto"]
     factors["objective"] = [
-        f"{name} {labels}" for name in options["objective"] for labels in LABELS.get(name, LABELS["classification"][:1])
+        f"{name} {labels}"
+        for name in options["objective"]
+        for labels in LABELS.get(name, LABELS["classification"][:1])
     ]
     for name in options["callbacks"]:
         if name not in (NONE, "default"):
@@ -150,7 +158,8 @@ def words_of(row: Row) -> list[str]:
 
 
 class Rules:
-    """What cannot stand together, by the objective and the fusion themselves, and what has been found out.
+    """What cannot stand together, by the objective and the fusion themselves, and what has been
+    found out.
 
     Args:
         options: config group -> names of its files.

@@ -1,9 +1,10 @@
-"""Runs the notebooks and stores them with small outputs, so that they can be read without being run.
+"""Runs the notebooks and stores them with small outputs, so that they can be read without being
+run.
 
     python scripts/store_notebooks.py [notebooks/1_quickstart.ipynb ...]
 
-Warnings, times and numbers of cells are left out, images are made smaller, and folders of this machine get names that
-are the same everywhere.
+Warnings, times and numbers of cells are left out, images are made smaller, and folders of this
+machine get names that are the same everywhere.
 """
 
 import base64
@@ -26,7 +27,9 @@ WIDTH, COLOURS = 800, 64
 def main(files: list[Path]) -> None:
     for file in files:
         notebook = nbformat.read(file, as_version=4)
-        NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(ROOT)}}).execute()
+        NotebookClient(
+            notebook, timeout=1800, resources={"metadata": {"path": str(ROOT)}}
+        ).execute()
         shrink(notebook)
         nbformat.write(notebook, file)
         print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB")
@@ -48,11 +51,15 @@ def shrink(notebook: Any) -> None:
             data = output.get("data", {})
             for kind in data:
                 data[kind] = smaller(data[kind]) if kind == "image/png" else readable(data[kind])
-        cell.outputs = [output for output in cell.outputs if output.get("text", "-") and says_something(output)]
+        cell.outputs = [
+            output for output in cell.outputs if output.get("text", "-") and says_something(output)
+        ]
 
 
 def says_something(output: Any) -> bool:
-    """Whether it is more than a progress bar that has gone, or the advice to install a nicer one."""
+    """Whether it is more than a progress bar that has gone, or the advice to install a nicer
+    one.
+    """
     text = output.get("data", {}).get("text/plain", "-")
     return bool(text.strip()) and "ipywidgets" not in text
 
@@ -73,7 +80,9 @@ def readable(text: str) -> str:
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     text = re.sub(r"[^\n]*\r(?=[^\n])", "", text)
     lines = [line.rstrip() for line in text.splitlines()]
-    text = "\n".join(line for line in lines if not re.search(r"site-packages|it/s\]|━ 100%", line)).strip("\n")
+    text = "\n".join(
+        line for line in lines if not re.search(r"site-packages|it/s\]|━ 100%", line)
+    ).strip("\n")
     text = re.sub(rf"{re.escape(tempfile.gettempdir())}/tmp\w+", "<folder>", text)
     return text.replace(f"{ROOT}/", "").replace(str(ROOT), ".").replace(str(Path.home()), "~")
 
@@ -82,7 +91,9 @@ def smaller(png: str) -> str:
     """A PNG in base64 -> one of at most WIDTH pixels, with a palette."""
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     if image.width > WIDTH:
-        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
+        image = image.resize(
+            (WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS
+        )
     buffer = io.BytesIO()
     image.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,5 @@
-"""Opens a page with a trained model: predictions taken apart, search, classes by their names, a map of the vectors.
+"""Opens a page with a trained model: predictions taken apart, search, classes by their names, a map
+of the vectors.
 
 Each tab starts with held-out samples to click at; a model has the tabs that it can answer.
 

@@ -1,4 +1,5 @@
-"""Writes what a trained model says of any amount of data: vectors, predictions, probabilities; a row a sample.
+"""Writes what a trained model says of any amount of data: vectors, predictions, probabilities; a
+row a sample.
 
     python src/embed.py checkpoint=<run folder or .ckpt file> output=vectors.parquet [key=value ...]
 
@@ -6,12 +7,13 @@ output=x.parquet       one file, or x.csv; any other name is a folder with an .n
                        that of row i of rows.parquet, NaN where there is none)
 split=all              or train, val, test
 data=manifest data.path=new.csv data.columns.image=file ...
-                       other data than those of the run, with modalities of the model; columns that are not named are
-                       missing modalities
-devices=ddp_cpu, precision=bf16, data.batch_size=, data.num_workers=, and any other value of the run's config.yaml
+                       other data than those of the run, with modalities of the model; columns that
+                       are not named are missing modalities
+devices=ddp_cpu, precision=bf16, data.batch_size=, data.num_workers=, and any other value of the
+run's config.yaml
 
-What cannot be read is a row with its error. Memory does not grow with the vectors. Stopped at any moment, the same
-command goes on where it was, on any number of devices.
+What cannot be read is a row with its error. Memory does not grow with the vectors. Stopped at any
+moment, the same command goes on where it was, on any number of devices.
 """
 
 from polymodal.cli.programs import EmbedSettings, command

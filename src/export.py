@@ -10,7 +10,8 @@ format=[onnx,safetensors]
                        several
 licence=MIT            of the weights, for the model card
 
-With each of them config.json, tokenizer.json and README.md, a model card. Nothing of a checkpoint is unpickled.
+With each of them config.json, tokenizer.json and README.md, a model card. Nothing of a checkpoint
+is unpickled.
 """
 
 from polymodal.cli.programs import ExportSettings, command

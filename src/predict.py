@@ -1,4 +1,5 @@
-"""What a model answers to new samples: files, sentences and values given by hand, or the rows of a table.
+"""What a model answers to new samples: files, sentences and values given by hand, or the rows of a
+table.
 
     python src/predict.py checkpoint=<run folder or .ckpt file> image=photo.png text="a red cat"
     python src/predict.py checkpoint=<...> text="Mrs Smith" age=40 sex=female
@@ -11,7 +12,8 @@
 classes=[cat,dog]      or names.txt, one a line: zero-shot, by a model that aligns the modality with text
 templates=["a {}."]    sentences for the names of the classes; those of the training, or else the name alone
 output=answers.csv     or .parquet or .jsonl; needed with data= or data.path=, whose rows come with all columns;
-                       one that cannot be read has its error; where there are labels metrics are printed
+                       one that cannot be read has its error; where there are labels metrics are
+                       printed
 json=true or --json    nothing but JSON on stdout
 devices=, precision=, and any other value of the run's config.yaml
 """

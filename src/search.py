@@ -1,6 +1,7 @@
 """Searches what embed.py wrote, by a sentence, a picture or a sound: prints and draws the nearest.
 
-    python src/search.py checkpoint=<run folder or .ckpt file> index=vectors.parquet query="black arrow pointing left"
+    python src/search.py checkpoint=<run folder or .ckpt file> index=vectors.parquet query="black
+    arrow pointing left"
 
 query=                 a sentence or a file; by=<modality> says which input of the model it is, where that is not plain
 find=image             whose vectors are searched; by default those of another modality than that of the query

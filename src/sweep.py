@@ -1,4 +1,6 @@
-"""Runs many trainings and compares them: python src/sweep.py sweep=grid fusion=sum,concat (--help says more)."""
+"""Runs many trainings and compares them: python src/sweep.py sweep=grid fusion=sum,concat (--help
+says more).
+"""
 
 from polymodal.sweeps.command import main
 

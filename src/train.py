@@ -1,4 +1,6 @@
-"""Trains and tests a model: python src/train.py experiment=clip_small (--help lists all choices)."""
+"""Trains and tests a model: python src/train.py experiment=clip_small (--help lists all
+choices).
+"""
 
 from polymodal.cli.train import main
 

@@ -14,9 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = "data.families=[STIXGeneralBolIta]"
 """1,100 real glyphs of one font: enough to run everything, rendered in a blink."""
 
-multiprocessing.set_forkserver_preload(["polymodal.training.run"])  # imported once, and not by each process of a test
+multiprocessing.set_forkserver_preload(
+    ["polymodal.training.run"]
+)  # imported once, and not by each process of a test
 torch.set_num_threads(1)
-if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are shared out: a command has one too, and its processes
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # the cores are shared out: a command has one too, and its processes
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -43,7 +47,9 @@ def glyphs(cache):
 def command(cache) -> Callable[..., subprocess.CompletedProcess]:
     """Runs a script of src/ as a user would: `command("train.py", "debug=fast")`."""
 
-    def run(script: str, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+    def run(
+        script: str, *arguments: str, cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, str(ROOT / "src" / script), *arguments],
             cwd=cwd or ROOT,
@@ -59,12 +65,17 @@ def command(cache) -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture(scope="session")
 def prepare() -> Callable[..., str]:
-    """Runs a script that prepares data, `prepare("stamps", "folder=...")`, and gives what it says."""
+    """Runs a script that prepares data, `prepare("stamps", "folder=...")`, and gives what it
+    says."""
 
     def run(name: str, *arguments: str) -> str:
         script = ROOT / "scripts" / "prepare" / f"{name}.py"
         return subprocess.run(
-            [sys.executable, str(script), *arguments], check=True, capture_output=True, text=True, timeout=600
+            [sys.executable, str(script), *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=600,
         ).stdout
 
     return run

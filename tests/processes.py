@@ -11,10 +11,18 @@ import torch.multiprocessing as mp
 
 
 def run_processes(function: Callable[..., Any], world_size: int, *arguments: Any) -> list[Any]:
-    """What `function(rank, world_size, *arguments)` returns on each of `world_size` gloo processes."""
+    """What `function(rank, world_size, *arguments)` returns on each of `world_size` gloo
+    processes."""
     with mp.Manager() as manager, TemporaryDirectory() as folder:
         results = manager.dict()
-        given = (world_size, f"file://{folder}/meeting", dict(os.environ), function, arguments, results)
+        given = (
+            world_size,
+            f"file://{folder}/meeting",
+            dict(os.environ),
+            function,
+            arguments,
+            results,
+        )
         mp.start_processes(_worker, given, nprocs=world_size, start_method="forkserver")
         return [results[rank] for rank in range(world_size)]
 

@@ -12,15 +12,31 @@ import torch
 from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.training.checkpoints.atomic import WholeFiles
+from polymodal.training.checkpoints.atomic import AtomicCheckpointIO
 from polymodal.training.checkpoints.files import newest_checkpoint
 from polymodal.training.run import train
 
 TIMES = {"train/samples_per_second", "train/step_ms", "train/data_wait_ms"}
 TINY = [
-    *("data=synthetic", "data.modalities=[image,text]", "data.samples=160", "data.batch_size=16", "data.image_size=16"),
-    *("encoder.image.widths=[8]", "encoder/text=bow", "dim=16", "callbacks=[checkpoint,lr_monitor,throughput]"),
-    *("trainer.max_epochs=3", "trainer.log_every_n_steps=2", "trainer.enable_progress_bar=false", "threads=1"),
+    *(
+        "data=synthetic",
+        "data.modalities=[image,text]",
+        "data.samples=160",
+        "data.batch_size=16",
+        "data.image_size=16",
+    ),
+    *(
+        "encoder.image.widths=[8]",
+        "encoder/text=bow",
+        "dim=16",
+        "callbacks=[checkpoint,lr_monitor,throughput]",
+    ),
+    *(
+        "trainer.max_epochs=3",
+        "trainer.log_every_n_steps=2",
+        "trainer.enable_progress_bar=false",
+        "threads=1",
+    ),
     *("devices=cpu", "test=false"),
 ]
 ENDLESS = [argument for argument in TINY if not argument.startswith("trainer.max_epochs=")]
@@ -28,41 +44,54 @@ ENDLESS = [argument for argument in TINY if not argument.startswith("trainer.max
 
 
 def configured(folder: Path, *overrides: str) -> dict[str, Any]:
-    return check_config(compose_config([*as_hydra_arguments([*TINY, *overrides]), f"++run_dir={folder}"]))
+    return check_config(
+        compose_config([*as_hydra_arguments([*TINY, *overrides]), f"++run_dir={folder}"])
+    )
 
 
 @contextmanager
 def every_checkpoint_kept(folder: Path) -> Iterator[None]:
-    """A copy of the checkpoints as they are after each time that one was saved, in a numbered folder."""
-    save = WholeFiles.save_checkpoint
+    """A copy of the checkpoints as they are after each time that one was saved, in a numbered
+    folder."""
+    save = AtomicCheckpointIO.save_checkpoint
 
     def save_and_keep(
-        self: WholeFiles, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+        self: AtomicCheckpointIO,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any = None,
     ) -> None:
         save(self, checkpoint, path, storage_options)
         copy = folder / f"{len(list(folder.iterdir())):03d}"
         shutil.copytree(Path(path).parent, copy)
         (copy / "saved").write_text(Path(path).name)
 
-    WholeFiles.save_checkpoint = save_and_keep
+    AtomicCheckpointIO.save_checkpoint = save_and_keep
     try:
         yield
     finally:
-        WholeFiles.save_checkpoint = save
+        AtomicCheckpointIO.save_checkpoint = save
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
     """metrics.csv without times and empty cells."""
     with (folder / "metrics.csv").open(newline="") as stream:
-        return [{k: v for k, v in row.items() if v and k not in TIMES} for row in csv.DictReader(stream)]
+        return [
+            {k: v for k, v in row.items() if v and k not in TIMES} for row in csv.DictReader(stream)
+        ]
 
 
 def final_state(folder: Path) -> dict[str, Any]:
-    """What the newest checkpoint holds, but for times, paths, and a score that Lightning keeps but never reads."""
+    """What the newest checkpoint holds, but for times, paths, and a score that Lightning keeps but
+    never reads."""
     checkpoint = torch.load(newest_checkpoint(folder), weights_only=True)
-    checkpoint["resume"] = {key: checkpoint["resume"][key] for key in ("rows", "pending", "stopped")}
+    checkpoint["resume"] = {
+        key: checkpoint["resume"][key] for key in ("rows", "pending", "stopped")
+    }
     pending = checkpoint["resume"]["pending"]
-    checkpoint["resume"]["pending"] = {name: value for name, value in pending.items() if name not in TIMES}
+    checkpoint["resume"]["pending"] = {
+        name: value for name, value in pending.items() if name not in TIMES
+    }
     left_out = {
         "current_score",
         "dirpath",
@@ -86,7 +115,11 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
     if isinstance(first, dict):
         if first.keys() != second.keys():
             return [f"{path}: {first.keys() ^ second.keys()}"]
-        return [found for key in first for found in differences(first[key], second[key], f"{path}.{key}")]
+        return [
+            found
+            for key in first
+            for found in differences(first[key], second[key], f"{path}.{key}")
+        ]
     if isinstance(first, list | tuple):
         if len(first) != len(second):
             return [path]
@@ -96,7 +129,8 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
 
 
 def check_exact(folder: Path, *overrides: str, every: int = 5) -> int:
-    """Takes a run up again from some of the checkpoints that it ever had, beside its finished logs; their number."""
+    """Takes a run up again from some of the checkpoints that it ever had, beside its finished logs;
+    their number."""
     whole, kept = folder / "whole", folder / "kept"
     kept.mkdir()
     config = configured(whole, "callbacks.last.every_steps=1", *overrides)
@@ -110,7 +144,9 @@ def check_exact(folder: Path, *overrides: str, every: int = 5) -> int:
         shutil.copy(whole / "metrics.csv", again)
         config = configured(again, "callbacks.last.every_steps=1", *overrides)
         file = again / "checkpoints" / (copy / "saved").read_text()
-        if file.name == "best.ckpt":  # of the same step: where the last one is not yet, or is damaged
+        if (
+            file.name == "best.ckpt"
+        ):  # of the same step: where the last one is not yet, or is damaged
             (again / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
         train(config | {"resume": str(file)}, config)
         assert differences(expected, final_state(again)) == []

@@ -23,15 +23,27 @@ def nodes() -> int:
     """How many nodes answer; 0 without Slurm."""
     if "SLURM_CONF" not in os.environ and SANDBOX.exists():
         os.environ["SLURM_CONF"] = str(SANDBOX)
-    if shutil.which("sinfo") is None or not Path(os.environ.get("SLURM_CONF", "/etc/slurm/slurm.conf")).exists():
+    if (
+        shutil.which("sinfo") is None
+        or not Path(os.environ.get("SLURM_CONF", "/etc/slurm/slurm.conf")).exists()
+    ):
         return 0
-    told = subprocess.run(["sinfo", "--noheader", "--Node", "--format=%N"], capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        ["sinfo", "--noheader", "--Node", "--format=%N"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return len(set(told.stdout.split()))
 
 
 NODES = nodes()
-needs_slurm = pytest.mark.skipif(NODES < 1, reason="no Slurm answers: scripts/slurm_sandbox.sh start")
-needs_two_nodes = pytest.mark.skipif(NODES < 2, reason="no Slurm of two: scripts/slurm_sandbox.sh start nodes=2")
+needs_slurm = pytest.mark.skipif(
+    NODES < 1, reason="no Slurm answers: scripts/slurm_sandbox.sh start"
+)
+needs_two_nodes = pytest.mark.skipif(
+    NODES < 2, reason="no Slurm of two: scripts/slurm_sandbox.sh start nodes=2"
+)
 
 
 def waited_for(condition: Callable[[], bool]) -> bool:
@@ -52,7 +64,8 @@ scontrol --oneliner show job |
 
 
 def accounting(folder: Path) -> Path:
-    """A folder with an `sacct`, which submitit asks; the sandbox has no accounting. It knows the tasks of arrays."""
+    """A folder with an `sacct`, which submitit asks; the sandbox has no accounting. It knows the
+    tasks of arrays."""
     folder.mkdir()
     (folder / "sacct").write_text(ACCOUNTING)
     (folder / "sacct").chmod(0o755)
@@ -60,17 +73,25 @@ def accounting(folder: Path) -> Path:
 
 
 class Job:
-    """A job from one of the examples in scripts/slurm, in a folder that looks like the repository."""
+    """A job from one of the examples in scripts/slurm, in a folder that looks like the
+    repository."""
 
-    def __init__(self, folder: Path, script: str, *arguments: str, sbatch: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, script: str, *arguments: str, sbatch: Sequence[str] = ()
+    ) -> None:
         for name in ("src", "scripts"):
             if not (folder / name).exists():
                 (folder / name).symlink_to(ROOT / name)
         self.output = folder / "output.txt"
         options = ["--cpus-per-task=1", "--time=10", f"--output={self.output}", *sbatch]
-        here = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MASTER_ADDR": "127.0.0.1"}
+        here = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MASTER_ADDR": "127.0.0.1",
+        }
         here |= {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
-        ask = partial(subprocess.run, cwd=folder, env=here, capture_output=True, text=True, check=True)
+        ask = partial(
+            subprocess.run, cwd=folder, env=here, capture_output=True, text=True, check=True
+        )
         done = ask(["sbatch", "--parsable", *options, f"scripts/slurm/{script}.sbatch", *arguments])
         self.number = done.stdout.strip()
         self.folder = folder / "logs" / "slurm" / self.number
@@ -85,7 +106,9 @@ class Job:
 
     def end(self) -> str:
         """How it ended."""
-        assert waited_for(lambda: self.told("JobState") in ENDED), self.told("JobState") + self.said()
+        assert waited_for(lambda: self.told("JobState") in ENDED), (
+            self.told("JobState") + self.said()
+        )
         return self.told("JobState")
 
     def saves(self) -> None:

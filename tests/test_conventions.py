@@ -13,11 +13,18 @@ PACKAGE = ROOT / "src" / "polymodal"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ORDER = re.search(
-    r"^- Imports go one way[^#]*?\n\n((?:    .+\n)+)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE
+    r"^- Imports go one way[^#]*?\n\n((?:    .+\n)+)",
+    (ROOT / "CONTRIBUTING.md").read_text(),
+    re.MULTILINE,
 )
 assert ORDER
-LEVEL = {name: level for level, line in enumerate(ORDER[1].splitlines()) for name in line.strip().split(", ")}
-"""Part of the package -> the line of CONTRIBUTING that names it. A part imports itself and what is on earlier lines."""
+LEVEL = {
+    name: level
+    for level, line in enumerate(ORDER[1].splitlines())
+    for name in line.strip().split(", ")
+}
+"""Part of the package -> the line of CONTRIBUTING that names it. A part imports itself and what is
+on earlier lines."""
 
 
 def name_of(file: Path) -> str:
@@ -58,7 +65,9 @@ def test_imports_go_one_way(module: str) -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    TopologicalSorter({module: imported_by(module) for module in NAMES}).prepare()  # raises the circle
+    TopologicalSorter(
+        {module: imported_by(module) for module in NAMES}
+    ).prepare()  # raises the circle
 
 
 def test_a_folder_has_few_files() -> None:
@@ -77,11 +86,19 @@ def test_files_and_functions_fit_a_reader(file: Path) -> None:
 
 
 def test_nothing_heavy_is_imported_by_the_command_line() -> None:
-    for file in [file for folder in ("config", "runs", "cli") for file in (PACKAGE / folder).glob("*.py")]:
+    for file in [
+        file for folder in ("config", "runs", "cli") for file in (PACKAGE / folder).glob("*.py")
+    ]:
         for statement in ast.parse(file.read_text()).body:
             names = [a.name for a in statement.names] if isinstance(statement, ast.Import) else []
             names += [statement.module or ""] if isinstance(statement, ast.ImportFrom) else []
-            assert not {name.split(".")[0] for name in names} & {"torch", "lightning", "timm", "numpy", "matplotlib"}
+            assert not {name.split(".")[0] for name in names} & {
+                "torch",
+                "lightning",
+                "timm",
+                "numpy",
+                "matplotlib",
+            }
 
 
 def test_no_pickle_is_ever_trusted() -> None:

@@ -27,13 +27,20 @@ def test_an_output_that_cannot_be_is_refused(tmp_path: Path, below: str, message
 
 
 def test_a_folder_that_is_not_writable_is_named(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere but on a read-only disk
-    with pytest.raises(ConfigError, match=f"output={tmp_path}/new/x .*the folder {tmp_path} is not writable"):
+    monkeypatch.setattr(
+        "os.access", lambda *_: False
+    )  # root may write everywhere but on a read-only disk
+    with pytest.raises(
+        ConfigError, match=f"output={tmp_path}/new/x .*the folder {tmp_path} is not writable"
+    ):
         check_output(tmp_path / "new" / "x")
 
 
 def test_what_fails_while_it_is_written_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="index=.* cannot be written: Is a directory"), writing(tmp_path, "index"):
+    with (
+        pytest.raises(StorageError, match="index=.* cannot be written: Is a directory"),
+        writing(tmp_path, "index"),
+    ):
         tmp_path.write_text("")
 
 

@@ -32,12 +32,18 @@ def _umask() -> int:
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "rest"])
-def test_what_has_the_name_of_the_unfinished_file_is_not_written_through(kind: str, tmp_path: Path) -> None:
+def test_what_has_the_name_of_the_unfinished_file_is_not_written_through(
+    kind: str, tmp_path: Path
+) -> None:
     other, file = tmp_path / "other", tmp_path / "run" / "config.yaml"
     other.write_text("theirs")
     file.parent.mkdir()
     part = file.with_name("config.yaml.part")
-    {"link": lambda: part.symlink_to(other), "hard link": lambda: part.hardlink_to(other), "rest": part.touch}[kind]()
+    {
+        "link": lambda: part.symlink_to(other),
+        "hard link": lambda: part.hardlink_to(other),
+        "rest": part.touch,
+    }[kind]()
     write_whole(file, "ours")
     assert (other.read_text(), file.read_text()) == ("theirs", "ours")
     assert [path.name for path in file.parent.iterdir()] == ["config.yaml"]

@@ -8,12 +8,17 @@ import pytest
 from polymodal.training.final import final_table, finish
 
 
-def columns(figures: dict[str, float]) -> dict[str, list[str]]:
-    return {str(column.header): list(column.cells) for column in final_table(figures).columns}
+def columns(metrics: dict[str, float]) -> dict[str, list[str]]:
+    return {str(column.header): list(column.cells) for column in final_table(metrics).columns}
 
 
 def test_the_table_has_metrics_with_the_controls_beside_them() -> None:
-    metrics = {"test/mae": 6320.44, "test/loss": 0.00002, "val/mae": 1.0, "test/control/linear/mae": 15535300.8}
+    metrics = {
+        "test/mae": 6320.44,
+        "test/loss": 0.00002,
+        "val/mae": 1.0,
+        "test/control/linear/mae": 15535300.8,
+    }
     assert columns(metrics | {"test/control/chance/mae": 999.96}) == {
         "metric": ["test/mae", "test/loss"],
         "value": ["6,320", "2e-05"],

@@ -41,7 +41,15 @@ def test_a_number_has_few_digits_and_no_exponent(value: float, text: str) -> Non
 
 def test_a_card_has_three_digits() -> None:
     values = (0.8046, 0.03409, 0.0022458, 3.15899, 28.44, 632.8, 6320.4)
-    assert [readable(value, 3) for value in values] == ["0.805", "0.0341", "0.00225", "3.16", "28.4", "633", "6,320"]
+    assert [readable(value, 3) for value in values] == [
+        "0.805",
+        "0.0341",
+        "0.00225",
+        "3.16",
+        "28.4",
+        "633",
+        "6,320",
+    ]
 
 
 def test_a_difference_has_its_sign() -> None:
@@ -56,7 +64,13 @@ def test_a_value_of_a_table_has_no_zeros_at_the_end() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(2.54, "2.5 s"), (9.97, "10 s"), (59.7, "1 min 0 s"), (106.0, "1 min 46 s"), (4800.0, "1 h 20 min")],
+    [
+        (2.54, "2.5 s"),
+        (9.97, "10 s"),
+        (59.7, "1 min 0 s"),
+        (106.0, "1 min 46 s"),
+        (4800.0, "1 h 20 min"),
+    ],
 )
 def test_a_time_is_a_word_or_two(seconds: float, words: str) -> None:
     assert duration(seconds) == words

@@ -41,7 +41,12 @@ def test_uniform_and_normal_are_what_they_are_called() -> None:
 
 def test_a_salt_makes_another_number_and_salts_do_not_commute() -> None:
     ids = torch.arange(5_000)
-    draws = [hashed_uniform(ids), hashed_uniform(ids, 1), hashed_uniform(ids, 2), hashed_uniform(ids, 1, 2)]
+    draws = [
+        hashed_uniform(ids),
+        hashed_uniform(ids, 1),
+        hashed_uniform(ids, 2),
+        hashed_uniform(ids, 1, 2),
+    ]
     draws.append(hashed_uniform(ids, 2, 1))
     correlation = torch.corrcoef(torch.stack(draws)) - torch.eye(len(draws))
     assert correlation.abs().max() < 0.05

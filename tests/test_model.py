@@ -114,4 +114,6 @@ def test_vectors_that_are_known_are_those_of_the_data_alone() -> None:
     model, batch = make(None)
     model.caches = {"a": lambda *given: torch.full((len(given[1]), 3), 7.0)}
     assert (model.encode(batch).x[:, 0] == 7).all()
-    assert torch.equal(model.encode(batch, known=False).x[:, 0], model.encoders["a"].linear(batch.inputs["a"]))
+    assert torch.equal(
+        model.encode(batch, known=False).x[:, 0], model.encoders["a"].linear(batch.inputs["a"])
+    )

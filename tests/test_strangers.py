@@ -22,11 +22,14 @@ from polymodal.export.folder import restored
 from polymodal.inference.trained import Trained
 from polymodal.runs.folder import claim
 from polymodal.runs.resume import claim_again, find_run
-from polymodal.training.checkpoints.atomic import WholeFiles
+from polymodal.training.checkpoints.atomic import AtomicCheckpointIO
 from polymodal.training.run import train
 from tests.resumed import TINY
 
-STREAM = {"_target_": "polymodal.data.webdataset.WebDataset", "columns": {"image": "png", "text": "txt"}}
+STREAM = {
+    "_target_": "polymodal.data.webdataset.WebDataset",
+    "columns": {"image": "png", "text": "txt"},
+}
 EVERY = "callbacks.last.every_steps=1"
 
 
@@ -34,7 +37,9 @@ EVERY = "callbacks.last.every_steps=1"
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that is finished."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    config = compose_config([*as_hydra_arguments([*TINY, "trainer.max_epochs=1"]), f"++run_dir={folder}"])
+    config = compose_config(
+        [*as_hydra_arguments([*TINY, "trainer.max_epochs=1"]), f"++run_dir={folder}"]
+    )
     plain = check_config(config)
     train(plain, claim(folder, config, plain))
     return folder
@@ -78,10 +83,19 @@ def test_a_run_of_ours_is_still_opened_and_resumed(run: Path) -> None:
     ("settings", "refused"),
     [
         (
-            {"path": "reference://x", "options": {"fo": {"version": 1, "templates": {"u": "{{ 1 }}"}, "refs": {}}}},
+            {
+                "path": "reference://x",
+                "options": {"fo": {"version": 1, "templates": {"u": "{{ 1 }}"}, "refs": {}}},
+            },
             "path",
         ),
-        ({"path": "simplecache::http://h/a.tar", "options": {"simplecache": {"cache_storage": "x"}}}, "path"),
+        (
+            {
+                "path": "simplecache::http://h/a.tar",
+                "options": {"simplecache": {"cache_storage": "x"}},
+            },
+            "path",
+        ),
         ({"path": "https://h/${oc.env:AWS_SECRET}/a.tar"}, "path"),
         ({"path": "https://h/a.tar", "options": {"headers": {"X": "y"}}}, "options.headers.X"),
     ],
@@ -93,14 +107,22 @@ def test_data_of_a_checkpoint_do_not_reach_out(
     monkeypatch.setenv("AWS_SECRET", "do-not-send")
     monkeypatch.setattr("fsspec.open", lambda *_, **__: pytest.fail("it was opened"))
     changed(run, lambda checkpoint: checkpoint["config"].update(data=STREAM | settings))
-    with pytest.raises(ConfigError, match=rf"data\.{refused}=.*not taken from a stored config.*data\.{refused}=\.\.\."):
+    with pytest.raises(
+        ConfigError,
+        match=rf"data\.{refused}=.*not taken from a stored config.*data\.{refused}=\.\.\.",
+    ):
         Trained(run)
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert restored(checkpoint)[0].about["dim"] == 16  # an export reads no data
 
 
 def test_the_user_may_say_what_a_checkpoint_may_not(run: Path) -> None:
-    changed(run, lambda checkpoint: checkpoint["config"].update(data=STREAM | {"path": "zip://a.tar::b.zip"}))
+    changed(
+        run,
+        lambda checkpoint: checkpoint["config"].update(
+            data=STREAM | {"path": "zip://a.tar::b.zip"}
+        ),
+    )
     opened = Trained(run, ["data.path=zip://mine.tar::mine.zip"])
     assert opened.config["data"]["path"] == "zip://mine.tar::mine.zip"
 
@@ -125,8 +147,14 @@ def test_nothing_outside_of_the_checkpoints_is_removed(run: Path, place: str) ->
             if isinstance(state, dict) and "best_k_models" in state:
                 path = f"{folder.resolve()}/{place}"
                 worst = torch.tensor(float("-inf"))  # of a recall: a better one takes its place
-                state |= dict.fromkeys(("best_model_path", "last_model_path", "kth_best_model_path"), path)
-                state |= {"best_model_score": worst, "kth_value": worst, "best_k_models": {path: worst}}
+                state |= dict.fromkeys(
+                    ("best_model_path", "last_model_path", "kth_best_model_path"), path
+                )
+                state |= {
+                    "best_model_score": worst,
+                    "kth_value": worst,
+                    "best_k_models": {path: worst},
+                }
                 state["dirpath"] = str(folder)
 
     changed(run, lie)
@@ -137,13 +165,20 @@ def test_nothing_outside_of_the_checkpoints_is_removed(run: Path, place: str) ->
 
 
 def test_a_checkpoint_is_removed_only_where_one_was_saved(tmp_path: Path) -> None:
-    files = WholeFiles()
+    files = AtomicCheckpointIO()
     own, other = tmp_path / "own", tmp_path / "other"
     other.mkdir()
     (other / "x.ckpt").write_text("theirs")
     files.save_checkpoint({"a": 1}, own / "old.ckpt")
     (own / "link.ckpt").symlink_to(other)
-    for path in (other, other / "x.ckpt", own / ".." / "other", own / ".." / "other" / "x.ckpt", own, own / ".."):
+    for path in (
+        other,
+        other / "x.ckpt",
+        own / ".." / "other",
+        own / ".." / "other" / "x.ckpt",
+        own,
+        own / "..",
+    ):
         files.remove_checkpoint(path)
     files.remove_checkpoint(own / "link.ckpt")
     assert (other / "x.ckpt").read_text() == "theirs"
@@ -179,7 +214,9 @@ def test_a_shard_is_named_without_its_secrets() -> None:
     assert shards.name(0) == "https://<secret>@h/a.tar?sig=<secret>&part=1"
 
 
-def test_no_secret_that_is_given_stands_in_what_a_run_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_that_is_given_stands_in_what_a_run_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(secrets, "_given", set())
     monkeypatch.setenv("PLACE", "somewhere")
     given = [
@@ -195,7 +232,11 @@ def test_no_secret_that_is_given_stands_in_what_a_run_stores(tmp_path: Path, mon
     for text in [*(file.read_text() for file in tmp_path.iterdir()), json.dumps(stored)]:
         assert "s3cr3t" not in text
     assert stored["data"]["path"] == "https://<secret>@h/a.tar?token=<secret>"
-    assert stored["logger"]["wandb"]["notes"] == "somewhere"  # resolved: not looked up anew by whoever reads it
+    assert (
+        stored["logger"]["wandb"]["notes"] == "somewhere"
+    )  # resolved: not looked up anew by whoever reads it
     assert OmegaConf.load(tmp_path / "config.yaml").data.options.headers.Authorization == "<secret>"
-    with pytest.raises(ConfigError, match=r"data\.path=.*it held a secret, which is not stored.*data\.path=\.\.\."):
+    with pytest.raises(
+        ConfigError, match=r"data\.path=.*it held a secret, which is not stored.*data\.path=\.\.\."
+    ):
         as_hydra_arguments([f"repeat={tmp_path}"])

@@ -1,4 +1,5 @@
-"""A run folder that somebody else has made: values of a wrong kind and pipes end in one message, and nothing waits."""
+"""A run folder that somebody else has made: values of a wrong kind and pipes end in one message,
+and nothing waits."""
 
 import os
 from collections.abc import Iterator
@@ -44,13 +45,19 @@ def test_a_config_without_what_is_read_of_it_is_refused(key: str, value: object)
     first, _, second = key.partition(".")
     config = WHOLE | {first: {second: value} if second else value}
     if value == "absent":
-        config = {name: node for name, node in WHOLE.items() if name != first} | ({"data": {}} if second else {})
+        config = {name: node for name, node in WHOLE.items() if name != first} | (
+            {"data": {}} if second else {}
+        )
     with pytest.raises(ConfigError, match=f"has no {key}"):
         check_whole(config)
 
 
-@pytest.mark.parametrize("name", ["state_dict", "callbacks", "loops", "resume", "optimizer_states", "global_step"])
-def test_a_field_of_a_checkpoint_that_is_something_else_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["state_dict", "callbacks", "loops", "resume", "optimizer_states", "global_step"]
+)
+def test_a_field_of_a_checkpoint_that_is_something_else_is_refused(
+    tmp_path: Path, name: str
+) -> None:
     file = tmp_path / "x.ckpt"
     torch.save({"config": {"name": "x"}, name: {1: 2}}, file)
     with pytest.raises(ConfigError, match=f"its {name} is of another kind"):
@@ -62,14 +69,19 @@ def test_how_far_training_was_is_read_or_refused() -> None:
     for loops in emptied(LOOPS):
         if loops["fit_loop"] and isinstance(loops["fit_loop"], dict):
             flag = loops["fit_loop"]["epoch_loop.batch_progress"]
-            if isinstance(flag, dict) and flag.get("is_last_batch") is not False and flag.get("current"):
+            if (
+                isinstance(flag, dict)
+                and flag.get("is_last_batch") is not False
+                and flag.get("current")
+            ):
                 continue  # any value is true or false
         with pytest.raises(ConfigError, match="how far"):
             position_of({"loops": loops})
 
 
 @pytest.mark.parametrize(
-    "name", ["metrics.json", ".lock", "environment.json", "metrics.csv", "checkpoints/x.ckpt", "error.txt"]
+    "name",
+    ["metrics.json", ".lock", "environment.json", "metrics.csv", "checkpoints/x.ckpt", "error.txt"],
 )
 def test_a_pipe_in_a_run_folder_is_not_waited_for(tmp_path: Path, name: str) -> None:
     text = header(tmp_path) + OmegaConf.to_yaml({"name": "x", "monitor": "val/loss"})
@@ -100,7 +112,11 @@ def test_files_of_a_run_that_hold_something_else_are_rows_of_a_table(tmp_path: P
     (tmp_path / "environment.json").write_text('{"overrides": [1, "seed=3", null]}')
     (tmp_path / "config.yaml").write_text("monitor: [1]\nmonitor_mode: {a: 1}\n")
     found = read_run(tmp_path)
-    assert (found.figures, found.changes, found.mode) == ({"test/accuracy": 0.5}, {"seed": "3"}, "max")
+    assert (found.metrics, found.changes, found.mode) == (
+        {"test/accuracy": 0.5},
+        {"seed": "3"},
+        "max",
+    )
     (tmp_path / "config.yaml").write_text("monitor: val/loss\n")
     (tmp_path / "metrics.csv").write_text("step,val/loss\n1,a\n")
     with pytest.raises(ConfigError, match="could not convert"):
@@ -110,4 +126,6 @@ def test_files_of_a_run_that_hold_something_else_are_rows_of_a_table(tmp_path: P
 def test_the_name_of_a_folder_adds_no_setting() -> None:
     text = header(Path("a\nseed: 5\r\x85b"))
     assert OmegaConf.create(text) == {"defaults": DEFAULTS}
-    assert text.startswith("# The whole config of one run. To repeat it: python src/train.py repeat=a?seed: 5??b;")
+    assert text.startswith(
+        "# The whole config of one run. To repeat it: python src/train.py repeat=a?seed: 5??b;"
+    )

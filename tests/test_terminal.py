@@ -1,4 +1,5 @@
-"""What is said goes to the screen and, with its time, to a file; a bar on the screen is not drawn over."""
+"""What is said goes to the screen and, with its time, to a file; a bar on the screen is not drawn
+over."""
 
 import io
 import logging
@@ -28,7 +29,9 @@ def lines_of(folder: Path) -> list[str]:
     return [line[21:].rstrip() for line in (folder / "train.log").read_text().splitlines()]
 
 
-def test_nothing_is_written_before_the_folder_is_the_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_written_before_the_folder_is_the_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with run_log.recording():
         print("first")
         say("second [not markup]")
@@ -86,7 +89,9 @@ def test_secrets_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_disk_that_is_full_is_said_once_and_costs_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "train.log").mkdir()  # what cannot be written, for a process that may write anywhere
+    (
+        tmp_path / "train.log"
+    ).mkdir()  # what cannot be written, for a process that may write anywhere
     with run_log.recording():
         run_log.open(tmp_path)
         print("one")
@@ -96,8 +101,13 @@ def test_a_disk_that_is_full_is_said_once_and_costs_nothing_else(
     assert said.err.count("could not be written") == 1
 
 
-def test_lines_stand_above_a_bar_and_go_to_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    screen, console = Terminal(), get_console()  # which is made now, if it is not there: in no colours
+def test_lines_stand_above_a_bar_and_go_to_the_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen, console = (
+        Terminal(),
+        get_console(),
+    )  # which is made now, if it is not there: in no colours
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")

@@ -1,6 +1,8 @@
-"""A step of training is queued on the device ahead of its work: nothing in it may ask what the numbers are.
+"""A step of training is queued on the device ahead of its work: nothing in it may ask what the
+numbers are.
 
-On the device `meta` there are none, and whoever asks fails. What must ask, because shapes depend on it, is counted.
+On the device `meta` there are none, and whoever asks fails. What must ask, because shapes depend on
+it, is counted.
 """
 
 from collections.abc import Sequence
@@ -36,7 +38,8 @@ OURS = [
     ("audio", "cnn"),
     ("tabular", "mlp"),
 ]
-"""Encoders that must not ask. A recurrent one must: packing reads the lengths on the host. Others are of libraries."""
+"""Encoders that must not ask. A recurrent one must: packing reads the lengths on the host. Others
+are of libraries."""
 
 SUPERVISED = {
     "weights": lambda: Classification("kind", 3, [1.0, 2.0, 0.5], label_smoothing=0.1),
@@ -48,20 +51,31 @@ SUPERVISED = {
 
 @pytest.fixture
 def meta(monkeypatch: pytest.MonkeyPatch) -> torch.device:
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which does not know the device
+    monkeypatch.setattr(
+        torch, "autocast", lambda *_, **__: nullcontext()
+    )  # which does not know the device
     return torch.device("meta")
 
 
 class Questions(TorchDispatchMode):
     """Counts what a GPU would be waited for: numbers, and shapes that depend on them."""
 
-    names = ("_local_scalar_dense", "nonzero", "_unique2", "unique_consecutive", "masked_select", "equal")
+    names = (
+        "_local_scalar_dense",
+        "nonzero",
+        "_unique2",
+        "unique_consecutive",
+        "masked_select",
+        "equal",
+    )
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         name = func.overloadpacket.__name__
         by_bool = name in ("index", "index_put", "_index_put_impl_") and any(
             isinstance(index, Tensor) and index.dtype == torch.bool for index in args[1]
@@ -71,7 +85,9 @@ class Questions(TorchDispatchMode):
 
 
 def fused(missing: nn.Module | None = None) -> MultimodalModel:
-    return MultimodalModel(encoders(), Mixture(DIM, MODALITIES, hidden=4), nn.Linear(DIM, 3), missing).double()
+    return MultimodalModel(
+        encoders(), Mixture(DIM, MODALITIES, hidden=4), nn.Linear(DIM, 3), missing
+    ).double()
 
 
 def step(model: MultimodalModel, objective: Objective, batch: PairedBatch, parts: int) -> None:
@@ -100,27 +116,39 @@ def test_supervised_losses_wait_for_nothing(name: str, meta: torch.device) -> No
 
 @pytest.mark.parametrize(("modality", "name"), OURS)
 def test_encoders_wait_for_nothing(modality: str, name: str, meta: torch.device) -> None:
-    encoder, inputs = test_encoders.build(modality, name).to(meta), test_encoders.inputs_of(modality).to(meta)
+    encoder, inputs = (
+        test_encoders.build(modality, name).to(meta),
+        test_encoders.inputs_of(modality).to(meta),
+    )
     encoder(inputs).sum().backward()
 
 
 @pytest.mark.parametrize(("name", "way"), fusions.WAYS, ids=fusions.IDS)
 def test_fusions_wait_for_nothing(name: str, way: dict[str, Any], meta: torch.device) -> None:
     fusion = fusions.build(name, 3, **way).to(meta).train()
-    x, mask = torch.randn(4, 3, fusions.DIM, device=meta).double(), torch.ones(4, 3, dtype=torch.bool, device=meta)
+    x, mask = (
+        torch.randn(4, 3, fusions.DIM, device=meta).double(),
+        torch.ones(4, 3, dtype=torch.bool, device=meta),
+    )
     fusion(x.requires_grad_(), mask).y.sum().backward()
 
 
 def test_modality_dropout_waits_for_nothing(meta: torch.device) -> None:
     dropped(
-        torch.zeros(4, dtype=torch.long, device=meta), torch.ones(4, 3, device=meta).bool(), torch.rand(3).to(meta), 1
+        torch.zeros(4, dtype=torch.long, device=meta),
+        torch.ones(4, 3, device=meta).bool(),
+        torch.rand(3).to(meta),
+        1,
     )
 
 
 @pytest.mark.parametrize(
-    ("name", "terms"), [("clip", 3), ("siglip", 3), ("fused", 6), ("symile", 1), ("supcon", 1), ("vicreg", 3)]
+    ("name", "terms"),
+    [("clip", 3), ("siglip", 3), ("fused", 6), ("symile", 1), ("supcon", 1), ("vicreg", 3)],
 )
-def test_with_missing_modalities_it_is_once_a_modality_and_once_a_term(name: str, terms: int) -> None:
+def test_with_missing_modalities_it_is_once_a_modality_and_once_a_term(
+    name: str, terms: int
+) -> None:
     with Questions() as questions:
         step(MultimodalModel(encoders()), build(name), samples(12, missing=True), 1)
     assert questions.count == len(MODALITIES) + terms

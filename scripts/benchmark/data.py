@@ -1,16 +1,19 @@
 """Loading pictures and captions: ours against open_clip's loaders, in turns, in one run.
 
-    python scripts/benchmark/data.py [images=2000] [rounds=5] [workers=2] [batch=100] [threads=1] [augment=false]
+    python scripts/benchmark/data.py [images=2000] [rounds=5] [workers=2] [batch=100] [threads=1]
+    [augment=false]
         [folder=...]
 
-Makes JPEGs of 500 x 400 (about 50 kB) with captions, once, as files and as shards. A turn is one whole epoch of a new
-loader: from reading the table to the last batch as a model gets it, that is normalised floats of 3 x 224 x 224 on the
-CPU and token ids. The last part of ours (uint8 to floats) runs in the main process, and counts; that has `threads`, for
-all ways: more than there are cores beside the loading processes only wait for each other.
+Makes JPEGs of 500 x 400 (about 50 kB) with captions, once, as files and as shards. A turn is one
+whole epoch of a new loader: from reading the table to the last batch as a model gets it, that is
+normalised floats of 3 x 224 x 224 on the CPU and token ids. The last part of ours (uint8 to floats)
+runs in the main process, and counts; that has `threads`, for all ways: more than there are cores
+beside the loading processes only wait for each other.
 
-open_clip's loaders are its own, `open_clip_train.data.get_data`, with its transforms and its tokenizer. Both sides take
-the middle square by an antialiased bicubic resize; with `augment=true` open_clip's is its RandomResizedCrop (0.9 to 1),
-ours moves and zooms by up to 5 % in the main process. The files are in the memory of the operating system for all.
+open_clip's loaders are its own, `open_clip_train.data.get_data`, with its transforms and its
+tokenizer. Both sides take the middle square by an antialiased bicubic resize; with `augment=true`
+open_clip's is its RandomResizedCrop (0.9 to 1), ours moves and zooms by up to 5 % in the main
+process. The files are in the memory of the operating system for all.
 """
 
 import argparse
@@ -30,7 +33,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `arguments`, which knows where src is
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for `arguments`, which knows where src is
 os.environ.setdefault(
     "THP_MEM_ALLOC_ENABLE", "1"
 )  # for all, as train.py sets it: normalised floats in a quarter of the time
@@ -63,10 +68,15 @@ def photo(random: np.random.Generator, width: int = 500, height: int = 400) -> b
     """A JPEG of noise of several scales, the finer the weaker, as in photographs."""
     pixels = np.full((height, width, 3), 128.0)
     for cells, strength in ((4, 80), (16, 40), (64, 22), (256, 14)):
-        noise = random.normal(size=(cells, cells, 1)) * 0.7 + random.normal(size=(cells, cells, 3)) * 0.3
+        noise = (
+            random.normal(size=(cells, cells, 1)) * 0.7
+            + random.normal(size=(cells, cells, 3)) * 0.3
+        )
         for channel in range(3):
             layer = Image.fromarray(noise[..., channel].astype(np.float32))
-            pixels[..., channel] += strength * np.asarray(layer.resize((width, height), Image.Resampling.BICUBIC))
+            pixels[..., channel] += strength * np.asarray(
+                layer.resize((width, height), Image.Resampling.BICUBIC)
+            )
     content = io.BytesIO()
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(content, "JPEG", quality=85)
     return content.getvalue()
@@ -79,12 +89,21 @@ def make(folder: Path, count: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     random, words = np.random.default_rng(0), WORDS.split()
     with contextlib.ExitStack() as stack:
-        shards = [stack.enter_context(tarfile.open(folder / f"{number}.tar", "w")) for number in range(SHARDS)]
+        shards = [
+            stack.enter_context(tarfile.open(folder / f"{number}.tar", "w"))
+            for number in range(SHARDS)
+        ]
         rows = []
         for index in track(range(count + 2), description="Making pictures", transient=True):
-            file, picture, caption = folder / f"{index:06}.jpg", photo(random), " ".join(random.choice(words, 12))
+            file, picture, caption = (
+                folder / f"{index:06}.jpg",
+                photo(random),
+                " ".join(random.choice(words, 12)),
+            )
             file.write_bytes(picture)
-            split = ["train", "val", "test"][max(0, index - count + 1)]  # one each, since no split may be empty
+            split = ["train", "val", "test"][
+                max(0, index - count + 1)
+            ]  # one each, since no split may be empty
             rows.append({"filepath": str(file.absolute()), "caption": caption, "split": split})
             for name, content in ((file.name, picture), (f"{file.stem}.txt", caption.encode())):
                 member = tarfile.TarInfo(name)
@@ -98,7 +117,9 @@ def make(folder: Path, count: int) -> None:
             writer.writerows(part)
 
 
-def ours(folder: Path, settings: dict[str, int], augment: bool, cache: Path | None = None) -> Iterable[int]:
+def ours(
+    folder: Path, settings: dict[str, int], augment: bool, cache: Path | None = None
+) -> Iterable[int]:
     """Sizes of the batches of an epoch of `data=manifest`."""
     change = 0.05 if augment else 0.0
     data = Manifest(
@@ -125,23 +146,42 @@ def ours(folder: Path, settings: dict[str, int], augment: bool, cache: Path | No
 def open_clip(folder: Path, settings: dict[str, int], augment: bool, kind: str) -> Iterable[int]:
     """Sizes of the batches of an epoch of open_clip's loader, `csv` or `webdataset`."""
     names = dict(zip(KINDS, ("train.csv", f"{{0..{SHARDS - 1}}}.tar"), strict=True))
-    # written for a webdataset that says nothing at the end of a shard, as open_clip_torch[training] demands
+    # written for a webdataset that says nothing at the end of a shard, as open_clip_torch[training]
+    # demands
     open_clip_train.data.tar_file_expander = partial(tar_file_expander, eof_value=None)
-    given = {"train_data": str(folder / names[kind]), "dataset_type": kind, "csv_img_key": "filepath"}
-    given |= {"csv_caption_key": "caption", "csv_separator": ",", "train_num_samples": settings["images"], "seed": 0}
-    given |= {"batch_size": settings["batch"], "workers": settings["workers"], "world_size": 1, "distributed": False}
-    given |= dict.fromkeys(("val_data", "imagenet_val", "imagenet_v2", "train_data_upsampling_factors"))
+    given = {
+        "train_data": str(folder / names[kind]),
+        "dataset_type": kind,
+        "csv_img_key": "filepath",
+    }
+    given |= {
+        "csv_caption_key": "caption",
+        "csv_separator": ",",
+        "train_num_samples": settings["images"],
+        "seed": 0,
+    }
+    given |= {
+        "batch_size": settings["batch"],
+        "workers": settings["workers"],
+        "world_size": 1,
+        "distributed": False,
+    }
+    given |= dict.fromkeys(
+        ("val_data", "imagenet_val", "imagenet_v2", "train_data_upsampling_factors")
+    )
     transform = image_transform(SIZE, is_train=augment, mean=MEAN, std=STD)
-    loader = open_clip_train.data.get_data(argparse.Namespace(**given), (transform, None), tokenizer=SimpleTokenizer())[
-        "train"
-    ].dataloader
+    loader = open_clip_train.data.get_data(
+        argparse.Namespace(**given), (transform, None), tokenizer=SimpleTokenizer()
+    )["train"].dataloader
     for images, _ in loader:
         assert images.shape[1:] == (3, SIZE, SIZE)
         yield len(images)
 
 
 def measured(epoch: Callable[[], Iterable[int]]) -> tuple[float, float]:
-    """Samples a second of a whole epoch, and milliseconds that all processes together compute for one."""
+    """Samples a second of a whole epoch, and milliseconds that all processes together compute for
+    one.
+    """
     computed, start = cpu_seconds(), time.perf_counter()
     count = sum(epoch())
     seconds = time.perf_counter() - start
@@ -151,14 +191,18 @@ def measured(epoch: Callable[[], Iterable[int]]) -> tuple[float, float]:
 def cpu_seconds() -> float:
     """Of this process and of those that it has waited for."""
     gc.collect()  # a loader that is gone has ended its processes; what was there before is frozen
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(
+        sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
 
 
 def show(results: dict[str, list[tuple[float, float]]]) -> None:
     references = [way for way in results if way.startswith("open_clip")]
     for way, rounds in results.items():
         speed, computing = (statistics.median(values) for values in zip(*rounds, strict=True))
-        print(f"{way:22}{speed:6.0f} samples a second, {computing:5.2f} ms of CPU a sample (medians)")
+        print(
+            f"{way:22}{speed:6.0f} samples a second, {computing:5.2f} ms of CPU a sample (medians)"
+        )
     for way in [way for way in results if way not in references]:
         for reference in references:
             pairs = list(zip(results[way], results[reference], strict=True))
@@ -189,7 +233,10 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*pin_memory")
     gc.freeze()  # else each collection goes through all of torch
     with tempfile.TemporaryDirectory() as cache:
-        ways = {f"open_clip {kind}": partial(open_clip, folder, settings, augment, kind) for kind in KINDS}
+        ways = {
+            f"open_clip {kind}": partial(open_clip, folder, settings, augment, kind)
+            for kind in KINDS
+        }
         ways |= {"ours, first epoch": partial(ours, folder, settings, augment)}
         ways |= {"ours, cache warm": partial(ours, folder, settings, augment, Path(cache))}
         results: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}

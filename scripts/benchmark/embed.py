@@ -1,7 +1,8 @@
-"""Embedding with src/embed.py against a bare PyTorch loop over the same loader and model; in turns, in one run.
+"""Embedding with src/embed.py against a bare PyTorch loop over the same loader and model; in turns,
+in one run.
 
-The bare loop loads, runs encoders, fusion and head, and keeps nothing. Ours also writes the table: vectors, words and
-ids as Parquet. Reading the data set and building the model is in neither.
+The bare loop loads, runs encoders, fusion and head, and keeps nothing. Ours also writes the table:
+vectors, words and ids as Parquet. Reading the data set and building the model is in neither.
 
     python scripts/benchmark/embed.py [rounds=5] [key=value of the config ...]
 """
@@ -81,8 +82,15 @@ def main() -> None:
             plain, count = bare(config)
             taken = ours(config, inner)
             ratios.append(plain / taken)
-            print(f"bare {count / plain:.0f} samples/s, ours {count / taken:.0f}, ratio {ratios[-1]:.3f}", flush=True)
-    print(f"median ratio {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})")
+            print(
+                f"bare {count / plain:.0f} samples/s, ours {count / taken:.0f}, ratio "
+                f"{ratios[-1]:.3f}",
+                flush=True,
+            )
+    print(
+        f"median ratio {statistics.median(ratios):.3f} (from {min(ratios):.3f} to "
+        f"{max(ratios):.3f})"
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python scripts/benchmark/fusions.py [batch=256] [m=3] [dim=128] [steps=50] [rounds=5]
 
-Forward and backward on vectors in memory, in turns, one thread; the median of the rounds. Parameters are those of the
-fusion alone.
+Forward and backward on vectors in memory, in turns, one thread; the median of the rounds.
+Parameters are those of the fusion alone.
 """
 
 import statistics
@@ -56,7 +56,9 @@ def main() -> None:
         for name, fusion in fusions.items():
             times[name].append(seconds(fusion, x, mask, settings["steps"]))
     base = statistics.median(times["concat"])
-    print(f"B={settings['batch']} m={m} d={dim}, one thread; concat takes {1000 * base:.2f} ms a step")
+    print(
+        f"B={settings['batch']} m={m} d={dim}, one thread; concat takes {1000 * base:.2f} ms a step"
+    )
     for name in sorted(names, key=lambda name: statistics.median(times[name])):
         count = sum(parameter.numel() for parameter in fusions[name].parameters())
         ratio = statistics.median(times[name]) / base

@@ -2,8 +2,9 @@
 
     python scripts/benchmark/losses.py [sizes=256,1024] [dim=512] [rounds=5] [plot=losses.png]
 
-Forward and backward on unit vectors in memory, fp32, in turns, one thread; the median of the rounds. Saved is what
-autograd keeps for backward beyond the two (B, d) features, each storage counted once. `plot` draws both.
+Forward and backward on unit vectors in memory, fp32, in turns, one thread; the median of the
+rounds. Saved is what autograd keeps for backward beyond the two (B, d) features, each storage
+counted once. `plot` draws both.
 """
 
 import statistics
@@ -12,7 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `arguments`, which knows where src is
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for `arguments`, which knows where src is
 
 import torch
 import torch.nn.functional as F
@@ -34,19 +37,25 @@ Losses = dict[tuple[str, str], Callable[[], Tensor]]
 def losses(size: int, dim: int) -> tuple[Losses, list[Tensor]]:
     """Each loss by kind and way, and what it is derived by: two features, scale and bias."""
     generator = torch.Generator().manual_seed(0)
-    a, b = (F.normalize(torch.randn(size, dim, generator=generator)).requires_grad_() for _ in range(2))
+    a, b = (
+        F.normalize(torch.randn(size, dim, generator=generator)).requires_grad_() for _ in range(2)
+    )
     scale, bias = (torch.tensor(value, requires_grad=True) for value in (14.3, -10.0))
     group = own = torch.arange(size)
 
     def plain_clip() -> Tensor:
         positives = group[:, None] == group
-        return (info_nce((scale * a) @ b.T, positives) + info_nce((scale * b) @ a.T, positives)).mean() / 2
+        return (
+            info_nce((scale * a) @ b.T, positives) + info_nce((scale * b) @ a.T, positives)
+        ).mean() / 2
 
     return {
         ("CLIP", "plain"): plain_clip,
         ("CLIP", "tiled"): lambda: tiled_info_nce(a, b, group, own, scale).mean(),
         ("CLIP", "open_clip"): lambda: ClipLoss()(a, b, scale),
-        ("SigLIP", "plain"): lambda: sigmoid_loss((scale * a) @ b.T + bias, group[:, None] == group).mean(),
+        ("SigLIP", "plain"): lambda: sigmoid_loss(
+            (scale * a) @ b.T + bias, group[:, None] == group
+        ).mean(),
         ("SigLIP", "tiled"): lambda: tiled_sigmoid_loss(a, b, group, group, scale, bias).mean(),
         ("SigLIP", "open_clip"): lambda: SigLipLoss()(a, b, scale, bias),
     }, [a, b, scale, bias]
@@ -61,7 +70,9 @@ def seconds(loss: Callable[[], Tensor], leaves: list[Tensor]) -> float:
 
 
 def saved_mebibytes(loss: Callable[[], Tensor], features: list[Tensor]) -> float:
-    kept: dict[int, Tensor] = {}  # the tensors themselves: an address is not given away while they live
+    kept: dict[
+        int, Tensor
+    ] = {}  # the tensors themselves: an address is not given away while they live
 
     def keep(tensor: Tensor) -> Tensor:
         kept[tensor.untyped_storage().data_ptr()] = tensor
@@ -84,7 +95,10 @@ def measured(size: int, dim: int, rounds: int) -> dict[tuple[str, str], tuple[fl
             duration = seconds(loss, leaves)
             if turn:  # the first round warms up
                 times[case].append(duration)
-    return {case: (statistics.median(times[case]), saved_mebibytes(cases[case], leaves[:2])) for case in cases}
+    return {
+        case: (statistics.median(times[case]), saved_mebibytes(cases[case], leaves[:2]))
+        for case in cases
+    }
 
 
 def show(results: dict[int, dict[tuple[str, str], tuple[float, float]]]) -> None:
@@ -94,10 +108,14 @@ def show(results: dict[int, dict[tuple[str, str], tuple[float, float]]]) -> None
             for way in WAYS:
                 duration, saved = result[kind, way]
                 ratio = duration / result[kind, "plain"][0]
-                print(f"{kind:8}{size:6d}  {way:10}{1000 * duration:10.1f}{ratio:10.2f}{saved:12.2f}")
+                print(
+                    f"{kind:8}{size:6d}  {way:10}{1000 * duration:10.1f}{ratio:10.2f}{saved:12.2f}"
+                )
 
 
-def draw(results: dict[int, dict[tuple[str, str], tuple[float, float]]], dim: int, file: Path) -> None:
+def draw(
+    results: dict[int, dict[tuple[str, str], tuple[float, float]]], dim: int, file: Path
+) -> None:
     with picture(file, size=(8, 6), nrows=2, ncols=2, sharex=True, sharey="row") as axes:
         for column, kind in enumerate(KINDS):
             for row, name in enumerate(("seconds, forward and backward", "MiB saved for backward")):
@@ -120,7 +138,10 @@ def main() -> None:
     settings |= key_values()
     torch.set_num_threads(1)
     dim = int(settings["dim"])
-    results = {int(size): measured(int(size), dim, int(settings["rounds"])) for size in settings["sizes"].split(",")}
+    results = {
+        int(size): measured(int(size), dim, int(settings["rounds"]))
+        for size in settings["sizes"].split(",")
+    }
     show(results)
     if settings["plot"]:
         draw(results, dim, Path(settings["plot"]))

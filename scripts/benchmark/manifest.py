@@ -1,9 +1,11 @@
-"""Time and memory of a large manifest: paths of pictures and captions, with 0, 2 and 4 loading processes.
+"""Time and memory of a large manifest: paths of pictures and captions, with 0, 2 and 4 loading
+processes.
 
     python scripts/benchmark/manifest.py [rows=1000000] [workers=0,2,4] [folder=...]
 
-Memory is what Linux tells (/proc): own is in no other process (USS); fair is that and a process's share of what several
-have (PSS). First that of a process that has imported all that training needs and nothing more.
+Memory is what Linux tells (/proc): own is in no other process (USS); fair is that and a process's
+share of what several have (PSS). First that of a process that has imported all that training needs
+and nothing more.
 """
 
 import csv
@@ -12,7 +14,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `arguments`, which knows where src is
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for `arguments`, which knows where src is
 
 import numpy as np
 from PIL import Image
@@ -27,7 +31,9 @@ WORDS = "a photo of the old red small house boat tree dog bird street window nea
 
 
 def make(folder: Path, rows: int) -> Path:
-    """The manifest: as many different paths, over a thousand small files, with captions of 12 words."""
+    """The manifest: as many different paths, over a thousand small files, with captions of 12
+    words.
+    """
     file = folder / f"{rows}.csv"
     if file.exists():
         return file
@@ -45,7 +51,12 @@ def make(folder: Path, rows: int) -> Path:
                 link.symlink_to("pictures")
             captions = words[random.integers(0, len(words), (PICTURES, 12))]
             for index, caption in enumerate(captions[: rows - part * PICTURES]):
-                writer.writerow((f"{link.name}/{index:06}.png", f"{' '.join(caption)} {part * PICTURES + index}"))
+                writer.writerow(
+                    (
+                        f"{link.name}/{index:06}.png",
+                        f"{' '.join(caption)} {part * PICTURES + index}",
+                    )
+                )
     return file
 
 
@@ -69,7 +80,10 @@ def loading(data: Manifest, workers: int) -> Iterator[str]:
     for _ in range(10 * max(1, workers)):
         next(batches)
     yield f"{workers} workers: the training process: {memory()}"
-    yield from (f"           loading process: {memory(worker.pid)}" for worker in getattr(batches, "_workers", []))
+    yield from (
+        f"           loading process: {memory(worker.pid)}"
+        for worker in getattr(batches, "_workers", [])
+    )
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
     python scripts/benchmark/processes.py [steps=60] [rounds=3] [key=value of the config ...]
 
-`devices=ddp_cpu threads=1` against `devices=cpu threads=1`: the same batches of the default experiment, in turns.
-Samples a second are the last ones that the run itself logged, start-up and validation left out. Efficiency is their
-ratio divided by 2.
+`devices=ddp_cpu threads=1` against `devices=cpu threads=1`: the same batches of the default
+experiment, in turns. Samples a second are the last ones that the run itself logged, start-up and
+validation left out. Efficiency is their ratio divided by 2.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ def samples_a_second(devices: str, steps: int, overrides: list[str]) -> float:
         if done.returncode:
             sys.exit(done.stderr)
         with (run / "metrics.csv").open(newline="") as stream:
-            return [float(v) for row in csv.DictReader(stream) if (v := row.get("train/samples_per_second"))][-1]
+            return [
+                float(v)
+                for row in csv.DictReader(stream)
+                if (v := row.get("train/samples_per_second"))
+            ][-1]
 
 
 def main() -> None:
@@ -55,7 +59,10 @@ def main() -> None:
     for devices, measured in speeds.items():
         print(f"{devices:8} {statistics.median(measured):8.0f} samples a second")
     low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
-    print(f"2 processes / 1 process: {middle:.2f} (lowest {low:.2f}, highest {high:.2f}), efficiency {middle / 2:.2f}")
+    print(
+        f"2 processes / 1 process: {middle:.2f} (lowest {low:.2f}, highest {high:.2f}), efficiency "
+        f"{middle / 2:.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""Retrieval figures against the matrix product that they need, and against a sort of the whole N x N matrix.
+"""Retrieval metrics against the matrix product that they need, and against a sort of the whole N x
+N matrix.
 
-    python scripts/benchmark/retrieval.py [sizes=1000,4000,10000] [dim=256] [rounds=5] [plot=retrieval.png]
+    python scripts/benchmark/retrieval.py [sizes=1000,4000,10000] [dim=256] [rounds=5]
+    [plot=retrieval.png]
 
-Both directions, one thread, fp32 vectors with noise, one right answer each. Product: a @ b.T and its transpose, in
-the same blocks. Sort: both whole matrices argsorted, as open_clip 3.3.0 does; left out above 10,000 samples. Memory is
-the peak of a process of its own that does this alone, the vectors and all imports in it.
+Both directions, one thread, fp32 vectors with noise, one right answer each. Product: a @ b.T and
+its transpose, in the same blocks. Sort: both whole matrices argsorted, as open_clip 3.3.0 does;
+left out above 10,000 samples. Memory is the peak of a process of its own that does this alone, the
+vectors and all imports in it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `arguments`, which knows where src is
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for `arguments`, which knows where src is
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +56,9 @@ def collected(a: Tensor, b: Tensor) -> Retrieval:
     metric, numbers = Retrieval(["a", "b"]), torch.arange(len(a))
     for rows in numbers.split(256):
         x = torch.stack([a[rows], b[rows]], dim=1)
-        metric.update(x, rows[:, None].expand(-1, 2), torch.ones(len(rows), 2, dtype=torch.bool), rows, rows)
+        metric.update(
+            x, rows[:, None].expand(-1, 2), torch.ones(len(rows), 2, dtype=torch.bool), rows, rows
+        )
     return metric
 
 
@@ -76,7 +83,9 @@ def peak(way: str, size: int, dim: int, result: multiprocessing.SimpleQueue) -> 
         metric.compute()
     else:
         job(way, a, b)()
-    status = Path("/proc/self/status").read_text()  # Linux; what `resource` tells begins with the parent's peak
+    status = Path(
+        "/proc/self/status"
+    ).read_text()  # Linux; what `resource` tells begins with the parent's peak
     result.put(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**10)
 
 
@@ -107,7 +116,9 @@ def draw(results: dict[int, dict[str, tuple[float, float]]], dim: int, file: Pat
     with picture(file, size=(8, 3.5), ncols=2) as axes:
         for column, name in enumerate(("seconds", "MiB at the peak of the process")):
             for way in WAYS:
-                points = {size: result[way][column] for size, result in results.items() if way in result}
+                points = {
+                    size: result[way][column] for size, result in results.items() if way in result
+                }
                 axes[column].plot(list(points), list(points.values()), marker="o", label=way)
             axes[column].set(xscale="log", yscale="log", xlabel=f"samples, d = {dim}", ylabel=name)
         axes[0].legend()
@@ -125,7 +136,10 @@ def main() -> None:
         taken = seconds(size, dim, rounds)
         results[size] = {way: (value, mebibytes(way, size, dim)) for way, value in taken.items()}
         for way, (value, memory) in results[size].items():
-            print(f"{size:8d}  {way:10}{value:10.3f}{value / taken['product']:11.2f}{memory:10.0f}", flush=True)
+            print(
+                f"{size:8d}  {way:10}{value:10.3f}{value / taken['product']:11.2f}{memory:10.0f}",
+                flush=True,
+            )
     if settings["plot"]:
         draw(results, dim, Path(settings["plot"]))
 

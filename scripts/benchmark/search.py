@@ -1,9 +1,12 @@
-"""A million vectors: seconds to build the index, to ask it, and how much of the exact answer is found.
+"""A million vectors: seconds to build the index, to ask it, and how much of the exact answer is
+found.
 
-    python scripts/benchmark/search.py [vectors=1000000] [dim=128] [queries=200] [top=10] [threads=1]
+    python scripts/benchmark/search.py [vectors=1000000] [dim=128] [queries=200] [top=10]
+    [threads=1]
 
-The vectors are unit vectors around 20,000 centres that are themselves drawn in 32 of the dimensions, as the vectors of
-a trained model gather around what there is to tell apart. A query is another point around one of the centres.
+The vectors are unit vectors around 20,000 centres that are themselves drawn in 32 of the
+dimensions, as the vectors of a trained model gather around what there is to tell apart. A query is
+another point around one of the centres.
 """
 
 import sys
@@ -25,7 +28,9 @@ CENTRES, PLANE, SPREAD = 20_000, 32, 0.6
 
 
 class Vectors:
-    """Parts of N vectors, made anew each time that they are asked for, so that only the index holds them all."""
+    """Parts of N vectors, made anew each time that they are asked for, so that only the index holds
+    them all.
+    """
 
     def __init__(self, count: int, dim: int) -> None:
         random = np.random.default_rng(0)
@@ -52,12 +57,17 @@ def timed(index: VectorIndex, queries: np.ndarray, top: int) -> tuple[np.ndarray
 
 
 def main() -> None:
-    given = arguments(__doc__, {"vectors": "1000000", "dim": "128", "queries": "200", "top": "10", "threads": "1"})
+    given = arguments(
+        __doc__, {"vectors": "1000000", "dim": "128", "queries": "200", "top": "10", "threads": "1"}
+    )
     count, dim, asked, top, threads = (int(value) for value in given.values())
     faiss.omp_set_num_threads(threads)
     vectors = Vectors(count, dim)
     queries = vectors.around(asked, count + 1)
-    print(f"{count} vectors, d={dim}, {asked} queries one by one, {threads} thread(s), faiss {faiss.__version__}")
+    print(
+        f"{count} vectors, d={dim}, {asked} queries one by one, {threads} thread(s), faiss "
+        f"{faiss.__version__}"
+    )
     truth = np.empty(0)
     for exact in (True, False):
         start = time.perf_counter()
@@ -68,10 +78,14 @@ def main() -> None:
                 faiss.downcast_index(index.index.index).nprobe = probes
             rows, milliseconds = timed(index, queries, top)
             truth = rows if exact else truth
-            found = np.mean([len(np.intersect1d(a, b)) / top for a, b in zip(rows, truth, strict=True)])
+            found = np.mean(
+                [len(np.intersect1d(a, b)) / top for a, b in zip(rows, truth, strict=True)]
+            )
             name = "exact" if exact else f"approximate, {probes} cells"
             print(
-                f"{name}: built in {built:.1f} s, {milliseconds:.2f} ms a query, recall@{top} {found:.4f}", flush=True
+                f"{name}: built in {built:.1f} s, {milliseconds:.2f} ms a query, recall@{top} "
+                f"{found:.4f}",
+                flush=True,
             )
         del index
 

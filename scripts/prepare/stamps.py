@@ -1,14 +1,18 @@
-"""Prepares the stamps of Tux Paint: real pictures, their descriptions in 78 languages, and people who speak them.
+"""Prepares the stamps of Tux Paint: real pictures, their descriptions in 78 languages, and people
+who speak them.
 
-    python scripts/prepare/stamps.py [package=<.deb or unpacked folder>] [folder=$POLYMODAL_CACHE/stamps] [size=128]
+    python scripts/prepare/stamps.py [package=<.deb or unpacked folder>]
+    [folder=$POLYMODAL_CACHE/stamps] [size=128]
 
-From Debian's package tuxpaint-stamps-default (2022.06.04, GPL-2, (c) Bill Kendrick and the contributors of Tux Paint).
-Writes pictures (PNG, size x size, white behind), sounds (FLAC, 16 kHz, without the silence around the words) and two
-tables, a row a stamp and language: `manifest.parquet` with all, `spoken.parquet` with those that are spoken.
+From Debian's package tuxpaint-stamps-default (2022.06.04, GPL-2, (c) Bill Kendrick and the
+contributors of Tux Paint). Writes pictures (PNG, size x size, white behind), sounds (FLAC, 16 kHz,
+without the silence around the words) and two tables, a row a stamp and language: `manifest.parquet`
+with all, `spoken.parquet` with those that are spoken.
 
-`noisy` holds the text with words lost at random, each with probability 0.6, but never all: eight versions of a training
-row and one of any other. Stamps of the same English text, whatever its case, are one `group`, and `split` is a fixed
-hash of the group, so that no description is in two splits. What cannot be read is left out and counted.
+`noisy` holds the text with words lost at random, each with probability 0.6, but never all: eight
+versions of a training row and one of any other. Stamps of the same English text, whatever its case,
+are one `group`, and `split` is a fixed hash of the group, so that no description is in two splits.
+What cannot be read is left out and counted.
 """
 
 from __future__ import annotations
@@ -26,7 +30,9 @@ import pyarrow as pa
 import soundfile
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `arguments`, which knows where src is
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for `arguments`, which knows where src is
 from convert import UnreadableError, converted, square, write
 from debian_packages import below, unpacked
 
@@ -52,15 +58,27 @@ def main() -> None:
     table = pa.Table.from_pylist(rows)
     write(table, folder / "manifest.parquet")
     write(table.filter(table["audio"].is_valid()), folder / "spoken.parquet")
-    stamps, languages = len(set(table["stamp"].to_pylist())), len(set(table["language"].to_pylist()))
+    stamps, languages = (
+        len(set(table["stamp"].to_pylist())),
+        len(set(table["language"].to_pylist())),
+    )
     spoken = len(table) - table["audio"].null_count
-    print(f"{stamps} stamps, {languages} languages, {len(table)} rows, {spoken} of them spoken, in {folder}.")
-    print("Left out: " + (", ".join(f"{reason} {count}" for reason, count in left_out.items()) or "nothing") + ".")
+    print(
+        f"{stamps} stamps, {languages} languages, {len(table)} rows, {spoken} of them spoken, in "
+        f"{folder}."
+    )
+    print(
+        "Left out: "
+        + (", ".join(f"{reason} {count}" for reason, count in left_out.items()) or "nothing")
+        + "."
+    )
     print("Next: python src/train.py experiment=trimodal_stamps")
 
 
 def prepare(root: Path, folder: Path, size: int) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """Converts pictures and sounds, and gives the rows of the manifest and how much was left out, by reason."""
+    """Converts pictures and sounds, and gives the rows of the manifest and how much was left out,
+    by reason.
+    """
     stamps, left_out = read_stamps(root)
     pictures = {stamp: Path("images", str(size), f"{stamp}.png") for stamp in stamps}
     jobs = [(stamps[stamp]["picture"], folder / picture) for stamp, picture in pictures.items()]
@@ -70,9 +88,13 @@ def prepare(root: Path, folder: Path, size: int) -> tuple[list[dict[str, Any]], 
         for name, stamp in stamps.items()
         for language, sound in stamp["speech"].items()
     }
-    bad_sounds = converted("Sounds", [(sound, folder / target) for sound, target in flac.items()], speech)
+    bad_sounds = converted(
+        "Sounds", [(sound, folder / target) for sound, target in flac.items()], speech
+    )
     left_out += Counter({"bad picture": len(bad_pictures), "bad sound": len(bad_sounds)})
-    kept = {name: stamp for name, stamp in stamps.items() if folder / pictures[name] not in bad_pictures}
+    kept = {
+        name: stamp for name, stamp in stamps.items() if folder / pictures[name] not in bad_pictures
+    }
     groups = {name: normal(stamp["text"]["en"]) for name, stamp in kept.items()}
     names = sorted(set(groups.values()))
     split = dict(zip(names, hashed_splits(pa.array(names), (0.8, 0.1, 0.1)).tolist(), strict=True))
@@ -92,7 +114,9 @@ def prepare(root: Path, folder: Path, size: int) -> tuple[list[dict[str, Any]], 
                     "language": language,
                     "image": str(pictures[name]),
                     "text": text,
-                    "noisy": noisy(text, len(rows), VERSIONS if part == "train" else 1) if text else [],
+                    "noisy": noisy(text, len(rows), VERSIONS if part == "train" else 1)
+                    if text
+                    else [],
                     "audio": str(flac[sound]) if sound is not None and heard else None,
                     "group": groups[name],
                     "split": part,
@@ -102,10 +126,12 @@ def prepare(root: Path, folder: Path, size: int) -> tuple[list[dict[str, Any]], 
 
 
 def read_stamps(root: Path) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
-    """Name of a stamp -> its picture, its text and its speech by language, and how much belongs to no stamp.
+    """Name of a stamp -> its picture, its text and its speech by language, and how much belongs to
+    no stamp.
 
-    A drawing in SVG goes before its copy in PNG. Names of sounds differ from those of pictures in case, sometimes.
-    The picture `x_mirror` is another view of the stamp `x`, without a description: it is left out.
+    A drawing in SVG goes before its copy in PNG. Names of sounds differ from those of pictures in
+    case, sometimes. The picture `x_mirror` is another view of the stamp `x`, without a description:
+    it is left out.
     """
     home = next(folder for folder in (root / "usr/share/tuxpaint/stamps", root) if folder.is_dir())
     left_out: Counter[str] = Counter()
@@ -121,7 +147,9 @@ def read_stamps(root: Path) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
         sys.exit(f"error: there are no stamps in {root}.")
     exact = {name.lower(): name for name in stamps} | {name: name for name in stamps}
     for file in below(home, {".ogg", ".wav"}):
-        if match := re.fullmatch(r"(.+)_desc_([A-Za-z_@]+)(\.ogg)?\.(ogg|wav)", str(file.relative_to(home))):
+        if match := re.fullmatch(
+            r"(.+)_desc_([A-Za-z_@]+)(\.ogg)?\.(ogg|wav)", str(file.relative_to(home))
+        ):
             if stamp := exact.get(match[1]) or exact.get(match[1].lower()):
                 stamps[stamp]["speech"].setdefault(match[2], file)
             else:
@@ -130,10 +158,16 @@ def read_stamps(root: Path) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
 
 
 def descriptions(file: Path) -> dict[str, str]:
-    """Language -> text. The first line is English; the others begin with the language: `fr.utf8=Une pomme.`"""
+    """Language -> text. The first line is English; the others begin with the language: `fr.utf8=Une
+    pomme.`
+    """
     if not file.is_file():
         return {}
-    lines = [line.strip() for line in file.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in file.read_text("utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     found = {"en": lines[0]} if lines else {}
     for line in lines[1:]:
         language, _, text = line.partition(".utf8=")
@@ -143,21 +177,28 @@ def descriptions(file: Path) -> dict[str, str]:
 
 
 def normal(text: str) -> str:
-    """What two descriptions have in common that say the same: words without case, punctuation and articles."""
+    """What two descriptions have in common that say the same: words without case, punctuation and
+    articles.
+    """
     words = re.findall(r"\w+", text.casefold())
-    return " ".join(words[1:] if len(words) > 1 and words[0] in {"a", "an", "the", "some"} else words)
+    return " ".join(
+        words[1:] if len(words) > 1 and words[0] in {"a", "an", "the", "some"} else words
+    )
 
 
 def noisy(text: str, id: int, versions: int) -> list[str]:
     """So many versions of a text with words lost; which ones depends on the row's number alone."""
     words = text.split()
-    chance = hashed_uniform(torch.tensor(id), torch.arange(versions)[:, None], torch.arange(len(words))).numpy()
+    chance = hashed_uniform(
+        torch.tensor(id), torch.arange(versions)[:, None], torch.arange(len(words))
+    ).numpy()
     kept = (chance >= LOSS) | (chance == chance.max(1, keepdims=True))
     return [" ".join(np.array(words)[row]) for row in kept]
 
 
 def speech(source: Path, target: Path) -> None:
-    """A recording -> 16 kHz FLAC: one channel, without what is 40 dB below the loudest moment at both ends.
+    """A recording -> 16 kHz FLAC: one channel, without what is 40 dB below the loudest moment at
+    both ends.
 
     Raises:
         UnreadableError: it is damaged, or there is nothing to hear.

@@ -1,14 +1,17 @@
 """A manifest -> tar shards for data=webdataset; or tar shards -> files and a manifest.
 
-    python scripts/shards/make.py path=pairs.csv columns.image=filepath columns.text=caption output=shards
-    python scripts/shards/make.py path='shards/train-{000000..000007}.tar' output=files
+    python scripts/shards/make.py path=pairs.csv columns.image=filepath columns.text=caption
+    output=shards python scripts/shards/make.py path='shards/train-{000000..000007}.tar'
+    output=files
 
-Settings: `samples` a shard (1000), `workers` (2), `size` (none; 256 stores pictures as squares of that side),
-`image_max` (none; the value that is white in images of more than 8 bits), `splits` (0.8,0.1,0.1) and `columns.`, as in
-data=manifest: image, text (several with a comma), audio, vector, label, group, split and id. Every sample is read as
-training would read it; what cannot be read is left out and told in `report.json`.
+Settings: `samples` a shard (1000), `workers` (2), `size` (none; 256 stores pictures as squares of
+that side), `image_max` (none; the value that is white in images of more than 8 bits), `splits`
+(0.8,0.1,0.1) and `columns.`, as in data=manifest: image, text (several with a comma), audio,
+vector, label, group, split and id. Every sample is read as training would read it; what cannot be
+read is left out and told in `report.json`.
 
-Started again, it goes on: a shard that is there is whole. The result is the same whether it was stopped or not.
+Started again, it goes on: a shard that is there is whole. The result is the same whether it was
+stopped or not.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `arguments`, which knows where src is
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for `arguments`, which knows where src is
 
 import numpy as np
 from PIL import Image
@@ -49,7 +54,14 @@ from polymodal.errors import PolymodalError
 from polymodal.files import check_output, write_whole
 
 COLUMNS = ("image", "text", "audio", "vector", "label", "group", "split", "id")
-DEFAULTS = {"path": "", "output": "", "samples": "1000", "workers": "2", "size": "", "splits": "0.8,0.1,0.1"}
+DEFAULTS = {
+    "path": "",
+    "output": "",
+    "samples": "1000",
+    "workers": "2",
+    "size": "",
+    "splits": "0.8,0.1,0.1",
+}
 DEFAULTS |= {"image_max": ""}
 DEFAULTS |= {f"columns.{name}": "" for name in COLUMNS}
 
@@ -75,7 +87,11 @@ class Packer:
 
     def __init__(self, settings: dict[str, str]) -> None:
         self.size, self.output = int(settings["size"] or 0), Path(settings["output"])
-        names = {name: settings[f"columns.{name}"].split(",") for name in COLUMNS if settings[f"columns.{name}"]}
+        names = {
+            name: settings[f"columns.{name}"].split(",")
+            for name in COLUMNS
+            if settings[f"columns.{name}"]
+        }
         side, columns = self.size or 64, ColumnChoice(names, {})
         format = ManifestFormat(
             columns=columns,
@@ -96,7 +112,8 @@ class Packer:
         self.samples, self.names = reader.samples, reader.learned.get("label", [])
         bad = np.flatnonzero(reader.skips.reasons.numpy())
         self.bad_rows = [
-            (int(row) + 1, REASONS[int(reader.skips.reasons[row]) - 1], "a cell of the manifest") for row in bad
+            (int(row) + 1, REASONS[int(reader.skips.reasons[row]) - 1], "a cell of the manifest")
+            for row in bad
         ]
         self.shards = []
         for part, split in enumerate(SPLITS):
@@ -131,7 +148,8 @@ class Packer:
         return result
 
     def fields(self, sample: int) -> tuple[dict[str, bytes], dict[str, str]]:
-        """Ending -> content of a sample's members; and modality, label and group -> field, as `data.columns` names it.
+        """Ending -> content of a sample's members; and modality, label and group -> field, as
+        `data.columns` names it.
 
         Raises:
             BadSampleError: one cannot be read.
@@ -154,7 +172,9 @@ class Packer:
         return {**fields, "json": json.dumps(inner, sort_keys=True).encode()}, columns
 
     def file(self, content: Files, item: int) -> tuple[str, bytes]:
-        """The ending and the bytes of a file that can be read; of a picture perhaps those of a smaller one."""
+        """The ending and the bytes of a file that can be read; of a picture perhaps those of a
+        smaller one.
+        """
         array = content.read(item)
         if self.size and array.dtype == np.uint8:
             stream = io.BytesIO()
@@ -181,21 +201,31 @@ def checked(settings: dict[str, str]) -> dict[str, str]:
     try:
         [float(share) for share in settings["splits"].split(",")]
     except ValueError:
-        sys.exit(f"error: splits={settings['splits']} must be three numbers, such as {DEFAULTS['splits']}.")
+        sys.exit(
+            f"error: splits={settings['splits']} must be three numbers, such as "
+            f"{DEFAULTS['splits']}."
+        )
     return settings
 
 
 def claim(output: Path, settings: dict[str, str]) -> None:
-    """The folder belongs to these settings and this content; what was left unfinished in it goes."""
+    """The folder belongs to these settings and this content; what was left unfinished in it
+    goes.
+    """
     output.mkdir(parents=True, exist_ok=True)
     content = hashlib.sha256()
     for url in expanded(settings["path"]):
         if Path(url).is_file() and not is_packed(url):
             content.update(Path(url).read_bytes())
-    mine = json.dumps({**settings, "workers": "", "output": "", "content": content.hexdigest()}, indent=2)
+    mine = json.dumps(
+        {**settings, "workers": "", "output": "", "content": content.hexdigest()}, indent=2
+    )
     file = output / "settings.json"
     if file.exists() and file.read_text() != mine:
-        sys.exit(f"error: {output} was made with other settings, or of another manifest. Give another output=.")
+        sys.exit(
+            f"error: {output} was made with other settings, or of another manifest. Give another "
+            "output=."
+        )
     write_whole(file, mine)
     for part in output.glob("*.part"):
         shutil.rmtree(part) if part.is_dir() else part.unlink()
@@ -218,15 +248,21 @@ def run(shard: Any) -> dict[str, Any]:
     return work(shard)
 
 
-def all_done(given: Callable[[Any], dict[str, Any]], shards: Sequence[Any], workers: int) -> list[dict[str, Any]]:
+def all_done(
+    given: Callable[[Any], dict[str, Any]], shards: Sequence[Any], workers: int
+) -> list[dict[str, Any]]:
     """What became of each shard, in order."""
     with ProcessPoolExecutor(workers, initializer=begin, initargs=(given,)) as pool:
         return list(track(pool.map(run, shards), "Shards", len(shards)))
 
 
-def report(output: Path, results: Sequence[dict[str, Any]], bad_rows: Sequence[Sequence[Any]]) -> None:
+def report(
+    output: Path, results: Sequence[dict[str, Any]], bad_rows: Sequence[Sequence[Any]]
+) -> None:
     """`report.json`, and a table of what was kept and what not, and why."""
-    dropped = sorted(list(one) for part in (bad_rows, *(result["dropped"] for result in results)) for one in part)
+    dropped = sorted(
+        list(one) for part in (bad_rows, *(result["dropped"] for result in results)) for one in part
+    )
     kept = sum(result["kept"] for result in results)
     reasons = Counter(reason for _, reason, _ in dropped)
     rows = [{"row": row, "reason": reason, "problem": problem} for row, reason, problem in dropped]
@@ -244,24 +280,42 @@ def report(output: Path, results: Sequence[dict[str, Any]], bad_rows: Sequence[S
     Console().print(table)
 
 
-def next_command(results: Sequence[dict[str, Any]], names: Sequence[str], output: Path, image_max: str) -> str:
-    """What trains on all that was written: its groups, all its captions, and the endings of its files."""
+def next_command(
+    results: Sequence[dict[str, Any]], names: Sequence[str], output: Path, image_max: str
+) -> str:
+    """What trains on all that was written: its groups, all its captions, and the endings of its
+    files.
+    """
     counts = Counter(result["name"].partition("-")[0] for result in results)
-    parts = [f'{split}: "{output}/{split}-{{000000..{count - 1:06}}}.tar"' for split, count in counts.items()]
+    parts = [
+        f'{split}: "{output}/{split}-{{000000..{count - 1:06}}}.tar"'
+        for split, count in counts.items()
+    ]
     found: dict[str, set[str]] = {}
     for name, endings in (pair for result in results for pair in result["columns"].items()):
         found.setdefault(name, set()).update(endings)
     words = ["data=webdataset", f"data.path={{{', '.join(parts)}}}"]
-    words += [f"data.columns.{name}={';'.join(sorted(endings))}" for name, endings in sorted(found.items())]
-    words += [f"data.columns.{name}=null" for name in ("image", "text") if name not in found]  # the choice names both
+    words += [
+        f"data.columns.{name}={';'.join(sorted(endings))}"
+        for name, endings in sorted(found.items())
+    ]
+    words += [
+        f"data.columns.{name}=null" for name in ("image", "text") if name not in found
+    ]  # the choice names both
     words += [f"encoder/{name}=none" for name in ("image", "text") if name not in found]
     words += ["encoder/audio=cnn"] if "audio" in found else []
     if "label" in found:
-        words += [f"data.class_names={json.dumps(list(names), ensure_ascii=False)}", f"outputs={len(names)}"]
+        words += [
+            f"data.class_names={json.dumps(list(names), ensure_ascii=False)}",
+            f"outputs={len(names)}",
+        ]
     words += [f"data.image_max={image_max}"] if image_max else []
     words += [without for split, without in NOT_WANTED.items() if split not in counts]
     samples = sum(result["kept"] for result in results if result["name"].startswith("train"))
-    words += [f"data.epoch_samples={samples}", *([f"data.batch_size={samples}"] if samples < BATCH else [])]
+    words += [
+        f"data.epoch_samples={samples}",
+        *([f"data.batch_size={samples}"] if samples < BATCH else []),
+    ]
     return f"Next: python src/train.py {' '.join(map(shlex.quote, words))}"
 
 
@@ -277,7 +331,11 @@ def main() -> None:
             report(output, results, [])
             unpacker.join()
             found = sorted({name for result in results for name in result["columns"]})
-            words = ["data=manifest", f"data.path={output}/manifest.jsonl", *(f"data.columns.{n}={n}" for n in found)]
+            words = [
+                "data=manifest",
+                f"data.path={output}/manifest.jsonl",
+                *(f"data.columns.{n}={n}" for n in found),
+            ]
             words += [f"data.image_max={settings['image_max']}"] if settings["image_max"] else []
             print(f"Next: python scripts/inspect_data.py {' '.join(map(shlex.quote, words))}")
         else:
@@ -285,7 +343,11 @@ def main() -> None:
             claim(output, settings)
             results = all_done(packer, packer.shards, workers)
             report(output, results, packer.bad_rows)
-            print(next_command(results, packer.names, output, "" if settings["size"] else settings["image_max"]))
+            print(
+                next_command(
+                    results, packer.names, output, "" if settings["size"] else settings["image_max"]
+                )
+            )
     except PolymodalError as error:
         sys.exit(f"error: {error}")
 

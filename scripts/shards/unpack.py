@@ -39,7 +39,8 @@ class Unpacker:
     Args:
         urls: of the shards.
         output: folder of all.
-        image_max: the value that is white in images of more than 8 bits; None where their type tells.
+        image_max: the value that is white in images of more than 8 bits; None where their type
+            tells.
 
     Raises:
         DataError: a file is not there.
@@ -76,9 +77,11 @@ class Unpacker:
         return result
 
     def row(self, record: Record, part: Path, folder: str) -> dict[str, Any]:
-        """A line of the manifest: texts and numbers as they are, of files the paths, and the keys of its JSON.
+        """A line of the manifest: texts and numbers as they are, of files the paths, and the keys
+        of its JSON.
 
-        Its text and label, which may be several, stand for those beside it; other columns of ours are not overwritten.
+        Its text and label, which may be several, stand for those beside it; other columns of ours
+        are not overwritten.
 
         Raises:
             BadSampleError: something in it cannot be used, or no modality is there.
@@ -88,7 +91,11 @@ class Unpacker:
         for field, content in record.fields.items():
             kind = KIND_OF.get(field, field)
             if kind in CHECKS:
-                CHECKS[kind](content, name=field, **({"image_max": self.image_max} if kind == "image" else {}))
+                CHECKS[kind](
+                    content,
+                    name=field,
+                    **({"image_max": self.image_max} if kind == "image" else {}),
+                )
             if kind in ("text", "label"):
                 values[kind] = _decoded(field, content).strip()
             elif field != "json":
@@ -96,13 +103,18 @@ class Unpacker:
                 values[kind] = f"{folder}/{record.key}.{field}"
         inner = record.mapping("json") if "json" in record.fields else None
         own = {"key", *CHECKS, *values} - {"text", "label"}
-        values |= {f"json_{name}" if name in own else name: value for name, value in (inner or {}).items()}
+        values |= {
+            f"json_{name}" if name in own else name: value for name, value in (inner or {}).items()
+        }
         if not files and "text" not in values:
             raise BadSampleError(
-                "missing field", f"no modality is in it, only {', '.join(record.fields) or 'nothing'}."
+                "missing field",
+                f"no modality is in it, only {', '.join(record.fields) or 'nothing'}.",
             )
         for name, content in files.items():
-            file = part / name  # within the folder: names that lead out of it are refused where they are read
+            file = (
+                part / name
+            )  # within the folder: names that lead out of it are refused where they are read
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         return values

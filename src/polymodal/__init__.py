@@ -1,8 +1,9 @@
 """polymodal: a Lightning + Hydra research template for multimodal models.
 
-The names below are all that is needed to use its parts in code of your own, without Hydra and without Lightning:
-`from polymodal import MultimodalModel, Gated, info_nce, load`. Each is imported when it is first asked for, so that
-`import polymodal` takes no time. Encoders have their modality in their path: `polymodal.encoders.text.rnn.RNN`.
+The names below are all that is needed to use its parts in code of your own, without Hydra and
+without Lightning: `from polymodal import MultimodalModel, Gated, info_nce, load`. Each is imported
+when it is first asked for, so that `import polymodal` takes no time. Encoders have their modality
+in their path: `polymodal.encoders.text.rnn.RNN`.
 """
 
 from importlib import import_module
@@ -38,12 +39,12 @@ _PLACES = {
     "losses.tiled_sigmoid": ["tiled_sigmoid_loss"],
     "losses.volume": ["volumes"],
     "metrics.calibration": ["reliability"],
-    "metrics.clustering": ["cluster_accuracy", "clustering_figures"],
+    "metrics.clustering": ["cluster_accuracy", "clustering_metrics"],
     "metrics.confusion": ["accuracy", "macro_recall"],
     "metrics.order": ["auroc", "average_precision"],
     "metrics.probes": ["knn_accuracy", "linear_accuracy"],
     "metrics.ranking": ["positive_ranks"],
-    "metrics.regression": ["regression_figures"],
+    "metrics.regression": ["regression_metrics"],
     "metrics.retrieval": ["Retrieval"],
     "metrics.shapley": ["shapley_values"],
     "model": ["MultimodalModel"],

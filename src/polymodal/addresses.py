@@ -1,4 +1,6 @@
-"""Where files are: paths and URLs, which of them are plain, and how they are shown without the secrets in them."""
+"""Where files are: paths and URLs, which of them are plain, and how they are shown without the
+secrets in them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ SECRET = "<secret>"
 """What stands where a secret was."""
 
 PLAIN = {"file", "memory", "http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf"}
-"""Protocols that read a file and do nothing else. Others of fsspec write copies, open archives or render templates."""
+"""Protocols that read a file and do nothing else. Others of fsspec write copies, open archives or
+render templates."""
 
 CONTAINERS = {"az", "abfs", "abfss", "wasb", "wasbs"}
 """Protocols with the name of a container before the @ of their host."""
@@ -33,11 +36,17 @@ def is_plain(address: str) -> bool:
         colons = re.sub(r"^[^/{}]*?:\d+(?=/|$)", "", rest) if "{" in address else ""
         return scheme in PLAIN and ":" not in colons
     path = re.sub(r"^[A-Za-z]:(?=[\\/])", "", address)  # the drive of Windows
-    return not path.startswith(("\\\\", "//")) and not (":" in path and "{" in path) and not path.startswith("pipe:")
+    return (
+        not path.startswith(("\\\\", "//"))
+        and not (":" in path and "{" in path)
+        and not path.startswith("pipe:")
+    )
 
 
 def shown(text: str) -> str:
-    """A text whose URLs have neither a password nor a parameter that is a secret, such as `?token=`."""
+    """A text whose URLs have neither a password nor a parameter that is a secret, such as
+    `?token=`.
+    """
     return URL.sub(_shown, text) if "://" in text else text
 
 

@@ -13,12 +13,16 @@ PAD = 0
 
 
 def closed_up(ids: Tensor) -> Tensor:
-    """(B, T) token ids with gaps of `PAD` -> the same with all padding at the end; the others keep their order."""
+    """(B, T) token ids with gaps of `PAD` -> the same with all padding at the end; the others keep
+    their order.
+    """
     return ids.gather(1, (ids == PAD).long().argsort(dim=1, stable=True))
 
 
 def padded_with(pad_id: int, ids: Tensor) -> Tensor:
-    """(B, T) token ids padded with `PAD` -> those of a tokenizer that pads with `pad_id`: both change places."""
+    """(B, T) token ids padded with `PAD` -> those of a tokenizer that pads with `pad_id`: both
+    change places.
+    """
     if pad_id == PAD:
         return ids
     return torch.where(ids == PAD, pad_id, torch.where(ids == pad_id, PAD, ids))
@@ -30,16 +34,18 @@ class PairedBatch:
 
     Attributes:
         inputs: modality -> (B, ...) tensor; text is (B, T) token ids padded with `PAD`.
-        items: modality -> (B,) int64, which item of that modality this is. Equal number = the very same
-            picture or sentence, which a retrieval gallery then holds once.
+        items: modality -> (B,) int64, which item of that modality this is. Equal number = the very
+            same picture or sentence, which a retrieval gallery then holds once.
         group: (B,) int64. Equal group = a positive pair, in the loss and in retrieval.
         id: (B,) int64, the number of the sample in its data set.
         present: modality -> (B,) bool. A modality that is not a key is there in every sample.
-        labels: name -> what a sample is to be told from. (B,) int64 class indices, -1 without a class; (B, C) int64 of
-            0 and 1 for several classes at once, -1 where that is not known; (B,) or (B, p) float values, NaN where
-            they are not known.
-        left_out: id -> why a sample is not in the batch that was asked for, where the data are asked to say so.
-        read: what a stream has read for the batch, which the data count when it is used; None of other data.
+        labels: name -> what a sample is to be told from. (B,) int64 class indices, -1 without a
+            class; (B, C) int64 of 0 and 1 for several classes at once, -1 where that is not known;
+            (B,) or (B, p) float values, NaN where they are not known.
+        left_out: id -> why a sample is not in the batch that was asked for, where the data are
+            asked to say so.
+        read: what a stream has read for the batch, which the data count when it is used; None of
+            other data.
     """
 
     inputs: dict[str, Tensor]
@@ -62,9 +68,12 @@ class PairedBatch:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PairedBatch:
         """The same batch on another device; dtypes stay (uint8 images travel as uint8).
 
-        What lies in page-locked memory is never waited for: Lightning asks for that with plain tensors only.
+        What lies in page-locked memory is never waited for: Lightning asks for that with plain
+        tensors only.
         """
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking or tensor.is_pinned()))
+        return self._map(
+            lambda tensor: tensor.to(device, non_blocking=non_blocking or tensor.is_pinned())
+        )
 
     def pin_memory(self) -> PairedBatch:
         """The same batch in page-locked memory, for a copy to the device that does not block."""

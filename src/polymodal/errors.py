@@ -4,19 +4,25 @@ from collections.abc import Sequence
 
 
 class PolymodalError(Exception):
-    """An error whose message is meant for the user; the command line shows it without a stack trace."""
+    """An error whose message is meant for the user; the command line shows it without a stack
+    trace.
+    """
 
 
 class ConfigError(PolymodalError):
-    """The configuration cannot work: an unknown name, a wrong type, two choices that exclude each other."""
+    """The configuration cannot work: an unknown name, a wrong type, two choices that exclude each
+    other.
+    """
 
 
 class DataError(PolymodalError):
-    """The data cannot be used: a file is missing or damaged, a split is empty, a caption has no text."""
+    """The data cannot be used: a file is missing or damaged, a split is empty, a caption has no
+    text.
+    """
 
 
 class NumericError(PolymodalError, ValueError):
-    """NaN or infinity where a figure would be made of it."""
+    """NaN or infinity where a metric would be made of it."""
 
 
 class StorageError(PolymodalError):
@@ -32,6 +38,8 @@ class FollowedError(PolymodalError):
 
 
 def named(names: Sequence[str], most: int = 12) -> str:
-    """Names for a message, each in quotation marks, so that blanks and numbers are seen; the first ones of many."""
+    """Names for a message, each in quotation marks, so that blanks and numbers are seen; the first
+    ones of many.
+    """
     more = len(names) - most
     return ", ".join(map(repr, names[:most])) + (f" and {more} more" if more > 0 else "")

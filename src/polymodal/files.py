@@ -1,4 +1,6 @@
-"""Files that are written whole or not at all, and what is said where they cannot be written or read."""
+"""Files that are written whole or not at all, and what is said where they cannot be written or
+read.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,19 @@ def check_output(output: Path, key: str = "output") -> None:
         ConfigError: says which folder cannot be written.
     """
     try:
-        there = output if output.is_dir() else next(path for path in output.absolute().parents if path.exists())
+        there = (
+            output
+            if output.is_dir()
+            else next(path for path in output.absolute().parents if path.exists())
+        )
     except OSError as error:  # a name that is too long
         raise ConfigError(f"{key}={output} cannot be written: {error.strerror}.") from error
     if not there.is_dir():
         raise ConfigError(f"{key}={output} cannot be written: {there} is no folder.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{key}={output} cannot be written: the folder {there} is not writable. Choose another.")
+        raise ConfigError(
+            f"{key}={output} cannot be written: the folder {there} is not writable. Choose another."
+        )
 
 
 @contextmanager
@@ -45,11 +53,15 @@ def writing(output: Path, key: str = "output") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{key}={output} cannot be written: {error.strerror or error}.") from error
+        raise StorageError(
+            f"{key}={output} cannot be written: {error.strerror or error}."
+        ) from error
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """What a JSON file of a run holds; nothing where it is not there, or was cut or damaged, of which it warns."""
+    """What a JSON file of a run holds; nothing where it is not there, or was cut or damaged, of
+    which it warns.
+    """
     if not file.is_file():  # a pipe, which somebody else may have put there, would be waited for
         return {}
     try:
@@ -62,10 +74,11 @@ def read_json(file: Path) -> dict[str, Any]:
 
 @contextmanager
 def replacing(file: Path, tag: str = "") -> Iterator[Path]:
-    """A new, empty file `<name>.part`, which takes the place of `file` when the block ends, and goes when it fails.
+    """A new, empty file `<name>.part`, which takes the place of `file` when the block ends, and
+    goes when it fails.
 
-    What has that name already, such as the rest of an earlier start or a link, is removed and never written through:
-    a folder may come from somebody else.
+    What has that name already, such as the rest of an earlier start or a link, is removed and never
+    written through: a folder may come from somebody else.
 
     Args:
         file: to be written.

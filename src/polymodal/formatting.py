@@ -14,8 +14,9 @@ NOTHING = 1e-9
 def readable(value: float, digits: int = 4) -> str:
     """A number in a few digits: 0.0341, 3.159, 104.2, 6,320, and 7e-05.
 
-    Whole numbers have all of their digits, and no point. What is smaller than 1 has as many places as `digits`, so that
-    a column of shares is even, or more where fewer than three digits would be left.
+    Whole numbers have all of their digits, and no point. What is smaller than 1 has as many places
+    as `digits`, so that a column of shares is even, or more where fewer than three digits would be
+    left.
 
     Args:
         value: any number.
@@ -49,7 +50,9 @@ def duration(seconds: float) -> str:
 
 
 def in_table(value: float) -> str:
-    """A value of a table or a setting in six digits, which float32 holds of it; without zeros behind the point."""
+    """A value of a table or a setting in six digits, which float32 holds of it; without zeros
+    behind the point.
+    """
     text = readable(float(f"{value:.6g}"), digits=6)
     if "." not in text or "e" in text:
         return text

@@ -1,4 +1,6 @@
-"""Chance that can be repeated: numbers that depend on a sample or on a step, and on nothing that came before."""
+"""Chance that can be repeated: numbers that depend on a sample or on a step, and on nothing that
+came before.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,13 @@ STEP = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number: the golden
 def hashed_uniform(ids: Tensor, *salts: int | Tensor) -> Tensor:
     """int64 of any shape -> float64 in [0, 1) of the same shape, broadcast with the salts.
 
-    The same for a sample in every batch, on every process and device, in every run (splitmix64, Steele et al. 2014).
-    On Apple's GPUs, which have no float64, the first 24 bits of it as float32.
+    The same for a sample in every batch, on every process and device, in every run (splitmix64,
+    Steele et al. 2014). On Apple's GPUs, which have no float64, the first 24 bits of it as float32.
 
     Args:
         ids: numbers of samples.
-        salts: what else the draw shall depend on, such as a seed, a step, or the index of a modality.
+        salts: what else the draw shall depend on, such as a seed, a step, or the index of a
+            modality.
     """
     value = _mixed(ids.long())
     for salt in salts:
@@ -41,7 +44,8 @@ def mixed(*numbers: int) -> int:
 
 
 def seed_generators(device: torch.device, *numbers: int) -> None:
-    """Puts the generators of Python, NumPy and torch into a state that depends on these numbers alone.
+    """Puts the generators of Python, NumPy and torch into a state that depends on these numbers
+    alone.
 
     Args:
         device: of the model; its generator is seeded beside that of the CPU.
@@ -50,7 +54,9 @@ def seed_generators(device: torch.device, *numbers: int) -> None:
     seed = mixed(*numbers)
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.default_generator.manual_seed(seed)  # torch.manual_seed takes 200 us where CUDA is not in use
+    torch.default_generator.manual_seed(
+        seed
+    )  # torch.manual_seed takes 200 us where CUDA is not in use
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
 

@@ -18,19 +18,21 @@ from polymodal.outputs import Encoded, ModelOutput, Tokens, masked_mean
 class MultimodalModel(nn.Module):
     """Encoders by modality and, for objectives that read Y, a fusion and a head.
 
-    The order of `encoders` is the order of the rows of X. The names mean nothing here: two, three or
-    seven modalities are configuration.
+    The order of `encoders` is the order of the rows of X. The names mean nothing here: two, three
+    or seven modalities are configuration.
 
     Args:
-        encoders: modality -> module, (B, ...) -> (B, d). One with a method `tokens`, (B, ...) -> `Tokens`, serves
-            fusions that read sequences; of the others such a fusion gets one token.
-        fusion: (B, m, d), (B, m) -> FusionOutput, or None. With `reads_tokens = True` it is given the m `Tokens` too.
+        encoders: modality -> module, (B, ...) -> (B, d). One with a method `tokens`, (B, ...) ->
+            `Tokens`, serves fusions that read sequences; of the others such a fusion gets one
+            token.
+        fusion: (B, m, d), (B, m) -> FusionOutput, or None. With `reads_tokens = True` it is given
+            the m `Tokens` too.
         head: (B, d) -> (B, p), or None: then Y is the fused vector.
-        missing: (B, m, d), (B, m) -> the same with absent rows filled, before the fusion; or None: the fusion sees
-            the mask and leaves them out.
+        missing: (B, m, d), (B, m) -> the same with absent rows filled, before the fusion; or None:
+            the fusion sees the mask and leaves them out.
 
-    `caches` may hold, for an encoder that is frozen, what it gave before. `sharded`: its parameters are shared out
-    among processes, all of which then run every encoder in every step.
+    `caches` may hold, for an encoder that is frozen, what it gave before. `sharded`: its parameters
+    are shared out among processes, all of which then run every encoder in every step.
     """
 
     def __init__(
@@ -59,17 +61,30 @@ class MultimodalModel(nn.Module):
         return list(self.encoders)
 
     def encode(self, batch: PairedBatch, known: bool = True) -> Encoded:
-        """A batch of B -> X (B, m, d) and its mask (B, m). An encoder sees only the samples that have its modality.
+        """A batch of B -> X (B, m, d) and its mask (B, m). An encoder sees only the samples that
+        have its modality.
 
         Args:
             batch: the samples.
-            known: whether its inputs are those of the data, for which a frozen encoder's vectors may be known already.
+            known: whether its inputs are those of the data, for which a frozen encoder's vectors
+                may be known already.
         """
-        mask, complete = batch.mask(self.modalities), not batch.present.keys() & set(self.modalities)
-        # all before the first encoder: to learn how many there are, the host waits for what the device has to do
-        rows = {name: batch.present[name].nonzero().squeeze(1) for name in self.modalities if name in batch.present}
+        mask, complete = (
+            batch.mask(self.modalities),
+            not batch.present.keys() & set(self.modalities),
+        )
+        # all before the first encoder: to learn how many there are, the host waits for what the
+        # device has to do
+        rows = {
+            name: batch.present[name].nonzero().squeeze(1)
+            for name in self.modalities
+            if name in batch.present
+        }
         parts = [self._encode_one(name, batch, rows.get(name), known) for name in self.modalities]
-        like = next((part[0] if isinstance(part, Tokens) else part for part in parts if part is not None), None)
+        like = next(
+            (part[0] if isinstance(part, Tokens) else part for part in parts if part is not None),
+            None,
+        )
         if like is None:
             raise ValueError("A batch in which no sample has any modality cannot be encoded.")
         vectors = [
@@ -80,10 +95,15 @@ class MultimodalModel(nn.Module):
             x = torch.stack([part for part in vectors if isinstance(part, Tensor)], dim=1)
             return Encoded(x, mask, complete=complete)
         tokens = [_as_tokens(part, mask[:, index]) for index, part in enumerate(vectors)]
-        return Encoded(torch.stack([masked_mean(*part) for part in tokens], dim=1), mask, tokens, complete)
+        return Encoded(
+            torch.stack([masked_mean(*part) for part in tokens], dim=1), mask, tokens, complete
+        )
 
-    def _encode_one(self, name: str, batch: PairedBatch, rows: Tensor | None, known: bool) -> Tensor | Tokens | None:
-        """Vectors (B, d) or tokens of one modality, zeros and padding where it is absent; None if it is so in all.
+    def _encode_one(
+        self, name: str, batch: PairedBatch, rows: Tensor | None, known: bool
+    ) -> Tensor | Tokens | None:
+        """Vectors (B, d) or tokens of one modality, zeros and padding where it is absent; None if
+        it is so in all.
 
         It is there in these rows, or in all where there are none given.
         """
@@ -96,18 +116,26 @@ class MultimodalModel(nn.Module):
         with _norms_of_one(encoder, len(inputs)):
             if self.reads_tokens and hasattr(encoder, "tokens"):
                 tokens: Tokens = encoder.tokens(inputs)  # type: ignore[operator]
-                return tokens if rows is None else Tokens(*(_scattered(field, rows, len(batch)) for field in tokens))
+                return (
+                    tokens
+                    if rows is None
+                    else Tokens(*(_scattered(field, rows, len(batch)) for field in tokens))
+                )
             cache = self.caches.get(name) if known else None
             vectors = encoder(inputs) if cache is None else cache(encoder, inputs, items)
         return vectors if rows is None else _scattered(vectors, rows, len(batch))
 
     def _in_vain(self, encoder: nn.Module, inputs: Tensor, count: int) -> Tensor | Tokens:
-        """What `_encode_one` gives where a modality is absent in all samples, and the other processes need its run."""
+        """What `_encode_one` gives where a modality is absent in all samples, and the other
+        processes need its run.
+        """
         first = torch.zeros(1, dtype=torch.long, device=inputs.device)
         with _norms_of_one(encoder, 1):
             if self.reads_tokens and hasattr(encoder, "tokens"):
                 values, mask = encoder.tokens(torch.ones_like(inputs[:1]))  # type: ignore[operator]
-                return Tokens(_scattered(0 * values, first, count), _scattered(mask & False, first, count))
+                return Tokens(
+                    _scattered(0 * values, first, count), _scattered(mask & False, first, count)
+                )
             return _scattered(0 * encoder(torch.ones_like(inputs[:1])), first, count)
 
     def fuse(self, encoded: Encoded) -> ModelOutput:
@@ -130,8 +158,14 @@ class MultimodalModel(nn.Module):
 
 @contextmanager
 def _norms_of_one(encoder: nn.Module, count: int) -> Iterator[None]:
-    """A single sample has no statistics of its own: batch norms then use their running ones, as in evaluation."""
-    norms = [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.training] if count == 1 else []
+    """A single sample has no statistics of its own: batch norms then use their running ones, as in
+    evaluation.
+    """
+    norms = (
+        [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.training]
+        if count == 1
+        else []
+    )
     norms = [norm for norm in norms if not _is_over_all(norm)]
     for norm in norms:
         norm.eval()
@@ -143,7 +177,9 @@ def _norms_of_one(encoder: nn.Module, count: int) -> Iterator[None]:
 
 
 def _is_over_all(module: nn.Module) -> bool:
-    """Whether it is a batch norm with the statistics of all processes, each of which waits there for the others."""
+    """Whether it is a batch norm with the statistics of all processes, each of which waits there
+    for the others.
+    """
     is_shared = isinstance(module, nn.SyncBatchNorm) and module.training
     return is_shared and dist.is_available() and dist.is_initialized()
 
@@ -151,8 +187,8 @@ def _is_over_all(module: nn.Module) -> bool:
 def _nothing(encoder: nn.Module, known: Tensor) -> Tensor:
     """(B, d) zeros for an encoder without any sample, like those of another modality, (B, ..., d).
 
-    They hang on the encoder's parameters: on a process that happens to have no sample of a modality these get a
-    gradient, of zero, which the averaging over processes waits for.
+    They hang on the encoder's parameters: on a process that happens to have no sample of a modality
+    these get a gradient, of zero, which the averaging over processes waits for.
     """
     zeros = known.new_zeros(len(known), known.shape[-1])
     link = [parameter.sum() for parameter in encoder.parameters() if parameter.requires_grad]
@@ -168,7 +204,9 @@ def _as_tokens(part: Tensor | Tokens, present: Tensor) -> Tokens:
 
 
 def _filled_tokens(tokens: Sequence[Tokens], x: Tensor, filled: Tensor) -> list[Tokens]:
-    """Where a whole modality was filled in, its first token is the vector that it was filled with."""
+    """Where a whole modality was filled in, its first token is the vector that it was filled
+    with.
+    """
     result = []
     for index, (values, mask) in enumerate(tokens):
         first = torch.where(filled[:, index, None], x[:, index], values[:, 0])
@@ -178,11 +216,16 @@ def _filled_tokens(tokens: Sequence[Tokens], x: Tensor, filled: Tensor) -> list[
 
 
 def _as_weights(inputs: Tensor, encoder: nn.Module) -> Tensor:
-    """Floating-point inputs in the dtype of the weights (fp64 and bf16_true); token ids stay integers.
+    """Floating-point inputs in the dtype of the weights (fp64 and bf16_true); token ids stay
+    integers.
 
     An encoder with `casts_inputs` does so itself: codes of categories must not be rounded.
     """
     if getattr(encoder, "casts_inputs", False):
         return inputs
     weight = next(encoder.parameters(), inputs)
-    return inputs.to(weight.dtype) if inputs.is_floating_point() and weight.is_floating_point() else inputs
+    return (
+        inputs.to(weight.dtype)
+        if inputs.is_floating_point() and weight.is_floating_point()
+        else inputs
+    )

@@ -37,9 +37,11 @@ class MultimodalModule(LightningModule):
         scheduler: (optimizer, total_steps=) -> schedule, counted in optimizer steps
             (`polymodal.training.optimization`); None for a constant rate.
         config: the resolved config as plain containers, which every checkpoint carries.
-        shown: the validation figure that the progress bar shows, and that a ReduceLROnPlateau waits for.
+        shown: the validation metric that the progress bar shows, and that a ReduceLROnPlateau waits
+            for.
         tuning: encoder -> how it is trained, where that differs from the rest.
-        accumulate: how many micro-batches a training batch is cut into (`polymodal.training.grad_cache`).
+        accumulate: how many micro-batches a training batch is cut into
+            (`polymodal.training.grad_cache`).
         shown_mode: whether `shown` is better when smaller or larger.
     """
 
@@ -66,17 +68,22 @@ class MultimodalModule(LightningModule):
         self.restored: Mapping[str, Tensor] = {}
         self.origin: Origin | None = None
         self.accumulate = accumulate
-        self.frozen = {name: set(frozen_parameters(model.encoders[name], t.freeze)) for name, t in self.tuning.items()}
+        self.frozen = {
+            name: set(frozen_parameters(model.encoders[name], t.freeze))
+            for name, t in self.tuning.items()
+        }
         for name, tuned in self.tuning.items():
             if tuned.unfreeze_at is None:
                 for key, parameter in model.encoders[name].named_parameters():
                     parameter.requires_grad_(key not in self.frozen[name])
 
     def setup(self, stage: str) -> None:
-        """Refuses classes that do not go with the outputs, and shows the training labels to the objective.
+        """Refuses classes that do not go with the outputs, and shows the training labels to the
+        objective.
 
-        A checkpoint that is resumed has its say after this. Batches keep their types: the model gives inputs the type
-        of its weights, and Lightning would round the labels too. In bf16 the value 1987 is 1984.
+        A checkpoint that is resumed has its say after this. Batches keep their types: the model
+        gives inputs the type of its weights, and Lightning would round the labels too. In bf16 the
+        value 1987 is 1984.
         """
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.trainer.precision_plugin.convert_input = lambda data: data  # type: ignore[method-assign]
@@ -88,7 +95,9 @@ class MultimodalModule(LightningModule):
             self.objective.prepare(data.training_labels)
 
     def configure_model(self) -> None:
-        """Shares the parameters out where the strategy has made a mesh of devices for that (devices=fsdp)."""
+        """Shares the parameters out where the strategy has made a mesh of devices for that
+        (devices=fsdp).
+        """
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh.device_type)
 
@@ -96,17 +105,29 @@ class MultimodalModule(LightningModule):
         """Encode, fuse, loss, log."""
         output = in_parts(self.model, batch, self.accumulate)
         loss = self.objective(output, batch)
-        # not sync_dist, with which Lightning makes all processes wait for their devices and for each other
-        self.log("train/loss", mean_over_all(loss.detach()[None]), prog_bar=True, batch_size=len(batch))
+        # not sync_dist, with which Lightning makes all processes wait for their devices and for
+        # each other
+        self.log(
+            "train/loss", mean_over_all(loss.detach()[None]), prog_bar=True, batch_size=len(batch)
+        )
         return loss
 
     def statistics(self) -> Iterator[Tensor]:
-        """Running statistics, of norms and of `missing`, which a batch changes although no step is taken."""
+        """Running statistics, of norms and of `missing`, which a batch changes although no step is
+        taken.
+        """
         norms = (module for module in self.modules() if isinstance(module, _NormBase))
-        return (values for part in (*norms, self.model.missing) if part is not None for values in part.buffers())
+        return (
+            values
+            for part in (*norms, self.model.missing)
+            if part is not None
+            for values in part.buffers()
+        )
 
     def train(self, mode: bool = True) -> MultimodalModule:
-        """Training mode, but for what is frozen: there batch norms keep their statistics and dropout does nothing."""
+        """Training mode, but for what is frozen: there batch norms keep their statistics and
+        dropout does nothing.
+        """
         super().train(mode)
         step = self.global_step if self._trainer is not None else 0
         for name, tuned in self.tuning.items():
@@ -130,18 +151,25 @@ class MultimodalModule(LightningModule):
             average_whole(self.objective)
 
     def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Lightning's own, but for shards, whose norm is that over all processes."""
         if self.model.sharded and gradient_clip_val:
             clip_gradients(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
         else:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            super().configure_gradient_clipping(
+                optimizer, gradient_clip_val, gradient_clip_algorithm
+            )
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """What is still frozen, and will not be for ever, has a gradient that the optimizer must not see.
+        """What is still frozen, and will not be for ever, has a gradient that the optimizer must
+        not see.
 
-        It has one from the first step on because DDP settles at the start which gradients it averages.
+        It has one from the first step on because DDP settles at the start which gradients it
+        averages.
         """
         for name, tuned in self.tuning.items():
             if tuned.unfreeze_at is not None and tuned.is_frozen(self.global_step):
@@ -150,16 +178,18 @@ class MultimodalModule(LightningModule):
                         parameter.grad = None
 
     def on_validation_epoch_start(self) -> None:
-        """All processes judge with the same running statistics: those of an average, if there is one, by now."""
+        """All processes judge with the same running statistics: those of an average, if there is
+        one, by now.
+        """
         if self.model.sharded:
             share_buffers(self.model)
 
     def validation_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
-        """Adds a batch to the figures; callbacks get the output."""
+        """Adds a batch to the metrics; callbacks get the output."""
         return self._evaluate(batch)
 
     def test_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
-        """Adds a batch to the figures; callbacks get the output."""
+        """Adds a batch to the metrics; callbacks get the output."""
         return self._evaluate(batch)
 
     def _evaluate(self, batch: PairedBatch) -> ModelOutput:
@@ -177,19 +207,19 @@ class MultimodalModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs `val/...`, and tells a schedule that waits for it."""
-        step_on_plateau(self.trainer, self._log_figures("val"), self.shown)
+        step_on_plateau(self.trainer, self._log_metrics("val"), self.shown)
 
     def on_test_epoch_end(self) -> None:
         """Logs `test/...`."""
-        self._log_figures("test")
+        self._log_metrics("test")
 
-    def _log_figures(self, split: str) -> dict[str, Tensor]:
-        figures = {f"{split}/{name}": value for name, value in self.objective.compute().items()}
-        for key, value in figures.items():
+    def _log_metrics(self, split: str) -> dict[str, Tensor]:
+        metrics = {f"{split}/{name}": value for name, value in self.objective.compute().items()}
+        for key, value in metrics.items():
             self.log(key, value, prog_bar=key == self.shown)
         self.objective.reset()
         self._save_caches()
-        return figures
+        return metrics
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step, after which the objective's parameters are back in their range."""
@@ -199,13 +229,18 @@ class MultimodalModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer over its groups of parameters, the schedule by step."""
         for name, parameter in self.objective.named_parameters():
-            # a step of a temperature is smaller than bf16 can tell apart, and so is what a checkpoint has of it
+            # a step of a temperature is smaller than bf16 can tell apart, and so is what a
+            # checkpoint has of it
             exact = self.restored.get(f"objective.{name}", parameter.data).to(parameter.device)
-            parameter.data = exact.to(torch.promote_types(parameter.dtype, torch.float32), copy=True)
+            parameter.data = exact.to(
+                torch.promote_types(parameter.dtype, torch.float32), copy=True
+            )
         optimizer = built("optimizer", self.make_optimizer, parameter_groups(self, self.tuning))
         if self.make_scheduler is None:
             return optimizer
-        scheduler = schedule(self.make_scheduler, optimizer, self.trainer, self.shown, self.shown_mode)
+        scheduler = schedule(
+            self.make_scheduler, optimizer, self.trainer, self.shown, self.shown_mode
+        )
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -213,15 +248,21 @@ class MultimodalModule(LightningModule):
         self.restored = checkpoint.get("current_model_state", checkpoint["state_dict"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave up to it.
+        """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave
+        up to it.
 
         Raises:
-            NumericError: weights, those of an average too, or running statistics are NaN or infinite.
+            NumericError: weights, those of an average too, or running statistics are NaN or
+                infinite.
         """
-        if spoilt := not_finite(checkpoint["state_dict"]) or not_finite(dict(self.named_parameters())):
+        if spoilt := not_finite(checkpoint["state_dict"]) or not_finite(
+            dict(self.named_parameters())
+        ):
             raise NumericError(
-                f"{spoilt[0]} is not finite at step {self.global_step} (epoch {self.current_epoch}): this checkpoint "
-                "is not saved, and the last one is from before.\nA smaller optimizer.lr, a longer scheduler.warmup, "
+                f"{spoilt[0]} is not finite at step {self.global_step} (epoch "
+                f"{self.current_epoch}): this checkpoint "
+                "is not saved, and the last one is from before.\nA smaller optimizer.lr, a longer "
+                "scheduler.warmup, "
                 "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
             )
         checkpoint["config"] = self.config

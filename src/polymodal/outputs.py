@@ -27,7 +27,8 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 class AuxLoss(NamedTuple):
-    """A loss of what the global batch is like as a whole, however it is cut among processes and micro-batches.
+    """A loss of what the global batch is like as a whole, however it is cut among processes and
+    micro-batches.
 
     Attributes:
         rows: (B, k), what is to be known of each sample.
@@ -58,8 +59,10 @@ class Encoded(NamedTuple):
     Attributes:
         x: (B, m, d), one vector a modality; zeros where it is absent.
         mask: (B, m) bool, which are present.
-        tokens: the m sequences that the vectors are means of, for a fusion that reads them; else None.
-        complete: nothing is missing, and the host knows it without a look at the mask, which would wait for the device.
+        tokens: the m sequences that the vectors are means of, for a fusion that reads them; else
+            None.
+        complete: nothing is missing, and the host knows it without a look at the mask, which would
+            wait for the device.
     """
 
     x: Tensor

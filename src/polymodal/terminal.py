@@ -1,4 +1,6 @@
-"""What a run says: its lines stay on the screen, above a progress bar, and go to train.log with their times."""
+"""What a run says: its lines stay on the screen, above a progress bar, and go to train.log with
+their times.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +44,11 @@ def say(text: Any, soft_wrap: bool = False) -> None:
 
 
 class RunLog:
-    """train.log in the folder of a run: what is said, printed, logged and warned of, each line with its time.
+    """train.log in the folder of a run: what is said, printed, logged and warned of, each line with
+    its time.
 
-    Lines wait in memory until the folder is the run's: a command that is refused writes nothing. The one instance of
-    this is `run_log`, since a process has one screen.
+    Lines wait in memory until the folder is the run's: a command that is refused writes nothing.
+    The one instance of this is `run_log`, since a process has one screen.
     """
 
     def __init__(self) -> None:
@@ -85,9 +88,14 @@ class RunLog:
         self._write(waiting)
 
     def add(self, text: str) -> None:
-        """Notes lines: without colours and blank ones, and of a line that was written over, what it was last."""
+        """Notes lines: without colours and blank ones, and of a line that was written over, what it
+        was last.
+        """
         now = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-        lines = [ESCAPES.sub("", line.rstrip("\r")).rpartition("\r")[2].rstrip() for line in text.split("\n")]
+        lines = [
+            ESCAPES.sub("", line.rstrip("\r")).rpartition("\r")[2].rstrip()
+            for line in text.split("\n")
+        ]
         self._write([f"{now}  {line}\n" for line in lines if line])
 
     def _write(self, lines: list[str]) -> None:
@@ -101,13 +109,17 @@ class RunLog:
             self.is_recording = False
         except OSError as error:
             name, self.file, self.is_recording = self.file, None, False
-            print(f"{name} could not be written: {error}. The run continues without it.", file=sys.stderr)
+            print(
+                f"{name} could not be written: {error}. The run continues without it.",
+                file=sys.stderr,
+            )
 
 
 class Recorded(FileProxy):
     """Stands for sys.stdout or sys.stderr, and notes whole lines in the log.
 
-    What rich draws itself goes past this, straight to the file: it asks every `FileProxy` for what is behind it.
+    What rich draws itself goes past this, straight to the file: it asks every `FileProxy` for what
+    is behind it.
 
     Args:
         file: what it stands for.

@@ -1,4 +1,6 @@
-"""Ranges as types. A signature that uses them is checked against the config before torch is imported."""
+"""Ranges as types. A signature that uses them is checked against the config before torch is
+imported.
+"""
 
 import math
 from typing import Annotated
@@ -25,7 +27,8 @@ Seed = Annotated[int, Ge(0), Lt(2**32)]
 """What numpy and Lightning take."""
 
 MOST_AT_ONCE = 1024
-"""Of threads, processes and jobs that one machine is asked for. More are a slip, and would exhaust it."""
+"""Of threads, processes and jobs that one machine is asked for. More are a slip, and would exhaust
+it."""
 Threads = Annotated[int, Gt(0), Le(MOST_AT_ONCE)]
 Workers = Annotated[int, Ge(0), Le(MOST_AT_ONCE)]
 """Processes beside the one that asks for them; 0: none."""

@@ -21,7 +21,8 @@ DIM = 6
 
 
 class Vectors(TensorData):
-    """Vectors of three classes; `c` is sometimes absent, some samples have no class, and only `a` and `b` are shown."""
+    """Vectors of three classes; `c` is sometimes absent, some samples have no class, and only `a`
+    and `b` are shown."""
 
     modalities = MODALITIES
 
@@ -33,7 +34,9 @@ class Vectors(TensorData):
         return part(96, 0), part(30, 100), part(45, 200)
 
     def describe(self, modality: str, item: int) -> Any:
-        return {"a": f"sentence {item}", "b": np.full((8, 8), item % 255, np.uint8), "c": None}[modality]
+        return {"a": f"sentence {item}", "b": np.full((8, 8), item % 255, np.uint8), "c": None}[
+            modality
+        ]
 
 
 def part(count: int, first: int) -> TensorSet:
@@ -47,7 +50,9 @@ def part(count: int, first: int) -> TensorSet:
         "tags": torch.stack([kind == 0, kind > 0], dim=1).long(),
         "size": inputs["a"][:, :2] + 1,
     }
-    return TensorSet(inputs, labels, first, present={"c": torch.rand(count, generator=generator) > 0.2})
+    return TensorSet(
+        inputs, labels, first, present={"c": torch.rand(count, generator=generator) > 0.2}
+    )
 
 
 def fit_and_judge(
@@ -60,7 +65,11 @@ def fit_and_judge(
     module = MultimodalModule(model, objective, partial(torch.optim.SGD, lr=0.1))
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(
-        accelerator="cpu", max_epochs=max(1, epochs), enable_model_summary=False, callbacks=[callback], **quiet
+        accelerator="cpu",
+        max_epochs=max(1, epochs),
+        enable_model_summary=False,
+        callbacks=[callback],
+        **quiet,
     )
     data = Vectors()
     if epochs:

@@ -65,14 +65,20 @@ def run(folder: Path, *overrides: str, resume: str | None = None) -> None:
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """The folder of a run of two epochs, and of a third one after it; what went to stdout and stderr before that."""
+    """The folder of a run of two epochs, and of a third one after it; what went to stdout and
+    stderr before that."""
     folder = tmp_path_factory.mktemp("logged")
     capture = pytest.MonkeyPatch()
     streams = {}
     for name in ("stdout", "stderr"):
         streams[name] = (folder / name).open("w+")
         capture.setattr(sys, name, streams[name])
-    common = ["trainer.log_every_n_steps=1", "tuning.text.freeze=true", "monitor=val/recall@10", "monitor_mode=max"]
+    common = [
+        "trainer.log_every_n_steps=1",
+        "tuning.text.freeze=true",
+        "monitor=val/recall@10",
+        "monitor_mode=max",
+    ]
     capture.setattr(Throughput, "on_train_start", talk)
     run(folder, *common, "trainer.max_epochs=2")
     capture.delattr(Throughput, "on_train_start")
@@ -109,7 +115,9 @@ def test_the_start_says_what_is_trained_on_what(logged: tuple[Path, str, str]) -
     assert max(len(line) for line in lines[start : start + 9]) <= 80
 
 
-def test_each_epoch_has_a_line_with_the_values_of_the_metrics_file(logged: tuple[Path, str, str]) -> None:
+def test_each_epoch_has_a_line_with_the_values_of_the_metrics_file(
+    logged: tuple[Path, str, str],
+) -> None:
     folder, stdout, _ = logged
     rows = rows_of(folder)
     expected, best = [], -1.0
@@ -117,7 +125,11 @@ def test_each_epoch_has_a_line_with_the_values_of_the_metrics_file(logged: tuple
         own = [row for row in rows if row["epoch"] == str(epoch)]
         loss = mean(float(row["train/loss"]) for row in own if row["train/loss"])
         (validated,) = (row for row in own if row["val/loss"])
-        rate = [row["lr-AdamW/model"] for row in rows if row["step"] == str(8 * epoch + 7) and row["lr-AdamW/model"]]
+        rate = [
+            row["lr-AdamW/model"]
+            for row in rows
+            if row["step"] == str(8 * epoch + 7) and row["lr-AdamW/model"]
+        ]
         value = float(validated["val/recall@10"])
         is_best, best = value > best, max(value, best)
         words = [f"epoch {epoch + 1}/{2 if epoch < 2 else 3}", f"loss {readable(loss)}"]
@@ -128,7 +140,9 @@ def test_each_epoch_has_a_line_with_the_values_of_the_metrics_file(logged: tuple
         expected.append("  ".join([*words, f"lr {float(rate[0]):.2g}"]))
     said = [line.rpartition("  ")[0] for line in lines_of(folder) if line.startswith("epoch ")]
     assert said == expected
-    assert [line.rpartition("  ")[0] for line in stdout.splitlines() if line.startswith("epoch ")] == expected[:2]
+    assert [
+        line.rpartition("  ")[0] for line in stdout.splitlines() if line.startswith("epoch ")
+    ] == expected[:2]
     assert all(len(line) <= 80 for line in stdout.splitlines() if line.startswith("epoch "))
 
 
@@ -140,7 +154,9 @@ def test_a_resumed_run_knows_the_best(mode: str, worse: float, better: float) ->
     assert [resumed._is_best(value, mode) for value in (worse, 0.5, better)] == [False, False, True]
 
 
-def test_the_log_has_all_that_was_said_and_a_resumed_run_appends(logged: tuple[Path, str, str]) -> None:
+def test_the_log_has_all_that_was_said_and_a_resumed_run_appends(
+    logged: tuple[Path, str, str],
+) -> None:
     folder, stdout, stderr = logged
     lines = lines_of(folder)
     parts = [index for index, line in enumerate(lines) if line == "Resuming at step 16: synthetic"]
@@ -172,7 +188,9 @@ def test_an_epoch_of_few_steps_is_logged_once_and_nobody_warns(
 def test_validations_within_an_epoch_have_lines_of_their_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = configured(tmp_path, "trainer.val_check_interval=4", "trainer.max_epochs=1", "scheduler=none")
+    config = configured(
+        tmp_path, "trainer.val_check_interval=4", "trainer.max_epochs=1", "scheduler=none"
+    )
     train(config, config)
     lines = [line for line in capsys.readouterr().out.splitlines() if re.match("epoch|step ", line)]
     assert [line.split("  ")[0] for line in lines] == ["step 4", "epoch 1/1"]

@@ -19,7 +19,10 @@ class Clock:
 
 def trained(clock: Clock, seconds: float, steps: int, epoch: int, validation: float) -> None:
     """A run of steps, in epochs, with a validation after each."""
-    callback, trainer = ExpectedTime(), SimpleNamespace(current_epoch=0, global_step=0, sanity_checking=False)
+    callback, trainer = (
+        ExpectedTime(),
+        SimpleNamespace(current_epoch=0, global_step=0, sanity_checking=False),
+    )
     trainer.estimated_stepping_batches, trainer.is_global_zero = steps, True
     callback.on_train_start(trainer, None)
     for step in range(1, steps + 1):
@@ -33,11 +36,14 @@ def trained(clock: Clock, seconds: float, steps: int, epoch: int, validation: fl
             trainer.current_epoch += 1
 
 
-def test_it_is_said_after_some_steps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_said_after_some_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     trained(Clock(monkeypatch), seconds=0.5, steps=400, epoch=200, validation=0)
     left = 400 - SKIPPED - MEASURED
     assert (
-        capsys.readouterr().out == f"About 3 min more for {left} steps, measured over 20 steps, without validation.\n"
+        capsys.readouterr().out
+        == f"About 3 min more for {left} steps, measured over 20 steps, without validation.\n"
     )
 
 
@@ -52,9 +58,14 @@ def test_it_is_said_again_where_validation_takes_long(
     ]
 
 
-def test_short_epochs_are_measured_whole(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_epochs_are_measured_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     trained(Clock(monkeypatch), seconds=1, steps=16, epoch=8, validation=5)
-    assert capsys.readouterr().out == "About 40 s more for 8 steps, measured over an epoch with its validation.\n"
+    assert (
+        capsys.readouterr().out
+        == "About 40 s more for 8 steps, measured over an epoch with its validation.\n"
+    )
 
 
 @pytest.mark.parametrize("steps", [8, float("inf")])
@@ -70,7 +81,8 @@ def test_nothing_is_said_where_nothing_is_left_or_known(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (45.2, "45 s"), (59.7, "1 min"), (250.0, "4 min"), (4800.0, "1 h 20 min")]
+    ("seconds", "words"),
+    [(0.2, "1 s"), (45.2, "45 s"), (59.7, "1 min"), (250.0, "4 min"), (4800.0, "1 h 20 min")],
 )
 def test_it_is_no_more_exact_than_it_is_known(seconds: float, words: str) -> None:
     assert roughly(seconds) == words

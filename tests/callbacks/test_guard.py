@@ -1,4 +1,5 @@
-"""A loss or a gradient that is lost ends the run with a message; the weights and the last checkpoint stay good."""
+"""A loss or a gradient that is lost ends the run with a message; the weights and the last
+checkpoint stay good."""
 
 import json
 from functools import partial
@@ -33,7 +34,9 @@ class Spoiler(Callback):
         self.steps, self.what = steps, what
         self.weights: dict[int, torch.Tensor] = {}
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: PairedBatch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: PairedBatch, batch_idx: int
+    ) -> None:
         self.weights[trainer.global_step] = first_weight(pl_module)
         if trainer.global_step in self.steps and self.what == "inputs":
             batch.inputs["b"][3] = torch.nan
@@ -85,7 +88,10 @@ def test_the_run_stops_and_says_where(tmp_path: Path, what: str) -> None:
     (good,) = tmp_path.glob("checkpoints/*.ckpt")
     assert "at step 5 (epoch 0)" in message
     assert str(good) in message
-    assert all(value.isfinite().all() for value in torch.load(good, weights_only=True)["state_dict"].values())
+    assert all(
+        value.isfinite().all()
+        for value in torch.load(good, weights_only=True)["state_dict"].values()
+    )
     assert report["step"] == 5
     assert len(set(report["ids"])) == 16
     assert str(report["ids"][0]) in message
@@ -110,7 +116,9 @@ def test_a_few_bad_steps_are_left_out(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Step 3 is left out"):
         trainer, spoiler = fit(tmp_path, {3, 4, 6, 7}, "inputs", max_bad_steps=2)
     assert trainer.global_step == 12
-    same = [step for step in range(11) if torch.equal(spoiler.weights[step], spoiler.weights[step + 1])]
+    same = [
+        step for step in range(11) if torch.equal(spoiler.weights[step], spoiler.weights[step + 1])
+    ]
     assert same == [3, 4, 6, 7]
     with pytest.raises(NumericError, match="at step 5"):
         fit(tmp_path, {3, 4, 5}, "inputs", max_bad_steps=2)
@@ -126,7 +134,9 @@ def test_a_run_that_goes_on_is_allowed_what_is_left(tmp_path: Path) -> None:
 
 def test_the_running_statistics_of_a_step_that_is_left_out_are_left_out_too(tmp_path: Path) -> None:
     for what in ("inputs", "gradient"):
-        encoders = {name: nn.Sequential(nn.Linear(5, DIM), nn.BatchNorm1d(DIM)) for name in MODALITIES}
+        encoders = {
+            name: nn.Sequential(nn.Linear(5, DIM), nn.BatchNorm1d(DIM)) for name in MODALITIES
+        }
         with pytest.warns(UserWarning, match="Step 3 is left out"):
             fit(tmp_path, {3}, what, max_bad_steps=2, encoders=encoders)
         for encoder in encoders.values():
@@ -145,17 +155,22 @@ def test_a_gradient_scaler_may_look_for_its_scale_but_not_for_ever(tmp_path: Pat
 
 
 def spoilt_in_one(rank: int, world_size: int, folder: str) -> str:
-    """What a process says when the loss of the second alone is infinite, and its gradient is good."""
+    """What a process says when the loss of the second alone is infinite, and its gradient is
+    good."""
     guard = Guard(f"{folder}/{rank}")  # both think that they are the first
     model = MultimodalModel({name: nn.Linear(5, DIM) for name in MODALITIES})
     module = MultimodalModule(model, CLIP(MODALITIES), partial(torch.optim.AdamW, lr=0.01))
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     guard.on_train_start(trainer, module)
     number = torch.arange(3) + 10 * rank
-    guard.on_train_batch_start(trainer, module, PairedBatch({"a": torch.ones(3, 5)}, {}, number, number), 0)
+    guard.on_train_batch_start(
+        trainer, module, PairedBatch({"a": torch.ones(3, 5)}, {}, number, number), 0
+    )
     guard.on_before_backward(trainer, module, torch.tensor(torch.inf if rank else 1.0))
     try:
-        guard.on_before_optimizer_step(trainer, module, torch.optim.SGD(module.parameters(), lr=0.1))
+        guard.on_before_optimizer_step(
+            trainer, module, torch.optim.SGD(module.parameters(), lr=0.1)
+        )
     except NumericError as error:
         return str(error)
     return ""

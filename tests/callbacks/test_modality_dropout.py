@@ -1,4 +1,5 @@
-"""Modalities are dropped at the rates asked for, never all of a sample's, and the same ones for a sample anywhere."""
+"""Modalities are dropped at the rates asked for, never all of a sample's, and the same ones for a
+sample anywhere."""
 
 import pytest
 import torch
@@ -10,9 +11,13 @@ from polymodal.errors import ConfigError
 
 
 @given(m=st.integers(1, 5), seed=st.integers(0, 1000), rate=st.floats(0, 0.99))
-def test_one_modality_is_left_at_least_and_nothing_absent_is_brought_back(m: int, seed: int, rate: float) -> None:
+def test_one_modality_is_left_at_least_and_nothing_absent_is_brought_back(
+    m: int, seed: int, rate: float
+) -> None:
     mask = torch.rand(40, m, generator=torch.Generator().manual_seed(seed)) < 0.6
-    kept = mask & ~dropped(torch.arange(40), mask, torch.full((m,), rate, dtype=torch.float64), seed)
+    kept = mask & ~dropped(
+        torch.arange(40), mask, torch.full((m,), rate, dtype=torch.float64), seed
+    )
     assert torch.equal(kept.any(1), mask.any(1))
     assert not (kept & ~mask).any()
 
@@ -24,7 +29,11 @@ def test_rates_are_kept_modality_by_modality() -> None:
 
 
 def test_the_choice_is_the_sample_s_own_and_changes_with_the_step() -> None:
-    ids, mask, rates = torch.arange(100), torch.ones(100, 3, dtype=torch.bool), torch.full((3,), 0.5)
+    ids, mask, rates = (
+        torch.arange(100),
+        torch.ones(100, 3, dtype=torch.bool),
+        torch.full((3,), 0.5),
+    )
     whole = dropped(ids, mask, rates, 5)
     assert torch.equal(dropped(ids[40:60], mask[40:60], rates, 5), whole[40:60])
     assert not torch.equal(dropped(ids, mask, rates, 6), whole)

@@ -34,34 +34,41 @@ def vectors(module: MultimodalModule, split: str) -> tuple:
     own = output.fused
     if own is None:
         lengths = output.x.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-        own = torch.stack([x[m].mean(0) for x, m in zip(output.x / lengths, output.mask, strict=True)])
+        own = torch.stack(
+            [x[m].mean(0) for x, m in zip(output.x / lengths, output.mask, strict=True)]
+        )
     return tuple(value[kind >= 0].numpy() for value in (own, output.x, output.mask, kind))
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_figures_are_those_of_scikit_learn_on_the_vectors(fused: bool) -> None:
+def test_metrics_are_those_of_scikit_learn_on_the_vectors(fused: bool) -> None:
     objective = Regression("size", 2) if fused else CLIP(MODALITIES)
     trainer, module = fit_and_judge(objective, Probe("kind", seed=3), fused, outputs=2, epochs=1)
     module.eval()
-    (train, train_x, train_mask, fitted), (test, x, mask, kind) = vectors(module, "train"), vectors(module, "test")
+    (train, train_x, train_mask, fitted), (test, x, mask, kind) = (
+        vectors(module, "train"),
+        vectors(module, "test"),
+    )
     clusters = KMeans(3, n_init=10, random_state=3).fit_predict(test)
     scaler = StandardScaler().fit(train)
     linear = LogisticRegression(max_iter=1000).fit(scaler.transform(train), fitted)
     expected = {
         "nmi": normalized_mutual_info_score(kind, clusters),
         "ari": adjusted_rand_score(kind, clusters),
-        "knn_accuracy": KNeighborsClassifier(20, metric="cosine").fit(train, fitted).score(test, kind),
+        "knn_accuracy": KNeighborsClassifier(20, metric="cosine")
+        .fit(train, fitted)
+        .score(test, kind),
         "linear_accuracy": linear.score(scaler.transform(test), kind),
     }
     for i, name in enumerate(MODALITIES):
         neighbours = KNeighborsClassifier(20, metric="cosine")
         neighbours.fit(train_x[train_mask[:, i], i], fitted[train_mask[:, i]])
         expected[f"{name}/knn_accuracy"] = neighbours.score(x[mask[:, i], i], kind[mask[:, i]])
-    figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     for name, value in expected.items():
-        assert figures[f"test/probe/{name}"] == pytest.approx(value, abs=1e-6), name
-    assert 0.4 < figures["test/probe/cluster_accuracy"] <= 1
-    assert figures["test/probe/linear_accuracy"] > 0.6
+        assert metrics[f"test/probe/{name}"] == pytest.approx(value, abs=1e-6), name
+    assert 0.4 < metrics["test/probe/cluster_accuracy"] <= 1
+    assert metrics["test/probe/linear_accuracy"] > 0.6
 
 
 def test_without_a_fusion_a_sample_is_the_mean_of_what_is_present() -> None:
@@ -111,7 +118,9 @@ def test_labels_that_are_no_classes_are_refused_before_training(label: str) -> N
 def test_of_very_many_classes_nothing_is_fitted(most: int, monkeypatch, caplog) -> None:
     monkeypatch.setattr(probe, "MOST_CLASSES", most)
     trainer, _ = fit_and_judge(CLIP(MODALITIES), Probe("kind"), fused=False)
-    names = {name.removeprefix("test/probe/") for name in trainer.callback_metrics if "/probe/" in name}
+    names = {
+        name.removeprefix("test/probe/") for name in trainer.callback_metrics if "/probe/" in name
+    }
     neighbours = {"knn_accuracy", *(f"{name}/knn_accuracy" for name in MODALITIES)}
     fitted = {"nmi", "ari", "cluster_accuracy", "linear_accuracy"}
     assert names == (neighbours if most == 2 else neighbours | fitted)

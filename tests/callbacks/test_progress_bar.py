@@ -30,7 +30,10 @@ class Terminal(io.StringIO):
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Stands for the screen; within a test, since pytest has sys.stdout between its phases."""
-    screen, console = Terminal(), get_console()  # which is made now, if it is not there: in no colours
+    screen, console = (
+        Terminal(),
+        get_console(),
+    )  # which is made now, if it is not there: in no colours
     monkeypatch.setattr(sys, "stdout", screen)
     for name, value in (("TERM", "xterm"), ("COLUMNS", "80")):
         monkeypatch.setenv(name, value)
@@ -50,19 +53,29 @@ def test_lines_stay_and_the_bar_goes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     train(config, config)
     drawn = screen.getvalue()
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).replace("\r", "")
-    assert {"epoch 1/2", "epoch 2/2"} <= set(re.findall(r"^epoch \d/\d(?= +[━╸╺])", plain, flags=re.MULTILINE))
+    assert {"epoch 1/2", "epoch 2/2"} <= set(
+        re.findall(r"^epoch \d/\d(?= +[━╸╺])", plain, flags=re.MULTILINE)
+    )
     assert re.search(r"epoch 2/2 +[━╸╺]+ 8/8 .* samples/s loss: \d", plain)
     assert len(re.findall(r"epoch \d/2  loss .* s$", plain, flags=re.MULTILINE)) == 2
     before = drawn[: drawn.index("Logged last")]
-    assert "\x1b[1A\x1b[2K" in before[before.rindex("samples/s") :]  # what was drawn last is taken away
+    assert (
+        "\x1b[1A\x1b[2K" in before[before.rindex("samples/s") :]
+    )  # what was drawn last is taken away
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_it_is_drawn_on_a_terminal_alone(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_drawn_on_a_terminal_alone(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if is_terminal:
         terminal(monkeypatch)
     bar = ProgressBar()
-    bar.setup(Trainer(enable_progress_bar=False, logger=False, accelerator="cpu"), LightningModule(), "fit")
+    bar.setup(
+        Trainer(enable_progress_bar=False, logger=False, accelerator="cpu"),
+        LightningModule(),
+        "fit",
+    )
     assert bar.is_enabled == is_terminal
 
 
@@ -80,12 +93,19 @@ def test_a_task_has_a_name(tmp_path: Path) -> None:
     _, _, trainer = build(config, config, keep=lambda _: False)
     name_task(trainer, "embed val")
     assert trainer.progress_bar_callback.test_description == "embed val"
-    name_task(Trainer(enable_progress_bar=False, logger=False, accelerator="cpu"), "embed val")  # there is none
+    name_task(
+        Trainer(enable_progress_bar=False, logger=False, accelerator="cpu"), "embed val"
+    )  # there is none
 
 
 @pytest.mark.parametrize(("wanted", "bars"), [(None, 1), (True, 1), (False, 0)])
-def test_there_is_a_bar_unless_nobody_wants_one(tmp_path: Path, wanted: bool | None, bars: int) -> None:
-    config = with_bar(tmp_path, "callbacks=[checkpoint,progress_bar]" if wanted is False else "callbacks=[checkpoint]")
+def test_there_is_a_bar_unless_nobody_wants_one(
+    tmp_path: Path, wanted: bool | None, bars: int
+) -> None:
+    config = with_bar(
+        tmp_path,
+        "callbacks=[checkpoint,progress_bar]" if wanted is False else "callbacks=[checkpoint]",
+    )
     if wanted is not None:
         config["trainer"]["enable_progress_bar"] = wanted
     _, _, trainer = build(config, config)

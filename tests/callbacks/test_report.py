@@ -29,7 +29,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 ALWAYS = {"about.json", "sounds.json"}
 CLASSES = {"confusion.png", "confusion.csv", "classes.csv", "reliability.png", "mistakes.json"}
-ALIGNMENT = {"a_to_b.png", "b_to_a.png", "a_to_b.json", "b_to_a.json", "embedding_map.png", "embedding_map.json"}
+ALIGNMENT = {
+    "a_to_b.png",
+    "b_to_a.png",
+    "a_to_b.json",
+    "b_to_a.json",
+    "embedding_map.png",
+    "embedding_map.json",
+}
 ALIGNMENT |= {"a_to_b_misses.json", "b_to_a_misses.json"}  # c cannot be shown
 
 
@@ -95,7 +102,9 @@ def test_several_objectives_have_a_folder_each(tmp_path: Path) -> None:
 def test_of_very_many_classes_the_confused_pairs_are_written(tmp_path: Path, monkeypatch) -> None:
     for module in (recall, report_module):
         monkeypatch.setattr(
-            module, "confusion_matrix", lambda *_: pytest.fail("it grows with the square of the classes")
+            module,
+            "confusion_matrix",
+            lambda *_: pytest.fail("it grows with the square of the classes"),
         )
     many = recall.MATRIX + 1
     callback = Report(str(tmp_path))
@@ -122,7 +131,9 @@ def test_galleries_of_very_many_modalities_have_an_end(tmp_path: Path, monkeypat
     callback = Report(str(tmp_path))
     callback.classes = {}
     with caplog.at_level(logging.INFO):
-        callback._alignment(tmp_path, {}, [f"m{n}" for n in range(50)], SimpleNamespace(describe=None))
+        callback._alignment(
+            tmp_path, {}, [f"m{n}" for n in range(50)], SimpleNamespace(describe=None)
+        )
     assert drawn == [name for n in "123" for name in (f"m0_to_m{n}.png", f"m{n}_to_m0.png")]
     assert "no galleries of 46 further modalities, such as m49" in caplog.text
 
@@ -131,8 +142,12 @@ def no_room(*_, **__) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, monkeypatch, caplog) -> None:
-    trainer, _ = fit_and_judge(Classification("kind", 3), Report(str(tmp_path / "whole")), fused=True)
+def test_a_picture_that_cannot_be_drawn_costs_nothing_else(
+    tmp_path: Path, monkeypatch, caplog
+) -> None:
+    trainer, _ = fit_and_judge(
+        Classification("kind", 3), Report(str(tmp_path / "whole")), fused=True
+    )
     expected = {name: float(value) for name, value in trainer.callback_metrics.items()}
     save = Figure.savefig
 
@@ -144,15 +159,22 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, monke
 
     monkeypatch.setattr(Figure, "savefig", fails)
     trainer, _ = fit_and_judge(Classification("kind", 3), Report(str(tmp_path)), fused=True)
-    figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    assert figures == expected
-    assert {file.name for file in (tmp_path / "report").iterdir()} == ALWAYS | CLASSES - {"confusion.png"}
-    assert f"{tmp_path}/report/confusion.png could not be written: [Errno 28] No space left" in caplog.text
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert metrics == expected
+    assert {file.name for file in (tmp_path / "report").iterdir()} == ALWAYS | CLASSES - {
+        "confusion.png"
+    }
+    assert (
+        f"{tmp_path}/report/confusion.png could not be written: [Errno 28] No space left"
+        in caplog.text
+    )
     assert "The metrics are not affected." in caplog.text
 
 
 @pytest.mark.parametrize("what", ["polymodal.report.tables.csv.writer", "pathlib.Path.mkdir"])
-def test_a_report_that_cannot_be_written_at_all_costs_nothing_else(what: str, tmp_path: Path, monkeypatch) -> None:
+def test_a_report_that_cannot_be_written_at_all_costs_nothing_else(
+    what: str, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(what, no_room)
     trainer, _ = fit_and_judge(Classification("kind", 3), Report(str(tmp_path)), fused=True)
     assert float(trainer.callback_metrics["test/accuracy"]) > 0

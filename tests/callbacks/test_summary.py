@@ -8,7 +8,15 @@ import torch
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from polymodal.callbacks.summary import counted, device_of, labels_of, parameters_of, parts_of, samples_of, steps_of
+from polymodal.callbacks.summary import (
+    counted,
+    device_of,
+    labels_of,
+    parameters_of,
+    parts_of,
+    samples_of,
+    steps_of,
+)
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
@@ -25,9 +33,15 @@ class Stream(IterableDataset):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"train_set": [0] * 1200, "val_set": [0] * 9, "test_set": [0], "limit": None}, "1,200 train, 9 val, 1 test"),
+        (
+            {"train_set": [0] * 1200, "val_set": [0] * 9, "test_set": [0], "limit": None},
+            "1,200 train, 9 val, 1 test",
+        ),
         ({"train_set": [0] * 1200, "val_set": [0] * 9, "limit": 10}, "10 of 1,200 train, 9 val"),
-        ({"train_set": Stream(), "epoch_samples": 5000, "val_set": Stream()}, "5,000 train an epoch, a stream of val"),
+        (
+            {"train_set": Stream(), "epoch_samples": 5000, "val_set": Stream()},
+            "5,000 train an epoch, a stream of val",
+        ),
     ],
 )
 def test_samples(data: dict, words: str) -> None:
@@ -57,7 +71,8 @@ def test_parameters_and_what_is_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("freeze", "words"), [(True, "frozen until step 50"), (["weight"], "in part frozen until step 50")]
+    ("freeze", "words"),
+    [(True, "frozen until step 50"), (["weight"], "in part frozen until step 50")],
 )
 def test_what_is_frozen_for_a_while(freeze: bool | list[str], words: str) -> None:
     model = SimpleNamespace(encoders={"image": nn.Linear(3, 4)}, fusion=None, head=nn.Linear(4, 1))
@@ -81,7 +96,9 @@ def test_what_is_frozen_for_a_while(freeze: bool | list[str], words: str) -> Non
     ],
 )
 def test_steps(batches: float, total: float, epochs: int, words: str) -> None:
-    trainer = SimpleNamespace(num_training_batches=batches, estimated_stepping_batches=total, max_epochs=epochs)
+    trainer = SimpleNamespace(
+        num_training_batches=batches, estimated_stepping_batches=total, max_epochs=epochs
+    )
     assert steps_of(trainer, 64, accumulate=4) == words
 
 

@@ -36,7 +36,9 @@ def test_every_kind_of_the_glyphs_has_prompts() -> None:
 
 def test_prompts_may_be_a_file_of_words(tmp_path) -> None:
     file = tmp_path / "classes.yaml"
-    file.write_text("cat: [cat, kitten]\ndog: {words: [dog], templates: ['one {}', 'a {}']}\nred: red\n")
+    file.write_text(
+        "cat: [cat, kitten]\ndog: {words: [dog], templates: ['one {}', 'a {}']}\nred: red\n"
+    )
     prompts = ZeroShot("kind", str(file), templates=["a {}."]).prompts
     assert prompts["cat"] == {"templates": ["a {}."], "words": ["cat", "kitten"]}
     assert prompts["dog"]["templates"] == ["one {}", "a {}"]
@@ -53,5 +55,7 @@ def test_labels_of_several_classes_a_sample_are_refused_before_training() -> Non
     trainer = SimpleNamespace(datamodule=data)
     module = SimpleNamespace(model=SimpleNamespace(modalities=["a", "b"]))
     ZeroShot("kind", templates=["a {}"], image="a", text="b").setup(trainer, module, "fit")
-    with pytest.raises(ConfigError, match=r"zero_shot\.label=tags: these labels are not one class a sample"):
+    with pytest.raises(
+        ConfigError, match=r"zero_shot\.label=tags: these labels are not one class a sample"
+    ):
         ZeroShot("tags", templates=["a {}"], image="a", text="b").setup(trainer, module, "fit")

@@ -2,7 +2,13 @@
 
 import pytest
 
-from polymodal.cli.programs import EmbedSettings, EvalSettings, PredictSettings, SearchSettings, parsed
+from polymodal.cli.programs import (
+    EmbedSettings,
+    EvalSettings,
+    PredictSettings,
+    SearchSettings,
+    parsed,
+)
 from polymodal.errors import ConfigError
 
 
@@ -26,12 +32,16 @@ def test_one_checkpoint_is_a_list_of_one() -> None:
 
 
 def test_text_becomes_numbers() -> None:
-    settings, _ = parsed(["checkpoint=a", "index=b", "query=x = [y], z", "top=3", "exact=false"], SearchSettings)
+    settings, _ = parsed(
+        ["checkpoint=a", "index=b", "query=x = [y], z", "top=3", "exact=false"], SearchSettings
+    )
     assert (settings.query, settings.top, settings.exact) == ("x = [y], z", 3, False)
 
 
 def test_a_prediction_takes_inputs_of_any_name() -> None:
-    settings, changes = parsed(["checkpoint=a", "left=x.png", "text=a = b", "seed=1"], PredictSettings)
+    settings, changes = parsed(
+        ["checkpoint=a", "left=x.png", "text=a = b", "seed=1"], PredictSettings
+    )
     assert settings.inputs == {"left": "x.png", "text": "a = b"}
     assert changes == ["seed=1"]
 

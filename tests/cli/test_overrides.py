@@ -1,4 +1,5 @@
-"""What is typed reaches its key as it was typed: paths and texts of any signs, and Hydra's own grammar."""
+"""What is typed reaches its key as it was typed: paths and texts of any signs, and Hydra's own
+grammar."""
 
 import re
 from pathlib import Path
@@ -11,7 +12,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from polymodal.cli.overrides import as_hydra_arguments, as_value, quoted
-from polymodal.config.command_line import check_given_once, check_options, check_words, home, in_order
+from polymodal.config.command_line import (
+    check_given_once,
+    check_options,
+    check_words,
+    home,
+    in_order,
+)
 from polymodal.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -24,10 +31,43 @@ def value_of(text: str) -> Any:
 @pytest.mark.parametrize(
     "path",
     [
-        *("my data/p.csv", "数据/p.csv", "a(1)/p.csv", "a,b/p.csv", "a@b%c/p.csv", "a#1/p.csv", "a=1/p.csv"),
-        *("it's.csv", "[x]/p.csv", "{0..3}.tar", "s/{000..127}.tar", "s/{a,b}.tar", "jpg;png", "run(1)"),
-        *('say "x".csv', "`x`", "<a>", "C:\\data\\p.csv", "C:\\data\\", "a\\数.csv", "s3://bucket/a#b?c=d&e"),
-        *("hf://datasets/x@main/a b", "a\nb", "'open.csv", "[0.5,half", "{train", "a*b?.csv", "$HOME/x", "ünïcödé"),
+        *(
+            "my data/p.csv",
+            "数据/p.csv",
+            "a(1)/p.csv",
+            "a,b/p.csv",
+            "a@b%c/p.csv",
+            "a#1/p.csv",
+            "a=1/p.csv",
+        ),
+        *(
+            "it's.csv",
+            "[x]/p.csv",
+            "{0..3}.tar",
+            "s/{000..127}.tar",
+            "s/{a,b}.tar",
+            "jpg;png",
+            "run(1)",
+        ),
+        *(
+            'say "x".csv',
+            "`x`",
+            "<a>",
+            "C:\\data\\p.csv",
+            "C:\\data\\",
+            "a\\数.csv",
+            "s3://bucket/a#b?c=d&e",
+        ),
+        *(
+            "hf://datasets/x@main/a b",
+            "a\nb",
+            "'open.csv",
+            "[0.5,half",
+            "{train",
+            "a*b?.csv",
+            "$HOME/x",
+            "ünïcödé",
+        ),
         *("^!&|", "-", "a'b'c", '"a"b'),
     ],
 )
@@ -35,12 +75,16 @@ def test_a_path_arrives_as_it_was_typed(path: str) -> None:
     assert value_of(as_value(path)) == path
     (argument,) = as_hydra_arguments([f"data.path={path}"])
     assert argument.startswith("++data.path=")
-    assert as_hydra_arguments([argument]) == [argument]  # as the further processes of a run are given it
+    assert as_hydra_arguments([argument]) == [
+        argument
+    ]  # as the further processes of a run are given it
     (argument,) = as_hydra_arguments([f"hydra.run.dir={path}"])
     assert OverridesParser.create().parse_override(argument).value() == path
 
 
-WHOLE_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\\$"), min_size=1, max_size=12)
+WHOLE_TEXT = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0\\$"), min_size=1, max_size=12
+)
 
 
 @given(WHOLE_TEXT.map(lambda text: f"数/{text}."))
@@ -69,7 +113,10 @@ def test_quoted_gives_the_same_text_back(text: str) -> None:
         ("${seed}/数", "${seed}/数"),
         ("int(3.7)", 3),
         ("[数/a.csv, b#1, 5]", ["数/a.csv", "b#1", 5]),
-        ("{train: 数据/a.csv, val: [b#1, 'c, d'], n: 2}", {"train": "数据/a.csv", "val": ["b#1", "c, d"], "n": 2}),
+        (
+            "{train: 数据/a.csv, val: [b#1, 'c, d'], n: 2}",
+            {"train": "数据/a.csv", "val": ["b#1", "c, d"], "n": 2},
+        ),
         ("{train: 'https://x/a#b', val: s3://y#z}", {"train": "https://x/a#b", "val": "s3://y#z"}),
         ("", ""),
     ],
@@ -144,14 +191,19 @@ def test_of_plain_values_the_last_one_counts(arguments: list[str], capsys) -> No
 
 
 def test_a_key_may_be_said_twice_and_further_processes_are_told_their_folder() -> None:
-    check_given_once(["seed=1", "seed=1", "++run_dir=a", "++run_dir=b", "hydra.run.dir=a", "hydra.run.dir=b"])
+    check_given_once(
+        ["seed=1", "seed=1", "++run_dir=a", "++run_dir=b", "hydra.run.dir=a", "hydra.run.dir=b"]
+    )
     check_given_once(["data.path=a", "encoder.path=b", "-sc", "query=bash"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data.splits=[0.5,", "0.5]"], r"0.5\]: arguments are key=value. .*: 'data.splits=\[0.5, 0.5\]'"),
+        (
+            ["data.splits=[0.5,", "0.5]"],
+            r"0.5\]: arguments are key=value. .*: 'data.splits=\[0.5, 0.5\]'",
+        ),
         (["seed"], "seed: arguments are key=value"),
         (["=3"], "=3: arguments are key=value"),
     ],
@@ -173,7 +225,9 @@ def test_a_word_that_is_no_key_and_value_is_refused(arguments: list[str], messag
         (["--experimental-rerun", "x"], "pickle"),
     ],
 )
-def test_an_option_that_is_wrong_says_the_nearest(arguments: list[str], message: str | None) -> None:
+def test_an_option_that_is_wrong_says_the_nearest(
+    arguments: list[str], message: str | None
+) -> None:
     if message is None:
         return check_options(arguments)
     with pytest.raises(ConfigError, match=message):
@@ -186,7 +240,11 @@ def test_options_may_stand_anywhere() -> None:
     assert in_order(typed, {"--cfg"}) == ["a=1", "b=2", "c=3", "-m", "--cfg", "job"]
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name
+)
 def test_a_page_quotes_what_a_shell_would_take_apart(page: Path) -> None:
-    for word in re.findall(r"[^\s`|]*\w=[^\s`|]*\{[^\s`|}]*(?:\.\.|,)[^\s`|}]*\}", page.read_text()):
+    for word in re.findall(
+        r"[^\s`|]*\w=[^\s`|]*\{[^\s`|}]*(?:\.\.|,)[^\s`|}]*\}", page.read_text()
+    ):
         assert "'" in word or '"' in word, word

@@ -33,19 +33,33 @@ def test_options_are_found_beside_ours(mine: Path) -> None:
     there = {"config_dir": str(mine)}
     assert compose_config(["experiment=mine", "++run_dir=."], **there).dim == 24
     assert compose_config(["experiment=clip_small", "++run_dir=."], **there).dim == 256
-    assert compose_config(["experiment=mine", f'hydra.searchpath=["file://{mine}"]', "++run_dir=."]).dim == 24
+    assert (
+        compose_config(
+            ["experiment=mine", f'hydra.searchpath=["file://{mine}"]', "++run_dir=."]
+        ).dim
+        == 24
+    )
 
 
 def test_both_ways_may_be_taken_at_once(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "other" / "optimizer").mkdir(parents=True)
-    (tmp_path / "other" / "optimizer" / "own.yaml").write_text("_target_: torch.optim.Adam\nlr: 0.125\n")
-    overrides = ["experiment=mine", "optimizer=own", f"hydra.searchpath=[file://{tmp_path / 'other'}]", "++run_dir=."]
+    (tmp_path / "other" / "optimizer" / "own.yaml").write_text(
+        "_target_: torch.optim.Adam\nlr: 0.125\n"
+    )
+    overrides = [
+        "experiment=mine",
+        "optimizer=own",
+        f"hydra.searchpath=[file://{tmp_path / 'other'}]",
+        "++run_dir=.",
+    ]
     config = compose_config(overrides, config_dir=str(mine))
     assert (config.dim, config.optimizer.lr) == (24, 0.125)
 
 
 @pytest.mark.parametrize("way", ["config-dir", "searchpath"])
-def test_the_other_processes_of_a_run_find_them_too(mine: Path, tmp_path: Path, monkeypatch, way: str) -> None:
+def test_the_other_processes_of_a_run_find_them_too(
+    mine: Path, tmp_path: Path, monkeypatch, way: str
+) -> None:
     """With the arguments that the first process leaves for them, as Lightning starts them."""
     sources = [SimpleNamespace(provider="main", path="configs")]
     hydras = ["hydra.run.dir=run"]
@@ -56,7 +70,9 @@ def test_the_other_processes_of_a_run_find_them_too(mine: Path, tmp_path: Path, 
     settings = SimpleNamespace(
         runtime=SimpleNamespace(config_sources=sources),
         job=SimpleNamespace(config_name="train"),
-        overrides=SimpleNamespace(task=[*as_hydra_arguments(SMALL), "experiment=mine", "++dim=24"], hydra=hydras),
+        overrides=SimpleNamespace(
+            task=[*as_hydra_arguments(SMALL), "experiment=mine", "++dim=24"], hydra=hydras
+        ),
     )
     seen: list[dict[str, Any]] = []
     monkeypatch.setattr("polymodal.training.run.train", lambda config, _: seen.append(config))

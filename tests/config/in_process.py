@@ -12,7 +12,8 @@ from polymodal.config.compose import compose_config
 
 
 def checked(*arguments: str, look: bool = True) -> dict[str, Any]:
-    """The config of `python src/train.py <arguments>`; the data may be looked at, or are not there."""
+    """The config of `python src/train.py <arguments>`; the data may be looked at, or are not
+    there."""
     check_options(arguments)
     check_words(arguments)
     config = compose_config([*as_hydra_arguments(arguments), "++run_dir=."])
@@ -20,7 +21,8 @@ def checked(*arguments: str, look: bool = True) -> dict[str, Any]:
 
 
 def checked_without_data(config: DictConfig) -> dict[str, Any]:
-    """A composed config, checked; what is `auto` has the value that it has where nobody looks at the data."""
+    """A composed config, checked; what is `auto` has the value that it has where nobody looks at
+    the data."""
     check_config(config, look=False)
     settle(config, look=False)
     return check_config(config, look=False)

@@ -14,14 +14,21 @@ from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.errors import ConfigError, DataError
 
-DEFAULT_CALLBACKS = check_config(compose_config(["experiment=sum_fusion", "++run_dir=."]))["callbacks"]
+DEFAULT_CALLBACKS = check_config(compose_config(["experiment=sum_fusion", "++run_dir=."]))[
+    "callbacks"
+]
 TABLE = ["data.columns.tabular=[sex,age,port,fare]", "data.columns.label=survived"]
 
 
 @pytest.fixture
 def passengers(tmp_path: Path) -> Path:
     rows = [
-        {"sex": ("m", "f")[i % 2], "age": "" if i % 7 == 0 else i % 60, "port": "SCQ"[i % 3], "fare": i / 3}
+        {
+            "sex": ("m", "f")[i % 2],
+            "age": "" if i % 7 == 0 else i % 60,
+            "port": "SCQ"[i % 3],
+            "fare": i / 3,
+        }
         | {"survived": ("yes", "no", "?")[i % 3], "name": f"passenger {i % 40} of ship {i % 9}"}
         for i in range(200)
     ]
@@ -30,8 +37,13 @@ def passengers(tmp_path: Path) -> Path:
 
 def settled(path: object, *words: str) -> dict:
     groups = ("experiment", "objective=", "fusion=", "head=")
-    plus = [word if "/" in word.partition("=")[0] or word.startswith(groups) else f"++{word}" for word in words]
-    return check_config(compose_config(["experiment=own_small", f"++data.path={path}", *plus, "++run_dir=."]))
+    plus = [
+        word if "/" in word.partition("=")[0] or word.startswith(groups) else f"++{word}"
+        for word in words
+    ]
+    return check_config(
+        compose_config(["experiment=own_small", f"++data.path={path}", *plus, "++run_dir=."])
+    )
 
 
 def test_columns_of_numbers_come_first_and_categories_are_counted(passengers: Path, capsys) -> None:
@@ -40,7 +52,10 @@ def test_columns_of_numbers_come_first_and_categories_are_counted(passengers: Pa
     assert (config["data"]["numeric"], config["data"]["cardinalities"]) == (2, [2, 3])
     assert config["outputs"] == 3
     assert list(config["encoder"]) == ["text", "tabular"]
-    assert (config["encoder"]["tabular"]["numeric"], config["encoder"]["tabular"]["cardinalities"]) == (2, [2, 3])
+    assert (
+        config["encoder"]["tabular"]["numeric"],
+        config["encoder"]["tabular"]["cardinalities"],
+    ) == (2, [2, 3])
     assert config["encoder"]["text"]["vocab_size"] == config["data"]["vocab_size"]
     assert config["data"]["batch_size"] == config["objective"]["evaluation_batch_size"] == 16
     assert config["trainer"]["max_epochs"] == 100  # 160 training samples are 10 batches
@@ -59,7 +74,11 @@ def test_what_is_given_stays(passengers: Path) -> None:
         "encoder/text=transformer",
     ]
     config = settled(passengers, *TABLE, "data.columns.text=name", *given)
-    assert (config["data"]["batch_size"], config["trainer"]["max_epochs"], config["outputs"]) == (64, 7, 5)
+    assert (config["data"]["batch_size"], config["trainer"]["max_epochs"], config["outputs"]) == (
+        64,
+        7,
+        5,
+    )
     assert config["data"]["vocab_size"] == config["encoder"]["text"]["vocab_size"] == 400
     assert config["encoder"]["text"]["_target_"].endswith("transformer.Transformer")
 
@@ -67,12 +86,20 @@ def test_what_is_given_stays(passengers: Path) -> None:
 @pytest.mark.parametrize(
     ("side", "mode", "size", "channels"), [(72, "RGB", 32, 3), (300, "L", 64, 1), (20, "LA", 32, 1)]
 )
-def test_images_tell_size_and_channels(side: int, mode: str, size: int, channels: int, tmp_path: Path) -> None:
+def test_images_tell_size_and_channels(
+    side: int, mode: str, size: int, channels: int, tmp_path: Path
+) -> None:
     for kind in ("cat", "dog"):
         (tmp_path / "animals" / kind).mkdir(parents=True)
         for number in range(4):
-            Image.new(mode, (side, side + 9), number).save(tmp_path / "animals" / kind / f"{number}.png")
-    rows = [{"file": f"animals/{kind}/{n}.png", "kind": kind} for kind in ("cat", "dog") for n in range(4)]
+            Image.new(mode, (side, side + 9), number).save(
+                tmp_path / "animals" / kind / f"{number}.png"
+            )
+    rows = [
+        {"file": f"animals/{kind}/{n}.png", "kind": kind}
+        for kind in ("cat", "dog")
+        for n in range(4)
+    ]
     table = write_csv(tmp_path / "a.csv", rows)
     config = settled(table, "data.columns.image=file", "data.columns.label=kind")
     assert (config["data"]["image_size"], config["data"]["channels"]) == (size, channels)
@@ -80,9 +107,12 @@ def test_images_tell_size_and_channels(side: int, mode: str, size: int, channels
     assert list(config["encoder"]) == ["image"]
 
 
-def test_a_column_whose_files_are_all_absent_is_refused_before_a_run_begins(passengers: Path) -> None:
+def test_a_column_whose_files_are_all_absent_is_refused_before_a_run_begins(
+    passengers: Path,
+) -> None:
     with pytest.raises(
-        DataError, match="Column name: none of the 64 files looked at is there. The first: .*passenger 0"
+        DataError,
+        match="Column name: none of the 64 files looked at is there. The first: .*passenger 0",
     ):
         settled(passengers, "data.columns.image=name", "data.columns.text=name")
 
@@ -110,16 +140,26 @@ def test_few_short_sounds_have_a_coarse_spectrogram(tmp_path: Path, capsys) -> N
     table = write_csv(tmp_path / "s.csv", rows)
     config = settled(table, "data.columns.audio=file", "data.columns.text=text")
     log_mel = config["encoder"]["audio"]["log_mel"]
-    assert (log_mel["mels"], log_mel["window"], log_mel["hop"], log_mel["sample_rate"]) == (40, 0.03, 0.02, 8000)
+    assert (log_mel["mels"], log_mel["window"], log_mel["hop"], log_mel["sample_rate"]) == (
+        40,
+        0.03,
+        0.02,
+        8000,
+    )
     assert config["data"]["max_seconds"] == 1.0
     assert "encoder.audio.log_mel.hop=0.02  short sounds, and few" in capsys.readouterr().out
     words = ["encoder/audio=cnn", "encoder.audio.log_mel.mels=16", "encoder.audio.log_mel.hop=0.04"]
-    log_mel = settled(table, "data.columns.audio=file", "data.columns.text=text", *words)["encoder"]["audio"]["log_mel"]
+    log_mel = settled(table, "data.columns.audio=file", "data.columns.text=text", *words)[
+        "encoder"
+    ]["audio"]["log_mel"]
     assert (log_mel["mels"], log_mel["hop"]) == (16, 0.04)
 
 
 def test_tags_and_values_tell_the_outputs(tmp_path: Path) -> None:
-    rows = [{"text": f"word {i}", "tags": json.dumps(["a", "b", "c"][: i % 4]), "x": i, "y": -i} for i in range(60)]
+    rows = [
+        {"text": f"word {i}", "tags": json.dumps(["a", "b", "c"][: i % 4]), "x": i, "y": -i}
+        for i in range(60)
+    ]
     table = write_csv(tmp_path / "t.csv", rows)
     text = "data.columns.text=text"
     assert settled(table, text, "data.columns.label=tags", "data.label_kind=tags")["outputs"] == 3
@@ -131,7 +171,9 @@ def test_settings_are_looked_at_before_the_data(passengers: Path, tmp_path: Path
         settled(tmp_path / "none.csv", "data.columns.text=name", "data.nope=1")
     with pytest.raises(DataError, match="there is no file"):
         settled(tmp_path / "none.csv", "data.columns.text=name")
-    config = compose_config(["experiment=own_small", f"++data.path={tmp_path}/none.csv", "++run_dir=."])
+    config = compose_config(
+        ["experiment=own_small", f"++data.path={tmp_path}/none.csv", "++run_dir=."]
+    )
     assert check_config(config, look=False)["data"]["batch_size"] == "auto"
 
 
@@ -153,7 +195,9 @@ def test_columns_that_cannot_be_have_a_message_of_one_sentence(
 
 def test_other_data_than_tables_take_plain_values(capsys) -> None:
     config = check_config(compose_config(["++run_dir=."]))  # python src/train.py
-    encoders = {name: node["_target_"].rpartition(".")[2] for name, node in config["encoder"].items()}
+    encoders = {
+        name: node["_target_"].rpartition(".")[2] for name, node in config["encoder"].items()
+    }
     assert encoders == {"image": "CNN", "text": "Transformer"}
     assert (config["trainer"]["max_epochs"], config["fusion"], config["head"]) == (5, {}, {})
     assert list(config["callbacks"]) == list(DEFAULT_CALLBACKS)
@@ -172,11 +216,18 @@ def test_the_columns_of_a_stream_tell_the_encoders() -> None:
 
 def plain(path: object, *words: str) -> dict:
     """The config of a table, without an experiment."""
-    return check_config(compose_config(["data=manifest", f"++data.path={path}", *words, "++run_dir=."]))
+    return check_config(
+        compose_config(["data=manifest", f"++data.path={path}", *words, "++run_dir=."])
+    )
 
 
 def test_no_experiment_rides_along(passengers: Path) -> None:
-    config = plain(passengers, "+data.columns.text=name", "+data.columns.label=survived", "objective=classification")
+    config = plain(
+        passengers,
+        "+data.columns.text=name",
+        "+data.columns.label=survived",
+        "objective=classification",
+    )
     assert list(config["callbacks"]) == list(DEFAULT_CALLBACKS)
     assert config["name"] == "passengers"
     assert (config["data"]["batch_size"], config["outputs"]) == (16, 3)
@@ -194,7 +245,9 @@ def test_no_experiment_rides_along(passengers: Path) -> None:
         (["objective=classification", "++fusion.hidden=12"], "Concat", "Linear"),
     ],
 )
-def test_fusion_and_head_follow_the_objective(words: list[str], fusion: object, head: object) -> None:
+def test_fusion_and_head_follow_the_objective(
+    words: list[str], fusion: object, head: object
+) -> None:
     config = check_config(compose_config([*words, "++run_dir=."]))
     for group, expected in (("fusion", fusion), ("head", head)):
         node = config[group]
@@ -204,7 +257,13 @@ def test_fusion_and_head_follow_the_objective(words: list[str], fusion: object, 
 
 
 @pytest.mark.parametrize(
-    "word", ["++encoder.audio.widths=[8]", "++fusion.hidden=12", "++head.bias=false", "++encoder.video.layers=1"]
+    "word",
+    [
+        "++encoder.audio.widths=[8]",
+        "++fusion.hidden=12",
+        "++head.bias=false",
+        "++encoder.video.layers=1",
+    ],
 )
 def test_settings_of_a_part_that_is_not_there_are_refused(word: str) -> None:
     with pytest.raises(ConfigError, match="is not chosen, so it cannot have"):
@@ -212,7 +271,11 @@ def test_settings_of_a_part_that_is_not_there_are_refused(word: str) -> None:
 
 
 def test_none_is_a_choice(passengers: Path) -> None:
-    both = ["+data.columns.text=name", "+data.columns.tabular=[sex,age]", "objective=classification"]
+    both = [
+        "+data.columns.text=name",
+        "+data.columns.tabular=[sex,age]",
+        "objective=classification",
+    ]
     label = "+data.columns.label=survived"
     assert list(plain(passengers, *both, label)["encoder"]) == ["text", "tabular"]
     assert list(plain(passengers, *both, label, "encoder/text=none")["encoder"]) == ["tabular"]
@@ -220,7 +283,11 @@ def test_none_is_a_choice(passengers: Path) -> None:
 
 @pytest.mark.parametrize(
     ("objective", "encoders"),
-    [("clip", ["image", "text"]), ("classification", ["image"]), ("clip_and_classification", ["image", "text"])],
+    [
+        ("clip", ["image", "text"]),
+        ("classification", ["image"]),
+        ("clip_and_classification", ["image", "text"]),
+    ],
 )
 def test_captions_that_are_the_label_do_not_tell_it(
     objective: str, encoders: list[str], tmp_path: Path, capsys
@@ -249,19 +316,29 @@ def test_what_is_given_of_a_table_is_kept(passengers: Path) -> None:
     config = plain(passengers, *table, "data.cardinalities=[40,5]")
     assert (config["data"]["numeric"], config["data"]["cardinalities"]) == (1, [40, 5])
     assert config["data"]["columns"]["tabular"] == ["age", "fare", "sex"]
-    with pytest.raises(ConfigError, match=r"data\.numeric=1: of the columns of tabular, fare holds numbers too"):
+    with pytest.raises(
+        ConfigError, match=r"data\.numeric=1: of the columns of tabular, fare holds numbers too"
+    ):
         plain(passengers, *table, "data.numeric=1")
 
 
 def test_of_data_without_rows_nothing_is_known(capsys) -> None:
-    config = check_config(compose_config(["++trainer.max_epochs=auto", "++run_dir=.", "experiment=clip_small"]))
+    config = check_config(
+        compose_config(["++trainer.max_epochs=auto", "++run_dir=.", "experiment=clip_small"])
+    )
     assert (config["trainer"]["max_epochs"], config["objective"]["label_smoothing"]) == (5, 0.0)
     assert config["optimizer"]["lr"] == 0.0015  # of the experiment
     assert capsys.readouterr().out == ""
 
 
 def test_few_samples_are_regularised_unless_it_is_said(passengers: Path, capsys) -> None:
-    words = [*TABLE, "data.columns.text=name", "objective=classification", "fusion=concat", "head=linear"]
+    words = [
+        *TABLE,
+        "data.columns.text=name",
+        "objective=classification",
+        "fusion=concat",
+        "head=linear",
+    ]
     config = settled(passengers, *words)
     assert config["objective"]["label_smoothing"] == 0.1
     assert (config["data"]["token_dropout"], config["optimizer"]["lr"]) == (0.5, 5e-4)
@@ -275,8 +352,16 @@ def test_few_samples_are_regularised_unless_it_is_said(passengers: Path, capsys)
     assert (config["objective"]["label_smoothing"], config["data"]["token_dropout"]) == (0.02, 0.3)
 
 
-def test_captions_keep_their_tokens_where_the_order_of_the_words_counts(passengers: Path, capsys) -> None:
-    words = [*TABLE, "data.columns.text=name", "objective=classification", "fusion=concat", "head=linear"]
+def test_captions_keep_their_tokens_where_the_order_of_the_words_counts(
+    passengers: Path, capsys
+) -> None:
+    words = [
+        *TABLE,
+        "data.columns.text=name",
+        "objective=classification",
+        "fusion=concat",
+        "head=linear",
+    ]
     assert settled(passengers, *words, "encoder/text=transformer")["data"]["token_dropout"] == 0.0
     assert "data.token_dropout=0.0  the order of the words counts" in capsys.readouterr().out
     assert settled(passengers, *words, "encoder/text=bow")["data"]["token_dropout"] == 0.5
@@ -284,7 +369,12 @@ def test_captions_keep_their_tokens_where_the_order_of_the_words_counts(passenge
 
 def test_other_data_are_read_as_those_of_the_training(passengers: Path) -> None:
     trained = settled(passengers, *TABLE, "data.columns.text=name", "data.batch_size=24")
-    words = ["experiment=own_small", f"++data.path={passengers}", *(f"++{word}" for word in TABLE), "++run_dir=."]
+    words = [
+        "experiment=own_small",
+        f"++data.path={passengers}",
+        *(f"++{word}" for word in TABLE),
+        "++run_dir=.",
+    ]
     other = compose_config(words)
     close(other, trained)
     assert other.data.columns.tabular == ["age", "fare", "sex", "port"]

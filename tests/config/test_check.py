@@ -31,14 +31,18 @@ def targets(node: Any) -> set[str]:
     return set()
 
 
-ALL_TARGETS = sorted(set().union(*(targets(yaml.safe_load(file.read_text())) for file in CONFIGS.rglob("*.yaml"))))
+ALL_TARGETS = sorted(
+    set().union(*(targets(yaml.safe_load(file.read_text())) for file in CONFIGS.rglob("*.yaml")))
+)
 
 
 @pytest.mark.parametrize("target", ALL_TARGETS)
 def test_the_signature_that_is_read_is_the_one_that_python_has(target: str) -> None:
     module, _, name = target.rpartition(".")
     if module.startswith("hydra_plugins."):
-        pytest.importorskip(module, reason="a launcher that is not installed: pip install -e '.[ray]'")
+        pytest.importorskip(
+            module, reason="a launcher that is not installed: pip install -e '.[ray]'"
+        )
     part = getattr(import_module(module), name)
     if part in TABLES:  # their `**options` are those of the base: the next test
         return
@@ -58,9 +62,9 @@ def test_options_that_go_on_to_the_base_are_its_arguments(part: type) -> None:
     read = find_signature(f"{part.__module__}.{part.__name__}")
     given = {"columns"} - own.keys()  # what a source chooses itself
     assert read.types.keys() == own.keys() - {"options"} | base.keys() - given
-    assert read.required == {name for name, parameter in own.items() if parameter.default is parameter.empty} - {
-        "options"
-    }
+    assert read.required == {
+        name for name, parameter in own.items() if parameter.default is parameter.empty
+    } - {"options"}
     assert not read.open
 
 
@@ -106,12 +110,17 @@ def test_a_wrong_value_is_told_where_it_stands_and_not_where_it_is_used() -> Non
 def test_nested_parts_are_checked_too() -> None:
     config = compose()
     OmegaConf.set_struct(config, False)
-    config.trainer.profiler = {"_target_": "lightning.pytorch.profilers.SimpleProfiler", "dirpat": "x"}
+    config.trainer.profiler = {
+        "_target_": "lightning.pytorch.profilers.SimpleProfiler",
+        "dirpat": "x",
+    }
     with pytest.raises(ConfigError, match=r"trainer.profiler.dirpat.*dirpath"):
         check_config(config)
 
 
-@pytest.mark.parametrize("file", sorted(CONFIGS.glob("experiment/*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", sorted(CONFIGS.glob("experiment/*.yaml")), ids=lambda file: file.stem
+)
 def test_an_experiment_says_what_it_is_and_sets_known_keys_only(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0] == "# @package _global_"
@@ -121,7 +130,12 @@ def test_an_experiment_says_what_it_is_and_sets_known_keys_only(file: Path) -> N
 
 @pytest.mark.parametrize("target", ["1", "null", "true"])
 def test_a_target_that_is_no_name_is_told(target: str) -> None:
-    words = ["experiment=clip_openclipart", "objective=siglip", f"++objective._target_={target}", "++run_dir=."]
+    words = [
+        "experiment=clip_openclipart",
+        "objective=siglip",
+        f"++objective._target_={target}",
+        "++run_dir=.",
+    ]
     with pytest.raises(ConfigError, match="objective._target_"):
         check_config(compose_config(words), look=False)
 

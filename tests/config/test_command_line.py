@@ -23,7 +23,9 @@ finally:
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["optimizer.lrr=1"]], ids=str)
 def test_answers_without_importing_torch(arguments: list[str]) -> None:
     code = SPY.format(arguments=arguments)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert "heavy: []" in done.stdout
 
 
@@ -66,7 +68,9 @@ def test_any_argument_of_a_part_can_be_given_and_groups_stay_groups() -> None:
 
 def test_every_experiment_and_debug_mode_is_right_and_said_so_without_torch() -> None:
     code = SPY.format(arguments=["check=true"])
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "combinations" in done.stdout
     assert "heavy: []" in done.stdout

@@ -1,4 +1,5 @@
-"""What a person sees who mistypes: one short message with the right name, no stack trace, a failing exit code."""
+"""What a person sees who mistypes: one short message with the right name, no stack trace, a failing
+exit code."""
 
 import subprocess
 from collections.abc import Callable
@@ -109,7 +110,9 @@ def test_a_run_folder_that_cannot_be_made_is_said_in_one_message(
     (tmp_path / "file").write_text("mine")
     done = command("train.py", f"hydra.run.dir={tmp_path / 'file' / 'run'}")
     assert done.returncode == 2
-    expected = f"error: The run folder {tmp_path / 'file' / 'run'} cannot be written: Not a directory."
+    expected = (
+        f"error: The run folder {tmp_path / 'file' / 'run'} cannot be written: Not a directory."
+    )
     assert done.stderr.strip() == f"{expected} Choose another hydra.run.dir."
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -127,8 +130,14 @@ def test_a_variable_that_is_not_set_is_said_in_plain_words(monkeypatch: pytest.M
         ("name=${a", 'name="${a": ${...} is the value of another setting, as in ${seed}.'),
         ("seed=${}", 'seed="${}": ${...} is the value of another setting, as in ${seed}.'),
         ("data=${}", "data=${}: this is no name of an option. It is one of: folder, glyphs"),
-        ("experiment=${oc.create:{a: 1}}", "experiment=${oc.create:{a: 1}}: this is no name of an option."),
-        ("callbacks.checkpoint={1: 2}", "callbacks.checkpoint.1=1: input should be a valid string."),
+        (
+            "experiment=${oc.create:{a: 1}}",
+            "experiment=${oc.create:{a: 1}}: this is no name of an option.",
+        ),
+        (
+            "callbacks.checkpoint={1: 2}",
+            "callbacks.checkpoint.1=1: input should be a valid string.",
+        ),
         ("fusion={1: 2}", "fusion={1: 2}: "),
     ],
 )

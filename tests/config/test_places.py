@@ -1,4 +1,5 @@
-"""What the settings of a stored config may say, and what only the person who types the command may."""
+"""What the settings of a stored config may say, and what only the person who types the command
+may."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,17 @@ from polymodal.runs.folder import DEFAULTS, storable
 
 STREAM = "polymodal.data.webdataset.WebDataset"
 HUB = "polymodal.data.huggingface_stream.HuggingFaceStream"
-CHECKPOINT = {"_target_": "lightning.pytorch.callbacks.ModelCheckpoint", "dirpath": "${run_dir}/checkpoints"}
+CHECKPOINT = {
+    "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
+    "dirpath": "${run_dir}/checkpoints",
+}
 WANDB = {"_target_": "lightning.pytorch.loggers.WandbLogger", "project": "p"}
 MLFLOW = {"_target_": "lightning.pytorch.loggers.MLFlowLogger", "experiment_name": "x"}
-TENSORBOARD = {"_target_": "lightning.pytorch.loggers.TensorBoardLogger", "save_dir": "${run_dir}", "version": ""}
+TENSORBOARD = {
+    "_target_": "lightning.pytorch.loggers.TensorBoardLogger",
+    "save_dir": "${run_dir}",
+    "version": "",
+}
 PROFILER = "lightning.pytorch.profilers.SimpleProfiler"
 CNN = "polymodal.encoders.image.cnn.CNN"
 
@@ -53,30 +61,65 @@ REFUSED = {
         {"data": {"_target_": HUB, "path": "sql", "options": {}}},
         {"data": {"_target_": HUB, "path": "pandas", "options": {}}},
     ],
-    "data.path.val": [data(path={"train": "a.tar", "val": "{reference,http}://a", "test": "a.tar"})],
-    "data.name": [{"data": {"_target_": "polymodal.data.huggingface.HuggingFace", "name": "spark"}}],
+    "data.path.val": [
+        data(path={"train": "a.tar", "val": "{reference,http}://a", "test": "a.tar"})
+    ],
+    "data.name": [
+        {"data": {"_target_": "polymodal.data.huggingface.HuggingFace", "name": "spark"}}
+    ],
     "data.options.fo.templates.u": [data(path="a.tar", options={"fo": {"templates": {"u": "x"}}})],
     "data.options.cache_storage": [data(path="a.tar", options={"cache_storage": "src"})],
-    "data.options.endpoint_url": [data(path="s3://b/a.tar", options={"endpoint_url": "https://host"})],
-    "data.options.con": [{"data": {"_target_": HUB, "path": "csv", "options": {"con": "sqlite:///x.db"}}}],
+    "data.options.endpoint_url": [
+        data(path="s3://b/a.tar", options={"endpoint_url": "https://host"})
+    ],
+    "data.options.con": [
+        {"data": {"_target_": HUB, "path": "csv", "options": {"con": "sqlite:///x.db"}}}
+    ],
     "data.options.data_files.train": [
-        {"data": {"_target_": HUB, "path": "csv", "options": {"data_files": {"train": "zip://*::https://host/a.zip"}}}}
+        {
+            "data": {
+                "_target_": HUB,
+                "path": "csv",
+                "options": {"data_files": {"train": "zip://*::https://host/a.zip"}},
+            }
+        }
     ],
     # what is written
-    "callbacks.x.dirpath": [callback(dirpath="src"), callback(dirpath="/tmp/x"), callback(dirpath="${run_dir}/../x")],
-    "callbacks.x.filename": [callback(filename="../../x"), callback(filename="{/tmp/x}"), callback(filename="{../x}")],
+    "callbacks.x.dirpath": [
+        callback(dirpath="src"),
+        callback(dirpath="/tmp/x"),
+        callback(dirpath="${run_dir}/../x"),
+    ],
+    "callbacks.x.filename": [
+        callback(filename="../../x"),
+        callback(filename="{/tmp/x}"),
+        callback(filename="{../x}"),
+    ],
     "callbacks.x.exclude_batches_path": [callback(exclude_batches_path="x.json")],
     "callbacks.x.run_dir": [
-        {"callbacks": {"x": {"_target_": "polymodal.callbacks.report.Report", "run_dir": "elsewhere"}}}
+        {
+            "callbacks": {
+                "x": {"_target_": "polymodal.callbacks.report.Report", "run_dir": "elsewhere"}
+            }
+        }
     ],
-    "logger.x.save_dir": [logger(TENSORBOARD, save_dir="elsewhere"), logger(MLFLOW, save_dir="file:elsewhere")],
+    "logger.x.save_dir": [
+        logger(TENSORBOARD, save_dir="elsewhere"),
+        logger(MLFLOW, save_dir="file:elsewhere"),
+    ],
     "logger.x.version": [logger(TENSORBOARD, version="../../x")],
     "logger.x.log_dir": [logger(TENSORBOARD, log_dir="${run_dir}/x")],
     "trainer.default_root_dir": [{"trainer": {"default_root_dir": "elsewhere"}}],
-    "trainer.profiler.dirpath": [{"trainer": {"profiler": {"_target_": PROFILER, "dirpath": "elsewhere"}}}],
-    "trainer.profiler.filename": [{"trainer": {"profiler": {"_target_": PROFILER, "filename": "../x"}}}],
+    "trainer.profiler.dirpath": [
+        {"trainer": {"profiler": {"_target_": PROFILER, "dirpath": "elsewhere"}}}
+    ],
+    "trainer.profiler.filename": [
+        {"trainer": {"profiler": {"_target_": PROFILER, "filename": "../x"}}}
+    ],
     "name": [{"name": "../../x"}, {"name": "/tmp/x"}],
-    "encoder.image.cache_dir": [{"encoder": {"image": {"_target_": CNN, "cache_dir": "elsewhere"}}}],
+    "encoder.image.cache_dir": [
+        {"encoder": {"image": {"_target_": CNN, "cache_dir": "elsewhere"}}}
+    ],
     "tuning.image.weights": [{"tuning": {"image": {"weights": "https://host/x.ckpt"}}}],
     # hosts, and who one is there
     "logger.x.settings.base_url": [logger(WANDB, settings={"base_url": "https://host"})],
@@ -87,17 +130,25 @@ REFUSED = {
     # parts where they do not belong
     "logger.x._target_": [logger({"_target_": "lightning.pytorch.loggers.CometLogger"})],
     "encoder.image._target_": [{"encoder": {"image": {**WANDB}}}],
-    "data._target_": [{"data": {"_target_": "polymodal.data.media.image_cache.ImageCache", "folder": "x"}}],
-    "data.columns._target_": [data(columns={"_target_": "polymodal.data.manifest.Manifest", "path": "x"})],
+    "data._target_": [
+        {"data": {"_target_": "polymodal.data.media.image_cache.ImageCache", "folder": "x"}}
+    ],
+    "data.columns._target_": [
+        data(columns={"_target_": "polymodal.data.manifest.Manifest", "path": "x"})
+    ],
     "trainer.strategy._target_": [
-        {"trainer": {"strategy": {"_target_": "lightning.pytorch.strategies.DeepSpeedStrategy"}}}  # it unpickles
+        {
+            "trainer": {"strategy": {"_target_": "lightning.pytorch.strategies.DeepSpeedStrategy"}}
+        }  # it unpickles
     ],
     "trainer._target_": [{"trainer": {"_target_": "lightning.pytorch.callbacks.EarlyStopping"}}],
 }
 CASES = [(key, config) for key, configs in REFUSED.items() for config in configs]
 
 
-@pytest.mark.parametrize(("key", "config"), CASES, ids=[f"{key}-{number}" for number, (key, _) in enumerate(CASES)])
+@pytest.mark.parametrize(
+    ("key", "config"), CASES, ids=[f"{key}-{number}" for number, (key, _) in enumerate(CASES)]
+)
 def test_what_reaches_out_is_refused_unless_it_is_typed(key: str, config: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as refused:
         trusted(config)
@@ -116,16 +167,60 @@ def test_what_reaches_out_is_refused_unless_it_is_typed(key: str, config: dict[s
         data(path=["https://host:8080/{0..3}.tar", "s3://b/a.tar", "hf://datasets/a/b/x.tar"]),
         data(path="${run_dir}/pairs.csv"),
         {"data": {"_target_": "polymodal.data.mfeat.MFeat", "path": f"{CACHE}/mfeat"}},
-        {"data": {"_target_": HUB, "path": "parquet", "options": {"data_files": {"train": "a/*.parquet"}}}},
-        {"data": {"_target_": HUB, "path": "user/flowers", "options": {"revision": "abc", "split": "train[:9%]"}}},
-        {"data": {"_target_": "polymodal.data.huggingface.HuggingFace", "name": "imagefolder", "data_dir": "a/b"}},
-        {"data": {"_target_": "polymodal.data.folder.Folder", "path": "a", "templates": ["a/b :: {}", "../{}"]}},
+        {
+            "data": {
+                "_target_": HUB,
+                "path": "parquet",
+                "options": {"data_files": {"train": "a/*.parquet"}},
+            }
+        },
+        {
+            "data": {
+                "_target_": HUB,
+                "path": "user/flowers",
+                "options": {"revision": "abc", "split": "train[:9%]"},
+            }
+        },
+        {
+            "data": {
+                "_target_": "polymodal.data.huggingface.HuggingFace",
+                "name": "imagefolder",
+                "data_dir": "a/b",
+            }
+        },
+        {
+            "data": {
+                "_target_": "polymodal.data.folder.Folder",
+                "path": "a",
+                "templates": ["a/b :: {}", "../{}"],
+            }
+        },
         callback(filename="{epoch:02d}-{val/loss:.3f}", monitor="val/loss"),
         logger(TENSORBOARD, name="tensorboard"),
         logger(WANDB, notes="see https://x", tags=["a/b"], offline=True, save_dir="${run_dir}"),
-        {"trainer": {"_target_": "lightning.pytorch.Trainer", "strategy": "ddp", "max_time": "00:12:00:00"}},
-        {"encoder": {"text": {"_target_": "polymodal.encoders.text.bert.Bert", "name": "google/bert_uncased"}}},
-        {"encoder": {"image": {"_target_": "polymodal.encoders.image.open_clip.OpenCLIP", "name": "hf-hub:a/b"}}},
+        {
+            "trainer": {
+                "_target_": "lightning.pytorch.Trainer",
+                "strategy": "ddp",
+                "max_time": "00:12:00:00",
+            }
+        },
+        {
+            "encoder": {
+                "text": {
+                    "_target_": "polymodal.encoders.text.bert.Bert",
+                    "name": "google/bert_uncased",
+                }
+            }
+        },
+        {
+            "encoder": {
+                "image": {
+                    "_target_": "polymodal.encoders.image.open_clip.OpenCLIP",
+                    "name": "hf-hub:a/b",
+                }
+            }
+        },
         {"tuning": {"image": {"weights": "logs/train/x/y", "freeze": True}}},
     ],
     ids=str,
@@ -154,7 +249,9 @@ def test_caches_hosts_and_the_folder_are_those_of_the_user() -> None:
 
 
 def test_a_folder_that_was_stored_as_it_was_is_that_of_this_use() -> None:
-    config = {"run_dir": "/old/run", "trainer": {"default_root_dir": "/old/run"}} | callback(dirpath="/old/run/a/b")
+    config = {"run_dir": "/old/run", "trainer": {"default_root_dir": "/old/run"}} | callback(
+        dirpath="/old/run/a/b"
+    )
     taken = trusted(config, ["run_dir=."])
     assert taken["trainer"] == {"default_root_dir": "${run_dir}"}
     assert taken["callbacks"]["x"]["dirpath"] == "${run_dir}/a/b"
@@ -167,7 +264,10 @@ NAMELESS = {
     "data": {"_target_": "polymodal.data.glyphs.Glyphs", "_args_": ["/tmp/x"]},
     "callbacks.x": CHECKPOINT | {"_args_": ["src"]},
     "logger.x": {"_target_": "lightning.pytorch.loggers.CSVLogger", "_args_": ["src"]},
-    "trainer.profiler": {"_target_": "lightning.pytorch.profilers.AdvancedProfiler", "_args_": ["src"]},
+    "trainer.profiler": {
+        "_target_": "lightning.pytorch.profilers.AdvancedProfiler",
+        "_args_": ["src"],
+    },
     "encoder.image": {"_target_": CNN, "_args_": [{"path": "src"}]},
 }
 
@@ -200,7 +300,10 @@ def test_no_key_leads_out_of_a_folder(group: str, key: str) -> None:
 
 def test_what_is_given_is_not_mixed_with_what_was_stored() -> None:
     config = data(path="a.tar", options={"endpoint_url": "https://host", "anon": True})
-    assert trusted(config, ["++data.options={anon: false}"])["data"] == {"_target_": STREAM, "path": "a.tar"}
+    assert trusted(config, ["++data.options={anon: false}"])["data"] == {
+        "_target_": STREAM,
+        "path": "a.tar",
+    }
     with pytest.raises(ConfigError, match=r"data\.options\.endpoint_url"):
         trusted(config, ["data.options.anon=true"])
     # a part is not replaced by some of its settings
@@ -210,17 +313,26 @@ def test_what_is_given_is_not_mixed_with_what_was_stored() -> None:
 
 
 def test_a_config_of_ours_is_taken_as_it_is() -> None:
-    extra = ["logger=[csv,tensorboard,wandb,mlflow]", "callbacks=[default,ema,early_stopping,robustness,zero_shot]"]
+    extra = [
+        "logger=[csv,tensorboard,wandb,mlflow]",
+        "callbacks=[default,ema,early_stopping,robustness,zero_shot]",
+    ]
     config = compose_config([*extra, "debug=profile", "++run_dir=x"])
     check_config(config)  # what is auto has its value
     raw = OmegaConf.to_container(config, resolve=False)
-    stored = storable(raw | {"run_dir": OURS["run_dir"]}, OmegaConf.to_container(config, resolve=True))
+    stored = storable(
+        raw | {"run_dir": OURS["run_dir"]}, OmegaConf.to_container(config, resolve=True)
+    )
     assert stored["callbacks"]["checkpoint"]["dirpath"] == "${run_dir}/checkpoints"
     assert trusted(stored) == stored
 
 
 def test_a_model_whose_data_are_not_read_needs_no_places() -> None:
-    config = data(path="reference://x", options={"fo": "x"}, image_size=32) | callback(dirpath="/x") | logger(WANDB)
+    config = (
+        data(path="reference://x", options={"fo": "x"}, image_size=32)
+        | callback(dirpath="/x")
+        | logger(WANDB)
+    )
     taken = trusted(at_rest(config))
     assert taken["data"] == {"_target_": STREAM, "path": "nowhere", "image_size": 32}
     assert not taken["callbacks"]
@@ -228,7 +340,10 @@ def test_a_model_whose_data_are_not_read_needs_no_places() -> None:
 
 
 def test_yaml_that_stands_for_more_than_it_is_long_is_refused(tmp_path: Path) -> None:
-    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))]
+    lines = [
+        "a0: &a0 [x, x]",
+        *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)),
+    ]
     file = tmp_path / "config.yaml"
     file.write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="alias"):
@@ -256,9 +371,16 @@ def test_a_checkpoints_config_that_holds_itself_or_shares_its_parts_is_refused()
 
 
 def test_a_run_is_repeated_from_a_copy_without_what_is_not_taken(tmp_path: Path) -> None:
-    config = {"defaults": DEFAULTS, "name": "x", "run_dir": "/tmp/x", **data(path="zip://a::b", seed=3)}
+    config = {
+        "defaults": DEFAULTS,
+        "name": "x",
+        "run_dir": "/tmp/x",
+        **data(path="zip://a::b", seed=3),
+    }
     OmegaConf.save(OmegaConf.create(config), tmp_path / "config.yaml")
-    with pytest.raises(ConfigError, match=r"data\.path=zip://a::b: it is neither a path nor a plain URL"):
+    with pytest.raises(
+        ConfigError, match=r"data\.path=zip://a::b: it is neither a path nor a plain URL"
+    ):
         as_hydra_arguments([f"repeat={tmp_path}"])
     option, place, *rest = as_hydra_arguments([f"repeat={tmp_path}", "data.path=zip://mine::x"])
     assert option == "--config-dir"
@@ -271,7 +393,8 @@ def test_a_run_is_repeated_from_a_copy_without_what_is_not_taken(tmp_path: Path)
 def test_a_cache_of_ones_own_is_not_spoken_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A table of embed.py has the place resolved; where it is the user's, there is nothing to say."""
+    """A table of embed.py has the place resolved; where it is the user's, there is nothing to
+    say."""
     monkeypatch.setenv("POLYMODAL_CACHE", "/fast/cache")
     assert settled({"data": {"cache_dir": "/fast/cache"}}) == {"data": {"cache_dir": CACHE}}
     assert caplog.messages == []

@@ -1,4 +1,5 @@
-"""Whatever is typed is refused with a message, or is a config that can be built: the check and the parts agree."""
+"""Whatever is typed is refused with a message, or is a config that can be built: the check and the
+parts agree."""
 
 import math
 import random
@@ -20,24 +21,103 @@ from polymodal.training.build import build
 BASES = [
     ["callbacks=[default,ema,throughput,lr_monitor]", "logger=csv"],
     [
-        *("data=manifest", "data.path=pairs.csv", "data.columns.image=a", "data.columns.text=b", "label=kind"),
-        *("outputs=3", "objective=classification", "fusion=gated", "head=linear", "encoder/text=bow", "optimizer=sgd"),
-        *("callbacks=[default,early_stopping,modality_dropout,modality_weights,skipped]", "missing=learned_token"),
+        *(
+            "data=manifest",
+            "data.path=pairs.csv",
+            "data.columns.image=a",
+            "data.columns.text=b",
+            "label=kind",
+        ),
+        *(
+            "outputs=3",
+            "objective=classification",
+            "fusion=gated",
+            "head=linear",
+            "encoder/text=bow",
+            "optimizer=sgd",
+        ),
+        *(
+            "callbacks=[default,early_stopping,modality_dropout,modality_weights,skipped]",
+            "missing=learned_token",
+        ),
     ],
     [
-        *("data=synthetic", "objective=clip_and_classification", "label=digit", "outputs=10", "fusion=low_rank"),
-        *("head=linear", "encoder/image=linear", "encoder/text=rnn", "callbacks=[default,probe,robustness,zero_shot]"),
+        *(
+            "data=synthetic",
+            "objective=clip_and_classification",
+            "label=digit",
+            "outputs=10",
+            "fusion=low_rank",
+        ),
+        *(
+            "head=linear",
+            "encoder/image=linear",
+            "encoder/text=rnn",
+            "callbacks=[default,probe,robustness,zero_shot]",
+        ),
     ],
-    ["data=webdataset", "data.path=a.tar", "data.epoch_samples=512", "objective=siglip", "encoder/image=vit"],
+    [
+        "data=webdataset",
+        "data.path=a.tar",
+        "data.epoch_samples=512",
+        "objective=siglip",
+        "encoder/image=vit",
+    ],
 ]
 QUIET = ["devices=cpu", "dim=16", "callbacks.progress_bar=null"]
 
 VALUES = [
-    *("5", "-1", "0", "0.5", "1.5", "-0.5", "nan", "inf", "-inf", "true", "null", "text", "a,b", "''", "[]", "{}"),
-    *("[1,2]", "[null]", "[nan]", "[[1,2],[3]]", "{nope: 0.5}", "{a: {b: 1}}", "[a,b]", "1e400", "[true]", "~/x"),
-    *("数据/x#1", "it's", "a=b", "${seed}", "${name}", "${nope}", "${data}", "9" * 25, "x" * 300, "{_target_: 5}"),
+    *(
+        "5",
+        "-1",
+        "0",
+        "0.5",
+        "1.5",
+        "-0.5",
+        "nan",
+        "inf",
+        "-inf",
+        "true",
+        "null",
+        "text",
+        "a,b",
+        "''",
+        "[]",
+        "{}",
+    ),
+    *(
+        "[1,2]",
+        "[null]",
+        "[nan]",
+        "[[1,2],[3]]",
+        "{nope: 0.5}",
+        "{a: {b: 1}}",
+        "[a,b]",
+        "1e400",
+        "[true]",
+        "~/x",
+    ),
+    *(
+        "数据/x#1",
+        "it's",
+        "a=b",
+        "${seed}",
+        "${name}",
+        "${nope}",
+        "${data}",
+        "9" * 25,
+        "x" * 300,
+        "{_target_: 5}",
+    ),
     *("1", "2", "3", "0.3", "false", "null", "1", "2", "8", "0.1"),  # some of which are right
-    *("{_target_: torch.nn.Nope}", "{_target_: torch.nn.ReLU}", "[0.2,0.2,0.6]", "1e-3", "???", "{_target_: nope}"),
+    *(
+        "{_target_: torch.nn.Nope}",
+        "{_target_: torch.nn.ReLU}",
+        "[0.2,0.2,0.6]",
+        "1e-3",
+        "???",
+        "{_target_: nope}",
+    ),
 ]
 SPECIAL = ["_partial_", "_recursive_", "_convert_", "_args_", "_target_"]
 
@@ -45,7 +125,10 @@ SPECIAL = ["_partial_", "_recursive_", "_convert_", "_args_", "_target_"]
 @pytest.fixture(autouse=True)
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table that settings follow which are `auto`."""
-    write_csv(tmp_path / "pairs.csv", [{"a": f"{i}.png", "b": f"word {i}", "kind": "xyz"[i % 3]} for i in range(40)])
+    write_csv(
+        tmp_path / "pairs.csv",
+        [{"a": f"{i}.png", "b": f"word {i}", "kind": "xyz"[i % 3]} for i in range(40)],
+    )
     monkeypatch.chdir(tmp_path)
 
 
@@ -56,7 +139,9 @@ def keys_of(node: Any, path: str = "") -> Iterator[str]:
     names = set(node)
     if "_target_" in node:
         names |= {*find_signature(node["_target_"]).types, *SPECIAL}
-    for name in sorted(name for name in map(str, names) if name.isidentifier() and name != "run_dir"):
+    for name in sorted(
+        name for name in map(str, names) if name.isidentifier() and name != "run_dir"
+    ):
         yield (key := f"{path}.{name}" if path else name)
         yield from keys_of(node.get(name), key)
 
@@ -144,7 +229,9 @@ def faults(seed: int, count: int) -> Iterator[str]:
         except Exception as error:
             yield f"{base[0]} {override}: {type(error).__name__}: {str(error)[:200]}"
             continue
-        if message is not None and not (len(message.splitlines()) <= 5 and 10 <= len(message) <= 1200):
+        if message is not None and not (
+            len(message.splitlines()) <= 5 and 10 <= len(message) <= 1200
+        ):
             yield f"{base[0]} {override}: a long message: {message}"
 
 

@@ -1,4 +1,5 @@
-"""Numbers of processes that are left in the environment are said, and those of a launcher are not."""
+"""Numbers of processes that are left in the environment are said, and those of a launcher are
+not."""
 
 import pytest
 
@@ -9,7 +10,14 @@ from polymodal.errors import ConfigError, PolymodalError
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch) -> None:
-    for name in (*RANKS, "WORLD_SIZE", "MASTER_ADDR", "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "SLURM_NTASKS"):
+    for name in (
+        *RANKS,
+        "WORLD_SIZE",
+        "MASTER_ADDR",
+        "TORCHELASTIC_RUN_ID",
+        "SLURM_PROCID",
+        "SLURM_NTASKS",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -31,7 +39,9 @@ def test_what_is_left_over_is_said(monkeypatch, capsys, left: dict[str, str], me
         check_ranks()
     with pytest.raises(SystemExit), readable_errors():
         pass
-    assert "is set in this shell" in capsys.readouterr().err  # although this is not the first process
+    assert (
+        "is set in this shell" in capsys.readouterr().err
+    )  # although this is not the first process
 
 
 @pytest.mark.parametrize(
@@ -50,7 +60,9 @@ def test_what_a_launcher_says_is_let_through(monkeypatch, told: dict[str, str]) 
     check_ranks()
 
 
-@pytest.mark.parametrize(("launcher", "shown"), [("TORCHELASTIC_RUN_ID", False), ("MASTER_ADDR", True)])
+@pytest.mark.parametrize(
+    ("launcher", "shown"), [("TORCHELASTIC_RUN_ID", False), ("MASTER_ADDR", True)]
+)
 def test_a_wrong_config_is_told_once_by_torchrun_and_never_in_silence(
     monkeypatch, capsys, launcher: str, shown: bool
 ) -> None:
@@ -67,7 +79,9 @@ def test_the_number_of_processes_is_told_with_what_to_unset(monkeypatch) -> None
         check_started({"devices": 1})
 
 
-def test_a_local_rank_that_is_left_over_would_keep_the_others_from_being_started(monkeypatch) -> None:
+def test_a_local_rank_that_is_left_over_would_keep_the_others_from_being_started(
+    monkeypatch,
+) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     check_started({"devices": 1})
     with pytest.raises(ConfigError, match="unset LOCAL_RANK"):

@@ -31,7 +31,9 @@ def name_of(*words: str) -> str:
         (("data=synthetic", "name=mine"), "mine"),
     ],
 )
-def test_a_run_is_called_after_its_experiment_or_its_data(words: tuple[str, ...], name: str) -> None:
+def test_a_run_is_called_after_its_experiment_or_its_data(
+    words: tuple[str, ...], name: str
+) -> None:
     assert name_of(*words) == name
 
 

@@ -21,8 +21,14 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (f"https://me:{S}@host/a.tar", "https://<secret>@host/a.tar"),
         (f"https://{S}@host/a.tar", "https://<secret>@host/a.tar"),
-        (f"https://host:8080/a.tar?token={S}&part=3", "https://host:8080/a.tar?token=<secret>&part=3"),
-        (f"s3://b/a?X-Amz-Signature={S}&X-Amz-Expires=60", "s3://b/a?X-Amz-Signature=<secret>&X-Amz-Expires=60"),
+        (
+            f"https://host:8080/a.tar?token={S}&part=3",
+            "https://host:8080/a.tar?token=<secret>&part=3",
+        ),
+        (
+            f"s3://b/a?X-Amz-Signature={S}&X-Amz-Expires=60",
+            "s3://b/a?X-Amz-Signature=<secret>&X-Amz-Expires=60",
+        ),
         (
             f"https://a.blob.core.windows.net/c/x?sv=2024&sig={S}",
             "https://a.blob.core.windows.net/c/x?sv=2024&sig=<secret>",
@@ -30,10 +36,19 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
         ("abfs://container@account/a.tar", "abfs://container@account/a.tar"),
         ("hf://datasets/a/b@main/x.parquet", "hf://datasets/a/b@main/x.parquet"),
         ("https://host/a.tar?keyword=cats&page=2", "https://host/a.tar?keyword=cats&page=2"),
-        (f"++data.options.headers.Authorization=Bearer {S}", "++data.options.headers.Authorization=<secret>"),
+        (
+            f"++data.options.headers.Authorization=Bearer {S}",
+            "++data.options.headers.Authorization=<secret>",
+        ),
         (f'++logger.wandb.api_key="{S}"', "++logger.wandb.api_key=<secret>"),
-        (f"++data.options={{anon: false, secret: {S}, x: 1}}", "++data.options={anon: false, secret: <secret>, x: 1}"),
-        (f"++logger.mlflow.tracking_uri=https://me:{S}@host", "++logger.mlflow.tracking_uri=https://<secret>@host"),
+        (
+            f"++data.options={{anon: false, secret: {S}, x: 1}}",
+            "++data.options={anon: false, secret: <secret>, x: 1}",
+        ),
+        (
+            f"++logger.mlflow.tracking_uri=https://me:{S}@host",
+            "++logger.mlflow.tracking_uri=https://<secret>@host",
+        ),
         (
             "tokenizer=bert pad_token=[PAD] reads_tokens=true monitor=val/loss",
             "tokenizer=bert pad_token=[PAD] reads_tokens=true monitor=val/loss",
@@ -52,7 +67,9 @@ def test_settings_with_the_name_of_a_secret_are_hidden_at_any_depth() -> None:
         "password": "${oc.env:PW}",
     }
     assert mask(settings) == {
-        "data": {"options": {"headers": {"Authorization": "<secret>"}, "key": "<secret>", "anon": False}},
+        "data": {
+            "options": {"headers": {"Authorization": "<secret>"}, "key": "<secret>", "anon": False}
+        },
         "logger": {"wandb": {"api_key": "<secret>", "project": "p", "token": None}},
         "encoder": {"text": {"tokenizer": "bert", "cls_token": "[CLS]", "heads": 4}},
         "password": "${oc.env:PW}",

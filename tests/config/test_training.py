@@ -1,4 +1,5 @@
-"""Options of the trainer that a run decides itself are refused, with what to type instead; nothing is overwritten."""
+"""Options of the trainer that a run decides itself are refused, with what to type instead; nothing
+is overwritten."""
 
 from typing import Any
 
@@ -39,13 +40,17 @@ def config(*overrides: str) -> dict[str, Any]:
         ("trainer.strategy=deepspeed_stage_2", "Choose devices=fsdp"),
         ("trainer.strategy=ddpp", "Did you mean ddp"),
         (
-            "trainer.strategy={_target_: lightning.pytorch.strategies.DDPStrategy, start_method: spawn}",
+            "trainer.strategy={_target_: lightning.pytorch.strategies.DDPStrategy, start_method: "
+            "spawn}",
             "started as commands",
         ),
         ("trainer.max_epochs=null", "Nothing says when training ends"),
         ("~trainer.max_epochs", "Nothing says when training ends"),
         ("optimizer._target_=torch.optim.LBFGS", "LBFGS cannot be used: it takes no groups"),
-        ("optimizer._target_=torch.optim.SparseAdam", "SparseAdam cannot be used: it needs sparse gradients"),
+        (
+            "optimizer._target_=torch.optim.SparseAdam",
+            "SparseAdam cannot be used: it needs sparse gradients",
+        ),
     ],
 )
 def test_what_would_be_overwritten_or_cannot_work_is_refused(override: str, instead: str) -> None:
@@ -56,13 +61,20 @@ def test_what_would_be_overwritten_or_cannot_work_is_refused(override: str, inst
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["trainer.logger=null", "trainer.use_distributed_sampler=false", "trainer.overfit_batches=0.0"],
+        [
+            "trainer.logger=null",
+            "trainer.use_distributed_sampler=false",
+            "trainer.overfit_batches=0.0",
+        ],
         ["trainer.max_epochs=null", "trainer.max_steps=10"],
         ["trainer.max_epochs=null", "trainer.max_time=00:00:01:00"],
         ["trainer.max_epochs=null", "trainer.fast_dev_run=true"],
         ["trainer.limit_train_batches=1", "trainer.limit_val_batches=0"],
         ["trainer.strategy=ddp_find_unused_parameters_true"],
-        ["trainer.strategy={_target_: lightning.pytorch.strategies.DDPStrategy, gradient_as_bucket_view: true}"],
+        [
+            "trainer.strategy={_target_: lightning.pytorch.strategies.DDPStrategy, "
+            "gradient_as_bucket_view: true}"
+        ],
         ["trainer.precision=bf16-true", "trainer.default_root_dir=there"],
         ["devices=fsdp"],
     ],

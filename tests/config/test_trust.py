@@ -68,15 +68,21 @@ NO_NAMES = ["", "os", "torch", ["os.system"], {"_target_": "os.system"}, None, 1
 
 @pytest.mark.parametrize("target", GOOD)
 def test_parts_of_models_and_of_training_are_built(target: str) -> None:
-    check_trust({"encoder": {"image": {"_target_": target}}, "x": [{"_target_": target, "_partial_": True}]})
+    check_trust(
+        {"encoder": {"image": {"_target_": target}}, "x": [{"_target_": target, "_partial_": True}]}
+    )
 
 
-@pytest.mark.parametrize("target", [*COMMANDS, *OF_KNOWN_LIBRARIES, *THROUGH_OURS, *NO_NAMES], ids=str)
+@pytest.mark.parametrize(
+    "target", [*COMMANDS, *OF_KNOWN_LIBRARIES, *THROUGH_OURS, *NO_NAMES], ids=str
+)
 @pytest.mark.parametrize(
     "hidden",
     [
         lambda node: {"encoder": {"image": node}},
-        lambda node: {"callbacks": {"x": {"_target_": "torch.nn.Linear", "in_features": {"deep": [[node]]}}}},
+        lambda node: {
+            "callbacks": {"x": {"_target_": "torch.nn.Linear", "in_features": {"deep": [[node]]}}}
+        },
         lambda node: {"optimizer": node | {"_partial_": True, "_args_": ["touch mark"]}},
         lambda node: {"encoder": {"image": (node,)}},  # OmegaConf makes a list of a tuple
         lambda node: {"data": {"a": torch.nn.modules.container.OrderedDict(node)}},
@@ -124,7 +130,9 @@ def test_a_pickle_bomb_is_refused(place: str, new: bool, tmp_path: Path) -> None
     checkpoint = {"config": {"name": "x"}, "state_dict": {}} | {place: {"x": Evil(mark)}}
     torch.save(checkpoint, file, _use_new_zipfile_serialization=new)
     reason = "holds more than data, and would call" if new else "not a zip file"
-    with pytest.raises(ConfigError, match=rf"evil\.ckpt is .*not one of ours: .*{reason}") as refused:
+    with pytest.raises(
+        ConfigError, match=rf"evil\.ckpt is .*not one of ours: .*{reason}"
+    ) as refused:
         load_checkpoint(file)
     assert "weights_only" not in str(refused.value)  # torch says how the file could be run
     assert not mark.exists()
@@ -132,8 +140,16 @@ def test_a_pickle_bomb_is_refused(place: str, new: bool, tmp_path: Path) -> None
 
 def test_a_checkpoint_with_an_evil_config_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "evil.ckpt"
-    torch.save({"config": {"encoder": {"image": {"_target_": "os.system", "command": "x"}}}, "state_dict": {}}, file)
-    with pytest.raises(ConfigError, match=r"config\.encoder\.image is _target_=os\.system: only classes"):
+    torch.save(
+        {
+            "config": {"encoder": {"image": {"_target_": "os.system", "command": "x"}}},
+            "state_dict": {},
+        },
+        file,
+    )
+    with pytest.raises(
+        ConfigError, match=r"config\.encoder\.image is _target_=os\.system: only classes"
+    ):
         load_checkpoint(file)
 
 
@@ -161,9 +177,17 @@ def test_a_checkpoint_of_an_older_version_has_the_names_of_today(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(MOVED, OLD, NEW)
-    config = {"encoder": {"image": {"_target_": OLD, "dim": 8}}, "x": [{"_target_": "torch.nn.ReLU"}], "name": OLD}
+    config = {
+        "encoder": {"image": {"_target_": OLD, "dim": 8}},
+        "x": [{"_target_": "torch.nn.ReLU"}],
+        "name": OLD,
+    }
     torch.save({"config": config, "state_dict": {}}, tmp_path / "old.ckpt")
-    today = {"encoder": {"image": {"_target_": NEW, "dim": 8}}, "x": [{"_target_": "torch.nn.ReLU"}], "name": OLD}
+    today = {
+        "encoder": {"image": {"_target_": NEW, "dim": 8}},
+        "x": [{"_target_": "torch.nn.ReLU"}],
+        "name": OLD,
+    }
     assert load_checkpoint(tmp_path / "old.ckpt")["config"] == today
 
 
@@ -178,13 +202,19 @@ def test_a_run_folder_of_an_older_version_has_the_names_of_today(
 
 def test_a_setting_that_is_gone_is_left_out(tmp_path: Path) -> None:
     bag = "polymodal.encoders.text.bow.BagOfWords"
-    config = {"name": "x", "encoder": {"text": {"_target_": bag, "dim": 8, "dropout": 0.5}}, "fusion": {"dropout": 0.1}}
+    config = {
+        "name": "x",
+        "encoder": {"text": {"_target_": bag, "dim": 8, "dropout": 0.5}},
+        "fusion": {"dropout": 0.1},
+    }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"defaults": DEFAULTS, **config}))
     del config["encoder"]["text"]["dropout"]
     assert stored_config(tmp_path) == config
 
 
-def test_a_name_that_moved_is_trusted_no_more_than_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_moved_is_trusted_no_more_than_where_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(MOVED, OLD, "os.system")
     with pytest.raises(ConfigError, match="only classes of"):
         check_trust({"encoder": {"image": {"_target_": OLD}}})

@@ -1,4 +1,5 @@
-"""Values that cannot be are refused before anything is built, and the message says which and why."""
+"""Values that cannot be are refused before anything is built, and the message says which and
+why."""
 
 import pytest
 from tests.config.in_process import checked
@@ -6,7 +7,13 @@ from tests.config.in_process import checked
 from polymodal.errors import ConfigError
 from polymodal.training.build import build
 
-TABLE = ("data=manifest", "data.path=pairs.csv", "data.columns.image=a", "data.columns.text=b", "callbacks=[default]")
+TABLE = (
+    "data=manifest",
+    "data.path=pairs.csv",
+    "data.columns.image=a",
+    "data.columns.text=b",
+    "callbacks=[default]",
+)
 SUPERVISED = ("objective=classification", "head=linear", "fusion=gated", "label=kind", "outputs=3")
 
 CASES = {
@@ -99,16 +106,26 @@ def test_a_wrong_value_of_a_table_is_refused(argument: str, message: str) -> Non
 
 
 def test_what_a_reference_gives_is_checked_too() -> None:
-    with pytest.raises(ConfigError, match=r"^fusion.gate=\$\{seed\}, which is 0: input should be 'modality' or"):
+    with pytest.raises(
+        ConfigError, match=r"^fusion.gate=\$\{seed\}, which is 0: input should be 'modality' or"
+    ):
         checked(*SUPERVISED, "fusion.gate=${seed}")
-    assert checked(*SUPERVISED, "fusion.gate=${name}", "name=feature")["fusion"]["gate"] == "feature"
+    assert (
+        checked(*SUPERVISED, "fusion.gate=${name}", "name=feature")["fusion"]["gate"] == "feature"
+    )
 
 
 def test_dicts_that_a_signature_takes_are_taken() -> None:
-    rates = checked(*SUPERVISED, "callbacks=[default,modality_dropout]", "callbacks.modality_dropout.rate={image: 0.5}")
+    rates = checked(
+        *SUPERVISED,
+        "callbacks=[default,modality_dropout]",
+        "callbacks.modality_dropout.rate={image: 0.5}",
+    )
     assert rates["callbacks"]["modality_dropout"]["rate"] == {"image": 0.5}
     profiler = "lightning.pytorch.profilers.SimpleProfiler"
-    trainer = checked(f"trainer.profiler={{_target_: {profiler}}}", "trainer.max_time={hours: 1}")["trainer"]
+    trainer = checked(f"trainer.profiler={{_target_: {profiler}}}", "trainer.max_time={hours: 1}")[
+        "trainer"
+    ]
     assert (trainer["profiler"], trainer["max_time"]) == ({"_target_": profiler}, {"hours": 1})
 
 
@@ -118,9 +135,9 @@ def test_a_training_may_end_by_steps_or_time(end: str) -> None:
 
 
 def test_what_an_optimizer_refuses_itself_is_a_message() -> None:
-    config = checked("devices=cpu", "dim=16", "callbacks=none", "logger=none", "optimizer.betas=[1,2]") | {
-        "run_dir": "."
-    }
+    config = checked(
+        "devices=cpu", "dim=16", "callbacks=none", "logger=none", "optimizer.betas=[1,2]"
+    ) | {"run_dir": "."}
     module = build(config, config)[1]
     with pytest.raises(ConfigError, match="optimizer: Invalid beta parameter at index 0"):
         module.configure_optimizers()

@@ -1,4 +1,5 @@
-"""Controls: chance by simulation, linear models by scikit-learn, on generated data whose answer is known."""
+"""Controls: chance by simulation, linear models by scikit-learn, on generated data whose answer is
+known."""
 
 import math
 
@@ -8,11 +9,11 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from polymodal.controls.control import control_metrics, random_order, same_answer, verdict
+from polymodal.controls.control import metrics_by_control, random_order, same_answer, verdict
 from polymodal.controls.features import Captions, Numbers, audio_features, image_features
 from polymodal.controls.linear import class_scores, ridge
 from polymodal.data.synthetic import Synthetic
-from polymodal.metrics.retrieval import EmbeddingTable, retrieval_figures
+from polymodal.metrics.retrieval import EmbeddingTable, retrieval_metrics
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.multilabel import MultiLabel
@@ -41,7 +42,7 @@ def test_a_random_order_is_what_many_random_orders_reach() -> None:
         mask = torch.ones(count, 2, dtype=torch.bool)
         table.update(x, items, mask, group, torch.arange(count))
         filled = table.compute()
-        for name, value in retrieval_figures(filled, ["a", "b"], (1, 5, 10)).items():
+        for name, value in retrieval_metrics(filled, ["a", "b"], (1, 5, 10)).items():
             found.setdefault(name, []).append(float(value))
     for name, value in random_order(filled, ["a", "b"]).items():
         if name in found:
@@ -50,7 +51,7 @@ def test_a_random_order_is_what_many_random_orders_reach() -> None:
 
 
 def test_chance_is_the_commonest_class_and_the_linear_model_is_better(data: Synthetic) -> None:
-    found = control_metrics(data, Classification("class", 10), KINDS)
+    found = metrics_by_control(data, Classification("class", 10), KINDS)
     train = data.training_labels("class")
     test = data.test_set.labels_of("class")
     commonest = int(train.bincount().argmax())
@@ -59,7 +60,9 @@ def test_chance_is_the_commonest_class_and_the_linear_model_is_better(data: Synt
 
 
 def test_one_answer_to_all_is_of_what_is_known() -> None:
-    classes = same_answer(Classification("class", 3), torch.tensor([2, 2, 1, -1]), torch.tensor([2, 1, 1, -1]))
+    classes = same_answer(
+        Classification("class", 3), torch.tensor([2, 2, 1, -1]), torch.tensor([2, 1, 1, -1])
+    )
     assert float(classes["accuracy"]) == pytest.approx(1 / 3)
     seen, truth = torch.tensor([[1.0], [3.0], [torch.nan]]), torch.tensor([[2.0], [6.0]])
     values = same_answer(Regression("value"), seen, truth)
@@ -69,7 +72,7 @@ def test_one_answer_to_all_is_of_what_is_known() -> None:
 
 def test_values_and_tags_and_pairs_have_a_control_of_their_own_metrics(data: Synthetic) -> None:
     parts = {"value": Regression("value"), "tags": MultiLabel("tags", 3), "clip": CLIP(KINDS)}
-    found = control_metrics(data, Weighted(parts, dict.fromkeys(parts, 1.0)), KINDS)
+    found = metrics_by_control(data, Weighted(parts, dict.fromkeys(parts, 1.0)), KINDS)
     assert found["chance"]["value/r2"] == pytest.approx(0, abs=0.1)
     assert found["linear"]["value/r2"] > 0.5
     assert found["linear"]["tags/f1"] > found["chance"]["tags/f1"]
@@ -84,19 +87,19 @@ def test_one_process_measures_alone(data: Synthetic, monkeypatch: pytest.MonkeyP
         raise AssertionError("all processes are waited for")
 
     monkeypatch.setattr("polymodal.metrics.sample_table._of_all_processes", together)
-    assert control_metrics(data, CLIP(KINDS), KINDS)["linear"]["recall@1"] > 0
+    assert metrics_by_control(data, CLIP(KINDS), KINDS)["linear"]["recall@1"] > 0
 
 
 def test_a_control_draws_nothing_at_random(data: Synthetic) -> None:
     objective = CLIP(["image", "text"])
-    first, second = (control_metrics(data, objective, ["image", "text"]) for _ in range(2))
+    first, second = (metrics_by_control(data, objective, ["image", "text"]) for _ in range(2))
     assert first == second
 
 
 def test_absent_modalities_are_left_out() -> None:
     made = Synthetic(KINDS, samples=400, missing=0.5, batch_size=32)
     made.setup()
-    found = control_metrics(made, Classification("class", 10), KINDS)
+    found = metrics_by_control(made, Classification("class", 10), KINDS)
     assert found["linear"]["accuracy"] > 2 * found["chance"]["accuracy"]
 
 
@@ -148,7 +151,8 @@ def test_captions_of_the_same_words_are_near() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "linear", "is_better"), [("max", 0.6, True), ("max", 0.5, False), ("min", 0.4, True), ("min", 0.6, False)]
+    ("mode", "linear", "is_better"),
+    [("max", 0.6, True), ("max", 0.5, False), ("min", 0.4, True), ("min", 0.6, False)],
 )
 def test_a_model_that_loses_is_told(mode: str, linear: float, is_better: bool) -> None:
     metrics = {"test/accuracy": 0.5, "test/control/linear/accuracy": linear}

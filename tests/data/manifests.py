@@ -11,7 +11,12 @@ from PIL import Image
 
 from polymodal.data.manifest import Manifest
 
-COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (20, 40, 230), "grey": (128, 128, 128)}
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (30, 200, 40),
+    "blue": (20, 40, 230),
+    "grey": (128, 128, 128),
+}
 
 PAIR = {"image": "filepath", "text": "caption"}
 
@@ -30,7 +35,8 @@ def write_jsonl(file: Path, rows: list[dict]) -> Path:
 
 
 def make_pairs(folder: Path, count: int = 60, size: tuple[int, int] = (20, 16)) -> list[dict]:
-    """Rows of coloured pictures in the folder, with captions, a class, a value and a caption's colour."""
+    """Rows of coloured pictures in the folder, with captions, a class, a value and a caption's
+    colour."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     random, rows = np.random.default_rng(0), []
     for index in range(count):
@@ -39,7 +45,10 @@ def make_pairs(folder: Path, count: int = 60, size: tuple[int, int] = (20, 16)) 
         pixels = (np.array(COLOURS[colour]) + noise).clip(0, 255).astype(np.uint8)
         file = folder / "images" / f"{index:03}.png"
         Image.fromarray(pixels).save(file)
-        row = {"filepath": f"images/{index:03}.png", "caption": f"a {colour} picture number {index}"}
+        row = {
+            "filepath": f"images/{index:03}.png",
+            "caption": f"a {colour} picture number {index}",
+        }
         rows.append(row | {"class": colour, "value": index / count, "tags": colour})
     return rows
 
@@ -48,14 +57,21 @@ def bomb(width: int, height: int) -> bytes:
     """A PNG of a hundred bytes that says it is so large."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def ready(path, columns=PAIR, **options) -> Manifest:
-    data = Manifest(path if isinstance(path, dict) else str(path), columns, **({"image_size": 8} | options))
+    data = Manifest(
+        path if isinstance(path, dict) else str(path), columns, **({"image_size": 8} | options)
+    )
     data.prepare_data()
     data.setup()
     return data

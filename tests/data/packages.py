@@ -1,4 +1,5 @@
-"""Tiny copies of the Debian packages that scripts prepare, with files in them that cannot be read."""
+"""Tiny copies of the Debian packages that scripts prepare, with files in them that cannot be
+read."""
 
 from itertools import product
 from pathlib import Path
@@ -19,7 +20,9 @@ SVG = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:rdf="http://www.w3.org/19
 <rect width="30" height="20" fill="{colour}"/></svg>"""
 
 
-def svg(title: str, keywords: tuple[str, ...] = (), author: str = "Ann Example", colour: str = "red") -> str:
+def svg(
+    title: str, keywords: tuple[str, ...] = (), author: str = "Ann Example", colour: str = "red"
+) -> str:
     """A drawing with its metadata."""
     items = "".join(f"<rdf:li>{keyword}</rdf:li>" for keyword in keywords)
     return SVG.format(title=title, keywords=items, author=author, colour=colour)
@@ -43,11 +46,14 @@ def draw(file: Path, colour: tuple[int, int, int], dot: int = 0) -> None:
 def say(file: Path, pitch: float) -> None:
     """A quarter of a second of a tone between silences."""
     tone = 0.5 * np.sin(2 * np.pi * pitch * np.arange(11025) / 44100)
-    soundfile.write(file, np.concatenate([np.zeros(4410), tone, np.zeros(22050)]), 44100, format="OGG")
+    soundfile.write(
+        file, np.concatenate([np.zeros(4410), tone, np.zeros(22050)]), 44100, format="OGG"
+    )
 
 
 def make_stamps(root: Path) -> Path:
-    """40 stamps in four folders, described in English and French, all spoken in French and some in Danish."""
+    """40 stamps in four folders, described in English and French, all spoken in French and some in
+    Danish."""
     home = root / "usr/share/tuxpaint/stamps"
     for index, name in enumerate(NAMES):
         colour, thing = name.split()
@@ -59,14 +65,19 @@ def make_stamps(root: Path) -> Path:
         put(stem.with_suffix(".txt"), f"A {name}.\nfr.utf8=Une {thing} {colour} qui est ici.\n")
         say(stem.with_name(f"{stem.name}_desc_fr.ogg"), 300 + 20 * index)
         if index % 10 == 1:
-            say(stem.with_name(f"{stem.name}_desc_da.ogg"), 300 + 20 * index)  # nobody wrote it down
+            say(
+                stem.with_name(f"{stem.name}_desc_da.ogg"), 300 + 20 * index
+            )  # nobody wrote it down
     draw(home / "a/copy.png", (9, 9, 9))
     put(home / "a/copy.txt", "The RED apple!\nfr.utf8=Encore une apple.\n")
     draw(home / "a/red_apple_mirror.png", (9, 9, 9))
     put(home / "a/broken.png", b"\x89PNG broken")
     put(home / "a/broken.txt", "A broken thing.")
     put(home / "b/silent.png", (home / "a/copy.png").read_bytes())
-    put(home / "b/silent.txt", b"A silent thing.\nfr.utf8=Une \xff chose.\nda.utf8=En stille ting.\n")
+    put(
+        home / "b/silent.txt",
+        b"A silent thing.\nfr.utf8=Une \xff chose.\nda.utf8=En stille ting.\n",
+    )
     soundfile.write(home / "b/silent_desc_da.ogg", np.zeros(4410), 44100, format="OGG")
     put(home / "b/Silent_desc_fr.ogg", b"OggS broken")
     put(home / "b/nothing_desc_fr.ogg", b"")
@@ -74,9 +85,16 @@ def make_stamps(root: Path) -> Path:
 
 
 def make_openclipart(root: Path) -> tuple[Path, Path]:
-    """40 drawings with titles of their own, a collection of 12, and some that must be left out: (svg, png)."""
-    drawings = [(f"{name.split()[1][0]}/{name.replace(' ', '_')}_ann_ex_01", name.title()) for name in NAMES]
-    drawings += [(f"icons/{name.replace(' ', '_')}_{n}", "Icon Set") for n in range(6) for name in ("up", "down left")]
+    """40 drawings with titles of their own, a collection of 12, and some that must be left out:
+    (svg, png)."""
+    drawings = [
+        (f"{name.split()[1][0]}/{name.replace(' ', '_')}_ann_ex_01", name.title()) for name in NAMES
+    ]
+    drawings += [
+        (f"icons/{name.replace(' ', '_')}_{n}", "Icon Set")
+        for n in range(6)
+        for name in ("up", "down left")
+    ]
     for index, (name, title) in enumerate(drawings):
         put(root / f"svg/{name}.svg", svg(title, ("toy", "bright_colour", title.lower())))
         draw(root / f"png/{name}.png", COLOURS[NAMES[index % 40].split()[0]], index)

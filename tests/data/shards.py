@@ -32,8 +32,18 @@ def vector(*numbers: float) -> bytes:
 def sample(number: int) -> dict[str, Any]:
     """In the layout of img2dataset."""
     colour = list(COLOURS)[number % 3]
-    inner = {"label": number % 3, "value": number / 10, "colour": colour, "captions": ["one", "two", "three"]}
-    return {"__key__": f"{number:06}", "png": picture(colour), "txt": f"a {colour} picture {number}", "json": inner}
+    inner = {
+        "label": number % 3,
+        "value": number / 10,
+        "colour": colour,
+        "captions": ["one", "two", "three"],
+    }
+    return {
+        "__key__": f"{number:06}",
+        "png": picture(colour),
+        "txt": f"a {colour} picture {number}",
+        "json": inner,
+    }
 
 
 def write_shard(file: Path, samples: Iterable[dict[str, Any]]) -> Path:
@@ -48,7 +58,9 @@ def write_shards(folder: Path, sizes: Iterable[int], first: int = 0) -> list[str
     """Shards of so many samples each, numbered on."""
     files = []
     for index, size in enumerate(sizes):
-        files.append(str(write_shard(folder / f"{index:03}.tar", map(sample, range(first, first + size)))))
+        files.append(
+            str(write_shard(folder / f"{index:03}.tar", map(sample, range(first, first + size))))
+        )
         first += size
     return files
 
@@ -58,7 +70,9 @@ def by_split(train: Any, val: Any = None, test: Any = None) -> dict[str, Any]:
 
 
 def ready(path: Any, columns: dict[str, str] = PAIR, **options: Any) -> WebDataset:
-    data = WebDataset(path, columns, **({"image_size": 4, "vocab_size": 300, "batch_size": 4} | options))
+    data = WebDataset(
+        path, columns, **({"image_size": 4, "vocab_size": 300, "batch_size": 4} | options)
+    )
     data.prepare_data()
     data.setup()
     return data

@@ -1,4 +1,5 @@
-"""Class folders: the folder is the class, the caption and the group; files are split, not classes."""
+"""Class folders: the folder is the class, the caption and the group; files are split, not
+classes."""
 
 import shutil
 from pathlib import Path
@@ -34,7 +35,9 @@ def files_of(data: Folder, part) -> set[str]:
 
 
 def test_folders_are_classes_captions_and_groups(tmp_path: Path) -> None:
-    data = ready(make_classes(tmp_path), templates=["a {} picture.", "look, {}!"], splits=(0.6, 0.2, 0.2))
+    data = ready(
+        make_classes(tmp_path), templates=["a {} picture.", "look, {}!"], splits=(0.6, 0.2, 0.2)
+    )
     names = ["very blue", "very green", "very grey", "very red"]
     assert data.class_names == {"label": names}
     parts = (data.train_set, data.val_set, data.test_set)
@@ -58,7 +61,10 @@ def test_folders_are_classes_captions_and_groups(tmp_path: Path) -> None:
                 seen.add(caption)
             same = batch.labels["label"][:, None] == batch.labels["label"]
             assert torch.equal(same, batch.group[:, None] == batch.group)
-            assert torch.equal(same, batch.items["text"][:, None] == batch.items["text"]) or part is data.train_set
+            assert (
+                torch.equal(same, batch.items["text"][:, None] == batch.items["text"])
+                or part is data.train_set
+            )
     assert len(seen) == 8
 
 
@@ -67,7 +73,9 @@ def test_a_files_split_depends_on_its_path_below_the_folder_alone(tmp_path: Path
     make_classes(tmp_path / "b")
     shutil.move(tmp_path / "b" / "very_red", tmp_path / "elsewhere")
     (tmp_path / "b" / "very_blue" / "more").mkdir()
-    shutil.copy(tmp_path / "b" / "very_blue" / "002.png", tmp_path / "b" / "very_blue" / "more" / "x.PNG")
+    shutil.copy(
+        tmp_path / "b" / "very_blue" / "002.png", tmp_path / "b" / "very_blue" / "more" / "x.PNG"
+    )
     (tmp_path / "b" / "very_blue" / ".hidden.png").write_bytes(b"")
     (tmp_path / "b" / "very_blue" / "notes.txt").write_text("no picture")
     second = ready(tmp_path / "b")
@@ -91,7 +99,11 @@ def test_folders_of_splits(there: tuple[str, ...], tmp_path: Path) -> None:
         folder = {"val": "valid"}.get(name, name) if "valid" in there else name
         expected = folder if folder in there else there[0]  # what is missing is made of train
         assert {file.split("/")[0] for file in files_of(data, part)} == {expected}
-        assert len(part) == 40 if expected == folder and folder.lower() != "train" else 0 < len(part) <= 40
+        assert (
+            len(part) == 40
+            if expected == folder and folder.lower() != "train"
+            else 0 < len(part) <= 40
+        )
     assert sum(map(len, parts.values())) == 40 * len(there)
 
 
@@ -141,14 +153,20 @@ def test_a_link_that_leads_back_adds_nothing(tmp_path: Path) -> None:
 
 def test_one_folder_too_deep_is_told_with_the_path_that_is_meant(tmp_path: Path) -> None:
     make_classes(tmp_path, at="animals")
-    with pytest.raises(DataError, match=rf"one class, animals, and its 80 pictures .*{tmp_path}/animals mean"):
+    with pytest.raises(
+        DataError, match=rf"one class, animals, and its 80 pictures .*{tmp_path}/animals mean"
+    ):
         ready(tmp_path)
     assert len(ready(tmp_path / "animals").class_names["label"]) == 4
-    data = Folder(str(tmp_path), image_size=8, vocab_size=300)  # to be predicted, one class is as good as any
+    data = Folder(
+        str(tmp_path), image_size=8, vocab_size=300
+    )  # to be predicted, one class is as good as any
     data.wanted = ()
     data.setup("test")
     assert data.class_names["label"] == ["animals"]
     make_classes(tmp_path / "parts", at="train/animals")
     make_classes(tmp_path / "parts", at="val/animals")
-    with pytest.raises(DataError, match=r"one class, animals, and its 160 pictures lie in folders within it"):
+    with pytest.raises(
+        DataError, match=r"one class, animals, and its 160 pictures lie in folders within it"
+    ):
         ready(tmp_path / "parts")

@@ -12,7 +12,7 @@ import torch
 from polymodal.data.bundled.glyph_cache import font_files, load_glyphs
 from polymodal.data.bundled.glyph_kinds import KIND_NAMES, kind_of
 from polymodal.data.glyphs import Glyphs
-from polymodal.data.loading.dataset import Draw
+from polymodal.data.loading.dataset import BatchIndices
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.errors import ConfigError, DataError
 
@@ -55,7 +55,9 @@ def test_the_tokenizer_has_seen_training_names_only(everything: Glyphs) -> None:
 
 
 def test_look_alikes_share_a_group_and_others_do_not(everything: Glyphs) -> None:
-    group = {name: int(g) for name, g in zip(everything.names, everything.train_set.group, strict=True)}
+    group = {
+        name: int(g) for name, g in zip(everything.names, everything.train_set.group, strict=True)
+    }
     assert group["latin capital letter a"] == group["greek capital letter alpha"]
     assert group["latin capital letter a"] == group["cyrillic capital letter a"]
     assert group["latin capital letter a"] != group["latin small letter a"]
@@ -72,7 +74,9 @@ def test_a_batch_is_one_gather_with_all_that_a_sample_has(glyphs: Glyphs) -> Non
     for position, character in enumerate(batch.items["text"].tolist()):
         tokens = batch.inputs["text"][position].tolist()
         assert glyphs.tokenizer.decode(tokens) == glyphs.names[character]
-        assert batch.labels["kind"][position] == kind_of(unicodedata.lookup(glyphs.names[character]))
+        assert batch.labels["kind"][position] == kind_of(
+            unicodedata.lookup(glyphs.names[character])
+        )
     assert (batch.inputs["text"] != 0).any(0).all()  # padded to the longest of this batch
 
 
@@ -80,7 +84,13 @@ def test_names_are_cut_in_several_ways_in_training_only(cache: Path) -> None:
     glyphs = Glyphs(str(cache), families=FAMILY, merge_levels=[20, 0])
     glyphs.setup()
     sets = (glyphs.train_set, glyphs.val_set)
-    ways = [{tuple(data[Draw([3], 0, number)].inputs["text"][0].tolist()) for number in range(40)} for data in sets]
+    ways = [
+        {
+            tuple(data[BatchIndices([3], 0, number)].inputs["text"][0].tolist())
+            for number in range(40)
+        }
+        for data in sets
+    ]
     assert len(ways[0]) == 3
     assert len(ways[1]) == 1
     assert len({glyphs.tokenizer.decode(list(way)) for way in ways[0]}) == 1  # the same name
@@ -213,7 +223,9 @@ def test_what_is_shown_of_a_sample_is_its_own(cache: Path, rate: float) -> None:
         shown = [glyphs.describe("text", item) for item in batch.items["text"].tolist()]
         assert shown == official
         assert glyphs.words("text", batch.items["text"].numpy()) == official
-        assert np.array_equal(glyphs.describe("image", int(batch.items["image"][0])), 255 - table.images[batch.id[0]])
+        assert np.array_equal(
+            glyphs.describe("image", int(batch.items["image"][0])), 255 - table.images[batch.id[0]]
+        )
         for tokens, name in zip(batch.inputs["text"], shown, strict=True):
             words = glyphs.tokenizer.decode(tokens.tolist()).replace("-", " ").split()
             assert set(words) <= set(name.replace("-", " ").split())

@@ -65,7 +65,9 @@ def saved(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_its_own_splits_pictures_captions_and_classes(cached: bool, saved: Path, tmp_path: Path) -> None:
+def test_its_own_splits_pictures_captions_and_classes(
+    cached: bool, saved: Path, tmp_path: Path
+) -> None:
     for _ in range(1 + cached):
         data = ready(saved, image_cache=str(tmp_path / "images") if cached else None)
         assert sizes(data) == [40, 12, 8]
@@ -108,7 +110,11 @@ def test_a_missing_split_is_made_of_train_and_a_named_one_is_what_it_is(saved: P
     again = ready(saved.parent / "two", splits=(0.6, 0.3, 0.1))
     assert np.array_equal(data.val_set.chosen, again.val_set.chosen)
     assert sum(sizes(ready(saved, split="train"))) == 40
-    assert sizes(ready(saved, split={"train": "validation", "val": "test", "test": "train"})) == [12, 8, 40]
+    assert sizes(ready(saved, split={"train": "validation", "val": "test", "test": "train"})) == [
+        12,
+        8,
+        40,
+    ]
     loaded["train"].shuffle(seed=0).save_to_disk(saved.parent / "one")
     assert sum(sizes(ready(saved.parent / "one"))) == 40
 
@@ -121,7 +127,9 @@ def test_folders_of_pictures_and_slices(tmp_path: Path) -> None:
     assert data.class_names["label"] == ["very_blue", "very_green", "very_grey", "very_red"]
     assert sizes(data)[2] == 40
     shutil.move(root, tmp_path / "moved")
-    elsewhere = ready("imagefolder", {"image": "image"}, data_dir=str(tmp_path / "moved"), splits=(0.6, 0.2, 0.2))
+    elsewhere = ready(
+        "imagefolder", {"image": "image"}, data_dir=str(tmp_path / "moved"), splits=(0.6, 0.2, 0.2)
+    )
     assert np.array_equal(data.val_set.chosen, elsewhere.val_set.chosen)
     slices = {"train": "train[:50%]", "val": "train[50%:]", "test": "test[:8]"}
     assert sizes(ready(tmp_path / "moved", {"image": "image"}, split=slices)) == [20, 20, 8]
@@ -140,14 +148,23 @@ def test_sounds_and_parquet_files(tmp_path: Path) -> None:
     for n in range(30):
         soundfile.write(tmp_path / f"{n}.wav", np.full(100 + n, 0.5), 1000)
     content = [{"bytes": (tmp_path / f"{n}.wav").read_bytes(), "path": "a.wav"} for n in range(30)]
-    record = Features(sound={"bytes": Value("binary"), "path": Value("string")}, number=Value("int64"))
+    record = Features(
+        sound={"bytes": Value("binary"), "path": Value("string")}, number=Value("int64")
+    )
     dataset = Dataset.from_dict({"sound": content, "number": list(range(30))}, features=record)
     dataset = dataset.cast_column("sound", Audio())
     dataset.save_to_disk(tmp_path / "saved")
     dataset.to_parquet(tmp_path / "sounds.parquet")
     for name, files in ((tmp_path / "saved", None), ("parquet", str(tmp_path / "sounds.parquet"))):
         wanted = {"audio": "sound", "label": "number"}
-        data = ready(name, wanted, data_files=files, sample_rate=1000, label_kind="value", splits=(0.6, 0.2, 0.2))
+        data = ready(
+            name,
+            wanted,
+            data_files=files,
+            sample_rate=1000,
+            label_kind="value",
+            splits=(0.6, 0.2, 0.2),
+        )
         batch = whole(data.train_set)
         lengths = (batch.inputs["audio"] != 0).sum(1)
         assert torch.equal(lengths, 100 + batch.labels["label"].long())
@@ -156,7 +173,8 @@ def test_sounds_and_parquet_files(tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_said(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"data\.columns\.text=captoin: .*saved, train has no .*Did you mean 'caption'"
+        ConfigError,
+        match=r"data\.columns\.text=captoin: .*saved, train has no .*Did you mean 'caption'",
     ):
         ready(saved, COLUMNS | {"text": "captoin"})
     with pytest.raises(ConfigError, match="has no split 'tset'. It has: train, validation, test"):
@@ -179,8 +197,14 @@ def test_what_is_wrong_is_said(saved: Path, tmp_path: Path) -> None:
 
 def test_values_of_any_type_are_those_of_tables(tmp_path: Path) -> None:
     columns = {"caption": [f"a {n}" for n in range(30)], "smoker": [bool(n % 2) for n in range(30)]}
-    Dataset.from_dict(columns | {"version": [1.0 + n % 3 for n in range(30)]}).save_to_disk(tmp_path / "set")
-    data = ready(tmp_path / "set", {"text": "caption", "label": "smoker", "group": "version"}, splits=(0.4, 0.3, 0.3))
+    Dataset.from_dict(columns | {"version": [1.0 + n % 3 for n in range(30)]}).save_to_disk(
+        tmp_path / "set"
+    )
+    data = ready(
+        tmp_path / "set",
+        {"text": "caption", "label": "smoker", "group": "version"},
+        splits=(0.4, 0.3, 0.3),
+    )
     assert data.class_names["label"] == ["False", "True"]
     assert data.samples.labels["label"].tolist() == [n % 2 for n in range(30)]
     assert len(np.unique(data.samples.group)) == 3

@@ -39,7 +39,9 @@ def table(count: int, first: int = 0) -> datasets.Dataset:
 
 
 def ready(path: Path | str, columns=COLUMNS, **options) -> HuggingFaceStream:
-    data = HuggingFaceStream(str(path), columns, **({"image_size": 4, "vocab_size": 300, "batch_size": 4} | options))
+    data = HuggingFaceStream(
+        str(path), columns, **({"image_size": 4, "vocab_size": 300, "batch_size": 4} | options)
+    )
     data.setup()
     return data
 
@@ -53,12 +55,18 @@ def test_its_own_splits_are_taken(workers: int, tmp_path: Path) -> None:
     assert [len(batch) for batch in batches] == [8, 2]
     assert batches[0].labels["label"].tolist() == [1, 1, 2, 2, 0, 0, 1, 1]
     assert batches[0].inputs["image"][0, :, 0, 0].tolist() == list(COLOURS["green"])
-    said = [data.describe("text", item) for batch in batches for item in batch.items["text"].tolist()]
+    said = [
+        data.describe("text", item) for batch in batches for item in batch.items["text"].tolist()
+    ]
     assert said[:4] == ["picture 10", "number 10", "picture 11", "number 11"]
     assert data.class_names == data.state_dict()["learned"] == {"label": list(COLOURS)}
     assert sum(map(len, data.train_dataloader())) == 10
-    other = HuggingFaceStream(str(tmp_path / "set"), COLUMNS, image_size=4, vocab_size=300, batch_size=4)
-    other.load_state_dict({"learned": {"label": ["blue", "red", "green"]}})  # of a model that was trained elsewhere
+    other = HuggingFaceStream(
+        str(tmp_path / "set"), COLUMNS, image_size=4, vocab_size=300, batch_size=4
+    )
+    other.load_state_dict(
+        {"learned": {"label": ["blue", "red", "green"]}}
+    )  # of a model that was trained elsewhere
     other.setup()
     assert next(iter(other.val_dataloader())).labels["label"].tolist() == [2, 2, 0, 0, 1, 1, 2, 2]
     assert other.class_names == {"label": ["blue", "red", "green"]}
@@ -70,7 +78,9 @@ def test_else_a_hash_splits_the_rows(tmp_path: Path) -> None:
         table(20, 20 * number).to_parquet(str(tmp_path / "files" / f"{number}.parquet"))
     data = ready("parquet", options={"data_dir": str(tmp_path / "files")}, splits=(0.6, 0.2, 0.2))
     loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
-    parts = [{item for batch in loader for item in batch.items["image"].tolist()} for loader in loaders]
+    parts = [
+        {item for batch in loader for item in batch.items["image"].tolist()} for loader in loaders
+    ]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 60
     assert len(data.source.shards) == 3
     loader = ready("parquet", options={"data_dir": str(tmp_path / "files")}).train_dataloader()
@@ -84,16 +94,22 @@ def test_a_test_split_is_never_trained_on(tmp_path: Path) -> None:
 
     def seen(loader) -> set[int]:
         return {
-            int(data.describe("text", item).split()[1]) for batch in loader for item in batch.items["text"].tolist()
+            int(data.describe("text", item).split()[1])
+            for batch in loader
+            for item in batch.items["text"].tolist()
         }
 
-    train, val, test = map(seen, (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()))
+    train, val, test = map(
+        seen, (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    )
     assert test == set(range(40, 46))
     assert train | val == set(range(40))
     assert not train & val
     assert len(train) > len(val) > 5
     datasets.DatasetDict({"a": table(4), "b": table(4)}).save_to_disk(tmp_path / "other")
-    with pytest.raises(ConfigError, match=r"the splits a, b, none of them for training.*data\.options\.split"):
+    with pytest.raises(
+        ConfigError, match=r"the splits a, b, none of them for training.*data\.options\.split"
+    ):
         ready(tmp_path / "other")
 
 
@@ -101,11 +117,19 @@ def test_a_cell_may_name_a_file_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "green.png").write_bytes(picture("green"))
     urls = [f"file://{tmp_path}/green.png"] * 29 + [f"file://{tmp_path}/lost.png"]
     cells = pa.array(
-        [{"bytes": None, "path": url} for url in urls], pa.struct({"bytes": pa.binary(), "path": pa.string()})
+        [{"bytes": None, "path": url} for url in urls],
+        pa.struct({"bytes": pa.binary(), "path": pa.string()}),
     )
-    parquet.write_table(pa.table({"image": cells, "caption": ["green"] * 30}), tmp_path / "a.parquet")
-    named, files = {"image": "image", "text": "caption"}, dict.fromkeys(("train", "test"), str(tmp_path / "a.parquet"))
-    data = ready("parquet", named, options={"data_files": files | {"validation": files["test"]}}, **SKIP)
+    parquet.write_table(
+        pa.table({"image": cells, "caption": ["green"] * 30}), tmp_path / "a.parquet"
+    )
+    named, files = (
+        {"image": "image", "text": "caption"},
+        dict.fromkeys(("train", "test"), str(tmp_path / "a.parquet")),
+    )
+    data = ready(
+        "parquet", named, options={"data_files": files | {"validation": files["test"]}}, **SKIP
+    )
     batches = list(data.val_dataloader())
     assert sum(map(len, batches)) == 29
     assert batches[0].inputs["image"][0, :, 0, 0].tolist() == list(COLOURS["green"])
@@ -127,10 +151,15 @@ def test_values_of_any_type_are_those_of_tables(tmp_path: Path) -> None:
     columns = {"caption": ["a", "b", "c"], "smoker": [True, False, None], "day": [1.0, 2.0, None]}
     parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
     files = {name: str(tmp_path / "a.parquet") for name in ("train", "validation", "test")}
-    options = {"options": {"data_files": files}, "columns": {"text": "caption", "label": "smoker", "group": "day"}}
+    options = {
+        "options": {"data_files": files},
+        "columns": {"text": "caption", "label": "smoker", "group": "day"},
+    }
     data = ready("parquet", **options, class_names=["False", "True"])
     found = [data.reader.read(entry.record) for entry in data.source.entries(0)]
     assert [one.label for one in found] == [1, 0, -1]
     assert found[0].group == number_of_name("1")
-    days = ready("parquet", **options | {"columns": {"text": "caption", "label": "day"}}, label_kind="value")
+    days = ready(
+        "parquet", **options | {"columns": {"text": "caption", "label": "day"}}, label_kind="value"
+    )
     assert [days.reader.read(entry.record).label for entry in days.source.entries(0)][:2] == [1, 2]

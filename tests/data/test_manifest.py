@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tests.data.manifests import COLOURS, PAIR, make_pairs, ready, whole, write_csv, write_jsonl
 
 from polymodal.batch import PAD
-from polymodal.data.loading.dataset import Draw
+from polymodal.data.loading.dataset import BatchIndices
 from polymodal.data.loading.splits import hashed_splits
 from polymodal.data.manifest import Manifest
 from polymodal.errors import ConfigError, DataError
@@ -72,13 +72,17 @@ def test_every_format_gives_the_same_batches(ending: str, folder: Path, rows: li
 def test_text_stays_text(folder: Path) -> None:
     """Numbers, line breaks, quotes and words such as NA are captions as they stand."""
     captions = ["007", "NA", "nan", "null", 'two\nlines, "quoted"', "true", "2020-01-01", "1e5"] * 4
-    data = ready(write_csv(folder / "odd.csv", [{"caption": c} for c in captions]), {"text": "caption"})
+    data = ready(
+        write_csv(folder / "odd.csv", [{"caption": c} for c in captions]), {"text": "caption"}
+    )
     assert data.samples.contents["text"].texts.to_pylist() == captions
 
 
 def test_workers_load_the_same(folder: Path, rows: list[dict]) -> None:
     file = write_csv(folder / "workers.csv", rows)
-    data, two = (ready(file, num_workers=n, batch_size=8, image_cache=str(folder / "cache")) for n in (0, 2))
+    data, two = (
+        ready(file, num_workers=n, batch_size=8, image_cache=str(folder / "cache")) for n in (0, 2)
+    )
     for a, b in zip(data.train_dataloader(), two.train_dataloader(), strict=True):
         assert torch.equal(a.inputs["image"], b.inputs["image"])
         assert torch.equal(a.inputs["text"], b.inputs["text"])
@@ -90,7 +94,10 @@ def test_an_empty_cell_is_an_absent_modality(folder: Path, rows: list[dict]) -> 
     for index, row in enumerate(holes):
         row["caption"] = "" if index % 3 == 0 else row["caption"]
         row["filepath"] = "" if index % 3 == 1 else row["filepath"]
-    for file in (write_csv(folder / "holes.csv", holes), write_jsonl(folder / "holes.jsonl", holes)):
+    for file in (
+        write_csv(folder / "holes.csv", holes),
+        write_jsonl(folder / "holes.jsonl", holes),
+    ):
         data = ready(file, PAIR)
         batch = whole(data.train_set)
         number = batch.items["image"] % 3
@@ -106,9 +113,15 @@ def test_several_captions_are_sampled_in_training_and_all_used_in_evaluation(
     how: str, folder: Path, rows: list[dict]
 ) -> None:
     counts = [1 + index % 3 for index in range(len(rows))]
-    captions = [[f"{row['class']} {index} way {k}" for k in range(counts[index])] for index, row in enumerate(rows)]
+    captions = [
+        [f"{row['class']} {index} way {k}" for k in range(counts[index])]
+        for index, row in enumerate(rows)
+    ]
     if how == "list":
-        listed = [{"filepath": row["filepath"], "caption": c} for row, c in zip(rows, captions, strict=True)]
+        listed = [
+            {"filepath": row["filepath"], "caption": c}
+            for row, c in zip(rows, captions, strict=True)
+        ]
         data = ready(write_jsonl(folder / "several.jsonl", listed))
     else:  # rows of one id need not stand together
         repeated = [
@@ -122,14 +135,16 @@ def test_several_captions_are_sampled_in_training_and_all_used_in_evaluation(
     test = whole(data.test_set)
     shown = Counter(test.items["image"].tolist())
     assert shown == {sample: counts[sample] for sample in shown}
-    assert sorted(captions_of(data, test)) == sorted(joined(c) for sample in shown for c in captions[sample])
+    assert sorted(captions_of(data, test)) == sorted(
+        joined(c) for sample in shown for c in captions[sample]
+    )
     assert len(test.id.unique()) == len(test)
     assert len(test.items["text"].unique()) == len(test)
     for image, group in zip(test.items["image"], test.group, strict=True):
         assert (test.group[test.items["image"] == image] == group).all()
     seen = Counter()
     for epoch in range(30):
-        batch = data.train_set[Draw(range(len(data.train_set)), epoch)]
+        batch = data.train_set[BatchIndices(range(len(data.train_set)), epoch)]
         assert len(batch.items["image"].unique()) == len(data.train_set)
         seen.update(captions_of(data, batch))
     assert set(seen) == {joined(c) for sample in data.train_set.chosen for c in captions[sample]}
@@ -139,7 +154,11 @@ def test_splits_by_column(folder: Path, rows: list[dict]) -> None:
     names = ["train", "validation", "test", "Train", "dev"]
     named = [row | {"part": names[index % 5]} for index, row in enumerate(rows)]
     data = ready(write_csv(folder / "column.csv", named), PAIR | {"split": "part"})
-    for dataset, numbers in ((data.train_set, {0, 3}), (data.val_set, {1, 4}), (data.test_set, {2})):
+    for dataset, numbers in (
+        (data.train_set, {0, 3}),
+        (data.val_set, {1, 4}),
+        (data.test_set, {2}),
+    ):
         assert set((whole(dataset).items["image"] % 5).tolist()) == numbers
 
 
@@ -147,14 +166,19 @@ def test_splits_by_file_each_with_its_own_folder(tmp_path: Path) -> None:
     path = {}
     for name, count in (("train", 8), ("val", 4), ("test", 6)):
         (tmp_path / name).mkdir()
-        path[name] = str(write_csv(tmp_path / name / "pairs.csv", make_pairs(tmp_path / name, count)))
+        path[name] = str(
+            write_csv(tmp_path / name / "pairs.csv", make_pairs(tmp_path / name, count))
+        )
     data = ready(path)
     assert [len(part) for part in (data.train_set, data.val_set, data.test_set)] == [8, 4, 6]
     assert whole(data.test_set).inputs["image"].any()
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=40, unique=True), st.integers(0, 39))
+@given(
+    st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=40, unique=True),
+    st.integers(0, 39),
+)
 def test_a_groups_split_depends_on_its_name_alone(names: list[str], which: int) -> None:
     name = names[which % len(names)]
     together = hashed_splits(pa.array(names, pa.large_string()), (0.6, 0.2, 0.2))
@@ -163,18 +187,26 @@ def test_a_groups_split_depends_on_its_name_alone(names: list[str], which: int) 
 
 
 def test_hashed_splits_have_their_shares() -> None:
-    split = hashed_splits(pa.array([f"group {n}" for n in range(20_000)], pa.large_string()), (0.7, 0.2, 0.1))
+    split = hashed_splits(
+        pa.array([f"group {n}" for n in range(20_000)], pa.large_string()), (0.7, 0.2, 0.1)
+    )
     assert np.allclose(np.bincount(split) / 20_000, (0.7, 0.2, 0.1), atol=0.01)
 
 
 def test_no_group_is_in_two_splits(folder: Path, rows: list[dict]) -> None:
     grouped = [row | {"scene": f"scene {index // 3}"} for index, row in enumerate(rows)]
-    data = ready(write_csv(folder / "groups.csv", grouped), PAIR | {"group": "scene"}, splits=(0.5, 0.25, 0.25))
+    data = ready(
+        write_csv(folder / "groups.csv", grouped),
+        PAIR | {"group": "scene"},
+        splits=(0.5, 0.25, 0.25),
+    )
     batches = [whole(part) for part in (data.train_set, data.val_set, data.test_set)]
     for batch in batches:
         assert len(batch.group.unique()) * 3 == len(batch)
         assert len((batch.items["image"] // 3).unique()) * 3 == len(batch)
-    assert sum(len(batch.group.unique()) for batch in batches) == len(torch.cat([b.group for b in batches]).unique())
+    assert sum(len(batch.group.unique()) for batch in batches) == len(
+        torch.cat([b.group for b in batches]).unique()
+    )
     # the same picture in several rows is of one group without being told
     twice = write_csv(folder / "twice.csv", rows + [row | {"caption": "again"} for row in rows])
     data = ready(twice)
@@ -184,7 +216,8 @@ def test_no_group_is_in_two_splits(folder: Path, rows: list[dict]) -> None:
 
 def test_a_torn_group_is_refused(folder: Path, rows: list[dict]) -> None:
     torn = [
-        row | {"part": "train" if index < 40 else "val" if index < 50 else "test"} for index, row in enumerate(rows)
+        row | {"part": "train" if index < 40 else "val" if index < 50 else "test"}
+        for index, row in enumerate(rows)
     ]
     torn[55]["filepath"] = torn[3]["filepath"]
     with pytest.raises(DataError, match=r"images/003\.png.*train and test"):
@@ -221,7 +254,12 @@ def test_labels_of_every_kind(ending: str, folder: Path, rows: list[dict]) -> No
 def test_a_table_is_standardised_and_its_categories_are_codes(folder: Path) -> None:
     random = np.random.default_rng(0)
     rows = [
-        {"part": part, "age": "" if n == 3 else 40 + 10 * random.normal(), "one": 5, "sex": "fm"[n % 2]}
+        {
+            "part": part,
+            "age": "" if n == 3 else 40 + 10 * random.normal(),
+            "one": 5,
+            "sex": "fm"[n % 2],
+        }
         for part in ("train", "val", "test")
         for n in range(30)
     ]
@@ -251,11 +289,19 @@ def test_sounds_and_vectors_are_read_and_padded(tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"{n}.wav", np.full(100 + n, 0.5), 1000)
         np.save(tmp_path / f"{n}.npy", random.normal(size=5))
         rows.append(
-            {"sound": f"{n}.wav" if n % 4 else "", "features": f"{n}.npy" if n % 3 else "", "caption": f"no {n}"}
+            {
+                "sound": f"{n}.wav" if n % 4 else "",
+                "features": f"{n}.npy" if n % 3 else "",
+                "caption": f"no {n}",
+            }
         )
     columns = {"audio": "sound", "clip": "features", "text": "caption"}
     data = ready(
-        write_csv(tmp_path / "a.csv", rows), columns, kinds={"clip": "vector"}, sample_rate=1000, max_seconds=0.12
+        write_csv(tmp_path / "a.csv", rows),
+        columns,
+        kinds={"clip": "vector"},
+        sample_rate=1000,
+        max_seconds=0.12,
     )
     batch = whole(data.train_set)
     for index, n in enumerate(batch.items["audio"].tolist()):
@@ -272,22 +318,32 @@ def test_pictures_become_floats_on_the_device(folder: Path, rows: list[dict]) ->
     batch = whole(data.val_set)
     before = batch.inputs["image"].clone()
     after = data.on_after_batch_transfer(batch, 0).inputs["image"]
-    assert torch.allclose(after, (before / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / 0.5, atol=1e-6)
+    assert torch.allclose(
+        after, (before / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / 0.5, atol=1e-6
+    )
     assert data.varying == ["image"]
 
 
 def test_what_was_learned_goes_with_the_checkpoint(folder: Path, rows: list[dict]) -> None:
     columns = PAIR | {"label": "class", "tabular": ["value"]}
     data = ready(write_csv(folder / "first.csv", rows), columns, numeric=1)
-    other = Manifest(str(write_csv(folder / "second.csv", rows[1::2])), columns, numeric=1, image_size=8)
+    other = Manifest(
+        str(write_csv(folder / "second.csv", rows[1::2])), columns, numeric=1, image_size=8
+    )
     other.load_state_dict(data.state_dict())
     other.setup()
     assert other.class_names == data.class_names
     assert other.learned == data.learned
     assert other.tokenizer.to_json() == data.tokenizer.to_json()
-    strange = Manifest(str(write_csv(folder / "third.csv", [r | {"class": "pink"} for r in rows])), columns, numeric=1)
+    strange = Manifest(
+        str(write_csv(folder / "third.csv", [r | {"class": "pink"} for r in rows])),
+        columns,
+        numeric=1,
+    )
     strange.load_state_dict(data.state_dict())
-    with pytest.raises(DataError, match=r"60 of 60 values were not in training: 'pink'\. Known are 'blue', 'green'"):
+    with pytest.raises(
+        DataError, match=r"60 of 60 values were not in training: 'pink'\. Known are 'blue', 'green'"
+    ):
         strange.setup()
 
 
@@ -305,9 +361,13 @@ def test_captions_are_put_into_templates(folder: Path, rows: list[dict]) -> None
     assert len(content.texts) == 5 * 2  # four colours and "thing": equal captions are one item
     for sample, row in enumerate(several):
         items = [content.item(sample, turn) for turn in range(content.count[sample])]
-        assert [content.show(item) for item in items] == [t.format(word) for word in row["class"] for t in templates]
+        assert [content.show(item) for item in items] == [
+            t.format(word) for word in row["class"] for t in templates
+        ]
         assert content.item(sample, 400) == items[0]
-        assert joined(data.tokenizer.decode(content.read(items[1]).tolist())) == joined(content.show(items[1]))
+        assert joined(data.tokenizer.decode(content.read(items[1]).tolist())) == joined(
+            content.show(items[1])
+        )
     some = np.arange(len(rows)) == 1
     assert sorted(content.of_samples(some).to_pylist()) == sorted(
         t.format(word) for word in several[1]["class"] for t in templates
@@ -317,7 +377,10 @@ def test_captions_are_put_into_templates(folder: Path, rows: list[dict]) -> None
 
 
 def test_evaluation_may_take_the_first_captions_alone(folder: Path, rows: list[dict]) -> None:
-    listed = [row | {"caption": [f"{row['class']} {k}" for k in range(1 + n % 3)]} for n, row in enumerate(rows)]
+    listed = [
+        row | {"caption": [f"{row['class']} {k}" for k in range(1 + n % 3)]}
+        for n, row in enumerate(rows)
+    ]
     file = write_jsonl(folder / "first.jsonl", listed)
     all, two = ready(file), ready(file, eval_captions=2)
     assert len(two.train_set) == len(all.train_set)
@@ -328,12 +391,18 @@ def test_evaluation_may_take_the_first_captions_alone(folder: Path, rows: list[d
         < len(all.test_set)
     )
     assert set(whole(two.test_set).id.tolist()) < set(whole(all.test_set).id.tolist())
-    assert {caption for _ in range(30) for caption in captions_of(two, whole(two.train_set)) if caption[-1] == "2"}
+    assert {
+        caption
+        for _ in range(30)
+        for caption in captions_of(two, whole(two.train_set))
+        if caption[-1] == "2"
+    }
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_column_may_be_called_by_a_number(ending: str, folder: Path, rows: list[dict]) -> None:
-    """Tables without a header, or with a reset index, have a column 0: YAML and the command line read a number."""
+    """Tables without a header, or with a reset index, have a column 0: YAML and the command line
+    read a number."""
     numbered = [
         {"0": row["filepath"], "1": row["class"], "2": index, "3": index // 2, "-1": "x"}
         for index, row in enumerate(rows)
@@ -345,7 +414,11 @@ def test_a_column_may_be_called_by_a_number(ending: str, folder: Path, rows: lis
         parquet.write_table(pa.Table.from_pylist(numbered), file)
     by_name = {"image": "0", "label": "1", "tabular": ["2", "3"], "group": "3"}
     named = ready(file, by_name, numeric=2)
-    numbers = ready(file, {"image": 0, "label": 1, "tabular": [2, 3], "group": 3, "id": None, "split": ""}, numeric=2)
+    numbers = ready(
+        file,
+        {"image": 0, "label": 1, "tabular": [2, 3], "group": 3, "id": None, "split": ""},
+        numeric=2,
+    )
     assert numbers.class_names == {"label": sorted(COLOURS)}
     assert len(set(numbers.samples.group.tolist())) == len(rows) // 2
     for one, other in ((named.train_set, numbers.train_set), (named.test_set, numbers.test_set)):

@@ -43,12 +43,17 @@ def features(data: Synthetic, name: str, inputs: torch.Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_linear_model_finds_class_value_and_tags_in_every_modality(data: Synthetic, name: str) -> None:
+def test_a_linear_model_finds_class_value_and_tags_in_every_modality(
+    data: Synthetic, name: str
+) -> None:
     train, test = everything(data), everything(data, "test")
     x, unseen = (features(data, name, batch.inputs[name]) for batch in (train, test))
     centre, spread = x.mean(0), x.std(0) + 1e-6
     x, unseen = (x - centre) / spread, (unseen - centre) / spread
-    right = LogisticRegression(C=0.01).fit(x, train.labels["class"]).predict(unseen) == test.labels["class"].numpy()
+    right = (
+        LogisticRegression(C=0.01).fit(x, train.labels["class"]).predict(unseen)
+        == test.labels["class"].numpy()
+    )
     assert right.mean() > 0.6  # by chance 0.1
     assert Ridge(1000).fit(x, train.labels["value"]).score(unseen, test.labels["value"]) > 0.15
     tags = Ridge(1000).fit(x, train.labels["tags"]).predict(unseen) > 0.5
@@ -66,7 +71,12 @@ def test_batches_have_the_shapes_that_the_docstring_says(data: Synthetic) -> Non
     assert (batch.inputs["audio"][:, -1] != 0).any()
     assert batch.present == {}
     assert batch.labels["tags"].shape == (3, 3)
-    dtypes = {"class": torch.int64, "value": torch.float32, "values": torch.float32, "tags": torch.int64}
+    dtypes = {
+        "class": torch.int64,
+        "value": torch.float32,
+        "values": torch.float32,
+        "tags": torch.int64,
+    }
     assert {name: label.dtype for name, label in batch.labels.items()} == dtypes
     value = batch.labels["value"]
     assert torch.equal(batch.labels["values"], torch.stack([value, value**2, 1 - value], dim=1))
@@ -78,7 +88,9 @@ def test_splits_do_not_overlap_and_groups_are_class_and_tags(data: Synthetic) ->
     assert [len(batch) for batch in batches] == [1200, 150, 150]
     keys = {
         (int(group), int(label), tuple(tags.tolist()))
-        for group, label, tags in zip(batches[0].group, *(batches[0].labels[k] for k in ("class", "tags")), strict=True)
+        for group, label, tags in zip(
+            batches[0].group, *(batches[0].labels[k] for k in ("class", "tags")), strict=True
+        )
     }
     assert len(keys) == len({group for group, *_ in keys}) == 80
 
@@ -86,7 +98,9 @@ def test_splits_do_not_overlap_and_groups_are_class_and_tags(data: Synthetic) ->
 def test_the_same_seed_gives_the_same_data_and_another_does_not() -> None:
     first, again, other = made(), made(), made(seed=1)
     for name in KINDS:
-        a, b, c = (everything(data).inputs[name].float().nan_to_num() for data in (first, again, other))
+        a, b, c = (
+            everything(data).inputs[name].float().nan_to_num() for data in (first, again, other)
+        )
         assert torch.equal(a, b), name
         assert a.shape != c.shape or not torch.equal(a, c), name
     alone = everything(made(modalities=["audio"])).inputs["audio"]
@@ -156,12 +170,25 @@ def test_settings_that_cannot_work_are_refused(arguments: dict, message: str) ->
 
 
 def test_any_modality_is_chosen_on_the_command_line() -> None:
-    line = ["data=synthetic", "encoder/image=none", "encoder/text=none", "encoder/audio=cnn", "++run_dir=."]
+    line = [
+        "data=synthetic",
+        "encoder/image=none",
+        "encoder/text=none",
+        "encoder/audio=cnn",
+        "++run_dir=.",
+    ]
     config = check_config(compose_config([*line, "data.modalities=[audio]"]))
     assert list(config["encoder"]) == ["audio"]
     assert config["encoder"]["audio"]["log_mel"]["sample_rate"] == config["data"]["sample_rate"]
     two = ["data=synthetic", "encoder/text=none", "+encoder/image@encoder.left=vit", "++run_dir=."]
     config = check_config(compose_config([*two, "data.modalities={left: image, image: image}"]))
     assert list(config["encoder"]) == ["image", "left"]
-    line = ["data=synthetic", "encoder/video=mean", "encoder/image@encoder.video.image=vit", "++run_dir=."]
-    assert check_config(compose_config(line))["encoder"]["video"]["image"]["_target_"].endswith("ViT")
+    line = [
+        "data=synthetic",
+        "encoder/video=mean",
+        "encoder/image@encoder.video.image=vit",
+        "++run_dir=.",
+    ]
+    assert check_config(compose_config(line))["encoder"]["video"]["image"]["_target_"].endswith(
+        "ViT"
+    )

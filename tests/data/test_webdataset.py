@@ -14,7 +14,17 @@ import soundfile
 import torch
 import torch.distributed as dist
 from tests.data.media.test_video import encoded
-from tests.data.shards import PAIR, by_split, picture, ready, sample, used, vector, write_shard, write_shards
+from tests.data.shards import (
+    PAIR,
+    by_split,
+    picture,
+    ready,
+    sample,
+    used,
+    vector,
+    write_shard,
+    write_shards,
+)
 
 from polymodal.data.loading.splits import hashed_split
 from polymodal.data.media.video import read_video
@@ -40,19 +50,30 @@ def add(file: Path, *members: tuple[str, bytes]) -> Path:
 
 
 def keys(loader, data) -> list[str]:
-    return [data._found(item // 2**15).key for batch in used(data, loader) for item in batch.items["image"].tolist()]
+    return [
+        data._found(item // 2**15).key
+        for batch in used(data, loader)
+        for item in batch.items["image"].tolist()
+    ]
 
 
 def test_a_batch_holds_what_the_shard_does(tmp_path: Path) -> None:
     files = write_shards(tmp_path, [3, 2])
-    data = ready(by_split(files), PAIR | {"label": "json.colour"}, class_names=["red", "green", "blue"])
+    data = ready(
+        by_split(files), PAIR | {"label": "json.colour"}, class_names=["red", "green", "blue"]
+    )
     first, second = list(data.val_dataloader())
     assert first.inputs["image"].dtype == torch.uint8
     assert first.inputs["image"].shape == (4, 3, 4, 4)
-    assert first.inputs["image"][:, :, 0, 0].tolist()[:3] == [[220, 30, 30], [30, 200, 40], [20, 40, 230]]
+    assert first.inputs["image"][:, :, 0, 0].tolist()[:3] == [
+        [220, 30, 30],
+        [30, 200, 40],
+        [20, 40, 230],
+    ]
     rows = [*first.inputs["text"].tolist(), *second.inputs["text"].tolist()]
     assert [" ".join(data.tokenizer.decode(row).split()) for row in rows] == [
-        f"a {colour} picture {n}" for n, colour in enumerate(["red", "green", "blue", "red", "green"])
+        f"a {colour} picture {n}"
+        for n, colour in enumerate(["red", "green", "blue", "red", "green"])
     ]
     assert torch.cat([first.labels["label"], second.labels["label"]]).tolist() == [0, 1, 2, 0, 1]
     assert first.present == {}
@@ -60,7 +81,9 @@ def test_a_batch_holds_what_the_shard_does(tmp_path: Path) -> None:
     assert data.describe("text", int(second.items["text"][0])) == "a green picture 4"
     assert data.describe("image", int(second.items["image"][0])).shape == (4, 4, 3)
     assert data.class_names == {"label": ["red", "green", "blue"]}
-    other = WebDataset(by_split(files), PAIR | {"label": "json.colour"}, class_names=["red", "green", "blue"])
+    other = WebDataset(
+        by_split(files), PAIR | {"label": "json.colour"}, class_names=["red", "green", "blue"]
+    )
     other.load_state_dict({"learned": {"label": ["blue", "red", "green"]}})
     other.setup()
     assert next(iter(other.val_dataloader())).labels["label"].tolist()[:3] == [1, 2, 0]
@@ -70,7 +93,9 @@ def test_a_batch_holds_what_the_shard_does(tmp_path: Path) -> None:
 
 def test_all_captions_are_judged_and_one_is_trained_on(tmp_path: Path) -> None:
     files = write_shards(tmp_path, [4])
-    data = ready(by_split(files), {"image": "png", "text": ["txt", "json.captions"], "group": "json.colour"})
+    data = ready(
+        by_split(files), {"image": "png", "text": ["txt", "json.captions"], "group": "json.colour"}
+    )
     batch = next(iter(data.val_dataloader()))
     assert len(batch) == 16
     assert len(set(batch.items["image"].tolist())) == 4
@@ -89,11 +114,17 @@ def test_splits_by_hash_are_apart_whole_and_fixed(tmp_path: Path) -> None:
     parts = [sorted(keys(loader, data)) for loader in loaders]
     assert sorted(sum(parts, [])) == [f"{n:06}" for n in range(80)]
     shares = (0.8, 0.1, 0.1)
-    assert all(hashed_split(key, shares) == part for part, found in enumerate(parts) for key in found)
-    write_shard(tmp_path / "b.tar", [sample(n) | {"__key__": f"{n}", "json": {"page": n % 20}} for n in range(80)])
+    assert all(
+        hashed_split(key, shares) == part for part, found in enumerate(parts) for key in found
+    )
+    write_shard(
+        tmp_path / "b.tar",
+        [sample(n) | {"__key__": f"{n}", "json": {"page": n % 20}} for n in range(80)],
+    )
     data = ready([str(tmp_path / "b.tar")], PAIR | {"group": "json.page"})
     pages = [
-        {int(key) % 20 for key in keys(loader, data)} for loader in (data.train_dataloader(), data.val_dataloader())
+        {int(key) % 20 for key in keys(loader, data)}
+        for loader in (data.train_dataloader(), data.val_dataloader())
     ]
     assert not pages[0] & pages[1]
     assert len(list(data.train_dataloader().dataset.split.first(None))) == len(pages[0]) * 4
@@ -101,17 +132,25 @@ def test_splits_by_hash_are_apart_whole_and_fixed(tmp_path: Path) -> None:
 
 def test_samples_of_one_split_by_are_in_one_split(tmp_path: Path) -> None:
     samples = [sample(n) | {"json": {"page": n % 20, "book": f"b{n % 10}"}} for n in range(80)]
-    samples += [sample(n) | {"json": {"page": n}} for n in range(80, 90)]  # without a book: by the page
+    samples += [
+        sample(n) | {"json": {"page": n}} for n in range(80, 90)
+    ]  # without a book: by the page
     file = str(write_shard(tmp_path / "a.tar", samples))
-    data = ready(file, PAIR | {"group": "json.page", "split_by": "json.book"}, splits=(0.5, 0.3, 0.2))
-    for part, loader in enumerate((data.train_dataloader(), data.val_dataloader(), data.test_dataloader())):
+    data = ready(
+        file, PAIR | {"group": "json.page", "split_by": "json.book"}, splits=(0.5, 0.3, 0.2)
+    )
+    for part, loader in enumerate(
+        (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    ):
         batches = list(loader)
         found = {int(key) for key in keys(batches, data)}
         names = {f"b{n % 10}" if n < 80 else str(n) for n in range(90)}
         mine = {name for name in names if hashed_split(name, (0.5, 0.3, 0.2)) == part}
         assert found == {n for n in range(90) if (f"b{n % 10}" if n < 80 else str(n)) in mine}
         groups = {group for batch in batches for group in batch.group.tolist()}
-        assert len(groups) == len({n % 20 if n < 80 else n for n in found})  # positives as the group says
+        assert len(groups) == len(
+            {n % 20 if n < 80 else n for n in found}
+        )  # positives as the group says
 
 
 def test_equal_keys_of_two_shards_are_no_positives(tmp_path: Path) -> None:
@@ -120,7 +159,10 @@ def test_equal_keys_of_two_shards_are_no_positives(tmp_path: Path) -> None:
     batch = next(iter(ready(by_split(files), batch_size=6).val_dataloader()))
     assert len(set(batch.group.tolist())) == 6
     groups = {"group": "json.group"}  # a field that some samples have
-    some = [sample(n) | ({"json": {"group": "a"}} if n < 2 else {"json": {"group": ""}}) for n in range(4)]
+    some = [
+        sample(n) | ({"json": {"group": "a"}} if n < 2 else {"json": {"group": ""}})
+        for n in range(4)
+    ]
     file = str(write_shard(tmp_path / "b.tar", some))
     batch = next(iter(ready(by_split(file), PAIR | groups).val_dataloader()))
     assert len(set(batch.group.tolist())) == 3
@@ -131,13 +173,21 @@ def test_sounds_vectors_and_absent_modalities(tmp_path: Path) -> None:
     stream = io.BytesIO()
     soundfile.write(stream, np.full(900, 0.5), 8000, format="FLAC")
     samples = [
-        {"__key__": "a", "flac": stream.getvalue(), "npy": vector(1, 2, 3), "txt": "all of it", "cls": 1},
+        {
+            "__key__": "a",
+            "flac": stream.getvalue(),
+            "npy": vector(1, 2, 3),
+            "txt": "all of it",
+            "cls": 1,
+        },
         {"__key__": "b", "npy": vector(4, 5, 6), "txt": "", "cls": 0},
         {"__key__": "c", "flac": stream.getvalue(), "txt": "no vector"},
     ]
     file = write_shard(tmp_path / "a.tar", samples)
     columns = {"audio": "flac;wav", "clip": "npy", "text": "txt", "label": "cls"}
-    data = ready(by_split(str(file)), columns, kinds={"clip": "vector"}, sample_rate=8000, max_seconds=0.1)
+    data = ready(
+        by_split(str(file)), columns, kinds={"clip": "vector"}, sample_rate=8000, max_seconds=0.1
+    )
     batch = next(iter(data.val_dataloader()))
     assert batch.inputs["audio"].shape == (3, 800)
     assert batch.inputs["clip"].tolist() == [[1, 2, 3], [4, 5, 6], [0, 0, 0]]
@@ -145,7 +195,12 @@ def test_sounds_vectors_and_absent_modalities(tmp_path: Path) -> None:
     assert {name: mask.tolist() for name, mask in batch.present.items()} == there
     assert batch.labels["label"].tolist() == [1, 0, -1]
     assert not batch.inputs["text"][1].any()
-    value = ready(by_split(str(file)), columns | {"label": "json.value"}, kinds={"clip": "vector"}, label_kind="value")
+    value = ready(
+        by_split(str(file)),
+        columns | {"label": "json.value"},
+        kinds={"clip": "vector"},
+        label_kind="value",
+    )
     assert next(iter(value.val_dataloader())).labels["label"].isnan().all()
 
 
@@ -167,7 +222,12 @@ def test_shards_that_are_packed_and_shards_at_a_url(tmp_path: Path) -> None:
 
 def test_patterns_of_names() -> None:
     assert expanded("a/{08..11}.tar") == [f"a/{n:02}.tar" for n in range(8, 12)]
-    assert expanded(["{x,y}.tar", "https://z/{0..1}.tar"]) == ["x.tar", "y.tar", "https://z/0.tar", "https://z/1.tar"]
+    assert expanded(["{x,y}.tar", "https://z/{0..1}.tar"]) == [
+        "x.tar",
+        "y.tar",
+        "https://z/0.tar",
+        "https://z/1.tar",
+    ]
     with pytest.raises(ConfigError, match="no command is run"):
         expanded("pipe:touch {a,b}")
     with pytest.raises(ConfigError, match="names no shard"):
@@ -192,7 +252,9 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     np.save(array, np.array([Evil(tmp_path / "mark")], dtype=object), allow_pickle=True)
     file = tmp_path / "a.tar"
     for n, content in enumerate([evil, array.getvalue()]):
-        members = [(f"{n}.{ending}", content) for ending in ("pyd", "pickle", "pth", "npy", "npz", "pt")]
+        members = [
+            (f"{n}.{ending}", content) for ending in ("pyd", "pickle", "pth", "npy", "npz", "pt")
+        ]
         add(file, *members, (f"{n}.txt", b"a text"))
     for field in ("pyd", "pickle", "pth", "npy", "npz", "pt"):
         for kind in ("vector", "image", "audio"):
@@ -236,7 +298,9 @@ def test_a_shard_that_ends_between_two_members_is_not_whole(tmp_path: Path) -> N
     with tarfile.open(file) as tar:
         third = tar.getmembers()[6].offset
     Path(file).write_bytes(Path(file).read_bytes()[:third])
-    with pytest.raises(DataError, match="it cannot be read on: .*where a member or the end should be"):
+    with pytest.raises(
+        DataError, match="it cannot be read on: .*where a member or the end should be"
+    ):
         list(ready(by_split(file)).val_dataloader())
 
 
@@ -254,7 +318,9 @@ def test_shards_that_are_missing_empty_or_no_archive(tmp_path: Path) -> None:
         list(ready(by_split([*files, wrong[1]])).val_dataloader())
     with pytest.raises(DataError, match=r"The train split is empty\.$"):
         ready(by_split(files[1]))
-    with pytest.raises(DataError, match=r"The train split is empty\. .*text\.tar: it cannot be read on: .*[^:]$"):
+    with pytest.raises(
+        DataError, match=r"The train split is empty\. .*text\.tar: it cannot be read on: .*[^:]$"
+    ):
         ready(by_split(wrong[1]), **SKIP)
 
 
@@ -272,7 +338,13 @@ FAULTS = {
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_sample_is_named_or_left_out(reason: str, workers: int, tmp_path: Path) -> None:
     bad = sample(3) | FAULTS[reason]
-    samples = [sample(0), sample(1), sample(2), {k: v for k, v in bad.items() if v is not None}, sample(4)]
+    samples = [
+        sample(0),
+        sample(1),
+        sample(2),
+        {k: v for k, v in bad.items() if v is not None},
+        sample(4),
+    ]
     file = str(write_shard(tmp_path / "a.tar", samples))
     columns = PAIR | {"label": "json.label"}
     with pytest.raises(DataError, match=r"a\.tar, 000003: ") as caught:
@@ -295,7 +367,9 @@ def test_too_many_bad_samples_end_it(tmp_path: Path, caplog) -> None:
     list(used(data, data.train_dataloader()))
     data.teardown("fit")
     data.teardown("test")
-    assert [r.message for r in caplog.records][-1] == "train: 3 of 12 samples that were read left out: empty file 3."
+    assert [r.message for r in caplog.records][
+        -1
+    ] == "train: 3 of 12 samples that were read left out: empty file 3."
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader")
@@ -323,7 +397,9 @@ def test_what_is_left_out_is_told_of_all_processes(tmp_path: Path, monkeypatch, 
     assert data.skipped() == {"empty file": 6}
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_backend", lambda: "gloo")
-    monkeypatch.setattr(dist, "all_reduce", lambda total, _: total.mul_(3))  # two others found as much
+    monkeypatch.setattr(
+        dist, "all_reduce", lambda total, _: total.mul_(3)
+    )  # two others found as much
     caplog.clear()
     data.trainer = SimpleNamespace(is_global_zero=False)
     for _ in range(2):
@@ -332,12 +408,17 @@ def test_what_is_left_out_is_told_of_all_processes(tmp_path: Path, monkeypatch, 
     data.trainer.is_global_zero = True
     data.skipped()
     data.teardown("fit")
-    told = [f"{name}: 9 of 36 samples that were read left out: empty file 9." for name in ("train", "val")]
+    told = [
+        f"{name}: 9 of 36 samples that were read left out: empty file 9."
+        for name in ("train", "val")
+    ]
     assert [record.message for record in caplog.records] == told
 
 
 def test_videos(tmp_path: Path) -> None:
-    samples = [{"__key__": str(n), "mp4": encoded("mp4", 10 + n), "txt": f"clip {n}"} for n in range(3)]
+    samples = [
+        {"__key__": str(n), "mp4": encoded("mp4", 10 + n), "txt": f"clip {n}"} for n in range(3)
+    ]
     file = str(write_shard(tmp_path / "a.tar", [*samples, {"__key__": "3", "txt": "none"}]))
     data = ready(by_split(file), {"video": "mp4;webm", "text": "txt"}, frames=2)
     batch = next(iter(data.val_dataloader()))
@@ -361,7 +442,9 @@ def test_for_a_batch_that_cannot_be_read_another_sample_stands(tmp_path: Path) -
 
 def test_a_field_that_no_sample_has_is_told_with_those_that_they_have(tmp_path: Path) -> None:
     (file,) = write_shards(tmp_path, [5])
-    with pytest.raises(DataError, match=r"data\.columns\.image=pn: none of the first 5 .*'png'.*json, png, txt"):
+    with pytest.raises(
+        DataError, match=r"data\.columns\.image=pn: none of the first 5 .*'png'.*json, png, txt"
+    ):
         ready(by_split(file), PAIR | {"image": "pn"})
     with pytest.raises(DataError, match=r"json\.caption: .*Did you mean 'json\.captions'"):
         ready(by_split(file), PAIR | {"text": "json.caption"})
@@ -370,22 +453,35 @@ def test_a_field_that_no_sample_has_is_told_with_those_that_they_have(tmp_path: 
 @pytest.mark.parametrize(
     ("text", "why"), [(b"\xe9", "txt holds bytes that are not UTF-8"), (b"", "there is nothing in")]
 )
-def test_a_field_that_no_sample_can_use_is_told_as_such(text: bytes, why: str, tmp_path: Path) -> None:
+def test_a_field_that_no_sample_can_use_is_told_as_such(
+    text: bytes, why: str, tmp_path: Path
+) -> None:
     file = write_shard(tmp_path / "a.tar", [sample(i) | {"txt": text} for i in range(5)])
-    with pytest.raises(DataError, match=f"txt: none of the first 5 .* has one that can be used. The first: {why}"):
+    with pytest.raises(
+        DataError, match=f"txt: none of the first 5 .* has one that can be used. The first: {why}"
+    ):
         ready(by_split([str(file)]), PAIR)
 
 
 def test_hidden_members_are_never_read(tmp_path: Path) -> None:
     file, members = tmp_path / "a.tar", []
     for n in range(6):
-        members += [(f"./d/{n}.png", picture()), (f"__MACOSX/d/._{n}.png", b"\0"), (f"d/._{n}.txt", b"\0")]
-        members += [(f"./d/{n}.txt", b"\xef\xbb\xbfa %d" % n), (f"d/.ipynb_checkpoints/{n}.png", picture())]
+        members += [
+            (f"./d/{n}.png", picture()),
+            (f"__MACOSX/d/._{n}.png", b"\0"),
+            (f"d/._{n}.txt", b"\0"),
+        ]
+        members += [
+            (f"./d/{n}.txt", b"\xef\xbb\xbfa %d" % n),
+            (f"d/.ipynb_checkpoints/{n}.png", picture()),
+        ]
     add(file, *members)
     data = ready(by_split([str(file)]), PAIR, batch_size=12)
     assert set(data.facts("val").present) == {frozenset(["image", "text"])}
     batch = next(iter(data.val_dataloader()))
-    texts = [data.tokenizer.decode(row) for row in batch.inputs["text"].tolist()]  # without the mark of UTF-8
+    texts = [
+        data.tokenizer.decode(row) for row in batch.inputs["text"].tolist()
+    ]  # without the mark of UTF-8
     assert sorted(text.split() for text in texts) == [["a", str(n)] for n in range(6)]
 
 
@@ -436,7 +532,9 @@ def test_values_of_json_are_read_as_those_of_tables(tmp_path: Path) -> None:
         {"caption": ["one ", float("nan")], "label": " False", "scene": float("nan")},
         {"caption": '["two", "three"]', "label": float("nan"), "scene": " 1.00 "},
     ]
-    shard = write_shard(tmp_path / "0.tar", (sample(number) | {"json": one} for number, one in enumerate(inner)))
+    shard = write_shard(
+        tmp_path / "0.tar", (sample(number) | {"json": one} for number, one in enumerate(inner))
+    )
     columns = {"image": "png", "text": "json.caption", "label": "json.label", "group": "json.scene"}
     data = ready(by_split(str(shard)), columns, class_names=["False", "true"])
     found = [data.reader.read(entry.record) for entry in data.source.entries(0)]
@@ -444,7 +542,9 @@ def test_values_of_json_are_read_as_those_of_tables(tmp_path: Path) -> None:
     assert [one.label for one in found] == [1, 1, 0, -1]
     assert found[0].group == found[1].group == found[3].group != found[2].group
     assert data.class_names == {"label": ["False", "true"]}
-    strange = write_shard(tmp_path / "1.tar", [sample(0) | {"json": {"caption": "a", "label": "1e39"}}])
+    strange = write_shard(
+        tmp_path / "1.tar", [sample(0) | {"json": {"caption": "a", "label": "1e39"}}]
+    )
     values = ready(by_split(str(strange)), columns, label_kind="value")
     with pytest.raises(DataError, match=r"'1e39' is no finite number of float32"):
         list(values.val_dataloader())
@@ -453,12 +553,21 @@ def test_values_of_json_are_read_as_those_of_tables(tmp_path: Path) -> None:
 def test_equal_captions_are_positives_of_each_other(tmp_path: Path) -> None:
     """Unless a group is given, or there are two modalities beside the text."""
     rows = [
-        sample(i) | {"txt": ["a dog", "a cat", "A  Dog"][i % 3] if i < 3 else f"a {'cat' if i % 2 else 'dog'}"}
+        sample(i)
+        | {
+            "txt": ["a dog", "a cat", "A  Dog"][i % 3]
+            if i < 3
+            else f"a {'cat' if i % 2 else 'dog'}"
+        }
         for i in range(6)
     ]
     rows = [row | {"npy": vector(i)} for i, row in enumerate(rows)]
     files = str(write_shard(tmp_path / "a.tar", rows))
-    for columns, groups in ((PAIR, 2), (PAIR | {"group": "json.value"}, 6), (PAIR | {"vector": "npy"}, 6)):
+    for columns, groups in (
+        (PAIR, 2),
+        (PAIR | {"group": "json.value"}, 6),
+        (PAIR | {"vector": "npy"}, 6),
+    ):
         batch = next(iter(ready(by_split(files), columns, batch_size=6).val_dataloader()))
         assert len(set(batch.group.tolist())) == groups
         assert (batch.group[0] == batch.group[2]) == (groups == 2)
@@ -469,7 +578,11 @@ def test_equal_captions_are_positives_of_each_other(tmp_path: Path) -> None:
 def test_shards_in_which_nothing_is_a_pair(split: str, tmp_path: Path) -> None:
     """All pictures, then all texts: each of the members is a sample of its own."""
     good, apart = write_shards(tmp_path / "good", [20]), tmp_path / "apart.tar"
-    members = [(f"{n}.{ending}", picture() if ending == "png" else b"a") for ending in ("png", "txt") for n in range(9)]
+    members = [
+        (f"{n}.{ending}", picture() if ending == "png" else b"a")
+        for ending in ("png", "txt")
+        for n in range(9)
+    ]
     add(apart, *members)
     data = ready(dict.fromkeys(("train", "val", "test"), good) | {split: str(apart)})
     with pytest.raises(
@@ -477,7 +590,12 @@ def test_shards_in_which_nothing_is_a_pair(split: str, tmp_path: Path) -> None:
     ) as error:
         check_data(data, CLIP(["image", "text"]), ["image", "text"], ["train", "val", "test"])
     assert ("test=false" in str(error.value)) == (split == "test")
-    check_data(data, CLIP(["image", "text"]), ["image", "text"], [n for n in ("train", "val", "test") if n != split])
+    check_data(
+        data,
+        CLIP(["image", "text"]),
+        ["image", "text"],
+        [n for n in ("train", "val", "test") if n != split],
+    )
 
 
 def test_labels_of_shards_are_looked_at(tmp_path: Path, caplog, monkeypatch) -> None:
@@ -485,7 +603,8 @@ def test_labels_of_shards_are_looked_at(tmp_path: Path, caplog, monkeypatch) -> 
     files = str(write_shard(tmp_path / "a.tar", rows))
     columns, only = PAIR | {"label": "cls"}, Classification("label", 2)
     with pytest.raises(
-        DataError, match=r"The train split: all of its 30 labels are the same \(data.columns.label=cls\)"
+        DataError,
+        match=r"The train split: all of its 30 labels are the same \(data.columns.label=cls\)",
     ):
         check_data(ready(by_split(files), columns), only, ["image"], ["train"])
     with pytest.raises(DataError, match=r"The test split: none of its 30 samples has a label"):
@@ -498,13 +617,17 @@ def test_labels_of_shards_are_looked_at(tmp_path: Path, caplog, monkeypatch) -> 
 def test_a_training_may_do_without_test_shards(tmp_path: Path) -> None:
     files = write_shards(tmp_path, [10, 10])
     path = {"train": files[0], "val": files[1]}
-    with pytest.raises(ConfigError, match=r"no test: give data.path.test=<path>. To do without it: test=false"):
+    with pytest.raises(
+        ConfigError, match=r"no test: give data.path.test=<path>. To do without it: test=false"
+    ):
         ready(path)
     data = WebDataset(path, PAIR, image_size=4, vocab_size=300)
     data.wanted = ("train", "val")
     data.setup()
     assert set(data.heads) == {"train", "val"}
-    whole = WebDataset(files, PAIR, image_size=4, vocab_size=300, splits=[0.0, 0.0, 1.0])  # of other data: all of them
+    whole = WebDataset(
+        files, PAIR, image_size=4, vocab_size=300, splits=[0.0, 0.0, 1.0]
+    )  # of other data: all of them
     whole.wanted = ("test",)
     whole.tokenizer = data.tokenizer
     whole.setup("test")

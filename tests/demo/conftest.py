@@ -1,5 +1,6 @@
-"""Small runs: two on images with captions, one that aligns them and one that tells their class from both, one that
-aligns sounds with captions, and two that read a table beside a text, of which one predicts a value."""
+"""Small runs: two on images with captions, one that aligns them and one that tells their class from
+both, one that aligns sounds with captions, and two that read a table beside a text, of which one
+predicts a value."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,8 +36,16 @@ def sounds(tmp_path_factory) -> Path:
 
 
 def trained(folder: Path, table: Path, *changes: str, columns: Mapping[str, str] = COLUMNS) -> Path:
-    data = [f"++data.path={table}", *(f"++data.columns.{key}={column}" for key, column in columns.items())]
-    small = ["++data.image_size=16", "++data.vocab_size=300", "++data.num_workers=0", "++data.batch_size=16"]
+    data = [
+        f"++data.path={table}",
+        *(f"++data.columns.{key}={column}" for key, column in columns.items()),
+    ]
+    small = [
+        "++data.image_size=16",
+        "++data.vocab_size=300",
+        "++data.num_workers=0",
+        "++data.batch_size=16",
+    ]
     split = ["++data.splits=[0.4,0.1,0.5]", "++trainer.max_epochs=3", "callbacks=[checkpoint]"]
     run(folder, "data=manifest", *data, *small, *split, *QUIET, *changes)
     return folder

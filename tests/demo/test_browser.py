@@ -32,9 +32,17 @@ def served(checkpoint: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "src" / "demo.py"), f"checkpoint={checkpoint}", f"port={port}", "upload_mb=1"]
+    command = [
+        sys.executable,
+        str(ROOT / "src" / "demo.py"),
+        f"checkpoint={checkpoint}",
+        f"port={port}",
+        "upload_mb=1",
+    ]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    server = subprocess.Popen([*command, "devices=cpu"], stdout=subprocess.PIPE, text=True, env=environment)
+    server = subprocess.Popen(
+        [*command, "devices=cpu"], stdout=subprocess.PIPE, text=True, env=environment
+    )
     try:
         said: list[str] = []
         for line in server.stdout:  # until it is there, or has ended
@@ -63,14 +71,18 @@ def page(browser, address: str):
     opened.get_by_role("tab", name="Search").wait_for()
     yield opened
     foreign = [
-        url for url in asked if urlparse(url).scheme in {"http", "https", "ws", "wss"} and not url.startswith(address)
+        url
+        for url in asked
+        if urlparse(url).scheme in {"http", "https", "ws", "wss"} and not url.startswith(address)
     ]
     assert not foreign
     opened.close()
 
 
 def test_a_sentence_finds_pictures(page) -> None:
-    page.locator('[data-testid="stImage"] img').nth(9).wait_for()  # an example is asked with at once
+    page.locator('[data-testid="stImage"] img').nth(
+        9
+    ).wait_for()  # an example is asked with at once
     page.get_by_label("text (caption)").fill("a red picture")
     page.get_by_label("text (caption)").press("Enter")
     page.get_by_role("button", name="a red picture number 0").wait_for()
@@ -101,7 +113,9 @@ def test_a_picture_is_classified_and_what_is_none_is_refused(page, pairs: Path) 
     page.get_by_text("1MB", exact=False).first.wait_for()
 
 
-def test_a_sound_finds_sentences_and_what_is_none_is_refused(browser, listening: Path, sounds: Path) -> None:
+def test_a_sound_finds_sentences_and_what_is_none_is_refused(
+    browser, listening: Path, sounds: Path
+) -> None:
     with served(listening) as address:
         page = browser.new_page()
         page.goto(address)
@@ -119,7 +133,9 @@ def test_a_sound_finds_sentences_and_what_is_none_is_refused(browser, listening:
 
 def test_the_map_is_drawn(page) -> None:
     page.get_by_role("tab", name="Map").click()
-    page.locator('[data-testid="stVegaLiteChart"] canvas, [data-testid="stVegaLiteChart"] svg').first.wait_for()
+    page.locator(
+        '[data-testid="stVegaLiteChart"] canvas, [data-testid="stVegaLiteChart"] svg'
+    ).first.wait_for()
 
 
 def test_a_request_that_is_too_large_is_refused_by_the_server_itself(page, address: str) -> None:
@@ -131,7 +147,8 @@ def test_another_page_may_not_use_it(address: str) -> None:
     host, port = urlparse(address).hostname, urlparse(address).port
     with socket.create_connection((host, port)) as connection:
         connection.sendall(
-            f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: "
+            "websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
             "Origin: https://evil.example\r\n\r\n".encode()
         )
@@ -155,7 +172,7 @@ def test_the_report_sorts_zooms_and_asks_nobody(browser, clip: Path, tmp_path: P
     assert opened.locator(".sortable tbody td:first-child").all_inner_texts() == ["a", "b", "c"]
     opened.get_by_role("columnheader", name="class").click()
     assert opened.locator(".sortable tbody td:first-child").all_inner_texts() == ["c", "b", "a"]
-    opened.locator("figure img").click()
+    opened.locator("metric img").click()
     assert opened.locator("dialog[open] img").is_visible()
     assert not complaints
     assert all(urlparse(url).scheme in {"file", "data"} for url in asked)
@@ -176,7 +193,13 @@ def test_the_report_shows_what_is_pointed_at_and_plays_a_sound(browser, tmp_path
         "sounds": {"kind": "sounds", "sounds": {"audio 1": sound_uri(tone)}},
         "audio_to_text": {"kind": "gallery", "title": name, "rows": [row]},
         "embedding_map": {
-            **{"kind": "map", "title": "Map", "points": points, "modalities": ["image", "text"], "tiles": picture},
+            **{
+                "kind": "map",
+                "title": "Map",
+                "points": points,
+                "modalities": ["image", "text"],
+                "tiles": picture,
+            },
             **{
                 "kinds": ["image", "text"],
                 "classes": [["z", "#00ff00"], [name, "#ff0000"]],
@@ -188,7 +211,9 @@ def test_the_report_shows_what_is_pointed_at_and_plays_a_sound(browser, tmp_path
     }
     for stem, panel in panels.items():
         (tmp_path / "report" / f"{stem}.json").write_text(json.dumps(panel))
-    (tmp_path / "metrics.csv").write_text(f"step,train/loss,lr-{name}\n1,2.0,0.1\n2,1.0,0.2\n3,1.5,0.3\n")
+    (tmp_path / "metrics.csv").write_text(
+        f"step,train/loss,lr-{name}\n1,2.0,0.1\n2,1.0,0.2\n3,1.5,0.3\n"
+    )
     opened, complaints = browser.new_page(viewport={"width": 390, "height": 800}), []
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -206,11 +231,16 @@ def test_the_report_shows_what_is_pointed_at_and_plays_a_sound(browser, tmp_path
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     plot.hover(position={"x": box["width"] / 2, "y": box["height"] - 12})
-    assert opened.locator(".plot .tip").first.inner_text().split("\n") == ["train/loss", "1 at step 2"]
+    assert opened.locator(".plot .tip").first.inner_text().split("\n") == [
+        "train/loss",
+        "1 at step 2",
+    ]
     opened.locator(".smoothing").fill("0.5")
     plot = opened.locator(".plot .u-over").first
     plot.hover(position={"x": box["width"] / 2, "y": box["height"] - 12})
-    assert "1.333 at step 2" in opened.locator(".plot .tip").first.inner_text()  # (2 / 4 + 1 / 2) / (1 / 4 + 1 / 2)
+    assert (
+        "1.333 at step 2" in opened.locator(".plot .tip").first.inner_text()
+    )  # (2 / 4 + 1 / 2) / (1 / 4 + 1 / 2)
 
     opened.locator("[data-sound]").click()
     heard = "new Promise((done) => { document.querySelector('audio').ontimeupdate = (e) => done(e.target.duration); })"

@@ -24,7 +24,9 @@ def row_of_example(held: HeldOut, number: int, table: Path) -> dict[str, str]:
     return rows_of(table)[int(held.example(number)[0].items["tabular"][0])]
 
 
-def test_the_values_of_an_example_are_those_of_its_row(surviving: HeldOut, passengers: Path) -> None:
+def test_the_values_of_an_example_are_those_of_its_row(
+    surviving: HeldOut, passengers: Path
+) -> None:
     assert len(surviving.examples) > 20
     for number in range(len(surviving.examples)):
         row = row_of_example(surviving, number, passengers)
@@ -51,7 +53,9 @@ def test_values_by_hand_are_the_row_of_the_model(surviving: HeldOut) -> None:
     fields = fields_of(surviving.data, "tabular")
     for number in range(len(surviving.examples)):
         batch, shown = surviving.example(number)
-        np.testing.assert_array_equal(row_of(fields, shown["tabular"]), batch.inputs["tabular"][0].numpy())
+        np.testing.assert_array_equal(
+            row_of(fields, shown["tabular"]), batch.inputs["tabular"][0].numpy()
+        )
 
 
 @pytest.mark.parametrize("kind", ["by its number", "by its values"])
@@ -59,7 +63,10 @@ def test_the_answer_to_an_example_is_what_predict_writes(
     kind: str, survival: Path, surviving: HeldOut, passengers: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "answers.csv"
-    predict.main(PredictSettings(checkpoint=str(survival), output=str(output)), ["data.batch_size=8", "devices=cpu"])
+    predict.main(
+        PredictSettings(checkpoint=str(survival), output=str(output)),
+        ["data.batch_size=8", "devices=cpu"],
+    )
     written = rows_of(output)  # a row of the table each
     for number in range(0, len(surviving.examples), 7):
         batch, shown = surviving.example(number)
@@ -71,13 +78,17 @@ def test_the_answer_to_an_example_is_what_predict_writes(
         assert surviving.truth(batch) == row_of_example(surviving, number, passengers)["outcome"]
 
 
-def test_a_value_is_answered_in_its_unit_by_the_name_of_its_column(scores: Path, scoring: HeldOut, passengers) -> None:
+def test_a_value_is_answered_in_its_unit_by_the_name_of_its_column(
+    scores: Path, scoring: HeldOut, passengers
+) -> None:
     batch, shown = scoring.example(4)
     said = answer(scoring.asked, scoring.batch(shown))
     assert list(said.scores) == ["score"]
     assert said.of == "score"
     assert 900 < said.scores["score"] < 1400  # untrained, but not far from the mean of the labels
-    assert said.base + sum(said.contribution.values()) == pytest.approx(said.scores["score"], abs=1e-2)
+    assert said.base + sum(said.contribution.values()) == pytest.approx(
+        said.scores["score"], abs=1e-2
+    )
     assert scoring.truth(batch) == readable(float(row_of_example(scoring, 4, passengers)["score"]))
 
 
@@ -91,7 +102,9 @@ def test_a_number_is_shown_as_it_was_written(value: float) -> None:
 
 
 def test_steps_follow_the_spread() -> None:
-    assert [Number("x", 0, std).step for std in (0.29, 14, 20, 5e7)] == pytest.approx([0.01, 1, 1, 1e7])
+    assert [Number("x", 0, std).step for std in (0.29, 14, 20, 5e7)] == pytest.approx(
+        [0.01, 1, 1, 1e7]
+    )
 
 
 def test_what_the_model_cannot_read_is_said() -> None:

@@ -14,7 +14,9 @@ from polymodal.training.checkpoints.files import find_checkpoint
 
 
 def test_a_held_out_picture_finds_itself_and_each_item_once(aligned: HeldOut, pairs: Path) -> None:
-    file = Path(str(aligned.data.samples.contents["image"].source(int(aligned.table["items"][3, 0]))[0]))
+    file = Path(
+        str(aligned.data.samples.contents["image"].source(int(aligned.table["items"][3, 0]))[0])
+    )
     found = aligned.search("image", str(file), "image", 50)
     assert found.item[0] == aligned.table["items"][3, 0]
     assert found.cosine[0] == pytest.approx(1, abs=1e-4)
@@ -35,12 +37,19 @@ def test_a_held_out_sound_finds_itself(listening: Path) -> None:
 def test_a_sentence_finds_pictures_by_cosine(aligned: HeldOut) -> None:
     found = aligned.search("text", "a red picture", "image", 4)
     vector = aligned.vectors("text", ["a red picture"])[0]
-    items, cosine = aligned.table["items"][:, 0].tolist(), (aligned.table["x"][:, 0] @ vector).tolist()
+    items, cosine = (
+        aligned.table["items"][:, 0].tolist(),
+        (aligned.table["x"][:, 0] @ vector).tolist(),
+    )
     cosines = dict(zip(items, cosine, strict=True))
-    assert found.cosine.tolist() == pytest.approx([cosines[item] for item in found.item.tolist()], abs=1e-5)
+    assert found.cosine.tolist() == pytest.approx(
+        [cosines[item] for item in found.item.tolist()], abs=1e-5
+    )
     assert found.cosine[0] == pytest.approx(max(cosines.values()), abs=1e-5)
     assert aligned.show("image", found.item[0]).shape == (16, 16, 3)
-    assert aligned.title(found.row[0]).endswith(f"picture number {aligned.title(found.row[0]).split()[-1]}")
+    assert aligned.title(found.row[0]).endswith(
+        f"picture number {aligned.title(found.row[0]).split()[-1]}"
+    )
     assert aligned.table["items"][found.row, 0].tolist() == found.item.tolist()
 
 
@@ -71,7 +80,9 @@ def test_only_so_many_samples_are_taken(clip: Path) -> None:
     torch.testing.assert_close(x, held.table["x"][2], atol=1e-5, rtol=0)
 
 
-def test_the_last_run_is_the_one_that_was_at_work_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_run_is_the_one_that_was_at_work_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="no run under logs"):
         find_checkpoint(Path("last"))

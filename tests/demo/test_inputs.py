@@ -32,7 +32,9 @@ def of_words() -> Tokenizer:
     from tokenizers import Tokenizer as Backend
     from tokenizers import models, pre_tokenizers
 
-    backend = Backend(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "red": 2, "cat": 3}, unk_token="[UNK]"))
+    backend = Backend(
+        models.WordLevel({"[PAD]": 0, "[UNK]": 1, "red": 2, "cat": 3}, unk_token="[UNK]")
+    )
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     return Tokenizer(backend)
 
@@ -57,12 +59,18 @@ def test_a_sentence_is_shown_without_the_words_that_are_left_out(aligned: HeldOu
     ids = batch.inputs["text"][0]
     kept = ids[ids != PAD][:-3]
     less = PairedBatch({**batch.inputs, "text": kept[None]}, batch.items, batch.group, batch.id)
-    assert content_of_example(aligned.data, less, "text") == aligned.data.tokenizer.decode(kept.tolist())
+    assert content_of_example(aligned.data, less, "text") == aligned.data.tokenizer.decode(
+        kept.tolist()
+    )
     assert content_of_example(aligned.data, batch, "text") == shown["text"]
 
 
-def test_an_input_of_a_visitor_is_not_taken_for_an_item_of_the_data(surviving: HeldOut, monkeypatch) -> None:
+def test_an_input_of_a_visitor_is_not_taken_for_an_item_of_the_data(
+    surviving: HeldOut, monkeypatch
+) -> None:
     """A frozen encoder keeps the vectors of the data by the numbers of their items."""
-    monkeypatch.setitem(surviving.model.caches, "text", lambda *_: pytest.fail("the vector of another sentence"))
+    monkeypatch.setitem(
+        surviving.model.caches, "text", lambda *_: pytest.fail("the vector of another sentence")
+    )
     surviving.vector("text", "passenger 3")
     answer(surviving.asked, surviving.batch({"text": "passenger 3"}))

@@ -23,7 +23,9 @@ from polymodal.demo.serve import options  # noqa: E402
 
 def page(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, tab: str | None = None) -> AppTest:
     monkeypatch.setattr("sys.argv", ["page.py", f"checkpoint={checkpoint}", "devices=cpu"])
-    shown = AppTest.from_file(str(ROOT / "src" / "polymodal" / "demo" / "page.py"), default_timeout=60)
+    shown = AppTest.from_file(
+        str(ROOT / "src" / "polymodal" / "demo" / "page.py"), default_timeout=60
+    )
     if tab is not None:
         shown.session_state["tab"] = tab
     shown.run()
@@ -35,7 +37,9 @@ def page(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, tab: str | None = No
 def bars_of(shown: AppTest) -> list[dict[str, str]]:
     """Name -> number of each group of bars."""
     bodies = [html.proto.body for html in shown.get("html")]
-    rows = [re.findall(r"<span[^>]*>([^<]*)</span><span[^>]*>([^<]*)</span>", body) for body in bodies]
+    rows = [
+        re.findall(r"<span[^>]*>([^<]*)</span><span[^>]*>([^<]*)</span>", body) for body in bodies
+    ]
     return [{unescape(name): number for name, number in group} for group in rows if group]
 
 
@@ -52,7 +56,10 @@ def test_the_first_look_is_an_answer(monkeypatch, clip: Path, aligned: HeldOut) 
     assert [tab.label for tab in shown.tabs] == ["Search", "Classify by name", "Map"]
     assert shown.text_input[0].value == aligned.example(0)[1]["text"]
     found = aligned.search("text", 0, "image", 10)
-    expected = [f"{cosine:.3f} {aligned.title(row)}" for cosine, row in zip(found.cosine, found.row, strict=True)]
+    expected = [
+        f"{cosine:.3f} {aligned.title(row)}"
+        for cosine, row in zip(found.cosine, found.row, strict=True)
+    ]
     written = [text.value.replace("\\", "") for text in shown.markdown]
     assert [text for text in written if text in expected] == expected
 
@@ -63,13 +70,18 @@ def test_a_sentence_finds_pictures(monkeypatch, clip: Path, aligned: HeldOut) ->
     shown.text_input[0].set_value("a red picture").run()
     assert not shown.exception
     found = aligned.search("text", "a red picture", "image", 4)
-    expected = [f"{cosine:.3f} {aligned.title(row)}" for cosine, row in zip(found.cosine, found.row, strict=True)]
+    expected = [
+        f"{cosine:.3f} {aligned.title(row)}"
+        for cosine, row in zip(found.cosine, found.row, strict=True)
+    ]
     written = [text.value.replace("\\", "") for text in shown.markdown]
     assert [text for text in written if re.match(r"0\.\d|-0", text)] == expected
     shown.text_input[0].set_value("  ").run()
     assert "Give something to search with" in shown.info[0].value
     shown.text_input[0].set_value("日本").run()
-    assert "Not in the vocabulary of the training captions: 日本" in [c.value for c in shown.caption]
+    assert "Not in the vocabulary of the training captions: 日本" in [
+        c.value for c in shown.caption
+    ]
 
 
 def test_a_click_on_an_example_fills_it_in(monkeypatch, clip: Path, aligned: HeldOut) -> None:
@@ -123,7 +135,9 @@ def test_a_prediction_is_taken_apart(monkeypatch, classifier: Path) -> None:
     assert len(bars_of(shown)) == 1  # one modality adds all there is
 
 
-def test_a_table_is_filled_in_as_people_write_it(monkeypatch, survival: Path, surviving: HeldOut) -> None:
+def test_a_table_is_filled_in_as_people_write_it(
+    monkeypatch, survival: Path, surviving: HeldOut
+) -> None:
     shown = page(monkeypatch, survival)
     values = surviving.example(0)[1]["tabular"]
     assert [number.label for number in shown.number_input] == ["age", "fare"]
@@ -145,8 +159,13 @@ def test_a_table_is_filled_in_as_people_write_it(monkeypatch, survival: Path, su
 def test_a_value_has_the_name_of_its_column(monkeypatch, scores: Path, scoring: HeldOut) -> None:
     shown = page(monkeypatch, scores)
     said = contributions.answer(scoring.asked, scoring.batch({"text": 0, "tabular": 0}))
-    assert (shown.metric[0].label, shown.metric[0].value) == ("score", readable(said.scores["score"]))
-    assert f"The data say: **{scoring.truth(scoring.examples[0])}**" in [text.value for text in shown.markdown]
+    assert (shown.metric[0].label, shown.metric[0].value) == (
+        "score",
+        readable(said.scores["score"]),
+    )
+    assert f"The data say: **{scoring.truth(scoring.examples[0])}**" in [
+        text.value for text in shown.markdown
+    ]
 
 
 def test_sounds_are_heard(monkeypatch, listening: Path, sounds: Path) -> None:
@@ -163,10 +182,14 @@ def test_sounds_are_heard(monkeypatch, listening: Path, sounds: Path) -> None:
 
 def test_of_many_modalities_nothing_is_said_to_add_up(monkeypatch, classifier: Path) -> None:
     shown = page(monkeypatch, classifier)
-    assert [caption.value for caption in shown.caption if "Shapley values: they add up" in caption.value]
+    assert [
+        caption.value for caption in shown.caption if "Shapley values: they add up" in caption.value
+    ]
     monkeypatch.setattr(contributions, "MOST", 1)
     shown = page(monkeypatch, classifier)
-    assert [caption.value for caption in shown.caption if "these are no Shapley values" in caption.value]
+    assert [
+        caption.value for caption in shown.caption if "these are no Shapley values" in caption.value
+    ]
     assert not [caption.value for caption in shown.caption if "they add up" in caption.value]
 
 
@@ -179,7 +202,9 @@ def test_a_sentence_without_a_place_for_the_name_is_explained(monkeypatch, clip:
 def test_it_is_for_this_machine_alone_and_tells_nobody() -> None:
     from polymodal.cli.programs import DemoSettings
 
-    given = dict(option.removeprefix("--").split("=") for option in options(DemoSettings(upload_mb=3)))
+    given = dict(
+        option.removeprefix("--").split("=") for option in options(DemoSettings(upload_mb=3))
+    )
     assert given["server.address"] == "127.0.0.1"
     assert given["browser.gatherUsageStats"] == "false"
     assert given["server.maxUploadSize"] == "3"

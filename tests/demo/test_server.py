@@ -60,7 +60,9 @@ def test_loopback_names_alone_are_answered(
 ) -> None:
     request, further, good = ROUTES[route]
     port = urlsplit(address).port
-    headers = f"Host: {host.format(port=port)}\r\n" + (f"Origin: {origin.format(port=port)}\r\n" if origin else "")
+    headers = f"Host: {host.format(port=port)}\r\n" + (
+        f"Origin: {origin.format(port=port)}\r\n" if origin else ""
+    )
     assert status(address, request, headers + further) == (good if is_allowed else 403)
 
 
@@ -73,7 +75,9 @@ def test_the_page_is_drawn(address: str) -> None:
     """As a browser asks for it: the checkpoint of the command line is the one that is shown."""
     said, start = "", BackMsg()
     start.rerun_script.query_string = ""
-    with connect(f"{address.replace('http', 'ws')}/_stcore/stream", max_size=None, open_timeout=60) as page:
+    with connect(
+        f"{address.replace('http', 'ws')}/_stcore/stream", max_size=None, open_timeout=60
+    ) as page:
         page.send(start.SerializeToString())
         while True:
             message = ForwardMsg.FromString(page.recv(timeout=60))

@@ -10,16 +10,34 @@ from polymodal.inference.trained import Trained
 from tests.end_to_end.test_experiments import QUIET
 from tests.export.models import checkpoint_of
 
-FIVE = ["data=synthetic", "++data.samples=200", "encoder/image=linear", "encoder/text=bow", "encoder/audio=cnn"]
+FIVE = [
+    "data=synthetic",
+    "++data.samples=200",
+    "encoder/image=linear",
+    "encoder/text=bow",
+    "encoder/audio=cnn",
+]
 FIVE += ["encoder/video=mean", "encoder/tabular=mlp", "callbacks=none", "dim=8", *QUIET]
 ALIGNED = ["Search", "Classify by name", "Map"]
 OBJECTIVES = {
     "clip": (["objective=clip"], ALIGNED),
     "siglip": (["objective=siglip"], ALIGNED),
-    "classification": (["objective=classification", "fusion=sum", "head=linear"], ["Predict", "Map"]),
-    "value": (["objective=regression", "fusion=sum", "head=linear", "label=value", "outputs=1"], ["Predict", "Map"]),
-    "tags": (["objective=multilabel", "fusion=sum", "head=linear", "label=tags", "outputs=3"], ["Predict", "Map"]),
-    "both": (["objective=clip_and_classification", "fusion=sum", "head=linear"], ["Predict", *ALIGNED]),
+    "classification": (
+        ["objective=classification", "fusion=sum", "head=linear"],
+        ["Predict", "Map"],
+    ),
+    "value": (
+        ["objective=regression", "fusion=sum", "head=linear", "label=value", "outputs=1"],
+        ["Predict", "Map"],
+    ),
+    "tags": (
+        ["objective=multilabel", "fusion=sum", "head=linear", "label=tags", "outputs=3"],
+        ["Predict", "Map"],
+    ),
+    "both": (
+        ["objective=clip_and_classification", "fusion=sum", "head=linear"],
+        ["Predict", *ALIGNED],
+    ),
     "fused": (["objective=fused"], ALIGNED),
 }
 
@@ -37,7 +55,9 @@ def test_tabs_follow_the_objective(model: tuple[HeldOut, list[str]]) -> None:
     assert held.tabs == tabs
 
 
-def test_each_tab_answers_to_an_example_of_each_of_five_modalities(model: tuple[HeldOut, list[str]]) -> None:
+def test_each_tab_answers_to_an_example_of_each_of_five_modalities(
+    model: tuple[HeldOut, list[str]],
+) -> None:
     held, tabs = model
     _, shown = held.example(1)
     assert set(shown) == set(held.modalities) == {"image", "text", "audio", "video", "tabular"}
@@ -51,11 +71,19 @@ def test_each_tab_answers_to_an_example_of_each_of_five_modalities(model: tuple[
             found = held.search(name, 1, name, 3)
             assert found.item[0] == int(held.examples[1].items[name][0])
             assert found.cosine[0] == pytest.approx(1, abs=1e-4)
-        assert sum(held.zero_shot("tabular", 1, "text", ["one", "two"], "{}")) == pytest.approx(1, abs=1e-5)
+        assert sum(held.zero_shot("tabular", 1, "text", ["one", "two"], "{}")) == pytest.approx(
+            1, abs=1e-5
+        )
 
 
 def test_one_modality_alone_is_not_searched(pairs: Path, tmp_path: Path) -> None:
-    kind = ["data=manifest", "encoder/image=linear", "encoder/text=none", "objective=classification", "fusion=sum"]
+    kind = [
+        "data=manifest",
+        "encoder/image=linear",
+        "encoder/text=none",
+        "objective=classification",
+        "fusion=sum",
+    ]
     data = [f"++data.path={pairs}", "++data.columns.image=filepath", "++data.columns.label=class"]
     small = [
         "++data.image_size=8",

@@ -39,7 +39,9 @@ def test_a_picture_and_a_sound_are_decoded_and_kept_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("kind", ["image", "audio"])
-@pytest.mark.parametrize("content", [b"", b"<html><script>", b"PK\x03\x04" + bytes(100), b"\x80\x04cos\nsystem\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html><script>", b"PK\x03\x04" + bytes(100), b"\x80\x04cos\nsystem\n"]
+)
 def test_what_is_neither_is_refused(kind: str, content: bytes) -> None:
     with pytest.raises(DataError, match="The file"):
         Upload.checked(content, kind, MOST)

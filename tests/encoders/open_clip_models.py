@@ -17,14 +17,25 @@ TIMM = {"timm_model_name": "test_vit", "timm_pool": "avg", "timm_proj": "linear"
 TEXT = {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 OWN_TOKENIZER = {"vocab_size": 12, "hf_tokenizer_name": "its own"}
 DECODER = {"context_length": 19, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
-POOLER = {"attentional_pool": True, "attn_pooler_heads": 2, "attn_pooler_queries": 4, "output_tokens": True}
+POOLER = {
+    "attentional_pool": True,
+    "attn_pooler_heads": 2,
+    "attn_pooler_queries": 4,
+    "output_tokens": True,
+}
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "clip": {"vision_cfg": VISION, "text_cfg": TEXT},
     "custom": {"vision_cfg": RESNET, "text_cfg": TEXT, "custom_text": True},
     "siglip": {
         "vision_cfg": TIMM,
-        "text_cfg": {**TEXT, **OWN_TOKENIZER, "no_causal_mask": True, "pool_type": "last", "proj_bias": True},
+        "text_cfg": {
+            **TEXT,
+            **OWN_TOKENIZER,
+            "no_causal_mask": True,
+            "pool_type": "last",
+            "proj_bias": True,
+        },
         "custom_text": True,
         "init_logit_bias": -10,
     },
@@ -36,7 +47,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
     "bert": {
         "vision_cfg": VISION,
-        "text_cfg": {**OWN_TOKENIZER, "context_length": 20, "hf_proj_type": "mlp", "hf_pooler_type": "mean_pooler"},
+        "text_cfg": {
+            **OWN_TOKENIZER,
+            "context_length": 20,
+            "hf_proj_type": "mlp",
+            "hf_pooler_type": "mean_pooler",
+        },
     },
 }
 
@@ -47,12 +63,19 @@ def make(kind: str, folder: Path) -> tuple[str, torch.nn.Module]:
     if "hf_tokenizer_name" in config["text_cfg"]:
         tokenizer().save_pretrained(folder)
     if kind == "bert":
-        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-        transformers.RobertaConfig(vocab_size=12, max_position_embeddings=32, pad_token_id=1, **sizes).save_pretrained(
-            folder
-        )
+        sizes = {
+            "hidden_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        }
+        transformers.RobertaConfig(
+            vocab_size=12, max_position_embeddings=32, pad_token_id=1, **sizes
+        ).save_pretrained(folder)
         config["text_cfg"]["hf_model_name"] = str(folder)
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+    (folder / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": config, "preprocess_cfg": {}})
+    )
     name = f"local-dir:{folder}"
     torch.manual_seed(0)
     model = open_clip.create_model(name, pretrained_text=False)
@@ -73,5 +96,9 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>", cls_token="<s>", sep_token="</s>"
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        cls_token="<s>",
+        sep_token="</s>",
     )

@@ -32,9 +32,14 @@ every_encoder = pytest.mark.parametrize(("modality", "name"), NAMES)
 
 @cache  # composing takes longer than most tests
 def config_of(modality: str, name: str) -> DictConfig:
-    chosen = [f"encoder/{other}={name if other == modality else 'none'}" for other in sorted({m for m, _ in NAMES})]
+    chosen = [
+        f"encoder/{other}={name if other == modality else 'none'}"
+        for other in sorted({m for m, _ in NAMES})
+    ]
     sizes = [f"dim={DIM}", "data.vocab_size=300", "data.cardinalities=[3,4]", "data.numeric=10"]
-    config = compose_config(["data=synthetic", *chosen, "++run_dir=.", *sizes, *OTHERS.get(name, [])])
+    config = compose_config(
+        ["data=synthetic", *chosen, "++run_dir=.", *sizes, *OTHERS.get(name, [])]
+    )
     settle(config, look=False)
     return config
 
@@ -58,7 +63,9 @@ def inputs_of(modality: str, count: int = 6) -> torch.Tensor:
         lengths = torch.randint(1, inputs.shape[1] + 1, (count, 1), generator=generator)
         return inputs.masked_fill(torch.arange(inputs.shape[1]) >= lengths, 0)
     if modality == "tabular":
-        inputs[:, 10:] = torch.tensor([[0, 0], [1, 1], [2, 2], [-1, 3], [9, -1], [2, -1]])  # codes, some unknown
+        inputs[:, 10:] = torch.tensor(
+            [[0, 0], [1, 1], [2, 2], [-1, 3], [9, -1], [2, -1]]
+        )  # codes, some unknown
     return inputs
 
 
@@ -66,7 +73,9 @@ def gradients(encoder: torch.nn.Module, inputs: torch.Tensor) -> dict[str, torch
     """Of a random direction in training mode, and what batch norms keep."""
     torch.manual_seed(0)
     output = encoder(inputs)
-    (output * torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view_as(output)).sum().backward()
+    (
+        output * torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view_as(output)
+    ).sum().backward()
     return {name: p.grad for name, p in encoder.named_parameters()} | dict(encoder.named_buffers())
 
 
@@ -89,20 +98,26 @@ def test_its_config_passes_the_check(modality: str, name: str) -> None:
 
 @every_encoder
 @pytest.mark.parametrize("way", [0, 1], ids=["vector", "tokens"])
-def test_gives_one_vector_a_sample_and_trains_every_parameter(modality: str, name: str, way: int) -> None:
+def test_gives_one_vector_a_sample_and_trains_every_parameter(
+    modality: str, name: str, way: int
+) -> None:
     encoder = build(modality, name)
     if way >= len(ways(encoder)):
         return
     encode = ways(encoder)[way]
     start = {key: parameter.detach().clone() for key, parameter in encoder.named_parameters()}
     optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
-    for _ in range(2):  # two steps: a branch that begins at zero passes its gradient on only after the first
+    for _ in range(
+        2
+    ):  # two steps: a branch that begins at zero passes its gradient on only after the first
         output = encode(inputs_of(modality))
         assert output.shape == (6, DIM)
         optimizer.zero_grad()
         (output * torch.randn_like(output)).sum().backward()
         optimizer.step()
-    still = [key for key, parameter in encoder.named_parameters() if torch.equal(parameter, start[key])]
+    still = [
+        key for key, parameter in encoder.named_parameters() if torch.equal(parameter, start[key])
+    ]
     assert not still
 
 
@@ -121,7 +136,10 @@ def test_runs_in_bf16_and_fp64(modality: str, name: str) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         for encode in ways(encoder):
             assert encode(inputs).isfinite().all()
-    wide, half = (inputs.to(t) if inputs.is_floating_point() else inputs for t in (torch.float64, torch.bfloat16))
+    wide, half = (
+        inputs.to(t) if inputs.is_floating_point() else inputs
+        for t in (torch.float64, torch.bfloat16)
+    )
     assert encoder.double()(wide).dtype == torch.float64
     assert encoder.bfloat16()(half).isfinite().all()  # weights too, as with precision=bf16_true
 
@@ -136,7 +154,9 @@ def test_recomputed_blocks_have_the_same_gradients(modality: str, name: str) -> 
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.3
     recompute_blocks(recomputed)
-    torch.testing.assert_close(gradients(recomputed, inputs), gradients(plain, inputs), rtol=1e-6, atol=1e-12)
+    torch.testing.assert_close(
+        gradients(recomputed, inputs), gradients(plain, inputs), rtol=1e-6, atol=1e-12
+    )
 
 
 @every_encoder
@@ -168,7 +188,9 @@ def test_padding_changes_nothing(modality: str, name: str) -> None:
     torch.testing.assert_close(encoder(longer), encoder(inputs), rtol=1e-5, atol=1e-6)
     if hasattr(encoder, "tokens"):
         short, long = encoder.tokens(inputs), encoder.tokens(longer)
-        torch.testing.assert_close(long.values[long.mask], short.values[short.mask], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            long.values[long.mask], short.values[short.mask], rtol=1e-4, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(("modality", "name"), [(m, n) for m, n in NAMES if m in PADDED])
@@ -176,7 +198,9 @@ def test_a_sample_cut_at_its_own_length_has_the_same_vector(modality: str, name:
     encoder, inputs = build(modality, name).eval(), inputs_of(modality)
     for row in inputs:
         length = int((row != PADDED[modality]).nonzero().max()) + 1
-        torch.testing.assert_close(encoder(row[None, :length]), encoder(row[None]), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            encoder(row[None, :length]), encoder(row[None]), rtol=1e-5, atol=1e-6
+        )
 
 
 SAME_MEAN = [
@@ -187,15 +211,21 @@ SAME_MEAN = [
 
 
 @pytest.mark.parametrize(("modality", "name"), SAME_MEAN)
-def test_the_mean_of_the_tokens_is_the_vector_where_the_docstring_says_so(modality: str, name: str) -> None:
+def test_the_mean_of_the_tokens_is_the_vector_where_the_docstring_says_so(
+    modality: str, name: str
+) -> None:
     encoder, inputs = build(modality, name).eval(), inputs_of(modality)
-    torch.testing.assert_close(masked_mean(*encoder.tokens(inputs)), encoder(inputs), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        masked_mean(*encoder.tokens(inputs)), encoder(inputs), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["vit", "timm"])
 def test_the_first_token_is_the_vector_where_the_docstring_says_so(name: str) -> None:
     encoder, inputs = build("image", name).eval(), inputs_of("image")
-    torch.testing.assert_close(encoder.tokens(inputs).values[:, 0], encoder(inputs), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        encoder.tokens(inputs).values[:, 0], encoder(inputs), rtol=1e-4, atol=1e-5
+    )
 
 
 LOG_MEL = {"_target_": "polymodal.encoders.audio.log_mel.LogMel", "sample_rate": 8000, "mels": 60}
@@ -210,16 +240,36 @@ LOG_MEL = {"_target_": "polymodal.encoders.audio.log_mel.LogMel", "sample_rate":
         ("image.timm.Timm", {"name": "resnet19"}, "name=resnet19: .*resnet18"),
         ("image.timm.Timm", {"name": "hf-hub:timm/resnet18"}, "timm has no such model"),
         ("image.timm.Timm", {"name": "resnet18.nope"}, "resnet18.nope: .*a1_in1k"),
-        ("image.timm.Timm", {"name": "convnext_atto", "image_size": 16}, "cannot be built for image_size=16"),
-        ("text.transformer.Transformer", {"vocab_size": 9, "width": 130}, "width=130 is not a multiple of heads=4"),
-        ("text.bert.Bert", {"vocab_size": 9, "width": 130}, "width=130 is not a multiple of heads=4"),
+        (
+            "image.timm.Timm",
+            {"name": "convnext_atto", "image_size": 16},
+            "cannot be built for image_size=16",
+        ),
+        (
+            "text.transformer.Transformer",
+            {"vocab_size": 9, "width": 130},
+            "width=130 is not a multiple of heads=4",
+        ),
+        (
+            "text.bert.Bert",
+            {"vocab_size": 9, "width": 130},
+            "width=130 is not a multiple of heads=4",
+        ),
         ("text.bert.Bert", {"vocab_size": 9, "pretrained": True}, "pretrained=True needs the name"),
         ("text.bert.Bert", {"vocab_size": 9, "name": "bert"}, "name=bert .*data.tokenizer=bert"),
         ("text.rnn.RNN", {"vocab_size": 9, "dropout": 0.1}, "dropout=0.1 lies between layers"),
         ("audio.cnn.CNN", {"log_mel": LOG_MEL}, "mels=60 is not a multiple of 8"),
-        ("audio.transformer.Transformer", {"log_mel": LOG_MEL}, "mels=60 is not a multiple of patch_size=16"),
+        (
+            "audio.transformer.Transformer",
+            {"log_mel": LOG_MEL},
+            "mels=60 is not a multiple of patch_size=16",
+        ),
         ("tabular.mlp.MLP", {"numeric": 0}, "numeric=0 and no cardinalities"),
-        ("tabular.features.Features", {"in_features": 3, "dropout": 0.1}, "dropout=0.1 follows hidden layers"),
+        (
+            "tabular.features.Features",
+            {"in_features": 3, "dropout": 0.1},
+            "dropout=0.1 follows hidden layers",
+        ),
     ],
 )
 def test_sizes_that_cannot_work_are_refused(target: str, arguments: dict, message: str) -> None:

@@ -46,7 +46,9 @@ def test_vectors_of_other_inputs_are_not_believed(tmp_path) -> None:
     cache(encoder, torch.randn(20, 3), items)
     cache.save()
     inputs = torch.randn(20, 3)
-    torch.testing.assert_close(FrozenCache(tmp_path, DATA)(encoder, inputs, items), encoder.linear(inputs))
+    torch.testing.assert_close(
+        FrozenCache(tmp_path, DATA)(encoder, inputs, items), encoder.linear(inputs)
+    )
 
 
 def test_processes_share_what_they_wrote(tmp_path) -> None:
@@ -86,13 +88,18 @@ def test_an_encoder_with_batch_norms_in_any_precision(tmp_path) -> None:
 
 def test_half_precision_gives_the_dtype_of_the_weights(tmp_path) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        assert FrozenCache(tmp_path, DATA)(Counter(), torch.randn(3, 3), torch.arange(3)).dtype == torch.float32
+        assert (
+            FrozenCache(tmp_path, DATA)(Counter(), torch.randn(3, 3), torch.arange(3)).dtype
+            == torch.float32
+        )
 
 
 def test_the_files_are_those_of_the_weights_at_the_first_use(tmp_path) -> None:
     encoder, inputs, items = Counter(), torch.randn(20, 3), torch.arange(20)
     made = FrozenCache(tmp_path, DATA)
-    encoder.load_state_dict(Counter(seed=5).state_dict())  # as eval.py does, after the model was built
+    encoder.load_state_dict(
+        Counter(seed=5).state_dict()
+    )  # as eval.py does, after the model was built
     made(encoder, inputs, items)
     made.save()
     encoder.count = 0

@@ -30,7 +30,9 @@ def test_each_layout_of_features_becomes_tokens(name: str, places: int) -> None:
             torch.testing.assert_close(tokens.values[:, 1:].mean(1), encoder(images))
         if "swin" in name:
             features = encoder.model.forward_features(images)
-            torch.testing.assert_close(tokens.values[:, 1:], encoder.projection(features).flatten(1, 2))
+            torch.testing.assert_close(
+                tokens.values[:, 1:], encoder.projection(features).flatten(1, 2)
+            )
 
 
 def test_the_model_is_the_one_that_timm_builds() -> None:
@@ -49,7 +51,12 @@ def test_time_matters_to_the_video_transformer_and_not_to_the_mean() -> None:
 
     torch.manual_seed(0)
     videos = torch.randn(1, 4, 1, 8, 8)
-    for encoder, same in ((Mean(Linear(8, image_size=8)), True), (Transformer(8, Linear(8, image_size=8)), False)):
+    for encoder, same in (
+        (Mean(Linear(8, image_size=8)), True),
+        (Transformer(8, Linear(8, image_size=8)), False),
+    ):
         assert torch.allclose(encoder(videos), encoder(videos.flip(1)), atol=1e-5) == same
-    frames = torch.stack([Mean(image := Linear(8, image_size=8)).tokens(videos).values[0], image(videos[0])])
+    frames = torch.stack(
+        [Mean(image := Linear(8, image_size=8)).tokens(videos).values[0], image(videos[0])]
+    )
     torch.testing.assert_close(frames[0], frames[1])

@@ -20,7 +20,11 @@ from polymodal.encoders.image.open_clip import OpenCLIP as Image
 from polymodal.encoders.text.open_clip import OpenCLIP as Text
 from polymodal.errors import ConfigError, DataError
 
-CAPTIONS = ["a black  arrow", "Cat!", "white cat &amp; letter, a a a a a a a a a a a a a a a a a a a a a a a a"]
+CAPTIONS = [
+    "a black  arrow",
+    "Cat!",
+    "white cat &amp; letter, a a a a a a a a a a a a a a a a a a a a a a a a",
+]
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -33,7 +37,9 @@ def test_features_are_those_of_open_clip(kind: str, tmp_path: Path) -> None:
     tokenizer = Tokenizer.pretrained(name, length)
     with torch.no_grad():
         options = {"normalize": False}
-        torch.testing.assert_close(image(images), theirs.encode_image(images, **options), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            image(images), theirs.encode_image(images, **options), rtol=1e-6, atol=1e-6
+        )
         own_ids = open_clip.get_tokenizer(name)(CAPTIONS)
         expected = theirs.encode_text(own_ids, **options)
         for captions in (CAPTIONS, CAPTIONS[:2]):  # the second batch is short
@@ -51,9 +57,13 @@ def test_a_built_in_model_with_a_file_of_weights_is_that_model(tmp_path: Path) -
     text = Text(256, "ViT-S-32-alt", tokenizer="ViT-S-32-alt", pretrained=str(file))
     ids, images = open_clip.get_tokenizer("ViT-S-32-alt")(CAPTIONS), torch.randn(2, 3, 224, 224)
     with torch.no_grad():
-        torch.testing.assert_close(image.eval()(images), model.eval().encode_image(images), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            image.eval()(images), model.eval().encode_image(images), rtol=1e-6, atol=1e-6
+        )
         torch.testing.assert_close(text.eval()(ids), model.encode_text(ids), rtol=1e-6, atol=1e-6)
-    smaller = Image(256, "ViT-S-32-alt", image_size=64, pretrained=str(file))  # its positions are interpolated
+    smaller = Image(
+        256, "ViT-S-32-alt", image_size=64, pretrained=str(file)
+    )  # its positions are interpolated
     assert smaller(torch.randn(1, 3, 64, 64)).shape == (1, 256)
 
 
@@ -77,10 +87,15 @@ def test_a_tokenizer_that_is_code_is_never_run(tmp_path: Path) -> None:
     about = json.loads((tmp_path / "tokenizer_config.json").read_text())
     about |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(about))
-    (tmp_path / "evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: from_pretrained = print\n")
+    (tmp_path / "evil.py").write_text(
+        f"open({str(mark)!r}, 'w')\nclass Evil: from_pretrained = print\n"
+    )
     with pytest.raises(DataError, match="code that comes with the model, which is never run"):
         Tokenizer.pretrained(name)
-    for tower in (lambda: Image(DIM, name, image_size=32), lambda: Text(DIM, name, 20, tokenizer=name)):
+    for tower in (
+        lambda: Image(DIM, name, image_size=32),
+        lambda: Text(DIM, name, 20, tokenizer=name),
+    ):
         with pytest.raises(ValueError, match="code that comes with it, which is never run"):
             tower()
     assert not mark.exists()
@@ -100,7 +115,9 @@ TEXTS = st.one_of(st.text(ASSIGNED), st.text("aAb'sx1!?,. &;é\u0130中\n", min_
 @settings(max_examples=300, deadline=None)
 @given(text=TEXTS.filter(str.strip), name=st.sampled_from(sorted(OWN)))
 def test_ids_are_those_of_open_clip(text: str, name: str) -> None:
-    assume(all(category(sign) != "Cn" for sign in basic_clean(text)))  # of "Ö\x8b" it makes a newer letter
+    assume(
+        all(category(sign) != "Cn" for sign in basic_clean(text))
+    )  # of "Ö\x8b" it makes a newer letter
     expected = OWN[name]([text, "a"])
     ids = torch.from_numpy(OURS[name]([text, "a"]))
     assert torch.equal(torch.nn.functional.pad(ids, (0, 77 - ids.shape[1])), expected)
@@ -122,10 +139,16 @@ def test_words_are_told_apart_for_word_dropout() -> None:
     ("build", "message"),
     [
         (lambda: Image(8, "ViT-B-33"), "name=ViT-B-33, a model of open_clip: there is none"),
-        (lambda: Image(8, "ViT-S-32-alt", pretrained="nowhere"), "its vectors have 256 numbers, not 8: give dim=256"),
+        (
+            lambda: Image(8, "ViT-S-32-alt", pretrained="nowhere"),
+            "its vectors have 256 numbers, not 8: give dim=256",
+        ),
         (lambda: Image(256, "ViT-S-32-alt", pretrained="nowhere"), "nowhere"),
         (lambda: Text(8, "ViT-S-32-alt", tokenizer=None), "data.tokenizer=ViT-S-32-alt"),
-        (lambda: Text(8, "ViT-S-32-alt", 99, "ViT-S-32-alt"), "context_length=99: ViT-S-32-alt reads 77 tokens"),
+        (
+            lambda: Text(8, "ViT-S-32-alt", 99, "ViT-S-32-alt"),
+            "context_length=99: ViT-S-32-alt reads 77 tokens",
+        ),
         (lambda: Image(8, "local-dir:/nowhere"), "name=local-dir:/nowhere"),
     ],
 )
@@ -134,7 +157,9 @@ def test_what_cannot_be_is_explained(build, message: str) -> None:
         build()
 
 
-def test_a_tokenizer_that_changes_ids_afterwards_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tokenizer_that_changes_ids_afterwards_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     own = open_clip.SimpleTokenizer(reduction_mask="random")
     monkeypatch.setattr(open_clip, "get_tokenizer", lambda _: own)
     with pytest.raises(DataError, match="changes ids afterwards"):
@@ -148,6 +173,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_padding_is_never_an_end() -> None:
-    """A caption whose last real token is id 0 of open_clip's own vocabulary, an exclamation mark, is not cut."""
+    """A caption whose last real token is id 0 of open_clip's own vocabulary, an exclamation mark,
+    is not cut."""
     ids = OURS["ViT-B-32"](["a !x"])[0]
     assert ids[-1] != PAD

@@ -1,4 +1,5 @@
-"""One encoder for two modalities: the same weights, trained once, stored, and refused where it cannot be."""
+"""One encoder for two modalities: the same weights, trained once, stored, and refused where it
+cannot be."""
 
 import json
 from pathlib import Path
@@ -24,7 +25,12 @@ TWO_TEXTS = [
     "devices=cpu",
     "++run_dir=.",
 ]
-FIRST = [*TWO_TEXTS, "encoder/text=none", "encoder.noisy.of=late", "+encoder/text@encoder.late=transformer"]
+FIRST = [
+    *TWO_TEXTS,
+    "encoder/text=none",
+    "encoder.noisy.of=late",
+    "+encoder/text@encoder.late=transformer",
+]
 FIRST[1] = "data.modalities={noisy: text, late: text, image: image}"
 
 
@@ -76,13 +82,23 @@ def test_weights_are_loaded_under_both_names() -> None:
     "chosen",
     [
         ["objective=classification", "fusion=mult", "head=linear"],  # reads tokens
-        ["objective=classification", "fusion=gated", "head=linear", "missing=learned_token", "++data.missing=0.5"],
+        [
+            "objective=classification",
+            "fusion=gated",
+            "head=linear",
+            "missing=learned_token",
+            "++data.missing=0.5",
+        ],
         ["++tuning.text.freeze=true", "++tuning.text.unfreeze_at=2"],
     ],
     ids=["tokens", "missing", "frozen"],
 )
 def test_a_shared_encoder_trains_and_is_judged(chosen: list[str], tmp_path: Path) -> None:
-    quiet = ["++trainer.enable_progress_bar=false", "++trainer.max_epochs=1", "++trainer.limit_train_batches=3"]
+    quiet = [
+        "++trainer.enable_progress_bar=false",
+        "++trainer.max_epochs=1",
+        "++trainer.limit_train_batches=3",
+    ]
     data, module, trainer = built(*TWO_TEXTS, *chosen, *quiet, f"++run_dir={tmp_path}")
     before = module.model.encoders["text"].projection.weight.detach().clone()
     trainer.fit(module, datamodule=data)
@@ -93,10 +109,16 @@ def test_a_shared_encoder_trains_and_is_judged(chosen: list[str], tmp_path: Path
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["encoder.noisy.of=txt"], "encoder.noisy.of=txt: that is no encoder of this run. Did you mean text?"),
+        (
+            ["encoder.noisy.of=txt"],
+            "encoder.noisy.of=txt: that is no encoder of this run. Did you mean text?",
+        ),
         (["encoder.noisy.of=noisy"], "encoder.noisy.of=noisy: that is itself one that is shared"),
         (["encoder.noisy.of=image"], "noisy is of the kind text, and image is image"),
-        (["++tuning.noisy.freeze=true"], "tuning.noisy: its encoder is that of text: give tuning.text instead"),
+        (
+            ["++tuning.noisy.freeze=true"],
+            "tuning.noisy: its encoder is that of text: give tuning.text instead",
+        ),
         (["++tuning.noisy.cache=x"], "tuning.noisy: its encoder is that of text"),
     ],
 )
@@ -106,17 +128,35 @@ def test_what_cannot_be_shared_is_refused(overrides: list[str], message: str) ->
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_weights_of_one_and_are_judged_again(command, tmp_path: Path) -> None:
-    chosen = [*TWO_TEXTS[:-3], "++data.missing=0.3", "precision=fp64", "trainer.max_epochs=1", "encoder/image=vit"]
+def test_two_processes_give_the_weights_of_one_and_are_judged_again(
+    command, tmp_path: Path
+) -> None:
+    chosen = [
+        *TWO_TEXTS[:-3],
+        "++data.missing=0.3",
+        "precision=fp64",
+        "trainer.max_epochs=1",
+        "encoder/image=vit",
+    ]
     states = []
     for devices in ("cpu", "ddp_cpu"):
-        done = command("train.py", *chosen, f"devices={devices}", f"hydra.run.dir={tmp_path / devices}")
+        done = command(
+            "train.py", *chosen, f"devices={devices}", f"hydra.run.dir={tmp_path / devices}"
+        )
         assert done.returncode == 0, done.stderr
-        states.append(torch.load(tmp_path / devices / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+        states.append(
+            torch.load(tmp_path / devices / "checkpoints" / "last.ckpt", weights_only=True)[
+                "state_dict"
+            ]
+        )
     for key, value in states[0].items():
-        torch.testing.assert_close(states[1][key], value, rtol=1e-6, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}")
+        torch.testing.assert_close(
+            states[1][key], value, rtol=1e-6, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}"
+        )
     done = command("eval.py", f"checkpoint={tmp_path / 'cpu'}", f"run_dir={tmp_path / 'eval'}")
     assert done.returncode == 0, done.stderr
-    first, again = (json.loads((tmp_path / f / "metrics.json").read_text()) for f in ("cpu", "eval"))
+    first, again = (
+        json.loads((tmp_path / f / "metrics.json").read_text()) for f in ("cpu", "eval")
+    )
     for name in (name for name in again if name.startswith("test/")):
         assert again[name] == pytest.approx(first[name], rel=1e-6), name

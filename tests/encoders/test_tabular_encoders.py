@@ -53,13 +53,20 @@ def test_a_table_of_another_width_and_codes_beyond_a_dtype_are_explained() -> No
 def test_features_without_hidden_layers_are_one_linear_map() -> None:
     torch.manual_seed(0)
     features, x = Features(4, 3), torch.randn(5, 3)
-    torch.testing.assert_close(features(2 * x) - features(0 * x), 2 * (features(x) - features(0 * x)))
+    torch.testing.assert_close(
+        features(2 * x) - features(0 * x), 2 * (features(x) - features(0 * x))
+    )
     assert sum(p.numel() for p in features.parameters()) == 4 * 3 + 4
-    assert sum(p.numel() for p in Features(4, 3, hidden=[5, 6]).parameters()) == 5 * 3 + 5 + 6 * 5 + 6 + 4 * 6 + 4
+    assert (
+        sum(p.numel() for p in Features(4, 3, hidden=[5, 6]).parameters())
+        == 5 * 3 + 5 + 6 * 5 + 6 + 4 * 6 + 4
+    )
 
 
 def test_vectors_of_another_length_are_told() -> None:
-    with pytest.raises(ConfigError, match="have 5 numbers: give this encoder in_features=5 instead of 4"):
+    with pytest.raises(
+        ConfigError, match="have 5 numbers: give this encoder in_features=5 instead of 4"
+    ):
         Features(8, in_features=4)(torch.randn(3, 5))
 
 

@@ -41,7 +41,9 @@ def test_padding_does_not_win_the_maximum_though_all_real_answers_are_negative()
     with torch.no_grad():
         encoder.embedding.weight[PAD] = 100  # even if padding had a vector
         encoder.convolutions[0].bias.fill_(-50)
-    nothing = torch.nn.functional.linear(torch.zeros(1, 5), encoder.projection.weight, encoder.projection.bias)
+    nothing = torch.nn.functional.linear(
+        torch.zeros(1, 5), encoder.projection.weight, encoder.projection.bias
+    )
     torch.testing.assert_close(encoder(torch.tensor([[3, 4, PAD, PAD, PAD]])), nothing)
 
 
@@ -53,8 +55,12 @@ def test_the_filters_answer_as_one_convolution_over_the_caption_alone(length: in
     answers = []
     for convolution in encoder.convolutions:
         size = convolution.kernel_size[0]
-        padded = nn.functional.pad(encoder.embedding(ids).transpose(1, 2), (size // 2, size - 1 - size // 2))
-        answers.append(nn.functional.conv1d(padded, convolution.weight, convolution.bias).relu().amax(2))
+        padded = nn.functional.pad(
+            encoder.embedding(ids).transpose(1, 2), (size // 2, size - 1 - size // 2)
+        )
+        answers.append(
+            nn.functional.conv1d(padded, convolution.weight, convolution.bias).relu().amax(2)
+        )
     expected = encoder.projection(torch.cat(answers, dim=1))
     torch.testing.assert_close(encoder(nn.functional.pad(ids, (0, 9), value=PAD)), expected)
 
@@ -67,34 +73,54 @@ def test_a_padded_caption_is_read_as_torch_reads_it_alone(cell: str, bidirection
     ids = torch.tensor([[3, 4, 5, 6, 7], [8, 9, PAD, PAD, PAD]])
     for row, length in zip(ids, [5, 2], strict=True):
         states = encoder.recurrent.network(encoder.embedding(row[None, :length]))[0]
-        torch.testing.assert_close(encoder(ids[[0, 1]])[int(length == 2)], encoder.projection(states.mean(1))[0])
+        torch.testing.assert_close(
+            encoder(ids[[0, 1]])[int(length == 2)], encoder.projection(states.mean(1))[0]
+        )
 
 
-def tokenizer_of(special: list[str], pad: str, first: str, last: str) -> transformers.PreTrainedTokenizerFast:
+def tokenizer_of(
+    special: list[str], pad: str, first: str, last: str
+) -> transformers.PreTrainedTokenizerFast:
     vocabulary = {token: index for index, token in enumerate([*special, *WORDS])}
     backend = Backend(models.WordLevel(vocabulary, unk_token=special[-1]))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [(token, vocabulary[token]) for token in (first, last)]
-    backend.post_processor = processors.TemplateProcessing(single=f"{first} $A {last}", special_tokens=ends)
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}", special_tokens=ends
+    )
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token=pad, unk_token=special[-1], cls_token=first, sep_token=last
+        tokenizer_object=backend,
+        pad_token=pad,
+        unk_token=special[-1],
+        cls_token=first,
+        sep_token=last,
     )
 
 
 @pytest.fixture(params=["bert", "roberta"])
 def model_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A tiny model as transformers saves it; the second pads with id 1 and uses id 0 for its first token."""
+    """A tiny model as transformers saves it; the second pads with id 1 and uses id 0 for its first
+    token."""
     torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     if request.param == "bert":
         tokenizer = tokenizer_of(["[PAD]", "[CLS]", "[SEP]", "[UNK]"], "[PAD]", "[CLS]", "[SEP]")
         model = transformers.BertModel(
-            transformers.BertConfig(vocab_size=len(tokenizer), **sizes, max_position_embeddings=16, pad_token_id=0)
+            transformers.BertConfig(
+                vocab_size=len(tokenizer), **sizes, max_position_embeddings=16, pad_token_id=0
+            )
         )
     else:
         tokenizer = tokenizer_of(["<s>", "<pad>", "</s>", "<unk>"], "<pad>", "<s>", "</s>")
         model = transformers.RobertaModel(
-            transformers.RobertaConfig(vocab_size=len(tokenizer), **sizes, max_position_embeddings=18, pad_token_id=1)
+            transformers.RobertaConfig(
+                vocab_size=len(tokenizer), **sizes, max_position_embeddings=18, pad_token_id=1
+            )
         )
     with torch.no_grad():  # as trained weights, far enough from each other
         for parameter in model.parameters():
@@ -120,7 +146,9 @@ def test_a_local_model_answers_as_transformers_with_its_own_padding(model_folder
     assert torch.equal(torch.from_numpy(kept(CAPTIONS)), ids)
 
 
-def test_a_named_model_trains_every_weight_and_starts_at_random_if_not_pretrained(model_folder: Path) -> None:
+def test_a_named_model_trains_every_weight_and_starts_at_random_if_not_pretrained(
+    model_folder: Path,
+) -> None:
     name = str(model_folder)
     tokenizer = Tokenizer.pretrained(name)
     ids = torch.from_numpy(tokenizer(CAPTIONS))
@@ -149,7 +177,8 @@ def test_loading_says_which_weights_begin_at_random_and_nothing_else(
     safetensors.torch.save_file(weights, file, {"format": "pt"})
     Bert(8, vocab, 10, name, pretrained=True, tokenizer=name)
     assert caplog.messages == [
-        f"name={name}: 1 of its weights are in no file and begin at random: encoder.layer.0.output.dense.weight"
+        f"name={name}: 1 of its weights are in no file and begin at random: "
+        "encoder.layer.0.output.dense.weight"
     ]
 
 
@@ -160,7 +189,9 @@ def test_only_safetensors_are_read(model_folder: Path) -> None:
         Bert(8, 9, 10, str(model_folder), pretrained=True, tokenizer=str(model_folder))
 
 
-def test_a_model_that_cannot_be_a_text_encoder_here_is_refused(tmp_path: Path, model_folder: Path) -> None:
+def test_a_model_that_cannot_be_a_text_encoder_here_is_refused(
+    tmp_path: Path, model_folder: Path
+) -> None:
     with pytest.raises(ValueError, match="context_length=99: .* reads 1[68] tokens"):
         Bert(8, 9, 99, str(model_folder), tokenizer=str(model_folder))
     (tmp_path / "t5").mkdir()
@@ -172,7 +203,9 @@ def test_a_model_that_cannot_be_a_text_encoder_here_is_refused(tmp_path: Path, m
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("lengths", [(5, 5, 5), (5, 2, 4)], ids=["equal", "different"])
 @pytest.mark.parametrize("training", [True, False])
-def test_states_on_a_cpu_are_fp32_under_autocast_too(cell: str, lengths: tuple[int, ...], training: bool) -> None:
+def test_states_on_a_cpu_are_fp32_under_autocast_too(
+    cell: str, lengths: tuple[int, ...], training: bool
+) -> None:
     torch.manual_seed(0)
     network = Recurrent(6, 8, 1, cell, True, 0.0).train(training)
     sequence = torch.randn(3, 5, 6)
@@ -201,5 +234,7 @@ assert not torch.ops.mkldnn._is_mkldnn_bf16_supported()
         **os.environ,
         "ONEDNN_MAX_CPU_ISA": "AVX2",
     }  # oneDNN's own switch: it then takes this CPU for an older one
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -20,8 +20,13 @@ def indented_commands_of(page: Path) -> list[str]:
 
 
 def tabled_commands_of(page: Path) -> list[str]:
-    """What the last column of its tables gives to type: whole commands, or words for src/train.py."""
+    """What the last column of its tables gives to type: whole commands, or words for
+    src/train.py."""
     rows = [line for line in page.read_text().splitlines() if line.startswith("|")]
     spans = [span for row in rows for span in CODE.findall(row.rstrip("| ").rpartition("|")[2])]
     starts = ("python ", "torchrun ")
-    return [span if span.startswith(starts) else f"python src/train.py {span}" for span in spans if "=" in span]
+    return [
+        span if span.startswith(starts) else f"python src/train.py {span}"
+        for span in spans
+        if "=" in span
+    ]

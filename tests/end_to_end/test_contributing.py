@@ -14,7 +14,9 @@ from tests.conftest import ROOT, SMALL
 from tests.end_to_end.commands import indented_commands_of
 
 GUIDE = ROOT / "CONTRIBUTING.md"
-FILES = dict(re.findall(r"`([\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL))
+FILES = dict(
+    re.findall(r"`([\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
+)
 PYTHON = [name for name in FILES if name.endswith(".py")]
 NAMES = ["gru", "weighted", "hinge", "halves", "gradient_norms"]
 
@@ -37,7 +39,9 @@ def run(tree: Path, *words: str) -> subprocess.CompletedProcess:
     """Runs Python in the copy, with its package and not with the installed one."""
     environment = {**os.environ, "PYTHONPATH": str(tree / "src")}
     command = [sys.executable, *words]
-    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_each_part_is_a_python_file_a_yaml_file_and_a_test() -> None:
@@ -53,7 +57,15 @@ def test_the_examples_are_in_the_style_of_the_code(tree: Path) -> None:
 
 def test_the_encoder_and_the_loss_train_and_mistakes_are_explained(cache: Path, tree: Path) -> None:
     parts = ["encoder/text=gru", "encoder.text.width=64", "objective=hinge", "objective.margin=0.3"]
-    done = run(tree, "src/train.py", *parts, "debug=fast", SMALL, "data.vocab_size=400", "callbacks.report=null")
+    done = run(
+        tree,
+        "src/train.py",
+        *parts,
+        "debug=fast",
+        SMALL,
+        "data.vocab_size=400",
+        "callbacks.report=null",
+    )
     assert done.returncode == 0, done.stderr
     wrong = run(tree, "src/train.py", "encoder/text=gru", "encoder.text.widht=64")
     assert wrong.returncode == 2
@@ -62,15 +74,27 @@ def test_the_encoder_and_the_loss_train_and_mistakes_are_explained(cache: Path, 
 
 def test_the_data_the_fusion_and_the_callback_train(cache: Path, tree: Path) -> None:
     (command,) = indented_commands_of(GUIDE)
-    short = ["data.batch_size=64", "trainer.max_epochs=1", "trainer.log_every_n_steps=1", "callbacks.report=null"]
+    short = [
+        "data.batch_size=64",
+        "trainer.max_epochs=1",
+        "trainer.log_every_n_steps=1",
+        "callbacks.report=null",
+    ]
     done = run(tree, *shlex.split(command)[1:], *short, f"hydra.run.dir={tree / 'run'}")
     assert done.returncode == 0, done.stderr
     with (tree / "run" / "metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    norms = [float(row["train/gradient_norm/left"]) for row in rows if row["train/gradient_norm/left"]]
+    norms = [
+        float(row["train/gradient_norm/left"]) for row in rows if row["train/gradient_norm/left"]
+    ]
     assert len(norms) == 20  # of 1,257 samples in batches of 64
     assert min(norms) > 0
-    weights = [float(row[f"val/weight/{name}"]) for name in ("left", "right") for row in rows if row["val/weight/left"]]
+    weights = [
+        float(row[f"val/weight/{name}"])
+        for name in ("left", "right")
+        for row in rows
+        if row["val/weight/left"]
+    ]
     assert sum(weights) == pytest.approx(1)
 
 
@@ -78,8 +102,23 @@ def test_the_data_the_fusion_and_the_callback_train(cache: Path, tree: Path) -> 
 def test_the_examples_pass_the_types_and_all_tests_that_find_them(cache: Path, tree: Path) -> None:
     done = run(tree, "-m", "mypy")
     assert done.returncode == 0, done.stdout
-    folders = ["tests/encoders", "tests/fusion", "tests/objectives", "tests/data", "tests/callbacks", "tests/export"]
-    chosen = ["-m", "not slow", "-k", " or ".join(NAMES), "--show-capture=no", "-p", "no:cacheprovider"]
+    folders = [
+        "tests/encoders",
+        "tests/fusion",
+        "tests/objectives",
+        "tests/data",
+        "tests/callbacks",
+        "tests/export",
+    ]
+    chosen = [
+        "-m",
+        "not slow",
+        "-k",
+        " or ".join(NAMES),
+        "--show-capture=no",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = run(tree, "-m", "pytest", "-q", "-n", "0", *chosen, *folders)
     assert done.returncode == 0, done.stdout
     passed = int(re.search(r"(\d+) passed", done.stdout)[1])

@@ -1,4 +1,5 @@
-"""Every command in the documentation is one that can be given, and the pages are built without a warning."""
+"""Every command in the documentation is one that can be given, and the pages are built without a
+warning."""
 
 import argparse
 import os
@@ -28,8 +29,12 @@ PAGES = sorted(DOCS.rglob("*.md"))
 TABLES = [page for page in PAGES if page.name.startswith("from_")]
 GIVEN = [(page, line) for page in PAGES for line in commands_of(page)]
 GIVEN += [(page, line) for page in TABLES for line in tabled_commands_of(page)]
-GIVEN += [(page, line) for page in [*PAGES, ROOT / "README.md"] for line in indented_commands_of(page)]
-COMMANDS = [pytest.param(line, id=f"{page.stem}-{number}") for number, (page, line) in enumerate(GIVEN)]
+GIVEN += [
+    (page, line) for page in [*PAGES, ROOT / "README.md"] for line in indented_commands_of(page)
+]
+COMMANDS = [
+    pytest.param(line, id=f"{page.stem}-{number}") for number, (page, line) in enumerate(GIVEN)
+]
 SHOWS = {"--help", "--cfg", "check=true"}
 """Words of commands that train nothing; the tests of the command line run them."""
 
@@ -79,7 +84,12 @@ def check_script(script: Path, words: list[str]) -> None:
     for word in words:
         key, equals, _ = word.partition("=")
         head = key.split(".")[0]
-        assert not equals or is_group(key) or is_group(head) or re.search(rf"\b{re.escape(head)}\b", text), word
+        assert (
+            not equals
+            or is_group(key)
+            or is_group(head)
+            or re.search(rf"\b{re.escape(head)}\b", text)
+        ), word
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -129,9 +139,23 @@ def test_every_group_with_parts_of_ours_is_in_the_reference() -> None:
 @pytest.mark.slow
 def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("furo")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "trees")]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "-d",
+        str(tmp_path / "trees"),
+    ]
     command += [str(DOCS), str(tmp_path / "html")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}  # this package, whichever one is installed
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "src"),
+    }  # this package, whichever one is installed
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "html" / "reference" / "fusion.html").read_text()

@@ -1,4 +1,5 @@
-"""What a trained model says of data is written as a table: whole, in order, whatever is broken or stopped."""
+"""What a trained model says of data is written as a table: whole, in order, whatever is broken or
+stopped."""
 
 import json
 import os
@@ -26,7 +27,13 @@ from polymodal.inference.evaluate import evaluate
 from polymodal.inference.table_writer import as_array
 from polymodal.inference.trained import Trained
 
-SMALL = ["data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "debug=fast", "data.batch_size=16"]
+SMALL = [
+    "data.image_size=16",
+    "data.num_workers=0",
+    "data.vocab_size=300",
+    "debug=fast",
+    "data.batch_size=16",
+]
 VECTORS = ["image", "text", "fused", "probability"]
 NEW = ["data=manifest", "data.columns.image=filepath", "data.columns.text=caption", "devices=cpu"]
 
@@ -41,19 +48,35 @@ def pairs(tmp_path_factory) -> Path:
 def classifier(pairs: Path, tmp_path_factory) -> Path:
     """A run that tells four classes from picture and caption."""
     folder = tmp_path_factory.mktemp("run")
-    words = ["data.columns.image=filepath", "data.columns.text=caption", "data.columns.label=class", *SMALL]
+    words = [
+        "data.columns.image=filepath",
+        "data.columns.text=caption",
+        "data.columns.label=class",
+        *SMALL,
+    ]
     plus = [f"++{word}" if word.startswith("data.") else word for word in words]
-    kind = ["objective=classification", "fusion=concat", "head=linear", "outputs=4", "callbacks=[checkpoint]"]
+    kind = [
+        "objective=classification",
+        "fusion=concat",
+        "head=linear",
+        "outputs=4",
+        "callbacks=[checkpoint]",
+    ]
     run(folder, "data=manifest", f"++data.path={pairs}", *kind, *plus, *QUIET)
     return folder
 
 
 @pytest.fixture
 def dirty(pairs: Path, tmp_path: Path) -> Path:
-    """20 new rows: one picture missing, one damaged, one caption of blanks, one row empty, three without a picture."""
+    """20 new rows: one picture missing, one damaged, one caption of blanks, one row empty, three
+    without a picture."""
     rows = make_pairs(tmp_path, 20)
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    rows[2]["filepath"], rows[5]["filepath"], rows[7]["caption"] = "nowhere.png", "broken.png", "   "
+    rows[2]["filepath"], rows[5]["filepath"], rows[7]["caption"] = (
+        "nowhere.png",
+        "broken.png",
+        "   ",
+    )
     rows[9]["filepath"] = rows[9]["caption"] = ""
     for row in rows[11:14]:
         row["filepath"] = ""
@@ -61,11 +84,15 @@ def dirty(pairs: Path, tmp_path: Path) -> Path:
 
 
 def embedded(checkpoint: Path, output: Path, *changes: str, split: str = "all"):
-    embed.main(EmbedSettings(checkpoint=str(checkpoint), output=str(output), split=split), list(changes))
+    embed.main(
+        EmbedSettings(checkpoint=str(checkpoint), output=str(output), split=split), list(changes)
+    )
     return output
 
 
-def test_every_row_is_there_once_with_what_the_model_says_or_its_error(classifier, dirty, tmp_path) -> None:
+def test_every_row_is_there_once_with_what_the_model_says_or_its_error(
+    classifier, dirty, tmp_path
+) -> None:
     changes = [*NEW, f"data.path={dirty}", "data.batch_size=6"]
     table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", *changes))
     assert len(table) == 20
@@ -85,7 +112,10 @@ def test_every_row_is_there_once_with_what_the_model_says_or_its_error(classifie
     assert by_row[2]["prediction"] is None
     about = json.loads(table.schema.metadata[b"polymodal"])
     assert about["splits"] == ["train", "val", "test"]
-    likeliest = [row["probability"] and about["classes"][np.argmax(row["probability"])] for row in table.to_pylist()]
+    likeliest = [
+        row["probability"] and about["classes"][np.argmax(row["probability"])]
+        for row in table.to_pylist()
+    ]
     assert likeliest == table["prediction"].to_pylist()
 
 
@@ -130,64 +160,119 @@ def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch)
         embedded(classifier, tmp_path / "x.parquet", *changes)
     assert not (tmp_path / "x.parquet").exists()
     again = []
-    monkeypatch.setattr(embed.Parts, "add", lambda parts, table, *rest: (again.append(table), add(parts, table, *rest)))
+    monkeypatch.setattr(
+        embed.Parts,
+        "add",
+        lambda parts, table, *rest: (again.append(table), add(parts, table, *rest)),
+    )
     with pytest.raises(ConfigError, match="other work"):
         embedded(classifier, tmp_path / "x.parquet", *changes, "data.image_size=8")
-    table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", *changes, "data.batch_size=5"))
+    table = pq.read_table(
+        embedded(classifier, tmp_path / "x.parquet", *changes, "data.batch_size=5")
+    )
     assert not written[0] & {id for part in again for id in part["id"].to_pylist()}
     assert table.drop_columns(VECTORS) == whole.drop_columns(VECTORS)
-    assert as_array(table["image"]) == pytest.approx(as_array(whole["image"]), abs=1e-5, nan_ok=True)
+    assert as_array(table["image"]) == pytest.approx(
+        as_array(whole["image"]), abs=1e-5, nan_ok=True
+    )
     with pytest.raises(ConfigError, match="there already"):
         embedded(classifier, tmp_path / "x.parquet", *changes)
 
 
-@pytest.mark.parametrize("which", [slice(0, -1), slice(1, None)], ids=["all but the last", "all but the first"])
-def test_whatever_is_done_already_only_the_rest_is_written(classifier, dirty, tmp_path, monkeypatch, which) -> None:
-    """Stopped before the table is made of its parts: of all splits, or of all but one, everything is there."""
-    changes = [*NEW, f"data.path={dirty}", "data.splits=[0.8,0.1,0.1]"]  # else all of another table are for testing
+@pytest.mark.parametrize(
+    "which", [slice(0, -1), slice(1, None)], ids=["all but the last", "all but the first"]
+)
+def test_whatever_is_done_already_only_the_rest_is_written(
+    classifier, dirty, tmp_path, monkeypatch, which
+) -> None:
+    """Stopped before the table is made of its parts: of all splits, or of all but one, everything
+    is there."""
+    changes = [
+        *NEW,
+        f"data.path={dirty}",
+        "data.splits=[0.8,0.1,0.1]",
+    ]  # else all of another table are for testing
     whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
     monkeypatch.setattr(embed.Parts, "join", lambda _: 0)
     embedded(classifier, tmp_path / "x.parquet", *changes)
     monkeypatch.undo()
     files = sorted((tmp_path / "x.parquet.parts").glob("*.arrow"))
     assert len(files) == 4
-    lost = {file.name.split("-")[0] for file in files} - {file.name.split("-")[0] for file in files[which]}
+    lost = {file.name.split("-")[0] for file in files} - {
+        file.name.split("-")[0] for file in files[which]
+    }
     for file in files:
         if file not in files[which]:
             file.unlink()
     again, add = [], embed.Parts.add
     monkeypatch.setattr(
-        embed.Parts, "add", lambda parts, table, *rest: (again.append(rest[0]), add(parts, table, *rest))
+        embed.Parts,
+        "add",
+        lambda parts, table, *rest: (again.append(rest[0]), add(parts, table, *rest)),
     )
     table = pq.read_table(embedded(classifier, tmp_path / "x.parquet", *changes))
     assert set(again) == lost
     assert table.drop_columns(VECTORS) == whole.drop_columns(VECTORS)
 
 
-def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(cache, tmp_path, monkeypatch) -> None:
-    """A label that has a name of its own in the data of the training, several objectives that read it."""
+def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(
+    cache, tmp_path, monkeypatch
+) -> None:
+    """A label that has a name of its own in the data of the training, several objectives that read
+    it."""
     folder, rows = tmp_path / "run", make_pairs(tmp_path, 12)
     kinds = [*KIND_NAMES[7:4:-1], ""] * 3
-    new = write_csv(tmp_path / "new.csv", [row | {"kind": kind} for row, kind in zip(rows, kinds, strict=True)])
-    chosen = ["objective=clip_and_classification", "fusion=sum", "head=linear", "callbacks=[checkpoint]", "debug=fast"]
-    run(folder, *chosen, f"++{SMALL_DATA}", "++data.vocab_size=300", "encoder/image=linear", "encoder/text=bow", *QUIET)
-    other = ["data=manifest", f"data.path={new}", "data.columns.image=filepath", "data.columns.text=caption"]
+    new = write_csv(
+        tmp_path / "new.csv", [row | {"kind": kind} for row, kind in zip(rows, kinds, strict=True)]
+    )
+    chosen = [
+        "objective=clip_and_classification",
+        "fusion=sum",
+        "head=linear",
+        "callbacks=[checkpoint]",
+        "debug=fast",
+    ]
+    run(
+        folder,
+        *chosen,
+        f"++{SMALL_DATA}",
+        "++data.vocab_size=300",
+        "encoder/image=linear",
+        "encoder/text=bow",
+        *QUIET,
+    )
+    other = [
+        "data=manifest",
+        f"data.path={new}",
+        "data.columns.image=filepath",
+        "data.columns.text=caption",
+    ]
     other += ["data.num_workers=0", "devices=cpu", "data.splits=[0,0,1]"]
     said = pq.read_table(embedded(folder, tmp_path / "x.parquet", *other))["prediction"].to_pylist()
     assert set(said) <= set(KIND_NAMES)
     monkeypatch.chdir(tmp_path)
-    figures = evaluate(folder, [*other, "data.columns.label=kind"])
+    metrics = evaluate(folder, [*other, "data.columns.label=kind"])
     data, _, _ = Trained(folder, [*other, "data.columns.label=kind"]).build(lambda _: False)
     data.setup("test")
     labels = data.test_set[list(range(12))].labels["label"].tolist()
     assert labels == [KIND_NAMES.index(kind) if kind else -1 for kind in kinds]
     known = [(name, kind) for name, kind in zip(said, kinds, strict=True) if kind]
-    assert figures["test/classification/accuracy"] == pytest.approx(np.mean([name == kind for name, kind in known]))
-    with pytest.raises(ConfigError, match="label=label: these data have no such labels. They have none: data.columns"):
+    assert metrics["test/classification/accuracy"] == pytest.approx(
+        np.mean([name == kind for name, kind in known])
+    )
+    with pytest.raises(
+        ConfigError,
+        match="label=label: these data have no such labels. They have none: data.columns",
+    ):
         evaluate(folder, [*other])
-    with pytest.raises(ConfigError, match="label=word: these data have no such labels. Choose one: label=kind, script"):
+    with pytest.raises(
+        ConfigError,
+        match="label=word: these data have no such labels. Choose one: label=kind, script",
+    ):
         evaluate(folder, ["label=word", "devices=cpu"])
-    with pytest.raises(ConfigError, match="Leave it out"):  # zero_shot asks for the kinds of the glyphs
+    with pytest.raises(
+        ConfigError, match="Leave it out"
+    ):  # zero_shot asks for the kinds of the glyphs
         evaluate(folder, [*other, "data.columns.label=kind", "callbacks=[zero_shot]"])
     check_inputs_are_those_of_the_training(folder, other, tmp_path)
 
@@ -199,7 +284,8 @@ def check_inputs_are_those_of_the_training(glyphs: Path, other: list[str], folde
     data.setup("test")
     known = data.on_after_batch_transfer(data.test_set[[0, 5, 9]], 0)
     rows = [
-        {"filepath": f"glyph{row}.png", "caption": data.words("text", known.items["text"])[row]} for row in range(3)
+        {"filepath": f"glyph{row}.png", "caption": data.words("text", known.items["text"])[row]}
+        for row in range(3)
     ]
     for row, item in zip(rows, known.items["image"].tolist(), strict=True):
         Image.fromarray(data.describe("image", item)).save(folder / row["filepath"])
@@ -211,11 +297,15 @@ def check_inputs_are_those_of_the_training(glyphs: Path, other: list[str], folde
     assert torch.equal(batch.inputs["text"], known.inputs["text"])
     assert files.formats()["image"] == data.formats()["image"]
     assert Trained(glyphs, [*other, "data.image_size=48"]).config["data"]["image_size"] == 48
-    with pytest.raises(ConfigError, match="image has 3 channels in Manifest, and the model was trained with 1"):
+    with pytest.raises(
+        ConfigError, match="image has 3 channels in Manifest, and the model was trained with 1"
+    ):
         Trained(glyphs, [*other, "data.channels=3"]).build(lambda _: False)
 
 
-def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(classifier, tmp_path) -> None:
+def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(
+    classifier, tmp_path
+) -> None:
     parts = embed.Parts(tmp_path / "x.parquet", {})
     (parts.folder / "about.json").unlink()
     code = "import sys; from pathlib import Path; from polymodal.runs.resume import locked\n"
@@ -236,7 +326,9 @@ def test_any_other_name_is_a_folder_of_arrays(classifier, dirty, tmp_path) -> No
     folder = embedded(classifier, tmp_path / "x", *NEW, f"data.path={dirty}")
     rows, vectors = pq.read_table(folder / "rows.parquet"), np.load(folder / "image.npy")
     assert len(rows) == len(vectors) == len(np.load(folder / "fused.npy")) == 20
-    assert np.isnan(vectors).all(1).tolist() == [item is None for item in rows["image_item"].to_pylist()]
+    assert np.isnan(vectors).all(1).tolist() == [
+        item is None for item in rows["image_item"].to_pylist()
+    ]
 
 
 @pytest.mark.slow
@@ -244,7 +336,9 @@ def test_two_processes_write_the_same(command, classifier, dirty, tmp_path) -> N
     changes = [*NEW, f"data.path={dirty}"]
     one = pq.read_table(embedded(classifier, tmp_path / "one.parquet", *changes))
     changes = [change for change in changes if change != "devices=cpu"] + ["devices=ddp_cpu"]
-    done = command("embed.py", f"checkpoint={classifier}", f"output={tmp_path}/two.parquet", *changes)
+    done = command(
+        "embed.py", f"checkpoint={classifier}", f"output={tmp_path}/two.parquet", *changes
+    )
     assert done.returncode == 0, done.stderr
     two = pq.read_table(tmp_path / "two.parquet")
     assert two["source"].to_pylist() == one["source"].to_pylist()

@@ -1,4 +1,5 @@
-"""Every experiment trains and is judged, and every encoder does so alone: a new one is tested by being there."""
+"""Every experiment trains and is judged, and every encoder does so alone: a new one is tested by
+being there."""
 
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from polymodal.config.compose import compose_config
 from polymodal.data.mfeat import VIEWS
 from polymodal.training.build import build
 from polymodal.training.process import prepare_process
-from polymodal.training.run import figures_of
+from polymodal.training.run import logged_metrics
 
 EXPERIMENTS = [file.stem for file in sorted((ROOT / "configs" / "experiment").glob("*.yaml"))]
 EXPERIMENTS.remove("own_small")  # of a table of one's own: test_own_data
@@ -26,19 +27,24 @@ ENCODERS = [
 SMALL = [f"++{SMALL_DATA}", "++data.vocab_size=400"]
 KINDS = ("image", "text", "audio", "video", "tabular")
 QUIET = ["logger=none", "++trainer.enable_progress_bar=false", "threads=1", "devices=cpu"]
-SHORT = [*QUIET, "++trainer.max_epochs=1", "++trainer.limit_train_batches=1", "++trainer.limit_val_batches=1"]
+SHORT = [
+    *QUIET,
+    "++trainer.max_epochs=1",
+    "++trainer.limit_train_batches=1",
+    "++trainer.limit_val_batches=1",
+]
 SHORT += ["++trainer.limit_test_batches=1", "++trainer.log_every_n_steps=1"]
 
 
 def run(folder: Path, *overrides: str) -> dict[str, float]:
-    """Trains and tests in this process; the figures."""
+    """Trains and tests in this process; the metrics."""
     config = check_config(compose_config([*overrides, f"++run_dir={folder}"]))
     prepare_process(config)
     data, module, trainer = build(config, config)
     trainer.fit(module, datamodule=data)
-    figures = figures_of(trainer)
+    metrics = logged_metrics(trainer)
     trainer.test(module, datamodule=data, verbose=False)
-    return figures | figures_of(trainer)
+    return metrics | logged_metrics(trainer)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +68,12 @@ def trained(cache, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_trains_and_is_judged(
-    experiment: str, tmp_path: Path, cache, mfeat: Path, trained: Path, request: pytest.FixtureRequest
+    experiment: str,
+    tmp_path: Path,
+    cache,
+    mfeat: Path,
+    trained: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     config = compose_config([f"experiment={experiment}", "++run_dir=."])
     target = config.data._target_.rpartition(".")[2]
@@ -79,17 +90,30 @@ def test_an_experiment_trains_and_is_judged(
     drawn = target == "Manifest" or not experiment.startswith(("clip_", "siglip_", "lit"))
     chosen = [] if drawn else ["++callbacks.report=null"]
     chosen += ["++data.batch_size=64", *small.get(target, []), *given, *SHORT]
-    figures = run(tmp_path, f"experiment={experiment}", *chosen)
-    assert torch.isfinite(torch.tensor(list(figures.values()))).all()
-    assert config.monitor in figures
-    assert figures["train/loss"] > 0
+    metrics = run(tmp_path, f"experiment={experiment}", *chosen)
+    assert torch.isfinite(torch.tensor(list(metrics.values()))).all()
+    assert config.monitor in metrics
+    assert metrics["train/loss"] > 0
     assert (tmp_path / "checkpoints" / "best.ckpt").exists()
     assert not drawn or list((tmp_path / "report").iterdir())
 
 
-def test_a_frozen_encoder_s_vectors_are_kept_and_give_the_same_figures(tmp_path: Path, cache, trained: Path) -> None:
-    chosen = ["experiment=lit", f"++tuning.image.weights={trained}", f"++tuning.image.cache={tmp_path / 'kept'}"]
-    chosen += ["++data.batch_size=64", "++data.shift=0", "++data.scale=0", "++callbacks.report=null", *SMALL, *SHORT]
+def test_a_frozen_encoder_s_vectors_are_kept_and_give_the_same_metrics(
+    tmp_path: Path, cache, trained: Path
+) -> None:
+    chosen = [
+        "experiment=lit",
+        f"++tuning.image.weights={trained}",
+        f"++tuning.image.cache={tmp_path / 'kept'}",
+    ]
+    chosen += [
+        "++data.batch_size=64",
+        "++data.shift=0",
+        "++data.scale=0",
+        "++callbacks.report=null",
+        *SMALL,
+        *SHORT,
+    ]
     first = run(tmp_path / "first", *chosen)
     (file,) = (tmp_path / "kept").rglob("*.safetensors")
     written = file.stat().st_mtime_ns
@@ -102,11 +126,24 @@ def test_a_frozen_encoder_s_vectors_are_kept_and_give_the_same_figures(tmp_path:
 @pytest.mark.parametrize(("kind", "name"), ENCODERS)
 def test_an_encoder_classifies_alone(kind: str, name: str, tmp_path: Path) -> None:
     others = [f"encoder/{other}=none" for other in KINDS if other != kind]
-    chosen = ["data=synthetic", f"data.modalities=[{kind}]", "++data.samples=200", "++data.batch_size=16"]
-    chosen += ["objective=classification", "fusion=sum", "head=linear", "callbacks=[checkpoint]", *others]
+    chosen = [
+        "data=synthetic",
+        f"data.modalities=[{kind}]",
+        "++data.samples=200",
+        "++data.batch_size=16",
+    ]
+    chosen += [
+        "objective=classification",
+        "fusion=sum",
+        "head=linear",
+        "callbacks=[checkpoint]",
+        *others,
+    ]
     sizes = {"features": ["encoder.tabular.in_features=10"]}.get(name, [])  # 8 numbers and 2 codes
     missing = ["++data.cardinalities=[10,4]"] if kind == "tabular" else []
     if (kind, name) == ("tabular", "features"):
-        pytest.skip("reads ready vectors, and synthetic tables have holes: the mfeat experiments run it")
-    figures = run(tmp_path, f"encoder/{kind}={name}", *chosen, *sizes, *missing, *SHORT)
-    assert 0 <= figures["test/accuracy"] <= 1
+        pytest.skip(
+            "reads ready vectors, and synthetic tables have holes: the mfeat experiments run it"
+        )
+    metrics = run(tmp_path, f"encoder/{kind}={name}", *chosen, *sizes, *missing, *SHORT)
+    assert 0 <= metrics["test/accuracy"] <= 1

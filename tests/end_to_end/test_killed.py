@@ -15,7 +15,11 @@ from polymodal.training.run import train
 
 pytestmark = pytest.mark.slow
 
-LONG = ["test=true", "callbacks=[checkpoint,lr_monitor,throughput,report]", "callbacks.last.every_steps=4"]
+LONG = [
+    "test=true",
+    "callbacks=[checkpoint,lr_monitor,throughput,report]",
+    "callbacks.last.every_steps=4",
+]
 
 
 def kill_itself(*_: Any, **__: Any) -> None:
@@ -62,9 +66,15 @@ def whole(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("where", "turn"), [("checkpoint", 2), ("checkpoint", 5), ("plot", 1), ("page", 1)])
-def test_it_ends_bit_for_bit_as_if_it_had_not_been_killed(where: str, turn: int, whole: Path, tmp_path: Path) -> None:
-    process = multiprocessing.get_context("forkserver").Process(target=trained_and_killed, args=(tmp_path, where, turn))
+@pytest.mark.parametrize(
+    ("where", "turn"), [("checkpoint", 2), ("checkpoint", 5), ("plot", 1), ("page", 1)]
+)
+def test_it_ends_bit_for_bit_as_if_it_had_not_been_killed(
+    where: str, turn: int, whole: Path, tmp_path: Path
+) -> None:
+    process = multiprocessing.get_context("forkserver").Process(
+        target=trained_and_killed, args=(tmp_path, where, turn)
+    )
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL

@@ -1,4 +1,5 @@
-"""Every notebook runs from top to bottom, and is stored with outputs that are small and of no machine."""
+"""Every notebook runs from top to bottom, and is stored with outputs that are small and of no
+machine."""
 
 import copy
 import importlib.util
@@ -20,7 +21,9 @@ each = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     """scripts/store_notebooks.py."""
-    spec = importlib.util.spec_from_file_location("store_notebooks", ROOT / "scripts" / "store_notebooks.py")
+    spec = importlib.util.spec_from_file_location(
+        "store_notebooks", ROOT / "scripts" / "store_notebooks.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -45,7 +48,10 @@ def test_outputs_are_stored_small_and_the_same_everywhere(file: Path, script: Mo
     again = copy.deepcopy(notebook)
     script.shrink(again)
     for cell, same in zip(notebook.cells, again.cells, strict=True):
-        assert {**cell, "outputs": len(cell.get("outputs", []))} == {**same, "outputs": len(same.get("outputs", []))}
+        assert {**cell, "outputs": len(cell.get("outputs", []))} == {
+            **same,
+            "outputs": len(same.get("outputs", [])),
+        }
         texts = [[output.get("text") for output in c.get("outputs", [])] for c in (cell, same)]
         assert texts[0] == texts[1]
 

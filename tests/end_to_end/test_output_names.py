@@ -1,4 +1,5 @@
-"""Output i has one name wherever it is shown, written or exported; a spare output is never called like a class."""
+"""Output i has one name wherever it is shown, written or exported; a spare output is never called
+like a class."""
 
 import csv
 import json
@@ -26,7 +27,12 @@ from polymodal.training.build import build
 
 SPARE = "(output 3)"
 CLASSES = ["1", "2", "3", SPARE]
-SMALL = ["data.image_size=8", "data.num_workers=0", "data.batch_size=16", "data.splits=[0.4,0.1,0.5]"]
+SMALL = [
+    "data.image_size=8",
+    "data.num_workers=0",
+    "data.batch_size=16",
+    "data.splits=[0.4,0.1,0.5]",
+]
 KIND = [
     *("data=manifest", "data.columns.image=filepath", "data.columns.label=number"),
     *("encoder/image=linear", "encoder/text=none", "fusion=sum", "head=linear", "dim=8"),
@@ -85,7 +91,10 @@ def test_predictions(run: tuple[Path, str], table: Path, tmp_path: Path, capsys)
     with file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["prediction"] for row in rows} == {name}
-    assert [c for c in rows[0] if c.startswith("prob")] == ["probability", *(f"probability {c}" for c in CLASSES)]
+    assert [c for c in rows[0] if c.startswith("prob")] == [
+        "probability",
+        *(f"probability {c}" for c in CLASSES),
+    ]
     assert all(float(row[f"probability {name}"]) > 0.9 for row in rows)
     output = tmp_path / "rows.parquet"
     embed.main(EmbedSettings(checkpoint=str(folder), output=str(output)), [])
@@ -137,7 +146,12 @@ def test_an_older_export_has_names_for_its_spare_outputs_too(run, tmp_path: Path
 
 
 def test_tags(table: Path, tmp_path: Path, capsys) -> None:
-    options = ["objective=multilabel", "outputs=2", "data.columns.label=tags", "data.label_kind=tags"]
+    options = [
+        "objective=multilabel",
+        "outputs=2",
+        "data.columns.label=tags",
+        "data.label_kind=tags",
+    ]
     folder = always(tmp_path / "run", table, 1, *options)
     said = by_hand(folder, table, capsys)
     assert said["prediction"] == ["b"]
@@ -150,7 +164,9 @@ def test_tags(table: Path, tmp_path: Path, capsys) -> None:
     assert "Tags: a, b." in (tmp_path / "exported" / "README.md").read_text()
 
 
-def test_of_several_objectives_the_supervised_one_names_the_outputs(table: Path, tmp_path: Path, capsys) -> None:
+def test_of_several_objectives_the_supervised_one_names_the_outputs(
+    table: Path, tmp_path: Path, capsys
+) -> None:
     folder = always(tmp_path / "run", table, 3, *BOTH, "outputs=4")
     said = by_hand(folder, table, capsys)
     assert said["prediction"] == SPARE
@@ -167,7 +183,10 @@ BOTH = [
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["objective=classification", "outputs=2"], r"3 classes and outputs=2: '1', '2', '3'\. Give outputs=3"),
+        (
+            ["objective=classification", "outputs=2"],
+            r"3 classes and outputs=2: '1', '2', '3'\. Give outputs=3",
+        ),
         ([*BOTH, "outputs=2"], r"3 classes and outputs=2: '1', '2', '3'\. Give outputs=3"),
         (
             [

@@ -12,9 +12,21 @@ from polymodal.cli.programs import PredictSettings
 from polymodal.errors import ConfigError
 from polymodal.inference import predict
 
-STREAM = ["data=webdataset", "data.image_size=16", "data.num_workers=0", "data.vocab_size=300", "data.batch_size=16"]
+STREAM = [
+    "data=webdataset",
+    "data.image_size=16",
+    "data.num_workers=0",
+    "data.vocab_size=300",
+    "data.batch_size=16",
+]
 STREAM += ["callbacks=[checkpoint]"]
-SUPERVISED = ["objective=classification", "fusion=concat", "head=linear", "outputs=3", "data.columns.label=json.label"]
+SUPERVISED = [
+    "objective=classification",
+    "fusion=concat",
+    "head=linear",
+    "outputs=3",
+    "data.columns.label=json.label",
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +50,19 @@ def test_a_stream_has_the_columns_of_a_table(shards: str, tmp_path: Path) -> Non
     with output.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 36
-    names = [name.removeprefix("probability ") for name in rows[0] if name.startswith("probability ")]
+    names = [
+        name.removeprefix("probability ") for name in rows[0] if name.startswith("probability ")
+    ]
     assert len(names) == 3
     each = [f"probability {name}" for name in names]
     assert list(rows[0]) == ["id", "split", "source", "prediction", "probability", *each, "error"]
     for row in rows:
         assert row["prediction"] in names
-        assert row["probability"] == row[f"probability {row['prediction']}"] == max(row[name] for name in each)
+        assert (
+            row["probability"]
+            == row[f"probability {row['prediction']}"]
+            == max(row[name] for name in each)
+        )
         assert row["source"]
 
 
@@ -52,5 +70,7 @@ def test_a_stream_needs_a_model_that_answers(shards: str, tmp_path: Path) -> Non
     model = trained(tmp_path / "run", shards)
     output = tmp_path / "answers.csv"
     with pytest.raises(ConfigError, match="has no answers of its own"):
-        predict.main(PredictSettings(checkpoint=str(model), output=str(output)), [f"data.path={shards}"])
+        predict.main(
+            PredictSettings(checkpoint=str(model), output=str(output)), [f"data.path={shards}"]
+        )
     assert list(tmp_path.iterdir()) == [model]

@@ -45,7 +45,9 @@ WORKS = {"train": "src/train.py experiment=clip_small", "demo": "src/demo.py", "
 
 @pytest.mark.parametrize("target", INSTALLS)
 def test_a_make_target_installs_what_it_needs_and_no_more(target: str) -> None:
-    done = subprocess.run(["make", target, "-n", "-B"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["make", target, "-n", "-B"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     installs = [line for line in done.stdout.splitlines() if "pip install" in line]
     assert [line.partition("constraints.txt ")[2] for line in installs] == [INSTALLS[target]]
@@ -67,7 +69,14 @@ def test_a_target_installs_once_and_all_tools_serve_every_target(tmp_path: Path)
         subprocess.run(["make", target], cwd=tmp_path, capture_output=True, check=True)
         return log.read_text().count("pip install")
 
-    assert [installs(target) for target in ("train", "train", "test", "test", "demo", "train")] == [1, 0, 1, 0, 0, 0]
+    assert [installs(target) for target in ("train", "train", "test", "test", "demo", "train")] == [
+        1,
+        0,
+        1,
+        0,
+        0,
+        0,
+    ]
     (tmp_path / "pyproject.toml").touch()
     assert installs("train") == 1
 
@@ -75,7 +84,11 @@ def test_a_target_installs_once_and_all_tools_serve_every_target(tmp_path: Path)
 def test_the_readme_is_short_and_names_each_folder() -> None:
     text = README.read_text()
     assert len(text.splitlines()) <= 200
-    package = {path.name for path in (ROOT / "src" / "polymodal").iterdir() if (path / "__init__.py").exists()}
+    package = {
+        path.name
+        for path in (ROOT / "src" / "polymodal").iterdir()
+        if (path / "__init__.py").exists()
+    }
     assert {name for name in package if f"{name}/" not in text} == set()
 
 
@@ -85,7 +98,9 @@ def test_a_command_works(line: str, command, cache: Path, run_folder: Path, tmp_
     if "index=vectors.parquet" in line:
         pytest.importorskip("faiss")
         output = ["split=test", "output=vectors.parquet"]  # of the command that stands above it
-        assert command("embed.py", f"checkpoint={run_folder}", *output, cwd=tmp_path).returncode == 0
+        assert (
+            command("embed.py", f"checkpoint={run_folder}", *output, cwd=tmp_path).returncode == 0
+        )
     if "data.path=" in line:
         make_own_data(tmp_path)
     if "resume=" in line:  # it changes the folder, and `last` looks for one that is not finished
@@ -95,12 +110,19 @@ def test_a_command_works(line: str, command, cache: Path, run_folder: Path, tmp_
         line = line.replace("logs/train/clip_small/<run>", str(own))
     words = shlex.split(line.replace("logs/train/clip_small/<run>", str(run_folder)))
     words = [str(ROOT / word) if word.startswith(("src/", "scripts/")) else word for word in words]
-    starts = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
+    starts = {
+        "python": [sys.executable],
+        "torchrun": [sys.executable, "-m", "torch.distributed.run"],
+    }
     words[:1] = starts[words[0]]
-    is_short = any(word in line for word in ("--help", "repeat=", "resume=")) or words[1].endswith(USES)
+    is_short = any(word in line for word in ("--help", "repeat=", "resume=")) or words[1].endswith(
+        USES
+    )
     fast = SHORT if "data=" not in line else ["debug=fast", "callbacks.report=null"]
     short = [] if is_short else [word for word in fast if word.split("=")[0] not in line]
-    done = subprocess.run([*words, *short], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [*words, *short], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

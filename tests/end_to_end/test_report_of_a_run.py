@@ -1,4 +1,5 @@
-"""A report shows the validation of the checkpoint that was tested, also of a resumed run and in an evaluation."""
+"""A report shows the validation of the checkpoint that was tested, also of a resumed run and in an
+evaluation."""
 
 import csv
 import json
@@ -16,14 +17,22 @@ from polymodal.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-REPORT = ["callbacks=[checkpoint,report]", "callbacks.report.queries=2", "monitor=val/loss", "monitor_mode=max"]
+REPORT = [
+    "callbacks=[checkpoint,report]",
+    "callbacks.report.queries=2",
+    "monitor=val/loss",
+    "monitor_mode=max",
+]
 """The worst loss counts as the best: that of an early epoch, and never that of the last one."""
 
 
 def validations(folder: Path) -> list[dict[str, float]]:
     with (folder / "metrics.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["val/loss"]]
-    return [{name: float(value) for name, value in row.items() if name.startswith("val/") and value} for row in rows]
+    return [
+        {name: float(value) for name, value in row.items() if name.startswith("val/") and value}
+        for row in rows
+    ]
 
 
 def cards(folder: Path) -> dict[str, tuple[str, dict[str, str], str]]:
@@ -33,11 +42,17 @@ def cards(folder: Path) -> dict[str, tuple[str, dict[str, str], str]]:
     for card in re.findall(r'<div class="metric">(.*?)</div>', page, re.DOTALL):
         title = re.sub(r"<.*?>", "", re.search(r"<h3>(.*?)</h3>", card)[1])
         beside = dict(re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", card))
-        found[title] = (re.search(r"<b>(.*?)</b>", card)[1], beside, re.search(r'note">(.*?)</p>', card)[1])
+        found[title] = (
+            re.search(r"<b>(.*?)</b>", card)[1],
+            beside,
+            re.search(r'note">(.*?)</p>', card)[1],
+        )
     return found
 
 
-def test_the_validation_is_that_of_the_tested_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_validation_is_that_of_the_tested_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for slow in ("draw_curves", "draw_gallery", "map_of"):  # of which other tests are
         monkeypatch.setattr(report, slow, lambda *_: None)
     run, evaluation = tmp_path / "run", tmp_path / "evaluation"
@@ -60,8 +75,13 @@ def test_the_validation_is_that_of_the_tested_checkpoint(tmp_path: Path, monkeyp
     about = json.loads((run / "report" / "about.json").read_text())
     assert about["validation"] == pytest.approx(best, rel=1e-6)
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["val/loss"] != pytest.approx(best["val/loss"])  # which is the last one, as before
-    for title, name in (("recall@1", "recall@1"), ("recall@10 image to text", "image_to_text/recall@10")):
+    assert metrics["val/loss"] != pytest.approx(
+        best["val/loss"]
+    )  # which is the last one, as before
+    for title, name in (
+        ("recall@1", "recall@1"),
+        ("recall@10 image to text", "image_to_text/recall@10"),
+    ):
         if title not in cards(run):
             continue
         value, beside, _ = cards(run)[title]
@@ -74,11 +94,11 @@ def test_the_validation_is_that_of_the_tested_checkpoint(tmp_path: Path, monkeyp
     assert queries == about["samples"]["test"]
 
     # evaluated: the same checkpoint, and chance without a control
-    figures = evaluate(run, [f"run_dir={evaluation}"])
+    metrics = evaluate(run, [f"run_dir={evaluation}"])
     again = json.loads((evaluation / "report" / "about.json").read_text())
     assert again["validation"] == about["validation"]
     value, beside, _ = cards(evaluation)["recall@1"]
-    assert value == readable(figures["test/recall@1"], 3)
+    assert value == readable(metrics["test/recall@1"], 3)
     assert beside == {
         "validation": readable(best["val/recall@1"], 3),
         "chance": readable(metrics["test/control/chance/recall@1"], 3),

@@ -1,4 +1,4 @@
-"""Shards train with one `data=` choice, and are judged again with the same figures."""
+"""Shards train with one `data=` choice, and are judged again with the same metrics."""
 
 from pathlib import Path
 
@@ -22,21 +22,29 @@ def shards(tmp_path_factory) -> str:
 
 
 def chosen(shards: str, *more: str) -> list[str]:
-    words = ["data=webdataset", f"data.path={shards}", "callbacks=[checkpoint,report]", *SMALL, *more]
+    words = [
+        "data=webdataset",
+        f"data.path={shards}",
+        "callbacks=[checkpoint,report]",
+        *SMALL,
+        *more,
+    ]
     return [*as_hydra_arguments(words), *QUIET, "++trainer.log_every_n_steps=1"]
 
 
 def test_shards_are_aligned_and_judged_again(shards: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     epochs = ["data.epoch_samples=64", "trainer.max_epochs=2", "data.num_workers=1"]
-    figures = run(tmp_path / "run", *chosen(shards, *epochs))
-    assert 0 <= figures["test/image_to_text/recall@1"] <= 1
+    metrics = run(tmp_path / "run", *chosen(shards, *epochs))
+    assert 0 <= metrics["test/image_to_text/recall@1"] <= 1
     assert (tmp_path / "run" / "report" / "image_to_text.png").exists()
     stored = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert stored["WebDataset"]["tokenizer"]
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"  # the weights that were tested
     again = evaluate(last, ["devices=cpu", "data.batch_size=5", "data.num_workers=0"])
-    assert again["test/image_to_text/recall@1"] == pytest.approx(figures["test/image_to_text/recall@1"])
+    assert again["test/image_to_text/recall@1"] == pytest.approx(
+        metrics["test/image_to_text/recall@1"]
+    )
 
 
 def test_shards_are_classified_without_a_known_length(shards: str, tmp_path: Path) -> None:
@@ -44,5 +52,5 @@ def test_shards_are_classified_without_a_known_length(shards: str, tmp_path: Pat
     supervised += ["data.columns.label=json.label"]
     with pytest.raises(ConfigError, match="A stream needs data.epoch_samples"):
         run(tmp_path / "a", *chosen(shards, *supervised))
-    figures = run(tmp_path / "b", *chosen(shards, *supervised, "trainer.max_steps=8"))
-    assert 0 <= figures["test/accuracy"] <= 1
+    metrics = run(tmp_path / "b", *chosen(shards, *supervised, "trainer.max_steps=8"))
+    assert 0 <= metrics["test/accuracy"] <= 1

@@ -1,4 +1,5 @@
-"""Jobs under a real Slurm: several processes, warnings, preemption, arrays. Skipped where none answers."""
+"""Jobs under a real Slurm: several processes, warnings, preemption, arrays. Skipped where none
+answers."""
 
 import csv
 import json
@@ -45,11 +46,15 @@ def test_two_tasks_are_one_run_and_leave_in_peace(whole: Path, tmp_path: Path) -
     assert "terminate" not in job.said()
     assert "Traceback" not in job.said()
     check_same(job.folder, whole)
-    assert [path.name for path in job.folder.parent.iterdir()] == [job.number]  # the second process had no folder
+    assert [path.name for path in job.folder.parent.iterdir()] == [
+        job.number
+    ]  # the second process had no folder
 
 
 @pytest.mark.parametrize("signum", ["USR1", "USR2"])
-def test_a_job_whose_time_is_nearly_over_goes_on_later(signum: str, whole: Path, tmp_path: Path) -> None:
+def test_a_job_whose_time_is_nearly_over_goes_on_later(
+    signum: str, whole: Path, tmp_path: Path
+) -> None:
     job = Job(tmp_path, "single_node", *LONG)
     job.saves()
     subprocess.run(["scancel", f"--signal={signum}", job.number], check=True)
@@ -65,7 +70,13 @@ def test_a_job_that_others_drive_away_goes_on_later(whole: Path, tmp_path: Path)
     job.saves()
     if job.told("Partition") != "low":
         pytest.skip("this Slurm has no partition that is preempted: scripts/slurm_sandbox.sh start")
-    others = ["sbatch", "--partition=high", "--exclusive", f"--nodelist={job.told('NodeList')}", "--output=/dev/null"]
+    others = [
+        "sbatch",
+        "--partition=high",
+        "--exclusive",
+        f"--nodelist={job.told('NodeList')}",
+        "--output=/dev/null",
+    ]
     subprocess.run([*others, "--wrap=true"], check=True, capture_output=True)
     assert job.end() == "COMPLETED", job.said()
     assert job.told("Restarts") == "1"
@@ -82,7 +93,9 @@ def test_a_job_that_is_cancelled_saves_and_stays_out_of_the_queue(tmp_path: Path
     assert job.told("Restarts") == "0"
 
 
-def test_a_job_whose_task_is_killed_ends_and_its_run_can_be_resumed(command, whole: Path, tmp_path: Path) -> None:
+def test_a_job_whose_task_is_killed_ends_and_its_run_can_be_resumed(
+    command, whole: Path, tmp_path: Path
+) -> None:
     job = Job(tmp_path, "single_node", *LONG)
     job.saves()
     subprocess.run(["scancel", "--signal=KILL", f"{job.number}.0"], check=True)
@@ -108,7 +121,9 @@ def test_a_run_of_one_process_refuses_two_tasks(tmp_path: Path) -> None:
 
 
 def test_the_array_of_the_example_has_a_folder_a_seed(tmp_path: Path) -> None:
-    job = Job(tmp_path, "array", *RUN, "trainer.max_epochs=1", "devices=cpu", sbatch=["--array=0-1"])
+    job = Job(
+        tmp_path, "array", *RUN, "trainer.max_epochs=1", "devices=cpu", sbatch=["--array=0-1"]
+    )
     assert waited_for(lambda: len(list(job.folder.glob("*/metrics.json"))) == 2), job.said()
     configs = [(job.folder / seed / "config.yaml").read_text() for seed in ("0", "1")]
     assert ["seed: 0" in configs[0], "seed: 1" in configs[1]] == [True, True]
@@ -117,11 +132,24 @@ def test_the_array_of_the_example_has_a_folder_a_seed(tmp_path: Path) -> None:
 @pytest.fixture
 def sweep(tmp_path: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
     """A sweep of two jobs by submitit, two processes each; the first job has saved."""
-    launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2", "hydra.launcher.cpus_per_task=1"]
+    launcher = [
+        "hydra/launcher=submitit_slurm",
+        "hydra.launcher.tasks_per_node=2",
+        "hydra.launcher.cpus_per_task=1",
+    ]
     launcher += ["hydra.launcher.timeout_min=10", "hydra.launcher.signal_delay_s=30"]
-    script = [str(ROOT / "src" / "train.py"), "-m", *launcher, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    script = [
+        str(ROOT / "src" / "train.py"),
+        "-m",
+        *launcher,
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    ]
     script += [*LONG, "devices=multi_node", "seed=0,1"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MASTER_ADDR": "127.0.0.1", "COLUMNS": "200"}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / "src"),
+        "MASTER_ADDR": "127.0.0.1",
+        "COLUMNS": "200",
+    }
     environment["PATH"] = f"{accounting(tmp_path / 'bin')}:{os.environ['PATH']}"
     with subprocess.Popen(
         [sys.executable, *script],
@@ -159,15 +187,23 @@ def test_a_sweep_by_submitit_is_one_folder_and_its_jobs_go_on(
     to_the_first("USR2", tmp_path / "sweep")
     said = sweep.communicate(timeout=400)[0]
     assert sweep.returncode == 0, said
-    assert [(job["job"], job["status"]) for job in table(tmp_path / "sweep")] == [("0", "done"), ("1", "done")]
+    assert [(job["job"], job["status"]) for job in table(tmp_path / "sweep")] == [
+        ("0", "done"),
+        ("1", "done"),
+    ]
     folders = [tmp_path / "sweep" / name for name in ("0", "1")]
     assert [starts(folder) for folder in folders] == [2, 1]
-    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.name.isdigit()) == ["0", "1"]
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.name.isdigit()) == [
+        "0",
+        "1",
+    ]
     assert not (tmp_path / "logs").exists()
     check_same(folders[0], whole)
 
 
-def test_a_job_of_submitit_that_is_killed_is_a_failed_row(sweep: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_job_of_submitit_that_is_killed_is_a_failed_row(
+    sweep: subprocess.Popen[str], tmp_path: Path
+) -> None:
     to_the_first("KILL", tmp_path / "sweep")
     said = sweep.communicate(timeout=400)[0]
     assert sweep.returncode == 1, said
@@ -185,7 +221,10 @@ def test_a_sweep_that_is_stopped_cancels_its_jobs(
     sweep.send_signal(signum)
     said = sweep.communicate(timeout=120)[0]
     assert sweep.returncode == 128 + signum, said
-    assert f"2 of 2 jobs are cancelled; those that train save first: {array(folder)}_0, {array(folder)}_1." in said
+    assert (
+        f"2 of 2 jobs are cancelled; those that train save first: {array(folder)}_0, "
+        f"{array(folder)}_1." in said
+    )
     assert f"Go on with: python src/sweep.py resume={folder}" in said
     assert "Traceback" not in said
     assert table(folder)[0]["status"] == "unfinished"
@@ -193,4 +232,6 @@ def test_a_sweep_that_is_stopped_cancels_its_jobs(
     assert "Stopped by SIGTERM. Go on with:" in log.read_text()
     ask = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={array(folder)}"]
     tell = partial(subprocess.run, ask, capture_output=True, text=True, check=True)
-    assert waited_for(lambda: set(tell().stdout.split()) == {"CANCELLED"})  # and none is in the queue again
+    assert waited_for(
+        lambda: set(tell().stdout.split()) == {"CANCELLED"}
+    )  # and none is in the queue again

@@ -17,7 +17,9 @@ def test_a_job_of_two_processes_is_one_folder_of_one_sweep(command, tmp_path: Pa
     pytest.importorskip("submitit", reason="no submitit: pip install -e '.[slurm]'")
     run = [*ENDLESS[:-2], "devices=ddp_cpu", "test=false", "trainer.max_epochs=1"]
     sweep = ["hydra/launcher=submitit_local", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    done = command("train.py", "-m", *sweep, *run, "seed=0,1", cwd=tmp_path, PYTHONPATH=str(ROOT / "src"))
+    done = command(
+        "train.py", "-m", *sweep, *run, "seed=0,1", cwd=tmp_path, PYTHONPATH=str(ROOT / "src")
+    )
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["sweep"]
     folders = sorted(path for path in (tmp_path / "sweep").iterdir() if path.name.isdigit())
@@ -32,7 +34,16 @@ def test_a_job_that_is_killed_is_a_row_and_the_others_end(command, tmp_path: Pat
     killed = ["+callbacks.failing._target_=tests.failing.Failing", "callbacks.failing.how=killed"]
     sweep = ["hydra/launcher=submitit_local", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     path = f"{ROOT / 'src'}:{ROOT}"
-    done = command("train.py", "-m", *sweep, *run, *killed, "callbacks.failing.rank=0,7", cwd=tmp_path, PYTHONPATH=path)
+    done = command(
+        "train.py",
+        "-m",
+        *sweep,
+        *run,
+        *killed,
+        "callbacks.failing.rank=0,7",
+        cwd=tmp_path,
+        PYTHONPATH=path,
+    )
     assert done.returncode == 1, done.stderr
     assert "1 of 2 jobs failed: 0" in done.stderr
     assert "Traceback" not in done.stderr
@@ -54,8 +65,16 @@ def test_a_sweep_that_is_stopped_ends_its_jobs_which_save(tmp_path: Path) -> Non
         "devices=cpu",
         "test=false",
     ]
-    script = [sys.executable, str(ROOT / "src" / "train.py"), *chosen, "trainer.max_epochs=500", "seed=0,1"]
-    with subprocess.Popen(script, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    script = [
+        sys.executable,
+        str(ROOT / "src" / "train.py"),
+        *chosen,
+        "trainer.max_epochs=500",
+        "seed=0,1",
+    ]
+    with subprocess.Popen(
+        script, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         while not (sweep / "0" / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
             pass
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of them

@@ -15,25 +15,39 @@ from tests.conftest import ROOT
 from polymodal.training.process import own_processes
 
 HERE = ["data=synthetic", "encoder/image=linear", "encoder/text=bow", "encoder/audio=none"]
-HERE += ["callbacks=[checkpoint,guard]", "trainer.max_epochs=1", "++trainer.limit_train_batches=5", "test=false"]
+HERE += [
+    "callbacks=[checkpoint,guard]",
+    "trainer.max_epochs=1",
+    "++trainer.limit_train_batches=5",
+    "test=false",
+]
 RUN = [*HERE, "devices=ddp_cpu"]
 SHARED = [*HERE, "devices=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 
 def failing(rank: int | str, how: str = "foreseen") -> list[str]:
-    return ["+callbacks.failing._target_=tests.failing.Failing", f"callbacks.failing.rank={rank}"] + [
-        f"callbacks.failing.how={how}"
-    ]
+    return [
+        "+callbacks.failing._target_=tests.failing.Failing",
+        f"callbacks.failing.rank={rank}",
+    ] + [f"callbacks.failing.how={how}"]
 
 
 def said(done: subprocess.CompletedProcess) -> list[str]:
-    return [line for line in done.stderr.splitlines() if line.startswith(("error:", "[rank", "Traceback", "Runtime"))]
+    return [
+        line
+        for line in done.stderr.splitlines()
+        if line.startswith(("error:", "[rank", "Traceback", "Runtime"))
+    ]
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError, SystemExit])
-def test_the_group_of_processes_ends_with_the_run(error: type[BaseException] | None, tmp_path: Path) -> None:
+def test_the_group_of_processes_ends_with_the_run(
+    error: type[BaseException] | None, tmp_path: Path
+) -> None:
     with pytest.raises(error) if error else nullcontext(), own_processes():
-        dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+        dist.init_process_group(
+            "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+        )
         if error:
             raise error
     assert not dist.is_initialized()
@@ -51,7 +65,10 @@ def test_an_error_of_one_process_is_the_one_message(command, tmp_path: Path, ran
 def test_an_error_that_nobody_foresaw_is_traced_once(command, tmp_path: Path) -> None:
     done = command("train.py", *RUN, *failing(1, "unforeseen"), cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert done.returncode != 0
-    assert [line.split(":")[0] for line in said(done)] == ["Traceback (most recent call last)", "RuntimeError"]
+    assert [line.split(":")[0] for line in said(done)] == [
+        "Traceback (most recent call last)",
+        "RuntimeError",
+    ]
 
 
 @pytest.mark.slow
@@ -60,12 +77,19 @@ def test_a_process_that_is_killed_is_named_with_its_signal(command, tmp_path: Pa
     assert done.returncode == 2
     (line,) = said(done)
     assert line.startswith("error: Process 1 of the run (pid ")
-    assert "was killed by SIGKILL: there may be too little memory. Try a smaller data.batch_size" in line
+    assert (
+        "was killed by SIGKILL: there may be too little memory. Try a smaller data.batch_size"
+        in line
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("run", [RUN, [*SHARED, "trainer.strategy.save_distributed_checkpoint=true"]])
-def test_spoilt_inputs_of_one_process_end_all_with_one_message(command, tmp_path: Path, run: list[str]) -> None:
+@pytest.mark.parametrize(
+    "run", [RUN, [*SHARED, "trainer.strategy.save_distributed_checkpoint=true"]]
+)
+def test_spoilt_inputs_of_one_process_end_all_with_one_message(
+    command, tmp_path: Path, run: list[str]
+) -> None:
     done = command("train.py", *run, *failing(1, "spoilt"), cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert done.returncode == 2
     (line,) = said(done)
@@ -95,7 +119,9 @@ def test_a_folder_that_holds_a_run_ends_all_processes_of_torchrun(cache, tmp_pat
     (tmp_path / "run" / "config.yaml").write_text("of another run")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = [str(ROOT / "src" / "train.py"), *RUN, f"hydra.run.dir={tmp_path / 'run'}"]
-    done = subprocess.run([*launcher, *script], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        [*launcher, *script], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+    )
     assert done.returncode != 0
     assert done.stderr.count("holds a run already") == 1
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]

@@ -22,10 +22,21 @@ def free_port() -> int:
 def test_two_agents_are_one_run_and_go_on_together(command, tmp_path: Path) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "run"
     done = command(
-        "train.py", *RUN, "trainer.max_epochs=2", "scheduler=none", "devices=ddp_cpu", f"hydra.run.dir={whole}"
+        "train.py",
+        *RUN,
+        "trainer.max_epochs=2",
+        "scheduler=none",
+        "devices=ddp_cpu",
+        f"hydra.run.dir={whole}",
     )
     assert done.returncode == 0, done.stderr
-    first = [*RUN, "trainer.max_epochs=1", "scheduler=none", "devices=multi_node", f"hydra.run.dir={folder}"]
+    first = [
+        *RUN,
+        "trainer.max_epochs=1",
+        "scheduler=none",
+        "devices=multi_node",
+        f"hydra.run.dir={folder}",
+    ]
     for arguments in (first, [f"resume={folder}", "trainer.max_epochs=2"]):
         assert two_agents(tmp_path, *arguments) == [0, 0]
     assert differences(final_state(whole)["state_dict"], final_state(folder)["state_dict"]) == []
@@ -36,9 +47,15 @@ def test_two_agents_are_one_run_and_go_on_together(command, tmp_path: Path) -> N
 def two_agents(here: Path, *arguments: str) -> list[int]:
     """Their exit codes."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
-    launcher += ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--local-addr=127.0.0.1"]
+    launcher += [
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint=127.0.0.1:{free_port()}",
+        "--local-addr=127.0.0.1",
+    ]
     command = [*launcher, str(ROOT / "src" / "train.py"), *arguments]
-    agents = [subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    agents = [
+        subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
     try:
         errors = [agent.communicate(timeout=300)[1] for agent in agents]
     finally:

@@ -22,7 +22,9 @@ def trained(command, tmp_path_factory) -> Path:
     """The folder of one run, with two loggers, on the bundled data."""
     here = tmp_path_factory.mktemp("project")
     whole = "trainer.limit_test_batches=1.0"
-    done = command("train.py", *FAST, whole, "logger=[csv,tensorboard]", cwd=here, WANDB_API_KEY=SECRET)
+    done = command(
+        "train.py", *FAST, whole, "logger=[csv,tensorboard]", cwd=here, WANDB_API_KEY=SECRET
+    )
     assert done.returncode == 0, done.stderr
     assert "test/image_to_text/recall@1" in done.stdout
     assert "test/zero_shot/accuracy" in done.stdout
@@ -34,18 +36,38 @@ def trained(command, tmp_path_factory) -> Path:
 
 def test_the_folder_holds_what_it_should(trained: Path) -> None:
     names = {path.relative_to(trained).as_posix() for path in trained.rglob("*")}
-    assert {"config.yaml", "metrics.csv", "metrics.json", "environment.json", "report", "checkpoints"} <= names
+    assert {
+        "config.yaml",
+        "metrics.csv",
+        "metrics.json",
+        "environment.json",
+        "report",
+        "checkpoints",
+    } <= names
     assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= names
     pictures = {"curves", "image_to_text", "text_to_image", "zero_shot", "embedding_map"}
     assert {f"report/{name}.png" for name in pictures} <= names
     assert not [name for name in names if "=" in name]
-    figures = json.loads((trained / "metrics.json").read_text())
-    wanted = {"test/zero_shot/accuracy", "test/zero_shot/recall", "test/loss", "val/loss", "time/total_seconds"}
-    wanted |= {f"test/{way}/recall@{k}" for way in ("image_to_text", "text_to_image") for k in (1, 5, 10)}
-    assert wanted <= set(figures)
+    metrics = json.loads((trained / "metrics.json").read_text())
+    wanted = {
+        "test/zero_shot/accuracy",
+        "test/zero_shot/recall",
+        "test/loss",
+        "val/loss",
+        "time/total_seconds",
+    }
+    wanted |= {
+        f"test/{way}/recall@{k}" for way in ("image_to_text", "text_to_image") for k in (1, 5, 10)
+    }
+    assert wanted <= set(metrics)
     with (trained / "metrics.csv").open(newline="") as stream:
         columns = next(csv.reader(stream))
-    assert {"train/loss", "val/loss", "test/image_to_text/recall@1", "train/samples_per_second"} <= set(columns)
+    assert {
+        "train/loss",
+        "val/loss",
+        "test/image_to_text/recall@1",
+        "train/samples_per_second",
+    } <= set(columns)
 
 
 def test_no_file_holds_a_secret(trained: Path) -> None:
@@ -72,12 +94,16 @@ def test_every_checkpoint_is_plain_data_with_config_and_tokenizer(trained: Path)
         ),
     ],
 )
-def test_judging_again_gives_the_same_figures(
+def test_judging_again_gives_the_same_metrics(
     command, trained: Path, tmp_path: Path, which: str, changed: list[str], tolerance: float
 ) -> None:
-    done = command("eval.py", f"checkpoint={trained / which}", f"run_dir={tmp_path / 'again'}", *changed)
+    done = command(
+        "eval.py", f"checkpoint={trained / which}", f"run_dir={tmp_path / 'again'}", *changed
+    )
     assert done.returncode == 0, done.stderr
-    before, again = (json.loads((path / "metrics.json").read_text()) for path in (trained, tmp_path / "again"))
+    before, again = (
+        json.loads((path / "metrics.json").read_text()) for path in (trained, tmp_path / "again")
+    )
     for name in (name for name in before if name.startswith("test/")):
         assert again[name] == pytest.approx(before[name], rel=tolerance, abs=0), name
 
@@ -100,7 +126,9 @@ def test_an_average_of_the_weights_is_judged_by_itself(command, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     (again,) = (here / "logs" / "eval" / "clip_small").iterdir()
     first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (run, again))
-    assert {k: v for k, v in first.items() if "test/" in k} == {k: v for k, v in second.items() if "test/" in k}
+    assert {k: v for k, v in first.items() if "test/" in k} == {
+        k: v for k, v in second.items() if "test/" in k
+    }
 
 
 @pytest.mark.slow
@@ -110,7 +138,11 @@ def test_a_checkpoint_that_is_none_is_refused(command, tmp_path: Path, trained: 
     checkpoint = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["config"]["encoder"]["image"] = {"_target_": "os.system", "command": "touch proof"}
     torch.save(checkpoint, tmp_path / "evil.ckpt")
-    for name, part in (("cut.ckpt", "damaged"), ("evil.ckpt", "os.system"), ("none.ckpt", "neither")):
+    for name, part in (
+        ("cut.ckpt", "damaged"),
+        ("evil.ckpt", "os.system"),
+        ("none.ckpt", "neither"),
+    ):
         done = command("eval.py", f"checkpoint={tmp_path / name}", cwd=tmp_path)
         assert done.returncode == 2
         assert part in done.stderr
@@ -118,12 +150,15 @@ def test_a_checkpoint_that_is_none_is_refused(command, tmp_path: Path, trained: 
     assert not (tmp_path / "proof").exists()
 
 
-def test_config_yaml_alone_repeats_the_run_bit_for_bit(command, trained: Path, tmp_path: Path) -> None:
+def test_config_yaml_alone_repeats_the_run_bit_for_bit(
+    command, trained: Path, tmp_path: Path
+) -> None:
     done = command("train.py", f"repeat={trained}", "test=false", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
     first, second = (
-        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for path in (trained, folder)
+        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for path in (trained, folder)
     )
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -138,9 +173,20 @@ def test_a_folder_with_a_run_is_refused(command, trained: Path) -> None:
 
 
 def test_everything_can_be_mixed_from_the_command_line(command, tmp_path: Path) -> None:
-    mix = ["encoder/image=vit", "encoder/text=bow", "objective=siglip", "precision=bf16", "logger=wandb"]
+    mix = [
+        "encoder/image=vit",
+        "encoder/text=bow",
+        "objective=siglip",
+        "precision=bf16",
+        "logger=wandb",
+    ]
     done = command(
-        "train.py", *FAST, *mix, "callbacks=[default,ema,early_stopping]", "data.num_workers=1", cwd=tmp_path
+        "train.py",
+        *FAST,
+        *mix,
+        "callbacks=[default,ema,early_stopping]",
+        "data.num_workers=1",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert "offline" in done.stderr + done.stdout
@@ -165,7 +211,13 @@ def test_a_fusion_classifies(command, tmp_path: Path) -> None:
 
 
 def test_a_sweep_has_a_table_and_survives_a_failing_job(command, tmp_path: Path) -> None:
-    chosen = [*FAST, "callbacks.report=null", "encoder/text=bow,transformer", "encoder.text.width=32,33", "test=true"]
+    chosen = [
+        *FAST,
+        "callbacks.report=null",
+        "encoder/text=bow,transformer",
+        "encoder.text.width=32,33",
+        "test=true",
+    ]
     done = command("train.py", "-m", *chosen, cwd=tmp_path)
     assert done.returncode == 1
     assert "1 of 4 jobs failed: 3" in done.stderr
@@ -196,7 +248,9 @@ def test_two_processes_make_one_run_in_one_folder(command, tmp_path: Path) -> No
 def test_torchrun_makes_one_run_in_one_folder(cache, tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = [str(ROOT / "src" / "train.py"), *FAST, "devices=ddp_cpu", "callbacks.report=null"]
-    done = subprocess.run([*launcher, *script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [*launcher, *script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Run folder") == 1
     (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
@@ -205,7 +259,12 @@ def test_torchrun_makes_one_run_in_one_folder(cache, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_process_may_have_nothing_to_judge(command, tmp_path: Path) -> None:
-    chosen = ["devices=ddp_cpu", "trainer.devices=3", "data.limit=2", f"hydra.run.dir={tmp_path / 'run'}"]
+    chosen = [
+        "devices=ddp_cpu",
+        "trainer.devices=3",
+        "data.limit=2",
+        f"hydra.run.dir={tmp_path / 'run'}",
+    ]
     done = command("train.py", *FAST, *chosen)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/recall@10"] == 1
@@ -213,10 +272,19 @@ def test_a_process_may_have_nothing_to_judge(command, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("image", ["vit", "cnn"])
-def test_shards_give_a_checkpoint_that_one_process_judges_alike(command, tmp_path: Path, image: str) -> None:
+def test_shards_give_a_checkpoint_that_one_process_judges_alike(
+    command, tmp_path: Path, image: str
+) -> None:
     run, again = tmp_path / "run", tmp_path / "again"
-    sharded = ["devices=fsdp", "trainer.accelerator=cpu", "trainer.devices=2", f"encoder/image={image}"]
-    done = command("train.py", *FAST, *sharded, "trainer.gradient_clip_val=1", f"hydra.run.dir={run}")
+    sharded = [
+        "devices=fsdp",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        f"encoder/image={image}",
+    ]
+    done = command(
+        "train.py", *FAST, *sharded, "trainer.gradient_clip_val=1", f"hydra.run.dir={run}"
+    )
     assert done.returncode == 0, done.stderr
     done = command("eval.py", f"checkpoint={run}", "devices=cpu", f"run_dir={again}")
     assert done.returncode == 0, done.stderr
@@ -251,10 +319,21 @@ def test_two_machines_make_one_run(cache, tmp_path: Path) -> None:
         place = ["--master-addr=127.0.0.1", f"--master-port={free.getsockname()[1]}"]
     script = [str(ROOT / "src" / "train.py"), *FAST, "devices=multi_node", "callbacks.report=null"]
     commands = [
-        [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node-rank={rank}", *place, *script]
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nnodes=2",
+            f"--node-rank={rank}",
+            *place,
+            *script,
+        ]
         for rank in range(2)
     ]
-    machines = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for command in commands]
+    machines = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for command in commands
+    ]
     outputs = [machine.communicate(timeout=300)[0] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0]
     assert [output.count("Run folder") for output in outputs] == [1, 0]
@@ -264,7 +343,15 @@ def test_two_machines_make_one_run(cache, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_of_distributed_runs_is_one_sweep(command, tmp_path: Path) -> None:
-    done = command("train.py", "-m", *FAST, "devices=ddp_cpu", "seed=0,1", "callbacks.report=null", cwd=tmp_path)
+    done = command(
+        "train.py",
+        "-m",
+        *FAST,
+        "devices=ddp_cpu",
+        "seed=0,1",
+        "callbacks.report=null",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Run folder") == 2
     (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
@@ -292,18 +379,29 @@ def test_distributed_training_gives_the_weights_of_one_process(command, tmp_path
     ]  # no batch norm
     chosen += ["++callbacks.checkpoint.monitor=null", "++callbacks.last=null"]
     states = []
-    for number, devices in enumerate((["devices=cpu"], ["devices=ddp_cpu"], ["devices=ddp_cpu", "accumulate=3"])):
+    for number, devices in enumerate(
+        (["devices=cpu"], ["devices=ddp_cpu"], ["devices=ddp_cpu", "accumulate=3"])
+    ):
         done = command("train.py", *chosen, *devices, f"hydra.run.dir={tmp_path / str(number)}")
         assert done.returncode == 0, done.stderr
         (file,) = (tmp_path / str(number) / "checkpoints").iterdir()
         states.append(torch.load(file, weights_only=True)["state_dict"])
     for (key, value), other in itertools.product(states[0].items(), states[1:]):
-        torch.testing.assert_close(other[key], value, rtol=1e-6, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}")
+        torch.testing.assert_close(
+            other[key], value, rtol=1e-6, atol=1e-9, msg=lambda m, k=key: f"{k}: {m}"
+        )
 
 
 @pytest.mark.slow
 def test_a_few_samples_can_be_learnt_by_heart(command, tmp_path: Path) -> None:
-    done = command("train.py", "debug=overfit", SMALL, "data.vocab_size=400", "callbacks.report=null", cwd=tmp_path)
+    done = command(
+        "train.py",
+        "debug=overfit",
+        SMALL,
+        "data.vocab_size=400",
+        "callbacks.report=null",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "logs" / "train" / "clip_small").iterdir()
     with (folder / "metrics.csv").open(newline="") as stream:
@@ -324,7 +422,9 @@ def test_every_precision_trains(command, tmp_path: Path, precision: str, image: 
 @pytest.mark.slow
 @pytest.mark.parametrize("debug", ["limit", "profile"])
 def test_every_debug_mode_runs(command, tmp_path: Path, debug: str) -> None:
-    small = [] if debug == "limit" else [SMALL, "data.vocab_size=400"]  # a twentieth of it would be nothing
+    small = (
+        [] if debug == "limit" else [SMALL, "data.vocab_size=400"]
+    )  # a twentieth of it would be nothing
     done = command("train.py", f"debug={debug}", *small, "data.batch_size=64", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     if debug == "profile":

@@ -13,7 +13,9 @@ from polymodal.training.build import build
 TINY = ["debug=fast", "logger=none", "++data.families=[STIXGeneralBolIta]", "++data.vocab_size=400"]
 
 
-def checkpoint_of(folder: Path, *overrides: str, tiny: Sequence[str] = TINY) -> tuple[Path, MultimodalModule]:
+def checkpoint_of(
+    folder: Path, *overrides: str, tiny: Sequence[str] = TINY
+) -> tuple[Path, MultimodalModule]:
     """`folder`/checkpoints/best.ckpt with random weights, and the module."""
     config = check_config(compose_config([*tiny, *overrides, f"++run_dir={folder}"]))
     torch.manual_seed(0)
@@ -26,6 +28,10 @@ def checkpoint_of(folder: Path, *overrides: str, tiny: Sequence[str] = TINY) -> 
     module.objective.prepare(data.training_labels)
     file = folder / "checkpoints" / "best.ckpt"
     file.parent.mkdir(parents=True)
-    state = {"config": config, "state_dict": module.state_dict(), type(data).__qualname__: data.state_dict()}
+    state = {
+        "config": config,
+        "state_dict": module.state_dict(),
+        type(data).__qualname__: data.state_dict(),
+    }
     torch.save(state, file)
     return file, module.eval()

@@ -28,7 +28,13 @@ from polymodal.errors import ConfigError
 from polymodal.export.folder import export, main
 from polymodal.training.checkpoints.files import find_checkpoint
 
-CLIP = ["encoder/image=cnn", "encoder/text=transformer", "data.image_size=16", "dim=32", "encoder.image.image_size=16"]
+CLIP = [
+    "encoder/image=cnn",
+    "encoder/text=transformer",
+    "data.image_size=16",
+    "dim=32",
+    "encoder.image.image_size=16",
+]
 OLD = "polymodal.pictures.Network"
 CAPTIONS = ["black chess knight", "latin small letter e with acute"]
 
@@ -37,7 +43,9 @@ CAPTIONS = ["black chess knight", "latin small letter e with acute"]
 def run(cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     file, module = checkpoint_of(folder, *CLIP)
-    (folder / "metrics.json").write_text(json.dumps({"test/recall@1": 0.5, "time/fit_seconds": 1.0}))
+    (folder / "metrics.json").write_text(
+        json.dumps({"test/recall@1": 0.5, "time/fit_seconds": 1.0})
+    )
     return file, module
 
 
@@ -65,7 +73,9 @@ def test_a_folder_has_all_that_is_needed(exported: Path) -> None:
     ):
         assert said in card
     assert "graphs" not in card
-    assert "cache" not in (exported / "config.json").read_text()  # nothing of the machine it was made on
+    assert (
+        "cache" not in (exported / "config.json").read_text()
+    )  # nothing of the machine it was made on
 
 
 def test_it_gives_the_vectors_of_the_module(run, exported: Path, glyphs) -> None:
@@ -96,11 +106,17 @@ def test_a_picture_becomes_what_it_was_in_training(exported: Path, cache, tmp_pa
         Image.fromarray(np.asarray(picture)).save(file)
     model = polymodal.load(exported)
     for given in (files, [str(file) for file in files], [file.read_bytes() for file in files]):
-        torch.testing.assert_close(model.inputs("image", given), batch.inputs["image"], rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(model.inputs("image", given[0]), model.inputs("image", given)[:1])
+        torch.testing.assert_close(
+            model.inputs("image", given), batch.inputs["image"], rtol=1e-4, atol=1e-4
+        )
+        torch.testing.assert_close(
+            model.inputs("image", given[0]), model.inputs("image", given)[:1]
+        )
     assert torch.equal(model.inputs("text", CAPTIONS[0]), model.inputs("text", CAPTIONS[:1]))
     stacked = torch.from_numpy(np.stack(shown))[:, None]
-    torch.testing.assert_close(model.inputs("image", stacked), batch.inputs["image"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        model.inputs("image", stacked), batch.inputs["image"], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_fused_model_answers_and_names_its_classes(cache, tmp_path: Path) -> None:
@@ -115,8 +131,13 @@ def test_a_fused_model_answers_and_names_its_classes(cache, tmp_path: Path) -> N
     card = (tmp_path / "exported" / "README.md").read_text()
     Image.new("L", (20, 20)).save(tmp_path / "a.png")
     (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
-    code = code.replace("<this folder>", str(tmp_path / "exported")).replace("a.png", str(tmp_path / "a.png"))
-    exec(compile(code.replace("model.labels[", "said = model.labels["), "README.md", "exec"), found := {})
+    code = code.replace("<this folder>", str(tmp_path / "exported")).replace(
+        "a.png", str(tmp_path / "a.png")
+    )
+    exec(
+        compile(code.replace("model.labels[", "said = model.labels["), "README.md", "exec"),
+        found := {},
+    )
     assert found["said"] in model.labels
 
 
@@ -126,7 +147,12 @@ def test_a_model_from_a_folder_needs_that_folder_no_more(kind: str, cache, tmp_p
     source.mkdir()
     if kind == "bert":
         tokenizer().save_pretrained(source)
-        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+        sizes = {
+            "hidden_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        }
         transformers.BertConfig(vocab_size=12, pad_token_id=1, **sizes).save_pretrained(source)
         chosen = [*CLIP, "encoder/text=bert", f"encoder.text.name={source}"]
     else:
@@ -140,7 +166,10 @@ def test_a_model_from_a_folder_needs_that_folder_no_more(kind: str, cache, tmp_p
     model = polymodal.load((tmp_path / "exported").rename(tmp_path / "moved"))
     assert str(tmp_path) not in (tmp_path / "moved" / "config.json").read_text()
     size = model.formats["image"]["size"]
-    for modality, inputs in (("image", torch.randn(2, 1, size, size)), ("text", torch.tensor([[1, 5, 7, 3]]))):
+    for modality, inputs in (
+        ("image", torch.randn(2, 1, size, size)),
+        ("text", torch.tensor([[1, 5, 7, 3]])),
+    ):
         with torch.no_grad():
             expected = F.normalize(module.model.encoders[modality](inputs), dim=-1)
         torch.testing.assert_close(model.vectors(modality, inputs), expected)
@@ -154,7 +183,11 @@ def test_one_encoder_for_two_modalities_is_written_once(tmp_path: Path) -> None:
         "encoder/image=none",
         "encoder/text=none",
     ]
-    chosen += ["+encoder/image@encoder.left=cnn", "+encoder/image@encoder.right=shared", "encoder.right.of=left"]
+    chosen += [
+        "+encoder/image@encoder.left=cnn",
+        "+encoder/image@encoder.right=shared",
+        "encoder.right.of=left",
+    ]
     file, module = checkpoint_of(tmp_path / "run", *chosen, "callbacks=none", tiny=["logger=none"])
     export(str(file), str(tmp_path / "exported"), ["safetensors"], "MIT")
     model, images = polymodal.load(tmp_path / "exported"), torch.randn(2, 1, 32, 32)
@@ -165,11 +198,15 @@ def test_one_encoder_for_two_modalities_is_written_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["onnx", "torch_export"])
-def test_graphs_give_the_same_vectors_for_any_batch_and_length(name: str, run, tmp_path: Path, capsys) -> None:
+def test_graphs_give_the_same_vectors_for_any_batch_and_length(
+    name: str, run, tmp_path: Path, capsys
+) -> None:
     pytest.importorskip("onnxscript")
     export(str(run[0]), str(tmp_path / "graphs"), [name], "MIT")
     ending = {"onnx": "onnx", "torch_export": "pt2"}[name]
-    assert {f"image.{ending}", f"text.{ending}"} < {file.name for file in (tmp_path / "graphs").iterdir()}
+    assert {f"image.{ending}", f"text.{ending}"} < {
+        file.name for file in (tmp_path / "graphs").iterdir()
+    }
     ids, images = torch.randint(1, 400, (7, 13)), torch.randn(7, 1, 16, 16)
     ids[3:, 5:] = 0
     for modality, inputs in (("text", ids), ("image", images)):
@@ -182,20 +219,31 @@ def test_graphs_give_the_same_vectors_for_any_batch_and_length(name: str, run, t
         else:
             found = torch.export.load(file).module()(inputs)
         with torch.no_grad():
-            torch.testing.assert_close(found, run[1].model.encoders[modality](inputs), rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(
+                found, run[1].model.encoders[modality](inputs), rtol=1e-4, atol=1e-4
+            )
     assert "times as fast" in capsys.readouterr().out
 
 
-def test_a_graph_that_gives_other_vectors_is_refused(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_gives_other_vectors_is_refused(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("polymodal.export.graphs.difference", lambda *_: 2e-4)
     with pytest.raises(ConfigError, match=r"image\.pt2 differs from PyTorch by 2\.0e-04"):
         export(str(run[0]), str(tmp_path / "graphs"), ["torch_export"], "MIT")
     assert list(tmp_path.iterdir()) == []  # whole or not at all
 
 
-def test_an_encoder_that_cannot_be_a_graph_is_explained(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CNN, "forward", lambda _, images: images.flatten(1)[:, :32] * float(images.sum()))
-    with pytest.raises(ConfigError, match=r"format=torch_export: no graph can be made of encoder\.image, a CNN: .+\n"):
+def test_an_encoder_that_cannot_be_a_graph_is_explained(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        CNN, "forward", lambda _, images: images.flatten(1)[:, :32] * float(images.sum())
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"format=torch_export: no graph can be made of encoder\.image, a CNN: .+\n",
+    ):
         export(str(run[0]), str(tmp_path / "graphs"), ["torch_export", "safetensors"], "MIT")
     assert list(tmp_path.iterdir()) == []
 
@@ -213,19 +261,31 @@ def test_towers_of_open_clip_go_back_to_it(tmp_path: Path, cache) -> None:
     images, ids = torch.randn(2, 3, 32, 32), open_clip.get_tokenizer(name)(CAPTIONS)
     model = polymodal.load(folder)
     with torch.no_grad():
-        for modality, features in (("image", theirs.encode_image(images)), ("text", theirs.encode_text(ids))):
+        for modality, features in (
+            ("image", theirs.encode_image(images)),
+            ("text", theirs.encode_text(ids)),
+        ):
             inputs = {"image": images, "text": ids}[modality]
-            torch.testing.assert_close(module.model.encoders[modality](inputs), features, rtol=1e-6, atol=1e-6)
-            torch.testing.assert_close(model.vectors(modality, inputs), F.normalize(features, dim=-1))
+            torch.testing.assert_close(
+                module.model.encoders[modality](inputs), features, rtol=1e-6, atol=1e-6
+            )
+            torch.testing.assert_close(
+                model.vectors(modality, inputs), F.normalize(features, dim=-1)
+            )
         torch.testing.assert_close(model.vectors("text", CAPTIONS), F.normalize(features, dim=-1))
     own = open_clip.create_model(
-        name, pretrained=str(folder / "open_clip_model.safetensors"), force_image_size=32, init_logit_bias=0.0
+        name,
+        pretrained=str(folder / "open_clip_model.safetensors"),
+        force_image_size=32,
+        init_logit_bias=0.0,
     )
     assert torch.equal(own.visual.proj, module.model.encoders["image"].tower.proj)
 
 
 def test_other_encoders_are_no_model_of_open_clip(run, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="encoder/image=open_clip and encoder/text=open_clip of one name"):
+    with pytest.raises(
+        ConfigError, match="encoder/image=open_clip and encoder/text=open_clip of one name"
+    ):
         export(str(run[0]), str(tmp_path / "x"), ["open_clip"], "MIT")
 
 
@@ -239,11 +299,19 @@ def changed(exported: Path, folder: Path, change) -> Path:
     return folder
 
 
-def test_an_export_of_an_older_version_has_the_names_of_today(exported, tmp_path, monkeypatch) -> None:
-    new = json.loads((exported / "config.json").read_text())["model"]["encoder"]["image"]["_target_"]
+def test_an_export_of_an_older_version_has_the_names_of_today(
+    exported, tmp_path, monkeypatch
+) -> None:
+    new = json.loads((exported / "config.json").read_text())["model"]["encoder"]["image"][
+        "_target_"
+    ]
     monkeypatch.setitem(MOVED, OLD, new)
     model = polymodal.load(
-        changed(exported, tmp_path / "old", lambda a: a["model"]["encoder"]["image"].update(_target_=OLD))
+        changed(
+            exported,
+            tmp_path / "old",
+            lambda a: a["model"]["encoder"]["image"].update(_target_=OLD),
+        )
     )
     assert type(model.model.encoders["image"]).__qualname__ == new.rpartition(".")[2]
 
@@ -251,23 +319,44 @@ def test_an_export_of_an_older_version_has_the_names_of_today(exported, tmp_path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a["model"]["encoder"].update(image={"_target_": "os.system", "command": "x"}), "only classes of"),
-        (lambda a: a["model"].update(head={"_target_": "torch.load", "f": "x"}), "only classes of"),
-        (lambda a: a["model"]["encoder"]["text"].update(width={"_target_": "subprocess.Popen"}), "only classes of"),
-        (lambda a: a["model"].update(fusion={"_target_": "builtins.eval", "_partial_": True}), "only classes of"),
         (
-            lambda a: a["model"].update(head={"_target_": "polymodal.loggers.wandb.wandb_logger", "save_dir": "x"}),
+            lambda a: a["model"]["encoder"].update(image={"_target_": "os.system", "command": "x"}),
+            "only classes of",
+        ),
+        (lambda a: a["model"].update(head={"_target_": "torch.load", "f": "x"}), "only classes of"),
+        (
+            lambda a: a["model"]["encoder"]["text"].update(width={"_target_": "subprocess.Popen"}),
+            "only classes of",
+        ),
+        (
+            lambda a: a["model"].update(fusion={"_target_": "builtins.eval", "_partial_": True}),
+            "only classes of",
+        ),
+        (
+            lambda a: a["model"].update(
+                head={"_target_": "polymodal.loggers.wandb.wandb_logger", "save_dir": "x"}
+            ),
             "only",
         ),
-        (lambda a: a["model"].update(head={"_target_": "lightning.pytorch.loggers.MLFlowLogger"}), "only classes of"),
+        (
+            lambda a: a["model"].update(
+                head={"_target_": "lightning.pytorch.loggers.MLFlowLogger"}
+            ),
+            "only classes of",
+        ),
         (lambda a: a.update(format="other"), "another format"),
         (lambda a: a.update(version=99), "newer version"),
         (lambda a: a.pop("model"), "holds no exported model"),
-        (lambda a: a["model"]["encoder"]["image"].update(in_channels="x"), "holds no exported model|CNN"),
+        (
+            lambda a: a["model"]["encoder"]["image"].update(in_channels="x"),
+            "holds no exported model|CNN",
+        ),
         (lambda a: a["model"]["encoder"].pop("image"), "holds no exported model"),
     ],
 )
-def test_what_is_not_to_be_trusted_or_not_whole_is_refused(exported, tmp_path, change, message: str) -> None:
+def test_what_is_not_to_be_trusted_or_not_whole_is_refused(
+    exported, tmp_path, change, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         polymodal.load(changed(exported, tmp_path / "changed", change))
 
@@ -295,7 +384,7 @@ def test_what_cannot_be_an_input_is_explained(exported: Path) -> None:
         model()
 
 
-def test_figures_are_those_of_the_checkpoint_that_was_judged(run, tmp_path: Path) -> None:
+def test_metrics_are_those_of_the_checkpoint_that_was_judged(run, tmp_path: Path) -> None:
     last = shutil.copy(run[0], run[0].with_name("last.ckpt"))
     export(str(last), str(tmp_path / "exported"), ["safetensors"], "MIT")
     card = (tmp_path / "exported" / "README.md").read_text()
@@ -307,7 +396,10 @@ def test_figures_are_those_of_the_checkpoint_that_was_judged(run, tmp_path: Path
     ("wrong", "message"),
     [
         ("fromat=onnx", "Unknown key 'fromat'. Did you mean format"),
-        ("format=[onnx,onxx]", "format=onxx: input should be 'safetensors', 'onnx', 'torch_export' or 'open_clip'"),
+        (
+            "format=[onnx,onxx]",
+            "format=onxx: input should be 'safetensors', 'onnx', 'torch_export' or 'open_clip'",
+        ),
         ("format=", "format=: input should be 'safetensors'"),
         ("seed=1", "seed=1: a model is exported as it was trained"),
     ],
@@ -318,14 +410,18 @@ def test_a_wrong_argument_is_explained(wrong: str, message: str) -> None:
 
 
 def test_the_command_says_what_is_not_there(command, tmp_path: Path) -> None:
-    done = command("export.py", "checkpoint=x", f"output={tmp_path / 'out'}", "format=[onnx, safetensors]")
+    done = command(
+        "export.py", "checkpoint=x", f"output={tmp_path / 'out'}", "format=[onnx, safetensors]"
+    )
     assert done.returncode == 2
     assert "checkpoint=x: neither a checkpoint file nor a run folder" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_an_export_is_no_checkpoint(exported: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is an exported model\. Use it in Python: polymodal\.load\("):
+    with pytest.raises(
+        ConfigError, match=r"is an exported model\. Use it in Python: polymodal\.load\("
+    ):
         find_checkpoint(exported)
 
 
@@ -335,7 +431,11 @@ def test_an_output_that_exists_is_kept(run, exported: Path) -> None:
 
 
 def test_loading_needs_neither_hydra_nor_lightning(exported: Path) -> None:
-    code = f"import sys, polymodal; m = polymodal.load({str(exported)!r}); m.vectors('text', ['a'])\n"
+    code = (
+        f"import sys, polymodal; m = polymodal.load({str(exported)!r}); m.vectors('text', ['a'])\n"
+    )
     code += "print([n for n in ('hydra', 'lightning', 'pytorch_lightning') if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=False
+    )
     assert done.stdout.strip() == "[]", done.stderr

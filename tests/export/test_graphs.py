@@ -1,4 +1,5 @@
-"""Every encoder of configs/encoder becomes a graph that gives its vectors: a new one is tested by being there."""
+"""Every encoder of configs/encoder becomes a graph that gives its vectors: a new one is tested by
+being there."""
 
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from polymodal.encoders.recurrent import Recurrent
 from polymodal.export.graphs import LENGTHS, TOLERANCE, WRITERS, difference, quiet
 
 OF_OTHERS = {"efficientnet", "resnet", "timm", "open_clip", "bert"}
-"""Encoders of other libraries, which take the exporters seconds each, as ONNX does of any encoder."""
+"""Encoders of other libraries, which take the exporters seconds each, as ONNX does of any
+encoder."""
 CASES = [
-    pytest.param(*case, writer, marks=pytest.mark.slow if writer == "onnx" or case[1] in OF_OTHERS else ())
+    pytest.param(
+        *case, writer, marks=pytest.mark.slow if writer == "onnx" or case[1] in OF_OTHERS else ()
+    )
     for case in NAMES
     for writer in WRITERS
 ]

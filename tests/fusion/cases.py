@@ -1,4 +1,5 @@
-"""Every fusion of configs/fusion in each of its ways, read from the constructors: a new one is there by itself."""
+"""Every fusion of configs/fusion in each of its ways, read from the constructors: a new one is
+there by itself."""
 
 import inspect
 import re
@@ -42,7 +43,9 @@ def ways(name: str) -> list[dict[str, Any]]:
     result: list[dict[str, Any]] = [{}]
     for key, hint in arguments(name).items():
         if typing.get_origin(hint) is typing.Literal:
-            result += [{key: value} for value in typing.get_args(hint) if value != config(name).get(key)]
+            result += [
+                {key: value} for value in typing.get_args(hint) if value != config(name).get(key)
+            ]
         elif hint == str | None:
             result.append({key: LAST})
     return result
@@ -55,7 +58,10 @@ IDS = ["-".join([name, *map(str, way.values())]).replace(" ", "_") for name, way
 def build(name: str, m: int, seed: int = 0, **given: Any) -> torch.nn.Module:
     """A fusion of m modalities in evaluation and double precision, from its file."""
     torch.manual_seed(seed)
-    given = {key: f"m{m - 1}" if value == LAST else value for key, value in {**SMALLER.get(name, {}), **given}.items()}
+    given = {
+        key: f"m{m - 1}" if value == LAST else value
+        for key, value in {**SMALLER.get(name, {}), **given}.items()
+    }
     root = {"dim": DIM, "outputs": DIM, "encoder": {f"m{i}": {} for i in range(m)}}
     root["fusion"] = OmegaConf.merge(config(name), given)
     return instantiate(OmegaConf.create(root).fusion, _convert_="all").double().eval()
@@ -70,7 +76,8 @@ def refusal(name: str, m: int, **given: Any) -> str:
 
 
 def masks(m: int, count: int = 16) -> torch.Tensor:
-    """(count, m): the first row has nothing, the second all, and each modality is absent from a later one."""
+    """(count, m): the first row has nothing, the second all, and each modality is absent from a
+    later one."""
     mask = torch.rand(count, m) > 0.3
     mask[0], mask[1] = False, True
     for i in range(m):
@@ -79,7 +86,8 @@ def masks(m: int, count: int = 16) -> torch.Tensor:
 
 
 def sequences(mask: torch.Tensor) -> list[Tokens]:
-    """For each of the m modalities, 1, 2, 3, 1, ... tokens, the first of which is real where the mask says so."""
+    """For each of the m modalities, 1, 2, 3, 1, ... tokens, the first of which is real where the
+    mask says so."""
     result = []
     for i in range(mask.shape[1]):
         length = i % 3 + 1
@@ -89,7 +97,9 @@ def sequences(mask: torch.Tensor) -> list[Tokens]:
     return result
 
 
-def run(fusion: torch.nn.Module, x: torch.Tensor, mask: torch.Tensor, tokens: list[Tokens] | None) -> FusionOutput:
+def run(
+    fusion: torch.nn.Module, x: torch.Tensor, mask: torch.Tensor, tokens: list[Tokens] | None
+) -> FusionOutput:
     """The output, with the same draws each time."""
     torch.manual_seed(0)
     return fusion(x, mask) if tokens is None else fusion(x, mask, tokens)
@@ -102,7 +112,9 @@ def inputs_of(fusion: torch.nn.Module, mask: torch.Tensor) -> list[list[Tokens] 
 
 def documented(name: str, field: str) -> str | None:
     """The expression after `field:` in the docstring of the class."""
-    found = re.search(rf"^{field}: (.+)$", inspect.getdoc(get_class(config(name)._target_)) or "", re.MULTILINE)
+    found = re.search(
+        rf"^{field}: (.+)$", inspect.getdoc(get_class(config(name)._target_)) or "", re.MULTILINE
+    )
     return found.group(1) if found else None
 
 

@@ -1,4 +1,5 @@
-"""The attention block against torch's, and fusions over sequences against loops over what a sample has."""
+"""The attention block against torch's, and fusions over sequences against loops over what a sample
+has."""
 
 from collections.abc import Callable
 
@@ -11,10 +12,15 @@ from tests.fusion.cases import DIM, build, masks, run, sequences
 
 
 def torchs(ours: Attention) -> nn.MultiheadAttention:
-    """Torch's attention with the same weights, no biases before the last map, and a key and a value of zeros."""
-    reference = nn.MultiheadAttention(DIM, ours.heads, add_zero_attn=True, batch_first=True).double()
+    """Torch's attention with the same weights, no biases before the last map, and a key and a value
+    of zeros."""
+    reference = nn.MultiheadAttention(
+        DIM, ours.heads, add_zero_attn=True, batch_first=True
+    ).double()
     with torch.no_grad():
-        reference.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key.weight, ours.value.weight]))
+        reference.in_proj_weight.copy_(
+            torch.cat([ours.query.weight, ours.key.weight, ours.value.weight])
+        )
         reference.in_proj_bias.zero_()
     reference.out_proj = ours.out
     return reference
@@ -23,7 +29,11 @@ def torchs(ours: Attention) -> nn.MultiheadAttention:
 @pytest.mark.parametrize("heads", [1, 4])
 def test_attention_is_torchs_with_a_zero_key(heads: int) -> None:
     ours = Attention(DIM, heads).double()
-    queries, context, mask = torch.randn(16, 3, DIM).double(), torch.randn(16, 5, DIM).double(), masks(5)
+    queries, context, mask = (
+        torch.randn(16, 3, DIM).double(),
+        torch.randn(16, 5, DIM).double(),
+        masks(5),
+    )
     expected, weights = torchs(ours)(queries, context, context, ~mask, average_attn_weights=False)
     torch.testing.assert_close(ours(queries, context, mask), expected)
     of_tokens = weights[..., :-1]
@@ -36,7 +46,11 @@ def test_block_is_torchs_encoder_layer() -> None:
     reference = nn.TransformerEncoderLayer(
         DIM, 4, 4 * DIM, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     ).double()
-    reference.self_attn, reference.norm1, reference.norm2 = torchs(ours.attention), ours.norm1, ours.norm2
+    reference.self_attn, reference.norm1, reference.norm2 = (
+        torchs(ours.attention),
+        ours.norm1,
+        ours.norm2,
+    )
     reference.linear1, reference.linear2 = ours.mlp[0], ours.mlp[2]
     x, mask = torch.randn(16, 5, DIM).double(), masks(5)
     torch.testing.assert_close(ours(x, mask), reference(x, src_key_padding_mask=~mask))
@@ -134,7 +148,9 @@ def bottleneck(fusion: nn.Module, present: Present) -> Tensor:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_masks_leave_what_a_loop_over_the_present_tokens_sees(reference: Callable, given: dict) -> None:
+def test_masks_leave_what_a_loop_over_the_present_tokens_sees(
+    reference: Callable, given: dict
+) -> None:
     fusion = build(reference.__name__.removesuffix("_from_the_last"), 3, **given)
     x, mask = torch.randn(16, 3, DIM).double(), masks(3)
     tokens = sequences(mask)
@@ -143,6 +159,9 @@ def test_masks_leave_what_a_loop_over_the_present_tokens_sees(reference: Callabl
     for i in range(16):
         there = mask[i].nonzero().flatten().tolist()
         torch.testing.assert_close(
-            y[i], reference(fusion, {j: tokens[j].values[i, tokens[j].mask[i]][None] for j in there})
+            y[i],
+            reference(fusion, {j: tokens[j].values[i, tokens[j].mask[i]][None] for j in there}),
         )
-        torch.testing.assert_close(as_rows[i], reference(fusion, {j: x[i, j].view(1, 1, -1) for j in there}))
+        torch.testing.assert_close(
+            as_rows[i], reference(fusion, {j: x[i, j].view(1, 1, -1) for j in there})
+        )

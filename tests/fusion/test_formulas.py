@@ -1,4 +1,5 @@
-"""Fusions against independent references: float64 brute force, plain Python, torch's own attention."""
+"""Fusions against independent references: float64 brute force, plain Python, torch's own
+attention."""
 
 import itertools
 import math
@@ -18,7 +19,10 @@ from tests.fusion.cases import DIM, build, masks, refusal
 
 def with_one(x: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """[x_i, 1] of one sample; [0, 1] where a modality is absent."""
-    return [np.append(row if there else np.zeros_like(row), 1.0) for row, there in zip(x, mask, strict=True)]
+    return [
+        np.append(row if there else np.zeros_like(row), 1.0)
+        for row, there in zip(x, mask, strict=True)
+    ]
 
 
 def outer(vectors: list[np.ndarray]) -> np.ndarray:
@@ -58,14 +62,19 @@ def test_low_rank_is_a_linear_map_of_the_outer_product(m: int) -> None:
     y = fusion(x, mask).y.detach().numpy()
     # of each modality (rank, d, d + 1): the factor's weights, and its weight of the 1
     factors = [
-        torch.cat([linear.weight, linear.bias[:, None]], 1).detach().numpy().reshape(3, DIM, DIM + 1)
+        torch.cat([linear.weight, linear.bias[:, None]], 1)
+        .detach()
+        .numpy()
+        .reshape(3, DIM, DIM + 1)
         for linear in fusion.factors.maps
     ]
     axes = "abc"[:m]
     full = np.einsum(",".join(f"ro{axis}" for axis in axes) + f"->o{axes}", *factors)
     for i in range(6):
         product = outer(with_one(x[i].numpy(), mask[i].numpy()))
-        np.testing.assert_allclose(y[i], full.reshape(DIM, -1) @ product.ravel() + fusion.bias.detach().numpy())
+        np.testing.assert_allclose(
+            y[i], full.reshape(DIM, -1) @ product.ravel() + fusion.bias.detach().numpy()
+        )
 
 
 @pytest.mark.parametrize("m", [1, 3, 6])
@@ -89,8 +98,12 @@ def test_product_is_that_of_the_present_factors() -> None:
 def test_masked_softmax_is_exact_in_double_precision() -> None:
     scores, mask = torch.randn(16, 3).double(), masks(3)
     for row, there, weights in zip(scores, mask, masked_softmax(scores, mask, dim=1), strict=True):
-        powers = [math.exp(score) if yes else 0.0 for score, yes in zip(row.tolist(), there, strict=True)]
-        expected = torch.tensor([power / (sum(powers) or 1) for power in powers], dtype=torch.float64)
+        powers = [
+            math.exp(score) if yes else 0.0 for score, yes in zip(row.tolist(), there, strict=True)
+        ]
+        expected = torch.tensor(
+            [power / (sum(powers) or 1) for power in powers], dtype=torch.float64
+        )
         torch.testing.assert_close(weights, expected, atol=1e-14, rtol=0)
 
 
@@ -132,7 +145,9 @@ def test_sum_mean_and_single_are_what_they_say() -> None:
     for i in range(16):
         there = x[i][mask[i]]
         torch.testing.assert_close(build("sum", 3)(x, mask).y[i], there.sum(0))
-        torch.testing.assert_close(build("mean", 3)(x, mask).y[i], there.sum(0) / max(1, len(there)))
+        torch.testing.assert_close(
+            build("mean", 3)(x, mask).y[i], there.sum(0) / max(1, len(there))
+        )
     torch.testing.assert_close(build("single", 3)(x, mask).y, x[:, 0] * mask[:, :1])
     torch.testing.assert_close(build("single", 3, modality="m2")(x, mask).y, x[:, 2] * mask[:, 2:])
 
@@ -141,13 +156,21 @@ def test_sum_mean_and_single_are_what_they_say() -> None:
     ("name", "argument"), [("single", "modality"), ("film", "target"), ("cross_attention", "query")]
 )
 def test_an_unknown_modality_is_told_with_the_nearest(name: str, argument: str) -> None:
-    assert refusal(name, 3, **{argument: "m11"}) == f"{argument}=m11 is not a modality of this model. Did you mean m1?"
+    assert (
+        refusal(name, 3, **{argument: "m11"})
+        == f"{argument}=m11 is not a modality of this model. Did you mean m1?"
+    )
     assert refusal(name, 3, **{argument: "sound"}).endswith("There are: m0, m1, m2.")
 
 
-@pytest.mark.parametrize("name", ["cross_attention", "mult", "transformer", "perceiver", "bottleneck"])
+@pytest.mark.parametrize(
+    "name", ["cross_attention", "mult", "transformer", "perceiver", "bottleneck"]
+)
 def test_heads_that_do_not_divide_are_told(name: str) -> None:
-    assert refusal(name, 2, heads=3) == "dim=8 is not a multiple of heads=3: give fusion.heads a divisor of 8."
+    assert (
+        refusal(name, 2, heads=3)
+        == "dim=8 is not a multiple of heads=3: give fusion.heads a divisor of 8."
+    )
 
 
 def late_logits(fusion: torch.nn.Module, x: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
@@ -158,14 +181,18 @@ def late_logits(fusion: torch.nn.Module, x: torch.Tensor, mask: torch.Tensor) ->
 
 def test_late_combines_the_logits_of_the_present() -> None:
     x, mask = torch.randn(16, 3, DIM).double(), masks(3)
-    mean, weighted, product = (build("late", 3, combine=how) for how in ("mean", "weighted", "product"))
+    mean, weighted, product = (
+        build("late", 3, combine=how) for how in ("mean", "weighted", "product")
+    )
     torch.nn.init.normal_(weighted.scores)
     for i in range(1, 16):
         if not mask[i].any():
             continue
         torch.testing.assert_close(mean(x, mask).y[i], late_logits(mean, x, mask)[i].mean(0))
         shares = weighted.scores[mask[i]].exp() / weighted.scores[mask[i]].exp().sum()
-        torch.testing.assert_close(weighted(x, mask).y[i], shares @ late_logits(weighted, x, mask)[i])
+        torch.testing.assert_close(
+            weighted(x, mask).y[i], shares @ late_logits(weighted, x, mask)[i]
+        )
         experts = late_logits(product, x, mask)[i].softmax(1).prod(0)
         torch.testing.assert_close(product(x, mask).y[i].softmax(0), experts / experts.sum())
 
@@ -174,17 +201,22 @@ Opinion = tuple[list[float], float]
 
 
 def dempster(a: Opinion, b: Opinion) -> Opinion:
-    """Dempster's rule over the sets {1}, ..., {K} and the whole frame: products of masses, conflict taken out."""
+    """Dempster's rule over the sets {1}, ..., {K} and the whole frame: products of masses, conflict
+    taken out."""
     (belief1, unsure1), (belief2, unsure2) = a, b
     classes = range(len(belief1))
     conflict = sum(belief1[i] * belief2[j] for i in classes for j in classes if i != j)
-    belief = [belief1[k] * belief2[k] + belief1[k] * unsure2 + unsure1 * belief2[k] for k in classes]
+    belief = [
+        belief1[k] * belief2[k] + belief1[k] * unsure2 + unsure1 * belief2[k] for k in classes
+    ]
     return [mass / (1 - conflict) for mass in belief], unsure1 * unsure2 / (1 - conflict)
 
 
 @given(
     rows=st.integers(2, 5).flatmap(
-        lambda k: st.lists(st.lists(st.floats(0, 50), min_size=k, max_size=k), min_size=1, max_size=4)
+        lambda k: st.lists(
+            st.lists(st.floats(0, 50), min_size=k, max_size=k), min_size=1, max_size=4
+        )
     )
 )
 @settings(deadline=None)
@@ -213,12 +245,25 @@ def test_evidential_logits_stay_finite_and_know_nothing_of_the_absent() -> None:
 
 
 def test_mixture_mixes_its_experts_and_balances_them() -> None:
-    fusion, x, mask = build("mixture", 2, experts=3, balance=0.5), torch.randn(16, 2, DIM).double(), masks(2)
+    fusion, x, mask = (
+        build("mixture", 2, experts=3, balance=0.5),
+        torch.randn(16, 2, DIM).double(),
+        masks(2),
+    )
     y = fusion(x, mask).y
-    filled = torch.stack([torch.where(there[:, None], row, fusion.absent) for row, there in zip(x, mask, strict=True)])
+    filled = torch.stack(
+        [
+            torch.where(there[:, None], row, fusion.absent)
+            for row, there in zip(x, mask, strict=True)
+        ]
+    )
     gates = torch.softmax(fusion.gate(filled.flatten(1)), 1)
-    torch.testing.assert_close(y, sum(gates[:, e, None] * fusion.experts[e](filled.flatten(1)) for e in range(3)))
-    torch.testing.assert_close(aux_loss(fusion(x, mask)), 0.5 * (3 * (gates.mean(0) ** 2).sum() - 1))
+    torch.testing.assert_close(
+        y, sum(gates[:, e, None] * fusion.experts[e](filled.flatten(1)) for e in range(3))
+    )
+    torch.testing.assert_close(
+        aux_loss(fusion(x, mask)), 0.5 * (3 * (gates.mean(0) ** 2).sum() - 1)
+    )
     for parameter in fusion.gate.parameters():
         torch.nn.init.zeros_(parameter)
     assert aux_loss(fusion(x, mask)).abs() < 1e-12  # all experts alike
@@ -229,13 +274,20 @@ def test_mixture_mixes_its_experts_and_balances_them() -> None:
 
 
 def test_random_modality_draws_a_present_one_with_equal_chances() -> None:
-    fusion, x = build("random_modality", 3), torch.randn(6000, 3, DIM).double() + torch.tensor([[-0.3], [0.0], [0.3]])
+    fusion, x = (
+        build("random_modality", 3),
+        torch.randn(6000, 3, DIM).double() + torch.tensor([[-0.3], [0.0], [0.3]]),
+    )
     mask = torch.ones(6000, 3, dtype=torch.bool)
     mask[3000:, 1] = False
     for training in (False, True):
         y, weights, _ = fusion.train(training)(x, mask)
         torch.testing.assert_close(y, x[weights.bool()])
-        torch.testing.assert_close(weights[:3000].mean(0), torch.full((3,), 1 / 3).double(), atol=0.05, rtol=0)
-        torch.testing.assert_close(weights[3000:].mean(0), torch.tensor([0.5, 0, 0.5]).double(), atol=0.05, rtol=0)
+        torch.testing.assert_close(
+            weights[:3000].mean(0), torch.full((3,), 1 / 3).double(), atol=0.05, rtol=0
+        )
+        torch.testing.assert_close(
+            weights[3000:].mean(0), torch.tensor([0.5, 0, 0.5]).double(), atol=0.05, rtol=0
+        )
         assert torch.equal(fusion(x, mask).y, y) != training
     assert torch.equal(fusion.eval()(x.float(), mask).weights, fusion(x, mask).weights.float())

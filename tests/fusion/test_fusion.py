@@ -35,13 +35,17 @@ def test_one_step_changes_every_number_of_every_parameter(name: str, way: dict, 
         output = run(fusion, torch.randn(64, m, DIM).double(), mask, tokens)
         assert output.y.shape == (64, DIM)
         loss = (output.y * torch.randn_like(output.y)).sum() + aux_loss(output)
-        alone = m == 1 and output.weights is not None  # what only weighs modalities against each other has no gradient
+        alone = (
+            m == 1 and output.weights is not None
+        )  # what only weighs modalities against each other has no gradient
         if before:
             optimizer = torch.optim.SGD(fusion.parameters(), lr=1.0)
             loss.backward()
             optimizer.step()
         for key, parameter in fusion.named_parameters():
-            moved = (parameter - before[key]).abs() > 1e-12  # what cancels leaves rounding errors only
+            moved = (
+                parameter - before[key]
+            ).abs() > 1e-12  # what cancels leaves rounding errors only
             assert moved.all() or (alone and not moved.any()), (key, moved)
 
 
@@ -57,7 +61,9 @@ def test_a_reload_gives_the_same_output(name: str, way: dict) -> None:
 
 @pytest.mark.parametrize("size", [None, 2, 4])
 @every_way
-def test_the_number_of_parameters_is_that_of_the_docstring(name: str, way: dict, size: int | None) -> None:
+def test_the_number_of_parameters_is_that_of_the_docstring(
+    name: str, way: dict, size: int | None
+) -> None:
     sized = {key: size for key, hint in arguments(name).items() if hint is int and size is not None}
     formula = documented(name, "Parameters")
     assert formula, "no line `Parameters: <expression>`"
@@ -78,11 +84,18 @@ def test_what_is_absent_never_matters(name: str, way: dict, data: st.DataObject)
     x = torch.randn(count, m, DIM).double()
     for tokens in inputs_of(fusion, mask):
         spoilt = tokens and [
-            Tokens(values.masked_fill(~real[:, :, None], junk), real | ~mask[:, i, None])  # the mask counts
+            Tokens(
+                values.masked_fill(~real[:, :, None], junk), real | ~mask[:, i, None]
+            )  # the mask counts
             for i, (values, real) in enumerate(tokens)
         ]
-        one, other = run(fusion, x, mask, tokens), run(fusion, x.masked_fill(~mask[:, :, None], junk), mask, spoilt)
-        fields = [(*output[:2], output.aux_loss and output.aux_loss.rows) for output in (one, other)]
+        one, other = (
+            run(fusion, x, mask, tokens),
+            run(fusion, x.masked_fill(~mask[:, :, None], junk), mask, spoilt),
+        )
+        fields = [
+            (*output[:2], output.aux_loss and output.aux_loss.rows) for output in (one, other)
+        ]
         for a, b in zip(*fields, strict=True):
             assert a is b is None or (torch.equal(a, b) and a.isfinite().all())
 
@@ -94,8 +107,12 @@ def test_a_sample_does_not_depend_on_the_others(name: str, way: dict) -> None:
     for tokens in inputs_of(fusion, mask):
         together = run(fusion, x, mask, tokens)
         for i in range(16):
-            alone = tokens and [Tokens(values[i : i + 1], real[i : i + 1]) for values, real in tokens]
-            torch.testing.assert_close(run(fusion, x[i : i + 1], mask[i : i + 1], alone).y[0], together.y[i])
+            alone = tokens and [
+                Tokens(values[i : i + 1], real[i : i + 1]) for values, real in tokens
+            ]
+            torch.testing.assert_close(
+                run(fusion, x[i : i + 1], mask[i : i + 1], alone).y[0], together.y[i]
+            )
 
 
 @every_way
@@ -107,7 +124,9 @@ def test_tokens_that_are_absent_may_as_well_be_cut_off(name: str, way: dict) -> 
         for i in range(16):
             kept = [(values[i][real[i]], real[i][real[i]]) for values, real in tokens]
             alone = [
-                Tokens(v[None], r[None]) if len(v) else Tokens(v.new_zeros(1, 1, DIM), r.new_zeros(1, 1))
+                Tokens(v[None], r[None])
+                if len(v)
+                else Tokens(v.new_zeros(1, 1, DIM), r.new_zeros(1, 1))
                 for v, r in kept
             ]
             output = run(fusion, x[i : i + 1], mask[i : i + 1], alone)
@@ -117,7 +136,11 @@ def test_tokens_that_are_absent_may_as_well_be_cut_off(name: str, way: dict) -> 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if documented(name, "Symmetric")])
 def test_the_order_of_modalities_does_not_matter_where_a_class_says_so(name: str) -> None:
-    claimed = [w for n, w in WAYS if n == name and eval(documented(name, "Symmetric"), {}, names_in_docstring(n, 4, w))]
+    claimed = [
+        w
+        for n, w in WAYS
+        if n == name and eval(documented(name, "Symmetric"), {}, names_in_docstring(n, 4, w))
+    ]
     assert claimed
     order, mask = torch.tensor([2, 0, 3, 1]), masks(4)
     for way in claimed:
@@ -163,10 +186,17 @@ def test_lower_precision_gives_nearly_the_same(name: str, way: dict) -> None:
     x = torch.randn(16, 3, DIM).bfloat16()
     for tokens in inputs_of(fusion, mask):
         low = tokens and [Tokens(values.bfloat16(), real) for values, real in tokens]
-        exact = run(fusion.double(), x.double(), mask, low and [Tokens(v.double(), real) for v, real in low])
+        exact = run(
+            fusion.double(), x.double(), mask, low and [Tokens(v.double(), real) for v, real in low]
+        )
         assert exact.y.dtype == torch.float64
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            mixed = run(fusion.float(), x.float(), mask, low and [Tokens(v.float(), real) for v, real in low])
+            mixed = run(
+                fusion.float(),
+                x.float(),
+                mask,
+                low and [Tokens(v.float(), real) for v, real in low],
+            )
             of_low = run(fusion, x, mask, low)  # as after an encoder under autocast
         true = run(fusion.bfloat16(), x, mask, low)
         assert true.y.dtype == torch.bfloat16

@@ -35,16 +35,23 @@ def test_an_output_without_a_name_is_not_called_like_a_class() -> None:
     said = answers(Classification("label", 3), Y, ["1", "2"])
     assert said.prediction.to_pylist() == ["2", "1"]
     assert said.names == ["1", "2", "(output 2)"]
-    assert answers(Classification("label", 3), -Y, ["1", "2"]).prediction.to_pylist() == ["(output 2)", "2"]
+    assert answers(Classification("label", 3), -Y, ["1", "2"]).prediction.to_pylist() == [
+        "(output 2)",
+        "2",
+    ]
 
 
 def test_values_are_the_answer_itself() -> None:
     said = answers(Regression("label", 3), Y, None)
     assert said.prediction.to_pylist() == Y.tolist()
     assert said.probability is None
-    assert answers(Regression("label", 1), Y[:, 1:2], None).prediction.to_pylist() == pytest.approx([2.0, -0.3])
+    assert answers(Regression("label", 1), Y[:, 1:2], None).prediction.to_pylist() == pytest.approx(
+        [2.0, -0.3]
+    )
 
 
-@pytest.mark.parametrize("objective", [Classification("label", 3), MultiLabel("label", 3), Regression("label", 3)])
+@pytest.mark.parametrize(
+    "objective", [Classification("label", 3), MultiLabel("label", 3), Regression("label", 3)]
+)
 def test_no_sample_is_no_answer(objective) -> None:
     assert len(answers(objective, Y[:0], None).prediction) == 0

@@ -1,4 +1,5 @@
-"""Zero-shot classification is what a brute force and open_clip's recipe say, of runs and of exports."""
+"""Zero-shot classification is what a brute force and open_clip's recipe say, of runs and of
+exports."""
 
 import csv
 import json
@@ -41,7 +42,11 @@ def run(pictures: Path, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     data = ["data=manifest", f"++data.path={pictures}/pairs.csv", "++data.num_workers=0"]
     data += ["++data.columns.image=filepath", "++data.columns.text=class", "++data.image_size=16"]
-    data += ["++data.templates=['one {} picture','so {}']", "++data.vocab_size=300", "encoder/text=bow"]
+    data += [
+        "++data.templates=['one {} picture','so {}']",
+        "++data.vocab_size=300",
+        "encoder/text=bow",
+    ]
     checkpoint_of(folder, *data, "encoder/image=cnn", tiny=TINY)
     return folder
 
@@ -69,7 +74,9 @@ def test_it_is_what_a_brute_force_says(model, pictures: Path) -> None:
     for row, vector in enumerate(x):
         logits = []
         for name in CLASSES:
-            mean = sum(model.vectors("text", t.replace("{}", name))[0].double() for t in TEMPLATES) / 3
+            mean = (
+                sum(model.vectors("text", t.replace("{}", name))[0].double() for t in TEMPLATES) / 3
+            )
             logits.append(scale * (mean / mean.norm()) @ vector)
         expected = torch.stack(logits).softmax(0)
         assert said.probabilities[row].double() == pytest.approx(expected, abs=1e-6)
@@ -90,18 +97,24 @@ def test_it_is_what_open_clip_does(model, pictures: Path) -> None:
         [lambda name, template=template: template.format(name) for template in TEMPLATES],
         num_classes_per_batch=3,
     )
-    features = F.normalize(model.model.encoders["image"](model.inputs("image", files(pictures))), dim=-1)
+    features = F.normalize(
+        model.model.encoders["image"](model.inputs("image", files(pictures))), dim=-1
+    )
     expected = (model.objective.logit_scale.exp() * features @ weights).softmax(1)
     said = model.classify(files(pictures), CLASSES, TEMPLATES)
     torch.testing.assert_close(said.probabilities, expected.detach(), atol=1e-6, rtol=1e-5)
 
 
-def test_runs_and_exports_say_the_same_of_whatever_holds_an_image(run, exported, pictures, monkeypatch) -> None:
+def test_runs_and_exports_say_the_same_of_whatever_holds_an_image(
+    run, exported, pictures, monkeypatch
+) -> None:
     own, given_away = load_run(run, "devices=cpu"), polymodal.load(exported)
     expected = own.classify(files(pictures), CLASSES).probabilities
     by_template = own.classify(files(pictures), CLASSES, ["one {} picture", "so {}"]).probabilities
     assert torch.equal(expected, by_template)  # those of the training, which the export has too
-    assert not torch.allclose(expected, own.classify(files(pictures), CLASSES, ["{}"]).probabilities)
+    assert not torch.allclose(
+        expected, own.classify(files(pictures), CLASSES, ["{}"]).probabilities
+    )
     opened = [Image.open(file) for file in files(pictures)]
     content = [Path(file).read_bytes() for file in files(pictures)]
     monkeypatch.setattr("polymodal.inference.embedder.TOGETHER", 2)
@@ -142,10 +155,16 @@ def test_the_scale_is_that_of_the_pair() -> None:
     modalities = ["image", "text", "audio"]
     objective = CLIP(modalities, pairs=[["image", "text"], ["audio", "text"]])
     objective.logit_scale.data = torch.tensor([1.0, 2.0])
-    assert scale_between(objective, modalities, "text", "image") == pytest.approx(torch.tensor(1.0).exp())
-    assert scale_between(objective, modalities, "audio", "text") == pytest.approx(torch.tensor(2.0).exp())
+    assert scale_between(objective, modalities, "text", "image") == pytest.approx(
+        torch.tensor(1.0).exp()
+    )
+    assert scale_between(objective, modalities, "audio", "text") == pytest.approx(
+        torch.tensor(2.0).exp()
+    )
     assert scale_between(SigLIP(modalities[:2]), modalities, "image", "text") == pytest.approx(10)
-    assert scale_between(VICReg(modalities[:2]), modalities, "image", "text") == pytest.approx(1 / 0.07)
+    assert scale_between(VICReg(modalities[:2]), modalities, "image", "text") == pytest.approx(
+        1 / 0.07
+    )
     with pytest.raises(ConfigError, match="Symile compares image, text, audio all at once"):
         scale_between(Symile(modalities), modalities, "image", "text")
 
@@ -176,7 +195,9 @@ def test_a_command_classifies_by_names(run, pictures: Path, capsys, tmp_path, mo
     with output.open(newline="") as stream:
         written = list(csv.DictReader(stream))
     assert [row["prediction"] for row in written[:5]] == expected.names
-    assert float(written[1]["probability green"]) == pytest.approx(float(expected.probabilities[1, 1]), abs=1e-6)
+    assert float(written[1]["probability green"]) == pytest.approx(
+        float(expected.probabilities[1, 1]), abs=1e-6
+    )
     listed = tmp_path / "names.txt"
     listed.write_text("\n".join(CLASSES) + "\n\n")
     one = [f"image={files(pictures)[1]}", "json=true"]
@@ -184,7 +205,9 @@ def test_a_command_classifies_by_names(run, pictures: Path, capsys, tmp_path, mo
     assert alone["probability"] == pytest.approx(rows[1]["probability"], abs=1e-6)
     (plain,) = json.loads(said_by(run, capsys, *one, f"classes={listed}", 'templates=["{}"]'))
     direct = load_run(run, "devices=cpu").classify(files(pictures)[1], CLASSES, ["{}"])
-    assert list(plain["probability"].values()) == pytest.approx(direct.probabilities[0].tolist(), abs=1e-6)
+    assert list(plain["probability"].values()) == pytest.approx(
+        direct.probabilities[0].tolist(), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,15 +216,23 @@ def test_a_command_classifies_by_names(run, pictures: Path, capsys, tmp_path, mo
         (["image=nothing*.png", "classes=[a,b]"], r"image=nothing\*.png: there is no such file"),
         (["image={file}", "classes=[a]"], "give the names of two classes at least"),
         (["imgae={file}", "classes=[a,b]"], "no such input. Did you mean image"),
-        (["image={file}", "text=x", "classes=[a,b]"], "classes= go with one input: image= or text="),
+        (
+            ["image={file}", "text=x", "classes=[a,b]"],
+            "classes= go with one input: image= or text=",
+        ),
         (["classes=[a,b]"], "Give an input, one of image=, text="),
         (["image={file}", "classes=nowhere.txt"], "classes=nowhere.txt: this file cannot be read"),
         (["image={file}", "templates=['a {{}}']"], "templates= are sentences for classes="),
-        (["image={file}"], r"has no answers of its own. Name classes, such as image=photo.png classes=\[cat,dog\]"),
+        (
+            ["image={file}"],
+            r"has no answers of its own. Name classes, such as image=photo.png classes=\[cat,dog\]",
+        ),
         (["data=manifest", "data.path={table}", "output=x.csv"], "has no answers of its own"),
     ],
 )
-def test_a_mistyped_command_says_what_to_type(run, pictures, capsys, arguments, message, tmp_path, monkeypatch) -> None:
+def test_a_mistyped_command_says_what_to_type(
+    run, pictures, capsys, arguments, message, tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     known = {"file": files(pictures)[0], "table": pictures / "pairs.csv"}
     with pytest.raises(ConfigError, match=message):
@@ -211,8 +242,21 @@ def test_a_mistyped_command_says_what_to_type(run, pictures, capsys, arguments, 
 
 def test_a_model_with_classes_of_its_own_says_so(pictures, tmp_path, capsys) -> None:
     data = ["data=manifest", f"++data.path={pictures}/pairs.csv", "++data.columns.image=filepath"]
-    data += ["++data.columns.text=caption", "++data.columns.label=class", "++data.image_size=16", "encoder/text=bow"]
-    words = ["objective=classification", "fusion=sum", "head=linear", "outputs=4", "++data.vocab_size=300"]
+    data += [
+        "++data.columns.text=caption",
+        "++data.columns.label=class",
+        "++data.image_size=16",
+        "encoder/text=bow",
+    ]
+    words = [
+        "objective=classification",
+        "fusion=sum",
+        "head=linear",
+        "outputs=4",
+        "++data.vocab_size=300",
+    ]
     checkpoint_of(tmp_path / "run", *data, *words, "++data.num_workers=0", tiny=TINY)
-    with pytest.raises(ConfigError, match="answers with the classes that it was trained on. Leave classes out"):
+    with pytest.raises(
+        ConfigError, match="answers with the classes that it was trained on. Leave classes out"
+    ):
         said_by(tmp_path / "run", capsys, f"image={files(pictures)[0]}", "classes=[a,b]")

@@ -20,18 +20,31 @@ TRAINED = {
 
 @pytest.mark.parametrize(
     ("path", "same"),
-    [("p.csv", True), ("./p.csv", True), ("sub/../p.csv", True), ("{here}/p.csv", True), ("q.csv", False)],
+    [
+        ("p.csv", True),
+        ("./p.csv", True),
+        ("sub/../p.csv", True),
+        ("{here}/p.csv", True),
+        ("q.csv", False),
+    ],
 )
 def test_a_table_is_known_by_its_file(path: str, same: bool, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
     for name in ("p.csv", "q.csv"):
         (tmp_path / name).touch()
-    data = TRAINED | {"path": path.format(here=tmp_path), "columns": {"image": "file"}, "splits": [0.8, 0.1, 0.1]}
+    data = TRAINED | {
+        "path": path.format(here=tmp_path),
+        "columns": {"image": "file"},
+        "splits": [0.8, 0.1, 0.1],
+    }
     assert is_same_source(data, TRAINED) is same
     division = division_of(data, TRAINED, {"data.path"})
     if same:
-        assert division == {"splits": [0.5, 0.25, 0.25], "columns": {"image": "file", "split_by": "speaker"}}
+        assert division == {
+            "splits": [0.5, 0.25, 0.25],
+            "columns": {"image": "file", "split_by": "speaker"},
+        }
     else:
         assert division == {"splits": [0.0, 0.0, 1.0]}
 
@@ -50,7 +63,10 @@ def test_what_is_given_wins() -> None:
         ({}, ""),
         ({"columns": {"image": "other", "split_by": "speaker"}}, ""),
         ({"columns": {"image": "file", "split_by": None}}, "data.columns.split_by"),
-        ({"columns": {"image": "file", "split_by": "speaker", "group": "file"}}, "data.columns.group"),
+        (
+            {"columns": {"image": "file", "split_by": "speaker", "group": "file"}},
+            "data.columns.group",
+        ),
         ({"splits": [0.0, 0.0, 1.0]}, "data.splits"),
         ({"path": "./p.csv", "splits": [0.0, 0.0, 1.0]}, "data.splits"),
         ({"path": "q.csv", "splits": [0.0, 0.0, 1.0]}, ""),
@@ -58,7 +74,9 @@ def test_what_is_given_wins() -> None:
         ({"path": {"test": ["q.csv", "p.csv"]}}, "data.path={here}/p.csv"),
     ],
 )
-def test_samples_of_the_training_are_told(changes: dict, setting: str, tmp_path: Path, monkeypatch) -> None:
+def test_samples_of_the_training_are_told(
+    changes: dict, setting: str, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("p.csv", "q.csv"):
         (tmp_path / name).touch()
@@ -75,13 +93,26 @@ def test_a_file_for_testing_is_not_one_of_the_training() -> None:
 
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["encoder/image=linear", "encoder/text=bow", "dim=8", "data.image_size=8", "data.num_workers=0"]
-SMALL += ["data.batch_size=16", "trainer.max_epochs=1", "trainer.enable_progress_bar=false", "threads=1"]
+SMALL = [
+    "encoder/image=linear",
+    "encoder/text=bow",
+    "dim=8",
+    "data.image_size=8",
+    "data.num_workers=0",
+]
+SMALL += [
+    "data.batch_size=16",
+    "trainer.max_epochs=1",
+    "trainer.enable_progress_bar=false",
+    "threads=1",
+]
 SMALL += ["devices=cpu", "callbacks=[checkpoint]", "logger=none"]
 
 
 def run(*words: str) -> str:
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -91,9 +122,14 @@ def test_how_many_samples_are_evaluated(tmp_path: Path) -> None:
     rows = make_pairs(tmp_path, 60)
     table = write_csv(tmp_path / "p.csv", rows)
     data = ["data=manifest", "data.columns.image=filepath", "data.columns.text=caption"]
-    trained = run("src/train.py", *data, f"data.path={table}", *SMALL, f"hydra.run.dir={tmp_path}/run")
+    trained = run(
+        "src/train.py", *data, f"data.path={table}", *SMALL, f"hydra.run.dir={tmp_path}/run"
+    )
     new = write_csv(tmp_path / "new.csv", rows[:20])
-    split = write_csv(tmp_path / "s.csv", [row | {"part": ["test", "val"][n % 4 > 0]} for n, row in enumerate(rows)])
+    split = write_csv(
+        tmp_path / "s.csv",
+        [row | {"part": ["test", "val"][n % 4 > 0]} for n, row in enumerate(rows)],
+    )
     asked = {
         "own": [],
         "same": [*data, f"data.path={tmp_path}/./p.csv"],
@@ -103,7 +139,9 @@ def test_how_many_samples_are_evaluated(tmp_path: Path) -> None:
         "column": [*data, f"data.path={split}", "data.columns.split=part"],
     }
     told = {
-        name: run("src/eval.py", f"checkpoint={tmp_path}/run", *words, f"run_dir={tmp_path}/eval {name}")
+        name: run(
+            "src/eval.py", f"checkpoint={tmp_path}/run", *words, f"run_dir={tmp_path}/eval {name}"
+        )
         for name, words in asked.items()
     }
     told_of_training = "samples that the model was trained on may be among those"
@@ -119,6 +157,11 @@ def test_how_many_samples_are_evaluated(tmp_path: Path) -> None:
     files = [tmp_path / f"eval {name}" / "metrics.json" for name in ("own", "same")]
     first, second = (json.loads(file.read_text())["test/recall@1"] for file in files)
     assert first == second
-    written = run("src/embed.py", f"checkpoint={tmp_path}/run", f"output={tmp_path}/v.parquet", f"data.path={new}")
+    written = run(
+        "src/embed.py",
+        f"checkpoint={tmp_path}/run",
+        f"output={tmp_path}/v.parquet",
+        f"data.path={new}",
+    )
     assert "20 rows in" in written
     assert "of 20 of 20 samples" in written

@@ -1,4 +1,5 @@
-"""Parts of several processes become one table: all rows once, in order, whatever is null in one of them."""
+"""Parts of several processes become one table: all rows once, in order, whatever is null in one of
+them."""
 
 import json
 from pathlib import Path
@@ -35,7 +36,9 @@ def part(ids: list[int], absent: bool = False) -> pa.Table:
 def test_all_rows_are_there_once_in_order(tmp_path_factory, count, processes, size, broken) -> None:
     output = tmp_path_factory.mktemp("parts") / "x.parquet"
     for rank, parts in enumerate([Parts(output, {"model": 1}) for _ in range(processes)]):
-        own = list(range(rank, count, processes)) or [count - 1]  # of fewer rows than processes one has it twice
+        own = list(range(rank, count, processes)) or [
+            count - 1
+        ]  # of fewer rows than processes one has it twice
         for start in range(0, len(own), size):
             rows = own[start : start + size]
             whole = [row for row in rows if row not in broken]
@@ -91,7 +94,9 @@ def test_a_row_that_two_processes_have_after_a_stop_is_there_once(tmp_path: Path
     assert pq.read_table(output)["id"].to_pylist() == [0, 1, 2, 3]
 
 
-def test_only_the_first_process_makes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_process_makes_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RANK", "1")
     assert not Parts(tmp_path / "x.parquet", {}).folder.exists()
 

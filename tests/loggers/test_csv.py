@@ -48,16 +48,25 @@ def test_rows_of_a_full_disk_are_written_when_there_is_room(
         logger.log_metrics({"loss": 2.0, **({"accuracy": 0.5} if new_column else {})}, 1)
         logger.log_metrics({"loss": 3.0}, 2)
     assert len(caplog.messages) == 1
-    assert "metrics.csv could not be written: [Errno 28] No space left on device. The run goes on" in caplog.messages[0]
+    assert (
+        "metrics.csv could not be written: [Errno 28] No space left on device. The run goes on"
+        in caplog.messages[0]
+    )
     assert (tmp_path / "metrics.csv").read_bytes() == before
     assert logger.rows == 3  # which a checkpoint notes
     fill(False)
     logger.log_metrics({"loss": 4.0}, 3)
-    assert [(row["step"], row["loss"]) for row in rows_of(tmp_path)] == [(str(n), f"{n + 1}.0") for n in range(4)]
-    assert [row.get("accuracy") for row in rows_of(tmp_path)] == (["", "0.5", "", ""] if new_column else [None] * 4)
+    assert [(row["step"], row["loss"]) for row in rows_of(tmp_path)] == [
+        (str(n), f"{n + 1}.0") for n in range(4)
+    ]
+    assert [row.get("accuracy") for row in rows_of(tmp_path)] == (
+        ["", "0.5", "", ""] if new_column else [None] * 4
+    )
 
 
-def test_a_folder_that_cannot_be_written_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_written_ends_no_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("no folder")
     logger = CSVLogger(str(tmp_path / "file"))
     logger.log_metrics({"loss": 1.0})
@@ -78,7 +87,9 @@ def test_a_resumed_run_keeps_the_rows_before_its_checkpoint(tmp_path: Path) -> N
 
 def test_a_folder_that_cannot_be_made_is_said_before_a_run_is_touched(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(ConfigError, match=r"^logger\.csv\.save_dir=.*file/x cannot be written: .*file is no folder"):
+    with pytest.raises(
+        ConfigError, match=r"^logger\.csv\.save_dir=.*file/x cannot be written: .*file is no folder"
+    ):
         CSVLogger(str(tmp_path / "file" / "x"))
     CSVLogger(str(tmp_path / "new" / "run"))
     assert not (tmp_path / "new").exists()

@@ -1,4 +1,5 @@
-"""Losses against open_clip where every sample is a group of its own, and against a float64 loop elsewhere."""
+"""Losses against open_clip where every sample is a group of its own, and against a float64 loop
+elsewhere."""
 
 import math
 
@@ -22,7 +23,9 @@ def case(seed: int, queries: int, keys: int, groups: int) -> tuple[torch.Tensor,
 
 
 sizes = given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 8), st.integers(1, 8))
-flags = pytest.mark.parametrize(("decoupled", "beta"), [(False, 0.0), (True, 0.0), (False, 0.7), (True, 0.7)])
+flags = pytest.mark.parametrize(
+    ("decoupled", "beta"), [(False, 0.0), (True, 0.0), (False, 0.7), (True, 0.7)]
+)
 
 
 @flags
@@ -54,7 +57,9 @@ def test_variants_have_the_gradient_of_their_values(decoupled: bool, beta: float
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_info_nce_is_torch_s_cross_entropy_with_one_positive(smoothing: float) -> None:
     logits, target = case(0, 7, 7, 7)[0], torch.arange(7)
-    expected = torch.nn.functional.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+    expected = torch.nn.functional.cross_entropy(
+        logits, target, reduction="none", label_smoothing=smoothing
+    )
     torch.testing.assert_close(
         info_nce(logits, torch.eye(7, dtype=torch.bool), smoothing), expected, rtol=1e-12, atol=0
     )
@@ -66,16 +71,23 @@ def test_sigmoid_loss_is_its_definition(seed: int, queries: int, keys: int, grou
     logits, positives = case(seed, queries, keys, groups)
     losses = sigmoid_loss(logits, positives)
     for i, row in enumerate(logits.tolist()):
-        expected = sum(math.log1p(math.exp(-x if positives[i, j] else x)) for j, x in enumerate(row))
+        expected = sum(
+            math.log1p(math.exp(-x if positives[i, j] else x)) for j, x in enumerate(row)
+        )
         assert losses[i].item() == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1.0, 14.3, 100.0])
 def test_both_agree_with_open_clip_in_value_and_gradient(scale: float) -> None:
     torch.manual_seed(0)
-    image, text = (torch.nn.functional.normalize(torch.randn(32, 16).double()).requires_grad_() for _ in range(2))
+    image, text = (
+        torch.nn.functional.normalize(torch.randn(32, 16).double()).requires_grad_()
+        for _ in range(2)
+    )
     eye = torch.eye(32, dtype=torch.bool)
-    s, b = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (scale, -10.0))
+    s, b = (
+        torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (scale, -10.0)
+    )
     logits = s * image @ text.T
 
     ours = (info_nce(logits, eye).mean() + info_nce(logits.T, eye).mean()) / 2
@@ -86,7 +98,9 @@ def test_both_agree_with_open_clip_in_value_and_gradient(scale: float) -> None:
 
 def check_equal(ours: torch.Tensor, theirs: torch.Tensor, leaves: list[torch.Tensor]) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
-    for mine, reference in zip(torch.autograd.grad(ours, leaves), torch.autograd.grad(theirs, leaves), strict=True):
+    for mine, reference in zip(
+        torch.autograd.grad(ours, leaves), torch.autograd.grad(theirs, leaves), strict=True
+    ):
         torch.testing.assert_close(mine, reference, rtol=1e-6, atol=1e-12)
 
 

@@ -14,7 +14,9 @@ from polymodal.losses.supcon import supcon
 @settings(max_examples=60, deadline=None)
 def test_shares_of_two_processes_sum_to_its_definition(seed: int, rows: int, groups: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    x = torch.nn.functional.normalize(torch.randn(rows, 4, generator=generator, dtype=torch.float64))
+    x = torch.nn.functional.normalize(
+        torch.randn(rows, 4, generator=generator, dtype=torch.float64)
+    )
     group = torch.randint(groups, (rows,), generator=generator)
     own = torch.rand(rows, generator=generator) > 0.5
     losses = []
@@ -22,7 +24,9 @@ def test_shares_of_two_processes_sum_to_its_definition(seed: int, rows: int, gro
         others = {a: math.exp(5 * (x[i] @ x[a]).item()) for a in range(rows) if a != i}
         positives = [others[a] for a in others if group[a] == group[i]]
         if positives:
-            losses.append(-sum(math.log(p / sum(others.values())) for p in positives) / len(positives))
+            losses.append(
+                -sum(math.log(p / sum(others.values())) for p in positives) / len(positives)
+            )
     expected = sum(losses) / len(losses) if losses else 0.0
     scale = torch.tensor(5.0, dtype=torch.float64)
     both = sum(supcon(x, group, part.nonzero().squeeze(1), scale) for part in (own, ~own))

@@ -15,12 +15,18 @@ def ours(x: torch.Tensor, scale: float, negatives: str) -> torch.Tensor:
     for anchor in range(m):
         anchors, others = scale * x[:, anchor], x[:, [k for k in range(m) if k != anchor]]
         n = shifted_logits(anchors, others, torch.arange(count), eye)
-        losses.append(info_nce(*(n if negatives == "n" else all_logits(anchors, others, eye))).mean())
+        losses.append(
+            info_nce(*(n if negatives == "n" else all_logits(anchors, others, eye))).mean()
+        )
     return sum(losses) / m
 
 
-@pytest.mark.parametrize(("negatives", "m"), [("n", 2), ("n", 3), ("n", 4), ("n_squared", 3), ("n_squared", 4)])
-def test_value_and_gradient_are_the_package_s(negatives: str, m: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("negatives", "m"), [("n", 2), ("n", 3), ("n", 4), ("n_squared", 3), ("n_squared", 4)]
+)
+def test_value_and_gradient_are_the_package_s(
+    negatives: str, m: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count, turns = 6, iter(range(1000))
     # the package draws an order for each modality that is not the anchor; here it draws our shifts
     monkeypatch.setattr(torch, "randperm", lambda n: torch.arange(n).roll(next(turns) % (m - 1)))
@@ -41,7 +47,10 @@ def test_logits_and_positives_of_some_rows_are_those_of_a_loop(negatives: str) -
     group = torch.tensor([0, 0, 1, 1, 0])
     anchors, others = torch.randn(2, 3).double(), torch.randn(count, 2, 3).double()
     positives = group[place][:, None] == group
-    found = shifted_logits(anchors, others, place, positives), all_logits(anchors, others, positives)
+    found = (
+        shifted_logits(anchors, others, place, positives),
+        all_logits(anchors, others, positives),
+    )
     logits, right = found[0 if negatives == "n" else 1]
     for row, own in enumerate(place.tolist()):
         tuples = [(j, k) for j in range(count) for k in range(count)]
@@ -58,5 +67,7 @@ def test_logits_and_positives_of_some_rows_are_those_of_a_loop(negatives: str) -
 def test_a_shift_never_brings_a_sample_together_with_itself(count: int) -> None:
     identity = torch.eye(count, dtype=torch.bool)
     for m in (2, 3, 4):
-        _, right = shifted_logits(torch.ones(count, 2), torch.ones(count, m - 1, 2), torch.arange(count), identity)
+        _, right = shifted_logits(
+            torch.ones(count, 2), torch.ones(count, m - 1, 2), torch.arange(count), identity
+        )
         assert torch.equal(right, identity)

@@ -25,13 +25,22 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Case:
-    """Unit vectors in fp64, groups, own samples and parameters; the losses of both kinds, plain and tiled."""
+    """Unit vectors in fp64, groups, own samples and parameters; the losses of both kinds, plain and
+    tiled."""
 
-    def __init__(self, seed: int, count: int, groups: int, all_own: bool, scale: float = 14.3) -> None:
+    def __init__(
+        self, seed: int, count: int, groups: int, all_own: bool, scale: float = 14.3
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
-        self.x = F.normalize(torch.randn(count, 2, 5, generator=generator).double(), dim=-1).requires_grad_()
+        self.x = F.normalize(
+            torch.randn(count, 2, 5, generator=generator).double(), dim=-1
+        ).requires_grad_()
         self.group = torch.randint(groups, (count,), generator=generator)
-        self.own = (torch.rand(count, generator=generator) < (2.0 if all_own else 0.6)).nonzero().squeeze(1)
+        self.own = (
+            (torch.rand(count, generator=generator) < (2.0 if all_own else 0.6))
+            .nonzero()
+            .squeeze(1)
+        )
         self.scale = torch.tensor(scale, dtype=torch.float64, requires_grad=True)
         self.bias = torch.tensor(-3.0, dtype=torch.float64, requires_grad=True)
 
@@ -46,11 +55,15 @@ class Case:
     def tiled(self, kind: str, smoothing: float) -> Tensor:
         a, b = self.x.unbind(1)
         if kind == "sigmoid":
-            return tiled_sigmoid_loss(a[self.own], b, self.group[self.own], self.group, self.scale, self.bias)
+            return tiled_sigmoid_loss(
+                a[self.own], b, self.group[self.own], self.group, self.scale, self.bias
+            )
         return tiled_info_nce(a, b, self.group, self.own, self.scale, smoothing)
 
 
-kinds = pytest.mark.parametrize(("kind", "smoothing"), [("info_nce", 0.0), ("info_nce", 0.2), ("sigmoid", 0.0)])
+kinds = pytest.mark.parametrize(
+    ("kind", "smoothing"), [("info_nce", 0.0), ("info_nce", 0.2), ("sigmoid", 0.0)]
+)
 
 
 @kinds
@@ -69,7 +82,9 @@ def test_tiles_have_the_losses_and_gradients_of_the_whole(
     leaves = [case.x, case.scale, *([case.bias] if kind == "sigmoid" else [])]
     plain, tiled = case.plain(kind, smoothing), case.tiled(kind, smoothing)
     torch.testing.assert_close(tiled, plain, rtol=1e-9, atol=1e-12)
-    weights = torch.randn(len(plain), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    weights = torch.randn(
+        len(plain), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
     found, expected = (torch.autograd.grad(losses, leaves, weights) for losses in (tiled, plain))
     for mine, reference in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, reference, rtol=1e-9, atol=1e-11)
@@ -77,7 +92,9 @@ def test_tiles_have_the_losses_and_gradients_of_the_whole(
 
 @kinds
 @pytest.mark.parametrize("all_own", [True, False])
-def test_gradients_are_those_of_finite_differences(kind: str, smoothing: float, all_own: bool) -> None:
+def test_gradients_are_those_of_finite_differences(
+    kind: str, smoothing: float, all_own: bool
+) -> None:
     case = Case(1, 7, 4, all_own, scale=3.0)
 
     def losses(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
@@ -92,14 +109,18 @@ def test_extreme_logits_stay_finite(kind: str, smoothing: float) -> None:
     case = Case(0, 9, 4, True, scale=1e4)
     losses = case.tiled(kind, smoothing)
     assert losses.isfinite().all()
-    assert all(grad.isfinite().all() for grad in torch.autograd.grad(losses.sum(), [case.x, case.scale]))
+    assert all(
+        grad.isfinite().all() for grad in torch.autograd.grad(losses.sum(), [case.x, case.scale])
+    )
 
 
 def test_a_confident_positive_keeps_its_gradient_in_fp32() -> None:
     a = torch.eye(4)[:1].requires_grad_()
     scale, bias, group = torch.tensor(20.0), torch.tensor(0.0), torch.zeros(1, dtype=torch.long)
     tiled_sigmoid_loss(a, a.detach(), group, group, scale, bias).sum().backward()
-    assert a.grad[0, 0].item() == pytest.approx(-20 * torch.tensor(-20.0).sigmoid().item(), rel=1e-5)
+    assert a.grad[0, 0].item() == pytest.approx(
+        -20 * torch.tensor(-20.0).sigmoid().item(), rel=1e-5
+    )
 
 
 def held(loss: Callable[[], Tensor]) -> float:
@@ -121,7 +142,11 @@ def test_backward_needs_no_matrix(kind: str, whole: bool, monkeypatch: pytest.Mo
     def loss() -> Tensor:
         if whole:
             logits, positives = scale * a @ b.T, group[:, None] == group
-            losses = info_nce(logits, positives) if kind == "info_nce" else sigmoid_loss(logits + bias, positives)
+            losses = (
+                info_nce(logits, positives)
+                if kind == "info_nce"
+                else sigmoid_loss(logits + bias, positives)
+            )
         elif kind == "info_nce":
             losses = tiled_info_nce(a, b, group, own, scale)
         else:

@@ -21,7 +21,9 @@ def test_volumes_are_roots_of_gram_determinants(m: int, dtype: torch.dtype) -> N
         for j in range(5):
             rows = torch.cat([anchors[i : i + 1], others[j]]).double().numpy()
             expected = np.sqrt(np.linalg.det(rows @ rows.T) + EPS)
-            assert found[i, j].item() == pytest.approx(expected, abs=1e-12 if dtype == torch.float64 else 1e-4)
+            assert found[i, j].item() == pytest.approx(
+                expected, abs=1e-12 if dtype == torch.float64 else 1e-4
+            )
 
 
 def test_gradients_are_those_of_the_values() -> None:
@@ -32,7 +34,9 @@ def test_gradients_are_those_of_the_values() -> None:
 
 @pytest.mark.parametrize("m", [2, 3, 6])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("factors", [[1.0], [1.0, -1.0], [1.0, 0.0]], ids=["coincident", "collinear", "zero"])
+@pytest.mark.parametrize(
+    "factors", [[1.0], [1.0, -1.0], [1.0, 0.0]], ids=["coincident", "collinear", "zero"]
+)
 def test_flat_ones_have_finite_gradients(m: int, dtype: torch.dtype, factors: list[float]) -> None:
     torch.manual_seed(0)
     factor = torch.tensor([factors[k % len(factors)] for k in range(m)], dtype=dtype)
@@ -55,7 +59,11 @@ def test_the_adjugate_is_right_for_singular_matrices(k: int) -> None:
     torch.testing.assert_close(matrices @ adjugate, expected, rtol=1e-9, atol=1e-12)
     minors = torch.tensor(
         [
-            [(-1) ** (i + j) * np.linalg.det(np.delete(np.delete(matrices[0].numpy(), j, 0), i, 1)) for j in range(k)]
+            [
+                (-1) ** (i + j)
+                * np.linalg.det(np.delete(np.delete(matrices[0].numpy(), j, 0), i, 1))
+                for j in range(k)
+            ]
             for i in range(k)
         ]
     )

@@ -1,4 +1,4 @@
-"""Retrieval figures against a loop over all pairs."""
+"""Retrieval metrics against a loop over all pairs."""
 
 import pytest
 import torch
@@ -7,22 +7,34 @@ from hypothesis import strategies as st
 
 import polymodal.metrics.ranking as ranking
 from polymodal.metrics.ranking import positive_ranks
-from polymodal.metrics.retrieval import Retrieval, direction_figures
+from polymodal.metrics.retrieval import Retrieval, direction_metrics
 
 
-def ranks_by_loop(queries: torch.Tensor, gallery: torch.Tensor, qg: torch.Tensor, gg: torch.Tensor) -> list[int]:
+def ranks_by_loop(
+    queries: torch.Tensor, gallery: torch.Tensor, qg: torch.Tensor, gg: torch.Tensor
+) -> list[int]:
     result = []
     for i in range(len(queries)):
         scores = [float(queries[i] @ gallery[j]) for j in range(len(gallery))]
         right = [scores[j] for j in range(len(gallery)) if gg[j] == qg[i]]
         if right:
-            result.append(1 + sum(scores[j] >= max(right) for j in range(len(gallery)) if gg[j] != qg[i]))
+            result.append(
+                1 + sum(scores[j] >= max(right) for j in range(len(gallery)) if gg[j] != qg[i])
+            )
     return result
 
 
-@given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.sampled_from([1, 7, 2**24]))
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.sampled_from([1, 7, 2**24]),
+)
 @settings(max_examples=100, deadline=None)
-def test_ranks_are_those_of_a_loop(seed: int, queries: int, gallery: int, groups: int, block: int) -> None:
+def test_ranks_are_those_of_a_loop(
+    seed: int, queries: int, gallery: int, groups: int, block: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     # small integers: scores are exact in any order of summation, and there are many ties
     q, g = (torch.randint(-2, 3, (n, 3), generator=generator).float() for n in (queries, gallery))
@@ -35,21 +47,28 @@ def test_ranks_are_those_of_a_loop(seed: int, queries: int, gallery: int, groups
 
 
 def table(count: int, captions: int) -> dict[str, torch.Tensor]:
-    """Images with several captions each; every sample is one caption and its image, all perfectly aligned."""
+    """Images with several captions each; every sample is one caption and its image, all perfectly
+    aligned."""
     image = torch.arange(count).repeat_interleave(captions)
     vectors = torch.eye(count)[image]
     items = torch.stack([image, torch.arange(count * captions)], dim=1)
     mask = torch.ones(count * captions, 2, dtype=torch.bool)
-    return {"x": vectors[:, None].repeat(1, 2, 1), "items": items, "mask": mask, "group": image, "id": items[:, 1]}
+    return {
+        "x": vectors[:, None].repeat(1, 2, 1),
+        "items": items,
+        "mask": mask,
+        "group": image,
+        "id": items[:, 1],
+    }
 
 
 def test_a_perfect_model_scores_one_with_five_captions_an_image() -> None:
     metric = Retrieval(["image", "text"])
     metric.update(**table(10, 5))
-    figures = metric.compute()
-    assert figures["image_to_text/recall@1"] == 1
-    assert figures["text_to_image/recall@1"] == 1
-    assert figures["text_to_image/mean_rank"] == 1
+    metrics = metric.compute()
+    assert metrics["image_to_text/recall@1"] == 1
+    assert metrics["text_to_image/recall@1"] == 1
+    assert metrics["text_to_image/mean_rank"] == 1
 
 
 def test_equal_embeddings_score_nothing() -> None:
@@ -63,7 +82,9 @@ def test_a_gallery_item_is_held_once() -> None:
     metric = Retrieval(["image", "text"])
     metric.update(**table(4, 3))
     rows = metric.compute()
-    assert rows["image_to_text/mean_rank"] == 1  # the other captions of the image are right too, not rivals
+    assert (
+        rows["image_to_text/mean_rank"] == 1
+    )  # the other captions of the image are right too, not rivals
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
@@ -98,12 +119,14 @@ def test_an_empty_split_is_an_error() -> None:
         Retrieval(["image", "text"]).compute()
 
 
-def figures_by_loop(rows: dict[str, torch.Tensor], source: int, target: int) -> list[int]:
+def metrics_by_loop(rows: dict[str, torch.Tensor], source: int, target: int) -> list[int]:
     """Ranks from sets: an item is right if some sample of a group of the query has it."""
     there = rows["mask"].tolist()
     groups: list[dict[int, set[int]]] = [{}, {}]
     vector: list[dict[int, torch.Tensor]] = [{}, {}]
-    for n, (group, items) in enumerate(zip(rows["group"].tolist(), rows["items"].tolist(), strict=True)):
+    for n, (group, items) in enumerate(
+        zip(rows["group"].tolist(), rows["items"].tolist(), strict=True)
+    ):
         for way in (source, target):
             if there[n][way]:
                 groups[way].setdefault(items[way], set()).add(group)
@@ -114,13 +137,17 @@ def figures_by_loop(rows: dict[str, torch.Tensor], source: int, target: int) -> 
         right = {item for item, own in groups[target].items() if own & groups[source][query]}
         if right:
             best = max(scores[item] for item in right)
-            ranks.append(1 + sum(score >= best for item, score in scores.items() if item not in right))
+            ranks.append(
+                1 + sum(score >= best for item, score in scores.items() if item not in right)
+            )
     return ranks
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 5), st.sampled_from([1, 7, 2**24]))
 @settings(max_examples=150, deadline=None)
-def test_an_item_of_several_groups_is_right_for_all_of_them(seed: int, count: int, few: int, block: int) -> None:
+def test_an_item_of_several_groups_is_right_for_all_of_them(
+    seed: int, count: int, few: int, block: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     items = torch.randint(few, (count, 2), generator=generator)
     of_item = torch.randint(-2, 3, (2, few, 3), generator=generator).float()
@@ -133,25 +160,32 @@ def test_an_item_of_several_groups_is_right_for_all_of_them(seed: int, count: in
     before, ranking.BLOCK = ranking.BLOCK, block
     try:
         for way in ((0, 1), (1, 0)):
-            expected = torch.tensor(figures_by_loop(rows, *way)).float()
-            figures = dict(direction_figures(rows, *way))
-            assert ("mean_rank" in figures) == bool(len(expected))
+            expected = torch.tensor(metrics_by_loop(rows, *way)).float()
+            metrics = dict(direction_metrics(rows, *way))
+            assert ("mean_rank" in metrics) == bool(len(expected))
             if len(expected):
-                assert figures["mean_rank"] == expected.mean()
-                assert figures["recall@1"] == (expected <= 1).float().mean()
+                assert metrics["mean_rank"] == expected.mean()
+                assert metrics["recall@1"] == (expected <= 1).float().mean()
     finally:
         ranking.BLOCK = before
 
 
 def test_a_caption_of_many_pictures_is_one_answer() -> None:
-    """60 pictures of three kinds with three captions: a perfect model is perfect, one that swaps two kinds is not."""
+    """60 pictures of three kinds with three captions: a perfect model is perfect, one that swaps
+    two kinds is not."""
     kind = torch.arange(60) % 3
     x = torch.eye(3)[kind]
-    rows = {"id": torch.arange(60), "group": torch.arange(60), "items": torch.stack([torch.arange(60), kind], 1)}
+    rows = {
+        "id": torch.arange(60),
+        "group": torch.arange(60),
+        "items": torch.stack([torch.arange(60), kind], 1),
+    }
     rows |= {"x": torch.stack([x, x], 1), "mask": torch.ones(60, 2, dtype=torch.bool)}
     metric = Retrieval(["image", "text"])
     metric.update(**rows)
-    assert {metric.compute()[f"{way}/recall@1"].item() for way in ("image_to_text", "text_to_image")} == {1.0}
+    assert {
+        metric.compute()[f"{way}/recall@1"].item() for way in ("image_to_text", "text_to_image")
+    } == {1.0}
     swapped = Retrieval(["image", "text"])
     swapped.update(**rows | {"x": torch.stack([torch.eye(3)[torch.tensor([1, 0, 2])][kind], x], 1)})
     assert swapped.compute()["image_to_text/recall@1"] == pytest.approx(1 / 3)

@@ -1,4 +1,5 @@
-"""Every way in configs/missing to stand in for an absent modality: a new one is tested by being there."""
+"""Every way in configs/missing to stand in for an absent modality: a new one is tested by being
+there."""
 
 from pathlib import Path
 
@@ -18,7 +19,9 @@ NAMES = [file.stem for file in sorted(CONFIGS.glob("*.yaml")) if file.stem != "m
 
 def build(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
-    config = OmegaConf.create({"dim": 4, "encoder": {"a": {}, "b": {}}, "m": OmegaConf.load(CONFIGS / f"{name}.yaml")})
+    config = OmegaConf.create(
+        {"dim": 4, "encoder": {"a": {}, "b": {}}, "m": OmegaConf.load(CONFIGS / f"{name}.yaml")}
+    )
     return instantiate(config.m, _convert_="all")
 
 

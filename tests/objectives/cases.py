@@ -1,4 +1,5 @@
-"""Every contrastive objective in configs/objective, and its options: a new one is tested by being there."""
+"""Every contrastive objective in configs/objective, and its options: a new one is tested by being
+there."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +21,15 @@ DIM = 4
 
 
 def _config(name: str) -> DictConfig:
-    """A config file, what its defaults bring (`/fusion@objective.fusion: concat`), and no data for `auto` to follow."""
+    """A config file, what its defaults bring (`/fusion@objective.fusion: concat`), and no data for
+    `auto` to follow."""
     config = OmegaConf.load(CONFIGS / f"{name}.yaml")
     for default in config.get("defaults", []):
         for key, option in default.items():
             group, _, package = key.strip("/").partition("@")
-            OmegaConf.update(config, package, OmegaConf.load(CONFIGS.parent / group / f"{option}.yaml"))
+            OmegaConf.update(
+                config, package, OmegaConf.load(CONFIGS.parent / group / f"{option}.yaml")
+            )
     close(config, {})
     return config
 
@@ -54,7 +58,9 @@ CASES = [(name, {}) for name in NAMES] + OPTIONS
 IDS = ["-".join([name, *options]) for name, options in CASES]
 
 
-def build(name: str, modalities: Sequence[str] = MODALITIES, dim: int = DIM, **options: Any) -> Contrastive:
+def build(
+    name: str, modalities: Sequence[str] = MODALITIES, dim: int = DIM, **options: Any
+) -> Contrastive:
     """The objective of a config file, in fp64."""
     torch.manual_seed(0)
     root = {"dim": dim, "encoder": {m: {} for m in modalities}, "data": {"batch_size": 512}}
@@ -62,19 +68,30 @@ def build(name: str, modalities: Sequence[str] = MODALITIES, dim: int = DIM, **o
     return instantiate(config.objective, _convert_="all").double()
 
 
-def samples(count: int, missing: bool = False, modalities: Sequence[str] = MODALITIES, groups: int = 5) -> PairedBatch:
-    """Random vectors; some samples share a group, most have a class, and the last four lack the last modality."""
+def samples(
+    count: int, missing: bool = False, modalities: Sequence[str] = MODALITIES, groups: int = 5
+) -> PairedBatch:
+    """Random vectors; some samples share a group, most have a class, and the last four lack the
+    last modality."""
     generator = torch.Generator().manual_seed(3)
     inputs = {name: torch.randn(count, 5, generator=generator).double() for name in modalities}
     number = torch.arange(count)
-    present = {name: torch.rand(count, generator=generator) > 0.3 for name in modalities} if missing else {}
+    present = (
+        {name: torch.rand(count, generator=generator) > 0.3 for name in modalities}
+        if missing
+        else {}
+    )
     if missing:
         present[modalities[-1]][-4:] = False
-        present[modalities[0]] |= ~torch.stack(list(present.values())).any(0)  # nothing at all cannot be encoded
+        present[modalities[0]] |= ~torch.stack(list(present.values())).any(
+            0
+        )  # nothing at all cannot be encoded
     labels = {"kind": torch.randint(-1, 3, (count,), generator=generator)}
     labels["several"] = torch.randint(-1, 2, (count, 3), generator=generator)
     labels["value"] = labels["several"].double().masked_fill(labels["several"] < 0, torch.nan)
-    return PairedBatch(inputs, dict.fromkeys(modalities, number), number // 2 % groups, number, present, labels)
+    return PairedBatch(
+        inputs, dict.fromkeys(modalities, number), number // 2 % groups, number, present, labels
+    )
 
 
 def part(batch: PairedBatch, rows: torch.Tensor) -> PairedBatch:
@@ -97,4 +114,6 @@ def output(x: torch.Tensor, mask: torch.Tensor | None = None) -> ModelOutput:
 def batch_of(group: torch.Tensor, modalities: Sequence[str] = MODALITIES) -> PairedBatch:
     """What an objective asks of a batch, for embeddings that are given."""
     number = torch.arange(len(group))
-    return PairedBatch({}, dict.fromkeys(modalities, number), group, number, {}, {"kind": group % 3})
+    return PairedBatch(
+        {}, dict.fromkeys(modalities, number), group, number, {}, {"kind": group % 3}
+    )

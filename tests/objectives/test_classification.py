@@ -1,4 +1,5 @@
-"""Classification against scikit-learn and torch; what all supervised objectives share is in test_supervised."""
+"""Classification against scikit-learn and torch; what all supervised objectives share is in
+test_supervised."""
 
 import numpy as np
 import pytest
@@ -18,14 +19,16 @@ def labelled() -> tuple[torch.Tensor, torch.Tensor]:
     return output.y[counted], batch.labels["answer"][counted]
 
 
-def test_figures_are_scikit_learn_s() -> None:
+def test_metrics_are_scikit_learn_s() -> None:
     objective, (logits, target) = Classification("answer", OUTPUTS), labelled()
     objective.update(*case("classification"))
-    figures = objective.compute()
-    assert figures["accuracy"].item() == pytest.approx(accuracy_score(target, logits.argmax(1)))
-    assert figures["recall"].item() == pytest.approx(balanced_accuracy_score(target, logits.argmax(1)))
-    assert figures["loss"].item() == pytest.approx(log_loss(target, logits.softmax(1)))
-    assert {"precision", "f1", "auroc", "ece"} <= figures.keys()
+    metrics = objective.compute()
+    assert metrics["accuracy"].item() == pytest.approx(accuracy_score(target, logits.argmax(1)))
+    assert metrics["recall"].item() == pytest.approx(
+        balanced_accuracy_score(target, logits.argmax(1))
+    )
+    assert metrics["loss"].item() == pytest.approx(log_loss(target, logits.softmax(1)))
+    assert {"precision", "f1", "auroc", "ece"} <= metrics.keys()
 
 
 def test_class_weights_are_those_of_samples() -> None:

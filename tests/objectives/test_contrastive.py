@@ -1,4 +1,5 @@
-"""What every contrastive objective promises: masks are exact, precision is kept, judging does not depend on batches."""
+"""What every contrastive objective promises: masks are exact, precision is kept, judging does not
+depend on batches."""
 
 import math
 from typing import Any
@@ -10,7 +11,18 @@ from hypothesis import strategies as st
 
 from polymodal.model import MultimodalModel
 from polymodal.objectives.samples import Samples
-from tests.objectives.cases import CASES, IDS, MODALITIES, NAMES, batch_of, build, encoders, output, part, samples
+from tests.objectives.cases import (
+    CASES,
+    IDS,
+    MODALITIES,
+    NAMES,
+    batch_of,
+    build,
+    encoders,
+    output,
+    part,
+    samples,
+)
 
 each = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
 Options = dict[str, Any]
@@ -33,7 +45,8 @@ def test_samples_with_nothing_to_compare_are_as_if_not_there(
     def loss(rows: torch.Tensor) -> torch.Tensor:
         return loss_of(output(x[rows], mask[rows]), batch_of(group[rows], names))
 
-    # one modality alone is nothing to a pair, a tuple or a rest; to SupCon it is a row like any other
+    # one modality alone is nothing to a pair, a tuple or a rest; to SupCon it is a row like any
+    # other
     useful = mask.sum(1) >= (1 if name == "supcon" else 2)
     torch.testing.assert_close(loss(useful), loss(torch.ones_like(useful)), rtol=1e-12, atol=1e-12)
     assert loss(useful).isfinite()
@@ -42,26 +55,40 @@ def test_samples_with_nothing_to_compare_are_as_if_not_there(
 @each
 def test_what_stands_where_nothing_is_does_not_matter(name: str, options: Options) -> None:
     torch.manual_seed(0)
-    x, mask, batch = torch.randn(9, 3, 4).double(), torch.rand(9, 3) > 0.3, batch_of(torch.arange(9) // 2)
+    x, mask, batch = (
+        torch.randn(9, 3, 4).double(),
+        torch.rand(9, 3) > 0.3,
+        batch_of(torch.arange(9) // 2),
+    )
     loss_of, plain = build(name, **options), output(x, mask)
     other = plain._replace(x=torch.where(mask[:, :, None], x, 7.0))
     torch.testing.assert_close(loss_of(other, batch), loss_of(plain, batch), rtol=1e-12, atol=0)
 
 
 @each
-@pytest.mark.parametrize("kept", [[False, False, False], [True, False, False]], ids=["nothing", "one-modality"])
-def test_nothing_to_compare_is_zero_with_a_graph_to_everything(name: str, options: Options, kept: list[bool]) -> None:
+@pytest.mark.parametrize(
+    "kept", [[False, False, False], [True, False, False]], ids=["nothing", "one-modality"]
+)
+def test_nothing_to_compare_is_zero_with_a_graph_to_everything(
+    name: str, options: Options, kept: list[bool]
+) -> None:
     x = torch.randn(6, 3, 4, dtype=torch.float64, requires_grad=True)
     loss_of = build(name, **options)
     loss = loss_of(output(x, torch.tensor([kept] * 6)), batch_of(torch.arange(6)))
     loss.backward()
     assert name == "supcon" or loss.item() == 0  # a class makes positives within one modality
     assert x.grad.isfinite().all()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in loss_of.parameters() if p.requires_grad)
+    assert all(
+        p.grad is not None and p.grad.isfinite().all()
+        for p in loss_of.parameters()
+        if p.requires_grad
+    )
 
 
 @each
-def test_a_batch_of_one_and_a_batch_of_equals_have_finite_gradients(name: str, options: Options) -> None:
+def test_a_batch_of_one_and_a_batch_of_equals_have_finite_gradients(
+    name: str, options: Options
+) -> None:
     for count, group in ((1, torch.zeros(1)), (5, torch.zeros(5)), (5, torch.arange(5))):
         x = torch.ones(count, 3, 4, dtype=torch.float64, requires_grad=True)
         build(name, **options)(output(x), batch_of(group.long())).backward()
@@ -72,41 +99,58 @@ def test_a_batch_of_one_and_a_batch_of_equals_have_finite_gradients(name: str, o
 def test_one_step_moves_every_parameter_that_learns(name: str, options: Options) -> None:
     batch, loss_of = samples(12, missing=True), build(name, **options)
     loss_of(MultimodalModel(encoders())(batch), batch).backward()
-    still = [key for key, p in loss_of.named_parameters() if p.grad is None or not p.grad.abs().min() > 0]
+    still = [
+        key for key, p in loss_of.named_parameters() if p.grad is None or not p.grad.abs().min() > 0
+    ]
     learns = options.get("learn_scale", True)
-    assert [key for key in still if not key.startswith("fusion.")] == ([] if learns else ["logit_scale"])
+    assert [key for key in still if not key.startswith("fusion.")] == (
+        [] if learns else ["logit_scale"]
+    )
     assert all(p.grad.any() for key, p in loss_of.named_parameters() if key.startswith("fusion."))
 
 
 @each
-def test_figures_do_not_depend_on_how_the_split_is_cut(name: str, options: Options) -> None:
+def test_metrics_do_not_depend_on_how_the_split_is_cut(name: str, options: Options) -> None:
     batch, model = samples(23, missing=True, groups=9), MultimodalModel(encoders())
     loss_of = build(name, **options, evaluation_batch_size=8)
 
-    def figures(size: int) -> dict[str, torch.Tensor]:
+    def metrics(size: int) -> dict[str, torch.Tensor]:
         loss_of.reset()
         for rows in torch.arange(23).split(size):
             loss_of.update(model(part(batch, rows)), part(batch, rows))
         return loss_of.compute()
 
-    whole = figures(23)
+    whole = metrics(23)
     assert {f"{a}_to_{b}/recall@1" for a in MODALITIES for b in MODALITIES if a != b} <= set(whole)
     for size in (1, 7, 22):
-        for key, value in figures(size).items():
-            torch.testing.assert_close(value, whole[key], rtol=1e-6, atol=0, msg=lambda m, k=key: f"{k}: {m}")
+        for key, value in metrics(size).items():
+            torch.testing.assert_close(
+                value, whole[key], rtol=1e-6, atol=0, msg=lambda m, k=key: f"{k}: {m}"
+            )
 
 
 @each
 def test_validation_loss_is_the_objective_s_own(name: str, options: Options) -> None:
-    batch, loss_of = samples(16, missing=name != "symile"), build(name, **options, evaluation_batch_size=16)
-    if options.get("negatives", "n") == "n":  # tuples are made by the order of the samples: here the same in both
-        batch = part(batch, torch.randperm(16, generator=torch.Generator().manual_seed(0)).argsort())
+    batch, loss_of = (
+        samples(16, missing=name != "symile"),
+        build(name, **options, evaluation_batch_size=16),
+    )
+    if (
+        options.get("negatives", "n") == "n"
+    ):  # tuples are made by the order of the samples: here the same in both
+        batch = part(
+            batch, torch.randperm(16, generator=torch.Generator().manual_seed(0)).argsort()
+        )
         batch.id = torch.arange(16)
     result = MultimodalModel(encoders())(batch)
     loss_of.update(result, batch)
     shuffled = torch.randperm(16, generator=torch.Generator().manual_seed(0))
-    expected = loss_of(result._replace(x=result.x[shuffled], mask=result.mask[shuffled]), part(batch, shuffled))
-    torch.testing.assert_close(loss_of.compute()["loss"].double(), expected.double(), rtol=1e-5, atol=0)
+    expected = loss_of(
+        result._replace(x=result.x[shuffled], mask=result.mask[shuffled]), part(batch, shuffled)
+    )
+    torch.testing.assert_close(
+        loss_of.compute()["loss"].double(), expected.double(), rtol=1e-5, atol=0
+    )
 
 
 @each
@@ -120,7 +164,9 @@ def test_the_loss_is_in_fp32_under_autocast_and_in_bf16(name: str, options: Opti
     assert loss_of.bfloat16()(output(x), batch).isfinite()
 
 
-@pytest.mark.parametrize(("name", "first"), [("clip", 1 / 0.07), ("siglip", 10), ("symile", 1 / 0.07)])
+@pytest.mark.parametrize(
+    ("name", "first"), [("clip", 1 / 0.07), ("siglip", 10), ("symile", 1 / 0.07)]
+)
 def test_scales_begin_where_the_papers_have_them(name: str, first: float) -> None:
     scales = build(name).logit_scale
     assert scales.tolist() == pytest.approx([math.log(first)] * len(scales))
@@ -163,12 +209,18 @@ def test_one_modality_is_refused(name: str) -> None:
 def test_large_batches_in_tiles_have_the_same_loss_and_gradient(
     name: str, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch, model, loss_of = samples(14, missing=True), MultimodalModel(encoders()), build(name, **options)
+    batch, model, loss_of = (
+        samples(14, missing=True),
+        MultimodalModel(encoders()),
+        build(name, **options),
+    )
     parameters = [p for p in [*model.parameters(), *loss_of.parameters()] if p.requires_grad]
 
     def gradients() -> tuple[torch.Tensor, ...]:
         loss = loss_of(model(batch), batch)
-        return loss.detach(), *torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        return loss.detach(), *torch.autograd.grad(
+            loss, parameters, allow_unused=True, materialize_grads=True
+        )
 
     plain = gradients()
     monkeypatch.setattr("polymodal.objectives.samples.MANY", 1)
@@ -195,7 +247,9 @@ def test_a_large_batch_is_compared_in_tiles_by_itself(
 ) -> None:
     whole = []
     positives = Samples.positives
-    monkeypatch.setattr(Samples, "positives", lambda self: whole.append(len(self.own)) or positives(self))
+    monkeypatch.setattr(
+        Samples, "positives", lambda self: whole.append(len(self.own)) or positives(self)
+    )
     loss_of = build(name, ["a", "b"], **options)
     for count in (1023, 1024):
         loss_of(output(torch.randn(count, 2, 4).double()), batch_of(torch.arange(count)))

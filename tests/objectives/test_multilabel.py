@@ -1,4 +1,5 @@
-"""Several classes a sample, against a loop and scikit-learn; what is shared is in test_supervised."""
+"""Several classes a sample, against a loop and scikit-learn; what is shared is in
+test_supervised."""
 
 import math
 
@@ -31,16 +32,18 @@ def test_positive_weights_are_those_of_the_ones_of_a_class() -> None:
     assert loss.item() == pytest.approx(loss_by_loop(weights))
 
 
-def test_figures_leave_out_what_is_not_known() -> None:
+def test_metrics_leave_out_what_is_not_known() -> None:
     output, batch = case("multilabel")
     objective = MultiLabel("answer", OUTPUTS)
     objective.update(output, batch)
     labels = batch.labels["answer"]
-    columns = [(labels[labels[:, k] >= 0, k], output.y[labels[:, k] >= 0, k]) for k in range(OUTPUTS)]
+    columns = [
+        (labels[labels[:, k] >= 0, k], output.y[labels[:, k] >= 0, k]) for k in range(OUTPUTS)
+    ]
     expected = sum(average_precision_score(*column) for column in columns) / OUTPUTS
-    figures = objective.compute()
-    assert figures["mean_average_precision"].item() == pytest.approx(expected)
-    assert figures.keys() == {
+    metrics = objective.compute()
+    assert metrics["mean_average_precision"].item() == pytest.approx(expected)
+    assert metrics.keys() == {
         "loss",
         "f1",
         "micro_f1",

@@ -1,4 +1,5 @@
-"""Processes together have the gradient of one, for every objective and every parameter, however it is computed."""
+"""Processes together have the gradient of one, for every objective and every parameter, however it
+is computed."""
 
 import itertools
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ from tests.processes import run_processes
 Gradients = dict[str, torch.Tensor]
 WAYS = ("plain", "tiled", "cached")
 OF_Y = ("classification", "multilabel", "regression", "clip + classification", "fused by a mixture")
-"""Objectives that read Y of a fusion, or have one, with an auxiliary loss, which couples all samples too."""
+"""Objectives that read Y of a fusion, or have one, with an auxiliary loss, which couples all
+samples too."""
 
 
 def mixture() -> nn.Module:
@@ -39,9 +41,11 @@ def of_y(name: str) -> Objective:
         return Fused(MODALITIES, mixture()).double()
     if name == "clip + classification":
         return Weighted({"clip": build("clip"), "classes": classes}, {"clip": 1.5, "classes": 0.5})
-    return {"classification": classes, "multilabel": MultiLabel("several", 3), "regression": Regression("value", 3)}[
-        name
-    ]
+    return {
+        "classification": classes,
+        "multilabel": MultiLabel("several", 3),
+        "regression": Regression("value", 3),
+    }[name]
 
 
 def parts(case: int) -> tuple[MultimodalModel, Objective]:
@@ -74,7 +78,11 @@ def gradients(rank: int, world_size: int, case: int, sizes: list[int], count: in
     model, loss_of = parts(case)
     loss = loss_of(in_parts(model, own, count), own)
     loss.backward()
-    learned = [(k, p) for k, p in [*model.named_parameters(), *loss_of.named_parameters()] if p.requires_grad]
+    learned = [
+        (k, p)
+        for k, p in [*model.named_parameters(), *loss_of.named_parameters()]
+        if p.requires_grad
+    ]
     result = {"loss": loss.detach(), **{key: p.grad for key, p in learned}}
     if world_size > 1:
         for value in result.values():
@@ -86,12 +94,14 @@ def gradients(rank: int, world_size: int, case: int, sizes: list[int], count: in
 def everything(rank: int, world_size: int, sizes: list[int], way: str) -> list[Gradients]:
     """All cases, one after the other. The last four samples lack a modality."""
     return [
-        gradients(rank, world_size, case, sizes, 3 if way == "cached" else 1) for case in range(len(CASES) + len(OF_Y))
+        gradients(rank, world_size, case, sizes, 3 if way == "cached" else 1)
+        for case in range(len(CASES) + len(OF_Y))
     ]
 
 
 def every_way(rank: int, world_size: int, shares: list[list[int]]) -> list[Gradients]:
-    """The same as a whole, in tiles and in micro-batches, for each way to share: processes are slow to start."""
+    """The same as a whole, in tiles and in micro-batches, for each way to share: processes are slow
+    to start."""
     results = []
     for sizes, way in itertools.product(shares, WAYS):
         if way == "tiled":
@@ -109,9 +119,15 @@ def every_way(rank: int, world_size: int, shares: list[list[int]]) -> list[Gradi
 )
 def test_processes_together_have_the_gradient_of_one(shares: list[list[int]]) -> None:
     world_size = len(shares[0])
-    names = [f"{name}, {way}, {sizes}" for sizes in shares for way in WAYS for name in [*IDS, *OF_Y]]
+    names = [
+        f"{name}, {way}, {sizes}" for sizes in shares for way in WAYS for name in [*IDS, *OF_Y]
+    ]
     expected = [one for sizes in shares for one in everything(0, 1, sizes, "plain") * len(WAYS)]
-    for together in run_processes(every_way, world_size, shares) if world_size > 1 else [every_way(0, 1, shares)]:
+    for together in (
+        run_processes(every_way, world_size, shares)
+        if world_size > 1
+        else [every_way(0, 1, shares)]
+    ):
         for name, alone, result in zip(names, expected, together, strict=True):
             assert result.keys() == alone.keys()
             for key, value in alone.items():

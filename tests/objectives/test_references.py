@@ -22,7 +22,9 @@ def vectors(count: int = 12, m: int = 3) -> torch.Tensor:
 
 
 def equal(ours: torch.Tensor, theirs: torch.Tensor | float) -> None:
-    torch.testing.assert_close(ours.double(), torch.as_tensor(theirs).double(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        ours.double(), torch.as_tensor(theirs).double(), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_clip_and_siglip_are_weighted_means_of_open_clip_over_their_pairs() -> None:
@@ -56,13 +58,17 @@ def test_a_tuple_is_the_loss_of_the_samples_that_have_all(name: str) -> None:
     mask = torch.rand(20, 3, generator=torch.Generator().manual_seed(2)) > 0.2
     kept = mask.all(1)
     loss_of = build(name)
-    equal(loss_of(output(x, mask), batch_of(group)), loss_of(output(x[kept]), batch_of(group[kept])))
+    equal(
+        loss_of(output(x, mask), batch_of(group)), loss_of(output(x[kept]), batch_of(group[kept]))
+    )
 
 
 @pytest.mark.parametrize("name", ["clip", "siglip", "vicreg"])
 def test_an_absent_modality_does_not_make_the_others_weigh_more(name: str) -> None:
     x, batch, mask = vectors(), batch_of(torch.arange(12)), torch.tensor([[True, True, False]] * 12)
-    equal(build(name)(output(x, mask), batch), build(name, pairs=[["a", "b"]])(output(x), batch) / 3)
+    equal(
+        build(name)(output(x, mask), batch), build(name, pairs=[["a", "b"]])(output(x), batch) / 3
+    )
 
 
 def test_symile_is_the_package_s_with_a_scale_that_grows_with_the_width() -> None:
@@ -77,7 +83,9 @@ def test_cyclip_adds_both_consistencies() -> None:
     a, b = F.normalize(x, dim=-1).unbind(1)
     across = sum((a[i] @ b[j] - a[j] @ b[i]) ** 2 for i in range(12) for j in range(12)) / 12
     within = sum((a[i] @ a[j] - b[i] @ b[j]) ** 2 for i in range(12) for j in range(12)) / 12
-    plain, both = (build("clip", ["a", "b"], **o) for o in ({}, {"cyclip_cross": 0.25, "cyclip_in": 0.5}))
+    plain, both = (
+        build("clip", ["a", "b"], **o) for o in ({}, {"cyclip_cross": 0.25, "cyclip_in": 0.5})
+    )
     equal(both(output(x), batch) - plain(output(x), batch), 0.25 * across + 0.5 * within)
 
 
@@ -87,7 +95,9 @@ def test_gram_s_volume_of_two_is_the_sine_of_their_angle() -> None:
     logits = -(1 - (a @ b.T).square() + 1e-6).sqrt() / 0.07
     target = torch.arange(12)
     expected = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-    torch.testing.assert_close(build("gram", ["a", "b"])(output(x), batch), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        build("gram", ["a", "b"])(output(x), batch), expected, rtol=1e-6, atol=0
+    )
 
 
 def test_gram_s_anchor_meets_the_tuples_of_the_others() -> None:
@@ -117,7 +127,9 @@ def test_vicreg_of_a_pair_is_its_three_terms() -> None:
 def test_supcon_takes_classes_for_groups_where_there_are_any() -> None:
     x, batch = vectors(), batch_of(torch.arange(12) // 2)
     batch.labels["kind"] = torch.tensor([0, 0, 1, 1, 1, -1, -1, 2, -1, -1, 0, 2])
-    same = batch_of(torch.tensor([0, 0, 1, 1, 1, 5, 6, 2, 7, 7, 0, 2]))  # numbers 4 and 5 are a group without a class
+    same = batch_of(
+        torch.tensor([0, 0, 1, 1, 1, 5, 6, 2, 7, 7, 0, 2])
+    )  # numbers 4 and 5 are a group without a class
     equal(build("supcon", label="kind")(output(x), batch), build("supcon")(output(x), same))
     with pytest.raises(ConfigError, match="the data have no 'kin'. Did you mean kind?"):
         build("supcon", label="kin")(output(x), batch)
@@ -147,9 +159,13 @@ def test_fused_is_pairs_and_each_modality_with_the_fused_rest() -> None:
         rests = rests + (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 6
     pairs = build("clip", pairs=PAIRS)(output(x, mask), batch)
     loss_of = Fused(MODALITIES, Sum(4, MODALITIES), rest_share=0.3, pairs=PAIRS).double()
-    torch.testing.assert_close(loss_of(output(x, mask), batch), 0.7 * pairs + 0.3 * rests, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        loss_of(output(x, mask), batch), 0.7 * pairs + 0.3 * rests, rtol=1e-6, atol=0
+    )
     loss_of.fusion = Mean()
-    torch.testing.assert_close(loss_of(output(x, mask), batch), 0.7 * pairs + 0.3 * rests + 0.125, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        loss_of(output(x, mask), batch), 0.7 * pairs + 0.3 * rests + 0.125, rtol=1e-6, atol=0
+    )
 
 
 def test_fused_refuses_a_fusion_of_tokens() -> None:

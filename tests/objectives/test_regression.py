@@ -1,4 +1,5 @@
-"""Regression against scikit-learn and scipy; what all supervised objectives share is in test_supervised."""
+"""Regression against scikit-learn and scipy; what all supervised objectives share is in
+test_supervised."""
 
 import numpy as np
 import pytest
@@ -34,10 +35,10 @@ def test_one_value_a_sample_may_be_a_vector() -> None:
     objective.update(output, batch)
     seen = ~batch.labels["answer"].isnan()
     expected = r2_score(batch.labels["answer"][seen], output.y[seen, 0])
-    figures = objective.compute()
-    assert figures["r2"].item() == pytest.approx(expected)
-    assert figures.keys() == {"loss", "mae", "rmse", "r2", "pearson", "spearman"}
-    assert figures["rmse"].item() == pytest.approx(figures["loss"].item() ** 0.5)
+    metrics = objective.compute()
+    assert metrics["r2"].item() == pytest.approx(expected)
+    assert metrics.keys() == {"loss", "mae", "rmse", "r2", "pearson", "spearman"}
+    assert metrics["rmse"].item() == pytest.approx(metrics["loss"].item() ** 0.5)
 
 
 def test_classes_are_no_values() -> None:
@@ -60,7 +61,9 @@ def test_labels_are_standardised_by_the_training_split() -> None:
     assert objective.mean == pytest.approx(np.nanmean(labels, axis=0))
     assert objective.std == pytest.approx(np.nanstd(labels, axis=0))
     y = torch.zeros(4, OUTPUTS, dtype=torch.float64)
-    assert objective.in_units(y).numpy() == pytest.approx(np.tile(np.nanmean(labels, axis=0), (4, 1)))
+    assert objective.in_units(y).numpy() == pytest.approx(
+        np.tile(np.nanmean(labels, axis=0), (4, 1))
+    )
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "huber"])
@@ -82,12 +85,16 @@ def test_the_loss_does_not_depend_on_the_unit_and_the_metrics_do(loss: str) -> N
     assert second["r2"].item() == pytest.approx(first["r2"].item())
     seen = ~labels.isnan()
     units = one.in_units(output.y)
-    column = [mean_absolute_error(labels[seen[:, k], k], units[seen[:, k], k]) for k in range(OUTPUTS)]
+    column = [
+        mean_absolute_error(labels[seen[:, k], k], units[seen[:, k], k]) for k in range(OUTPUTS)
+    ]
     assert first["mae"].item() == pytest.approx(np.mean(column))
 
 
 def test_the_scale_is_in_the_checkpoint_whatever_the_precision() -> None:
-    objective = prepared(torch.tensor([[1e6 + 1, 2.0, 3.0], [1e6 + 2, 2.0, 5.0]], dtype=torch.float64))
+    objective = prepared(
+        torch.tensor([[1e6 + 1, 2.0, 3.0], [1e6 + 2, 2.0, 5.0]], dtype=torch.float64)
+    )
     assert objective.std == [0.5, 1.0, 1.0]  # a constant label has no scale
     rounded = objective.to(torch.bfloat16)
     restored = Regression("answer", OUTPUTS)

@@ -1,4 +1,4 @@
-"""Asking with all other modalities together: the figures, and what only they can find."""
+"""Asking with all other modalities together: the metrics, and what only they can find."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 from polymodal.batch import PairedBatch
 from polymodal.fusion.sum import Sum
-from polymodal.metrics.rest_retrieval import rest_figures
+from polymodal.metrics.rest_retrieval import rest_metrics
 from polymodal.model import MultimodalModel
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.objectives.fused import Fused
@@ -25,7 +25,9 @@ def test_symile_s_rest_is_scored_by_the_inner_product_of_all() -> None:
     assert loss_of.compute()["rest_to_b/mean_rank"] == expected
 
 
-@pytest.mark.parametrize("loss_of", [build("symile"), Fused(MODALITIES, Sum(4, MODALITIES))], ids=["symile", "fused"])
+@pytest.mark.parametrize(
+    "loss_of", [build("symile"), Fused(MODALITIES, Sum(4, MODALITIES))], ids=["symile", "fused"]
+)
 def test_a_sample_asks_only_with_what_it_has(loss_of: Contrastive) -> None:
     mask = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 0, 0], [0, 1, 0]]).bool()
     if isinstance(loss_of, Fused):
@@ -38,7 +40,8 @@ def test_a_sample_asks_only_with_what_it_has(loss_of: Contrastive) -> None:
 
 
 def xor(count: int, generator: torch.Generator) -> PairedBatch:
-    """Signs a, b and their product c, bit by bit: any two of them are independent, and tell the third.
+    """Signs a, b and their product c, bit by bit: any two of them are independent, and tell the
+    third.
 
     Equal samples are of one group; the items say which of the 16 vectors it is.
     """
@@ -50,9 +53,12 @@ def xor(count: int, generator: torch.Generator) -> PairedBatch:
 
 
 def trained(loss_of: Contrastive) -> dict[str, torch.Tensor]:
-    """Figures after a short training of linear encoders, judged on which of the 16 vectors c is."""
+    """Metrics after a short training of linear encoders, judged on which of the 16 vectors c is."""
     torch.manual_seed(0)
-    encoders, generator = {n: nn.Linear(BITS, WIDTH) for n in MODALITIES}, torch.Generator().manual_seed(0)
+    encoders, generator = (
+        {n: nn.Linear(BITS, WIDTH) for n in MODALITIES},
+        torch.Generator().manual_seed(0),
+    )
     model = MultimodalModel(encoders)
     optimizer = torch.optim.Adam([*model.parameters(), *loss_of.parameters()], lr=0.01)
     for _ in range(200):
@@ -64,7 +70,10 @@ def trained(loss_of: Contrastive) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         batch = xor(512, generator)
         batch.group = batch.items["c"]
-        batch.items |= {"a": batch.id, "b": batch.id}  # each sample asks for itself: an equal a goes with every c
+        batch.items |= {
+            "a": batch.id,
+            "b": batch.id,
+        }  # each sample asks for itself: an equal a goes with every c
         loss_of.update(model(batch), batch)
         return loss_of.compute()
 
@@ -79,14 +88,21 @@ def test_no_pair_tells_it() -> None:
 
 
 def test_an_item_of_several_groups_answers_for_all_of_them() -> None:
-    """Item 1 of the second modality is in the groups 5 and 6, 2 in 6 and 9; of others than its group none is right."""
+    """Item 1 of the second modality is in the groups 5 and 6, 2 in 6 and 9; of others than its
+    group none is right."""
     group, items = torch.tensor([5, 6, 6, 9]), torch.tensor([1, 1, 2, 2])
     gallery = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     table = {"id": torch.arange(4), "group": group, "mask": torch.ones(4, 2, dtype=torch.bool)}
-    table |= {"items": torch.stack([torch.arange(4), items], 1), "x": torch.stack([gallery, gallery], 1)}
-    for nearest, right in ((torch.tensor([1.0, 0.0]), [1, 1, 1, 0]), (torch.tensor([0.0, 1.0]), [0, 1, 1, 1])):
-        figures = rest_figures(table, nearest.expand(4, 2, 2), table["mask"], ["a", "b"])
-        assert figures["rest_to_b/recall@1"] == sum(right) / 4
+    table |= {
+        "items": torch.stack([torch.arange(4), items], 1),
+        "x": torch.stack([gallery, gallery], 1),
+    }
+    for nearest, right in (
+        (torch.tensor([1.0, 0.0]), [1, 1, 1, 0]),
+        (torch.tensor([0.0, 1.0]), [0, 1, 1, 1]),
+    ):
+        metrics = rest_metrics(table, nearest.expand(4, 2, 2), table["mask"], ["a", "b"])
+        assert metrics["rest_to_b/recall@1"] == sum(right) / 4
 
 
 def test_pairs_ask_with_the_sum_of_what_is_there() -> None:
@@ -98,7 +114,7 @@ def test_pairs_ask_with_the_sum_of_what_is_there() -> None:
     unit = nn.functional.normalize(x, dim=-1).masked_fill(~mask[:, :, None], 0)
     scores = (unit[:, 0] + unit[:, 2]) @ unit[:, 1].T
     expected = (scores >= scores.diag()[:, None]).sum(1).float().mean()
-    figures = loss_of.compute()
-    assert figures["rest_to_b/mean_rank"] == expected
-    ways = [figures[f"{a}_to_{b}/recall@1"] for a in MODALITIES for b in MODALITIES if a != b]
-    torch.testing.assert_close(figures["recall@1"], torch.stack(ways).mean())
+    metrics = loss_of.compute()
+    assert metrics["rest_to_b/mean_rank"] == expected
+    ways = [metrics[f"{a}_to_{b}/recall@1"] for a in MODALITIES for b in MODALITIES if a != b]
+    torch.testing.assert_close(metrics["recall@1"], torch.stack(ways).mean())

@@ -1,4 +1,5 @@
-"""Every supervised objective in configs/objective, and its options: a new one is tested by being there."""
+"""Every supervised objective in configs/objective, and its options: a new one is tested by being
+there."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ def _target(name: str) -> type:
     return get_class(OmegaConf.load(CONFIGS / f"{name}.yaml").objective._target_)
 
 
-NAMES = [file.stem for file in sorted(CONFIGS.glob("*.yaml")) if issubclass(_target(file.stem), Supervised)]
+NAMES = [
+    file.stem
+    for file in sorted(CONFIGS.glob("*.yaml"))
+    if issubclass(_target(file.stem), Supervised)
+]
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("classification", {"class_weights": [0.2, 0.1, 2.5], "label_smoothing": 0.1}),
     ("multilabel", {"positive_weights": [0.5, 1.0, 7.0]}),
@@ -41,21 +46,28 @@ every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
 
 
 def build(name: str, **options: Any) -> Supervised:
-    root = {"label": "answer", "outputs": OUTPUTS, "objective": OmegaConf.load(CONFIGS / f"{name}.yaml").objective}
+    root = {
+        "label": "answer",
+        "outputs": OUTPUTS,
+        "objective": OmegaConf.load(CONFIGS / f"{name}.yaml").objective,
+    }
     config = OmegaConf.merge(root, {"objective": options})
     close(config, {})
     return instantiate(config.objective, _convert_="all")
 
 
 def case(name: str, count: int = 40, seed: int = 0) -> tuple[ModelOutput, PairedBatch]:
-    """Random answers in fp64 and labels; some are not known, those of the last five samples not at all."""
+    """Random answers in fp64 and labels; some are not known, those of the last five samples not at
+    all."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.randn(count, OUTPUTS, generator=generator, dtype=torch.float64)
     kind = _target(name)
     if issubclass(kind, Classification):
         labels = torch.randint(-1, OUTPUTS, (count,), generator=generator)
     else:
-        assert issubclass(kind, MultiLabel | Regression), f"{name}: say here what its labels look like"
+        assert issubclass(kind, MultiLabel | Regression), (
+            f"{name}: say here what its labels look like"
+        )
         labels = torch.randint(-1, 2, (count, OUTPUTS), generator=generator)
     labels[-5:] = -1
     if issubclass(kind, Regression):
@@ -66,7 +78,9 @@ def case(name: str, count: int = 40, seed: int = 0) -> tuple[ModelOutput, Paired
     return ModelOutput(torch.zeros(count, 1, 2), torch.ones(count, 1, dtype=torch.bool), y), batch
 
 
-def part(output: ModelOutput, batch: PairedBatch, rows: torch.Tensor) -> tuple[ModelOutput, PairedBatch]:
+def part(
+    output: ModelOutput, batch: PairedBatch, rows: torch.Tensor
+) -> tuple[ModelOutput, PairedBatch]:
     piece = batch._map(lambda tensor: tensor[rows])
     return ModelOutput(output.x[rows], output.mask[rows], output.y[rows]), piece
 
@@ -77,8 +91,10 @@ def known(batch: PairedBatch) -> torch.Tensor:
     return seen if seen.ndim == 1 else seen.any(1)
 
 
-def judged(rank: int, world_size: int, name: str, options: dict[str, Any], sizes: list[int]) -> dict[str, torch.Tensor]:
-    """Gradient of one process' share, averaged as DDP does, and the figures."""
+def judged(
+    rank: int, world_size: int, name: str, options: dict[str, Any], sizes: list[int]
+) -> dict[str, torch.Tensor]:
+    """Gradient of one process' share, averaged as DDP does, and the metrics."""
     output, batch = case(name)
     start = sum(sizes[:rank])
     rows = torch.arange(start, start + sizes[rank]) if world_size > 1 else torch.arange(40)
@@ -96,9 +112,14 @@ def judged(rank: int, world_size: int, name: str, options: dict[str, Any], sizes
 
 
 def everything(rank: int, world_size: int) -> list[dict[str, torch.Tensor]]:
-    """All cases, one after the other: processes are slow to start. In the second shares one process has no label."""
+    """All cases, one after the other: processes are slow to start. In the second shares one process
+    has no label."""
     shares = ([29, 11], [35, 5])
-    return [judged(rank, world_size, name, options, sizes) for sizes in shares for name, options in CASES]
+    return [
+        judged(rank, world_size, name, options, sizes)
+        for sizes in shares
+        for name, options in CASES
+    ]
 
 
 def test_processes_with_unequal_shares_and_labels_are_as_one() -> None:
@@ -114,20 +135,25 @@ def test_processes_with_unequal_shares_and_labels_are_as_one() -> None:
 @every_case
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 40))
 @settings(max_examples=10, deadline=None)
-def test_figures_do_not_depend_on_how_the_split_is_cut(
+def test_metrics_do_not_depend_on_how_the_split_is_cut(
     name: str, options: dict[str, Any], seed: int, size: int
 ) -> None:
     output, batch = case(name, seed=seed)
     whole, cut = build(name, **options), build(name, **options)
     whole.update(output, batch)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(seed))
-    for rows in [*order.split(size), torch.tensor([0, 1])]:  # two samples are there twice, as a sampler's padding is
+    for rows in [
+        *order.split(size),
+        torch.tensor([0, 1]),
+    ]:  # two samples are there twice, as a sampler's padding is
         cut.update(*part(output, batch, rows))
     assert cut.compute() == whole.compute()
 
 
 @every_case
-def test_the_loss_and_the_figure_of_it_are_those_of_the_labelled_samples_alone(name: str, options: Any) -> None:
+def test_the_loss_and_the_metric_of_it_are_those_of_the_labelled_samples_alone(
+    name: str, options: Any
+) -> None:
     output, batch = case(name)
     objective = build(name, **options)
     only = part(output, batch, known(batch).nonzero().squeeze(1))
@@ -141,7 +167,9 @@ def test_the_loss_and_the_figure_of_it_are_those_of_the_labelled_samples_alone(n
 
 
 @every_case
-def test_without_any_label_the_loss_is_zero_with_a_graph_and_there_are_no_figures(name: str, options: Any) -> None:
+def test_without_any_label_the_loss_is_zero_with_a_graph_and_there_are_no_metrics(
+    name: str, options: Any
+) -> None:
     output, batch = case(name)
     output, batch = part(output, batch, torch.arange(35, 40))
     y = output.y.clone().requires_grad_()
@@ -220,8 +248,14 @@ def test_what_does_not_fit_is_told(name: str) -> None:
         ("multilabel", torch.zeros(4, dtype=torch.int64), "tags"),
     ],
 )
-def test_labels_of_another_kind_name_the_word_to_type(name: str, labels: torch.Tensor, kind: str) -> None:
-    objective = {"classification": Classification, "regression": Regression, "multilabel": MultiLabel}[name]
+def test_labels_of_another_kind_name_the_word_to_type(
+    name: str, labels: torch.Tensor, kind: str
+) -> None:
+    objective = {
+        "classification": Classification,
+        "regression": Regression,
+        "multilabel": MultiLabel,
+    }[name]
     with pytest.raises(ConfigError, match=rf"type data\.label_kind={kind}$"):
         objective("label", 3).targets(labels)
 
@@ -234,7 +268,10 @@ def test_labels_of_the_right_kind_and_another_number_name_no_kind() -> None:
 def test_classes_that_do_not_go_with_the_outputs_are_named() -> None:
     names = ["1.0", "cat", "dog", "CAT"]
     for name in ("classification", "multilabel"):
-        with pytest.raises(DataError, match=r"4 classes and outputs=3: '1\.0', 'cat', 'dog', 'CAT'\. Give outputs=4"):
+        with pytest.raises(
+            DataError,
+            match=r"4 classes and outputs=3: '1\.0', 'cat', 'dog', 'CAT'\. Give outputs=4",
+        ):
             build(name).check_names(names)
         for known in ([], names[:3]):
             build(name).check_names(known)

@@ -11,7 +11,10 @@ NAMES = ["image", "text", "audio"]
 
 def test_pairs_and_anchors_are_terms() -> None:
     assert pair_terms(NAMES, "all", None) == [Term((0, 1)), Term((0, 2)), Term((1, 2))]
-    assert pair_terms(NAMES, [["audio", "image"], ["image", "text", 2]], None) == [Term((2, 0)), Term((0, 1), 2.0)]
+    assert pair_terms(NAMES, [["audio", "image"], ["image", "text", 2]], None) == [
+        Term((2, 0)),
+        Term((0, 1), 2.0),
+    ]
     assert pair_terms(NAMES, "all", "text") == [Term((1, 0)), Term((1, 2))]
 
 

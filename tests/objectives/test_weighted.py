@@ -35,20 +35,24 @@ def weighted() -> Weighted:
     return Weighted(children(), {"clip": 2.0, "classification": 0.5})
 
 
-def test_loss_and_figures_are_those_of_the_children() -> None:
+def test_loss_and_metrics_are_those_of_the_children() -> None:
     output, batch = case()
     together, alone = weighted(), children()
     expected = 2 * alone["clip"](output, batch) + 0.5 * alone["classification"](output, batch)
     torch.testing.assert_close(together(output, batch), expected)
     for objective in (together, *alone.values()):
         objective.update(output, batch)
-    figures = together.compute()
-    wanted = {f"{name}/{key}": value for name, own in alone.items() for key, value in own.compute().items()}
-    assert figures.keys() == {"loss", *wanted}
+    metrics = together.compute()
+    wanted = {
+        f"{name}/{key}": value
+        for name, own in alone.items()
+        for key, value in own.compute().items()
+    }
+    assert metrics.keys() == {"loss", *wanted}
     for key, value in wanted.items():
-        torch.testing.assert_close(figures[key], value)
+        torch.testing.assert_close(metrics[key], value)
     total = 2 * wanted["clip/loss"] + 0.5 * wanted["classification/loss"]
-    assert figures["loss"].item() == pytest.approx(total.item())
+    assert metrics["loss"].item() == pytest.approx(total.item())
 
 
 def test_the_loss_of_the_fusion_is_added_once() -> None:
@@ -87,15 +91,15 @@ def test_reset_reaches_the_children() -> None:
     assert objective.compute() == fresh.compute()
 
 
-def test_a_child_without_labels_leaves_its_figures_out() -> None:
+def test_a_child_without_labels_leaves_its_metrics_out() -> None:
     output, batch = case()
     batch.labels["size"].fill_(torch.nan)
     parts = {"kind": Classification("kind", 3), "size": Regression("size", 3)}
     objective = Weighted(parts, {"kind": 1.0, "size": 1.0})
     objective.update(output, batch)
-    figures = objective.compute()
-    assert figures["loss"] == figures["kind/loss"]
-    assert not [key for key in figures if key.startswith("size/")]
+    metrics = objective.compute()
+    assert metrics["loss"] == metrics["kind/loss"]
+    assert not [key for key in metrics if key.startswith("size/")]
 
 
 def test_parts_are_found_at_any_depth() -> None:
@@ -107,14 +111,21 @@ def test_parts_are_found_at_any_depth() -> None:
     assert single.parts() == {"": single}
 
 
-@pytest.mark.parametrize("weights", [{"clip": 1.0}, {"clip": 1.0, "classification": -1.0}, {"clip": 1, "other": 1}])
+@pytest.mark.parametrize(
+    "weights", [{"clip": 1.0}, {"clip": 1.0, "classification": -1.0}, {"clip": 1, "other": 1}]
+)
 def test_weights_that_cannot_be_are_refused(weights: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="the objectives are clip, classification"):
         Weighted(children(), weights)
 
 
 def test_the_example_is_built_from_its_file() -> None:
-    root = {"label": "kind", "outputs": 3, "encoder": {"a": {}, "b": {}}, "data": {"batch_size": 12}}
+    root = {
+        "label": "kind",
+        "outputs": 3,
+        "encoder": {"a": {}, "b": {}},
+        "data": {"batch_size": 12},
+    }
     config = OmegaConf.merge(root, {"objective": OmegaConf.load(FILE).objective})
     close(config, {})
     objective = instantiate(config.objective, _convert_="all")

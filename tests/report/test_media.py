@@ -26,10 +26,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     rows = []
     for number in range(12):
         seconds = np.arange(RATE // 2 + 100 * number) / RATE
-        soundfile.write(folder / f"{number}.wav", 0.5 * np.sin(2 * np.pi * (200 + 100 * number) * seconds), RATE)
+        soundfile.write(
+            folder / f"{number}.wav", 0.5 * np.sin(2 * np.pi * (200 + 100 * number) * seconds), RATE
+        )
         split = ("train", "train", "val", "test")[number % 4]
         rows.append(
-            [f"{number}.wav", f"tone {number}", 20 + number, ("Bern", "Oslo")[number % 2], 1000 * number, split]
+            [
+                f"{number}.wav",
+                f"tone {number}",
+                20 + number,
+                ("Bern", "Oslo")[number % 2],
+                1000 * number,
+                split,
+            ]
         )
     with (folder / "table.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([["sound", "caption", "age", "city", "price", "part"], *rows])
@@ -62,7 +71,9 @@ def test_a_sound_is_in_the_page_once_and_is_the_clip(data: Manifest) -> None:
     assert cells[1]["seconds"] == pytest.approx(len(seconds) / RATE)
 
 
-def test_sounds_have_a_limit_together_and_each(data: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sounds_have_a_limit_together_and_each(
+    data: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(media, "SECONDS", 0.25)
     contents = Contents(data)
     contents.cell("audio", 0)
@@ -80,7 +91,9 @@ def test_a_spectrogram_is_bright_where_the_tone_is() -> None:
     tone = np.sin(2 * np.pi * 1000 * seconds).astype(np.float32)
     pixels = spectrogram(Sound(tone, RATE), width=100, height=80).sum(2)
     rows = pixels.mean(1)
-    assert abs(int(rows.argmax()) - 80 * (1 - 1000 / (RATE / 2))) <= 2  # low frequencies are at the bottom
+    assert (
+        abs(int(rows.argmax()) - 80 * (1 - 1000 / (RATE / 2))) <= 2
+    )  # low frequencies are at the bottom
     assert spectrogram(Sound(tone[:5], RATE)).shape == (64, 192, 3)
 
 

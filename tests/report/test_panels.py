@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import recall_score
 
-from polymodal.metrics.confusion import class_counts, class_figures
+from polymodal.metrics.confusion import class_counts, class_metrics
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
@@ -71,7 +71,10 @@ def rank_by_hand(rows: dict[str, torch.Tensor], source: int, target: int, item: 
 def test_the_worst_misses_are_those_of_the_highest_ranks(source: int, target: int) -> None:
     rows = table()
     both = rows["mask"].all(1)
-    ranks = {int(item): rank_by_hand(rows, source, target, int(item)) for item in rows["items"][both, source]}
+    ranks = {
+        int(item): rank_by_hand(rows, source, target, int(item))
+        for item in rows["items"][both, source]
+    }
     worst = worst_queries(rows, source, target, 5)
     assert [query.rank for query in worst] == sorted(ranks.values(), reverse=True)[:5]
     assert all(query.rank == ranks[query.item] for query in worst)
@@ -105,7 +108,9 @@ def test_every_point_of_the_map_has_its_thumbnail_or_its_words() -> None:
     for point in images:
         row, column = divmod(point[5], panel["columns"])
         tile = sprite[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
-        assert abs(float(tile.mean()) - (point[4] - point[4] % 2)) < 4  # as grey as its item's number
+        assert (
+            abs(float(tile.mean()) - (point[4] - point[4] % 2)) < 4
+        )  # as grey as its item's number
     texts = [point for point in points if point[2] == 1]
     assert all(point[6] == f"{EVIL} {point[4]}" for point in texts)
     coloured = {(point[4], *panel["classes"][point[3]]) for point in points if point[3] >= 0}
@@ -118,13 +123,18 @@ def test_the_most_confident_mistakes_come_first() -> None:
     rows = {"id": torch.arange(200) + 1000, "y": y, "target": target}
     _, found = mistakes_of(Classification("kind", 4), rows, ["a", "b", "c", EVIL])
     probability = y.double().softmax(1)
-    wrong = [(float(p.max()), n) for n, p in enumerate(probability) if int(p.argmax()) != int(target[n])]
+    wrong = [
+        (float(p.max()), n) for n, p in enumerate(probability) if int(p.argmax()) != int(target[n])
+    ]
     expected = sorted(wrong, reverse=True)[:24]
     assert [mistake.id - 1000 for mistake in found] == [number for _, number in expected]
     assert [mistake.probability for mistake in found] == pytest.approx([p for p, _ in expected])
     first = expected[0][1]
     names = ["a", "b", "c", EVIL]
-    assert found[0].said == {"true": names[target[first]], "predicted": names[int(y[first].argmax())]}
+    assert found[0].said == {
+        "true": names[target[first]],
+        "predicted": names[int(y[first].argmax())],
+    }
 
 
 def test_tags_and_values_that_are_furthest_off_come_first() -> None:
@@ -141,7 +151,11 @@ def test_tags_and_values_that_are_furthest_off_come_first() -> None:
     objective = Regression("size", 2)
     objective.mean, objective.std = [100.0, 0.0], [10.0, 1.0]
     truth = torch.tensor([[100.0, 0.0], [110.0, 1.0], [120.0, torch.nan]])
-    rows = {"id": torch.arange(3), "y": torch.tensor([[0.5, 0.0], [1.0, 4.0], [2.0, 50.0]]), "target": truth}
+    rows = {
+        "id": torch.arange(3),
+        "y": torch.tensor([[0.5, 0.0], [1.0, 4.0], [2.0, 50.0]]),
+        "target": truth,
+    }
     _, far = mistakes_of(objective, rows, ["price", "size"])
     assert [(mistake.id, mistake.said) for mistake in far] == [
         (1, {"true size": "1", "predicted": "4"}),  # three units of a deviation of a half
@@ -150,7 +164,11 @@ def test_tags_and_values_that_are_furthest_off_come_first() -> None:
 
 
 def test_a_mistake_is_shown_with_all_that_its_sample_has() -> None:
-    rows = {"id": torch.tensor([1, 5]), "y": torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "target": torch.tensor([1, 1])}
+    rows = {
+        "id": torch.tensor([1, 5]),
+        "y": torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
+        "target": torch.tensor([1, 1]),
+    }
     title, found = mistakes_of(Classification("kind", 2), rows, ["a", "b"])
     samples = {"id": torch.tensor([1, 5]), "items": torch.tensor([[7, 8], [9, 9]])}
     samples["mask"] = torch.tensor([[False, True], [True, True]])
@@ -163,7 +181,7 @@ def test_a_mistake_is_shown_with_all_that_its_sample_has() -> None:
 def test_bars_have_the_recall_of_each_class(tmp_path) -> None:
     torch.manual_seed(0)
     answer, target = torch.randint(0, 5, (300,)), torch.randint(0, 4, (300,))
-    counts = class_figures(*class_counts(answer, target, 5))
+    counts = class_metrics(*class_counts(answer, target, 5))
     write_classes(tmp_path / "classes.csv", counts, [f"class {k}" for k in range(5)])
     (bars,) = _bars(tmp_path / "classes.csv")
     expected = recall_score(target, answer, labels=range(4), average=None)
@@ -181,7 +199,11 @@ def test_each_value_has_its_own_metrics(tmp_path) -> None:
     write_values(tmp_path / "values.csv", y, target, ["price", "size"])
     found = read_table(tmp_path / "values.csv")
     price, size = (dict(zip(found.header, row, strict=True)) for row in found.rows)
-    assert (price["output"], price["samples"], price["mae"]) == ("price", 3, pytest.approx(1 / 3, abs=1e-5))
+    assert (price["output"], price["samples"], price["mae"]) == (
+        "price",
+        3,
+        pytest.approx(1 / 3, abs=1e-5),
+    )
     assert price["rmse"] == pytest.approx((1 / 3) ** 0.5, abs=1e-5)
     assert (size["samples"], size["mae"], size["r2"]) == (2, 5, None)  # its true values do not vary
 

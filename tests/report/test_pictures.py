@@ -51,7 +51,9 @@ def test_names_are_cut_in_their_middle() -> None:
 
 @pytest.mark.parametrize("count", [1, 50])
 def test_a_reliability_of_any_number_of_samples(file: Path, count: int) -> None:
-    draw_reliability(file, reliability(torch.rand(count, 3).softmax(1), torch.zeros(count, dtype=torch.long)))
+    draw_reliability(
+        file, reliability(torch.rand(count, 3).softmax(1), torch.zeros(count, dtype=torch.long))
+    )
     assert file.exists()
 
 
@@ -63,12 +65,16 @@ def test_a_scatter_leaves_out_what_is_not_known(file: Path, outputs: int) -> Non
     assert file.exists() == (outputs > 1)
 
 
-def test_titles_and_axes_of_large_values_have_room(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_titles_and_axes_of_large_values_have_room(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
     monkeypatch.setattr(style, "replacing", nullcontext)
     y = torch.linspace(1e8, 4e9, 50)[:, None]
-    draw_scatter(file, torch.cat([y / 1e8, y], 1), torch.cat([y / 1e8, 1.3 * y], 1), ["score", "gross"])
+    draw_scatter(
+        file, torch.cat([y / 1e8, y], 1), torch.cat([y / 1e8, 1.3 * y], 1), ["score", "gross"]
+    )
     small, large = drawn[0].axes
     lines = ["gross", "MAE 614,999,892, RMSE 704,951,023,", "R² 0.7771"]
     assert large.get_title().replace("\N{NO-BREAK SPACE}", " ").splitlines() == lines
@@ -86,7 +92,9 @@ def table(count: int, m: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(("count", "m"), [(1, 2), (3, 2), (12, 1), (12, 3)])
 def test_a_map_of_few_samples_or_many_modalities(file: Path, count: int, m: int) -> None:
-    drawn = map_of(table(count, m), [f"modality {i}" for i in range(m)], {0: "x", 1: "$ " + "y" * 90})
+    drawn = map_of(
+        table(count, m), [f"modality {i}" for i in range(m)], {0: "x", 1: "$ " + "y" * 90}
+    )
     assert (drawn is not None) == (count * m >= 5)
     if drawn is not None:
         draw_map(file, drawn)
@@ -117,9 +125,15 @@ def test_there_is_no_gallery_of_what_cannot_be_shown(file: Path, hidden: str) ->
     assert not file.exists()
 
 
-def test_curves_of_many_figures_and_of_none(file: Path) -> None:
+def test_curves_of_many_metrics_and_of_none(file: Path) -> None:
     keys = [f"val/{a}_to_{b}/recall@{k}" for a in "abcdefg" for b in "abcdefg" for k in (1, 5, 10)]
-    row = {"step": "1", "train/loss": "2.0", "val/loss": "", "val/pearson": "-0.5", **dict.fromkeys(keys, "0.5")}
+    row = {
+        "step": "1",
+        "train/loss": "2.0",
+        "val/loss": "",
+        "val/pearson": "-0.5",
+        **dict.fromkeys(keys, "0.5"),
+    }
     draw_curves(file, [row, {**row, "step": "2"}])
     assert max(size(file)) < 2000
     shown = shown_shares([*reversed(keys), "val/f1", "test/accuracy", "val/loss"])
@@ -128,7 +142,10 @@ def test_curves_of_many_figures_and_of_none(file: Path) -> None:
     assert {name.rpartition("/")[2] for name in shown[1:]} == {"recall@1"}
     both = ["val/clip/image_to_text/recall@1", "val/clip/recall@1", "val/classification/accuracy"]
     assert shown_shares(both) == [*both[1:], both[0]]
-    assert shown_shares(["val/recall@5", "val/accuracy", "test/accuracy"]) == ["val/accuracy", "val/recall@5"]
+    assert shown_shares(["val/recall@5", "val/accuracy", "test/accuracy"]) == [
+        "val/accuracy",
+        "val/recall@5",
+    ]
     draw_curves(file, [])
 
 
@@ -137,13 +154,19 @@ def test_a_notebook_keeps_its_own_figures(file: Path) -> None:
     draw_confusion(file, torch.eye(2, dtype=torch.long), ["a", "b"], "kind")
     assert matplotlib.get_backend() == "svg"
     drawing = re.compile(r"pyplot import|import matplotlib\.pyplot|matplotlib\.use\(")
-    assert not [script for script in (ROOT / "src").rglob("*.py") if drawing.search(script.read_text())]
+    assert not [
+        script for script in (ROOT / "src").rglob("*.py") if drawing.search(script.read_text())
+    ]
 
 
 def test_tables_can_be_read_again(tmp_path: Path) -> None:
     names = ["a, b", 'c "d"']
     write_confusion(tmp_path / "confusion.csv", torch.tensor([[1, 2], [3, 4]]), names)
-    write_classes(tmp_path / "classes.csv", {"n": torch.tensor([3, 7]), "f": torch.tensor([0.5, torch.nan])}, names)
+    write_classes(
+        tmp_path / "classes.csv",
+        {"n": torch.tensor([3, 7]), "f": torch.tensor([0.5, torch.nan])},
+        names,
+    )
     for file, expected in (
         ("confusion.csv", [["true / predicted", *names], ["a, b", "1", "2"], ['c "d"', "3", "4"]]),
         ("classes.csv", [["class", "n", "f"], ["a, b", "3", "0.5"], ['c "d"', "7", ""]]),

@@ -39,14 +39,18 @@ def test_tensorboard_has_the_pictures(folder: Path, tmp_path: Path) -> None:
     assert (image.step, image.width, image.height) == (7, 40, 20)
 
 
-def test_wandb_has_the_pictures_and_tables(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_has_the_pictures_and_tables(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_SILENT", "true")
     with own_processes():
         publish(folder, [wandb_logger(str(tmp_path), offline=True)], step=7)
-    wandb.teardown()  # waits for its process, which writes the record's last part after the run is finished
+    # waits for its process, which writes the record's last part after the run is finished
+    wandb.teardown()
     (files,) = tmp_path.glob("wandb/offline-run-*/files/media")
     pictures = {
-        file.parent.name: np.asarray(Image.open(file).convert("RGB")) for file in files.rglob("images/**/*.png")
+        file.parent.name: np.asarray(Image.open(file).convert("RGB"))
+        for file in files.rglob("images/**/*.png")
     }
     assert {picture.shape for picture in pictures.values()} == {(20, 40, 3), (20, 30, 3)}
     (table,) = files.rglob("*.table.json")
@@ -59,7 +63,9 @@ def test_wandb_has_the_pictures_and_tables(folder: Path, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(("options", "sent"), [({}, True), ({"log_model": False}, False)])
-def test_online_the_best_checkpoint_is_an_artifact(options: dict, sent: bool, tmp_path: Path) -> None:
+def test_online_the_best_checkpoint_is_an_artifact(
+    options: dict, sent: bool, tmp_path: Path
+) -> None:
     run = Mock(id="abc", project="p")
     logger = wandb_logger(str(tmp_path), offline=False, experiment=run, **options)
     best = ModelCheckpoint(dirpath=tmp_path)
@@ -68,5 +74,7 @@ def test_online_the_best_checkpoint_is_an_artifact(options: dict, sent: bool, tm
     logger.after_save_checkpoint(best)
     logger.finalize("success")
     artifacts = [call.args[0] for call in run.log_artifact.call_args_list]
-    assert [list(artifact.manifest.entries) for artifact in artifacts] == ([["model.ckpt"]] if sent else [])
+    assert [list(artifact.manifest.entries) for artifact in artifacts] == (
+        [["model.ckpt"]] if sent else []
+    )
     assert wandb_logger(str(tmp_path), offline=True)._log_model is False

@@ -1,4 +1,5 @@
-"""A Slurm job that ends before its run does: when it goes back into the queue, and what it goes on with."""
+"""A Slurm job that ends before its run does: when it goes back into the queue, and what it goes on
+with."""
 
 import json
 import signal
@@ -21,10 +22,13 @@ RUNNING, PREEMPTED, CANCELLED, CANCELLED_THEN = (
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A job of Slurm: the state that it tells is in `state`, and what it was asked for comes into `asked`."""
+    """A job of Slurm: the state that it tells is in `state`, and what it was asked for comes into
+    `asked`."""
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
-    scontrol.write_text(f'#!/bin/sh\n[ "$1" = requeue ] && echo "$@" >> {tmp_path}/asked || cat {tmp_path}/state\n')
+    scontrol.write_text(
+        f'#!/bin/sh\n[ "$1" = requeue ] && echo "$@" >> {tmp_path}/asked || cat {tmp_path}/state\n'
+    )
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{scontrol.parent}:/usr/bin:/bin")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
@@ -44,7 +48,9 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (signal.SIGINT, RUNNING, False),
     ],
 )
-def test_a_job_goes_back_into_the_queue_where_that_is_wanted(job: Path, signum: int, state: str, again: bool) -> None:
+def test_a_job_goes_back_into_the_queue_where_that_is_wanted(
+    job: Path, signum: int, state: str, again: bool
+) -> None:
     (job / "state").write_text(state)
     assert run_again(Stopped(signum)) == again
     assert (job / "asked").exists() == again
@@ -76,10 +82,17 @@ def test_one_owner_asks_for_it(job: Path) -> None:
     assert not (job / "asked").exists()
 
 
-def test_a_job_that_is_not_run_again_says_why(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (job / "bin" / "scontrol").write_text("#!/bin/sh\necho Requested operation is presently disabled >&2; exit 1\n")
+def test_a_job_that_is_not_run_again_says_why(
+    job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job / "bin" / "scontrol").write_text(
+        "#!/bin/sh\necho Requested operation is presently disabled >&2; exit 1\n"
+    )
     assert not run_again(Stopped(signal.SIGUSR1))
-    assert "Slurm does not run job 7 again: Requested operation is presently disabled" in capsys.readouterr().err
+    assert (
+        "Slurm does not run job 7 again: Requested operation is presently disabled"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_job_goes_on_with_its_own_run_alone(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +125,10 @@ def test_a_job_goes_on_with_its_own_run_alone(job: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_as_many_processes_as_were_started_take_part(
-    told: dict[str, str], trainer: dict[str, object], message: str | None, monkeypatch: pytest.MonkeyPatch
+    told: dict[str, str],
+    trainer: dict[str, object],
+    message: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("WORLD_SIZE", "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS", "SLURM_JOB_NAME"):
         monkeypatch.delenv(name, raising=False)

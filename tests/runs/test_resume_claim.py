@@ -25,7 +25,9 @@ from polymodal.training.run import train
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that is finished."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    config = compose_config([*as_hydra_arguments([*TINY, "trainer.max_epochs=1"]), f"++run_dir={folder}"])
+    config = compose_config(
+        [*as_hydra_arguments([*TINY, "trainer.max_epochs=1"]), f"++run_dir={folder}"]
+    )
     plain = check_config(config)
     train(plain, claim(folder, config, plain))
     return folder
@@ -60,7 +62,11 @@ def again(folder: Path, *overrides: str) -> tuple[dict[str, Any], Callable[[], N
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,9 @@ def files(folder: Path) -> dict[str, bytes]:
         ("objective.logit_scale=3.0", "objective.logit_scale=3"),
     ],
 )
-def test_another_model_or_other_data_are_refused_and_nothing_is_touched(run: Path, change: str, message: str) -> None:
+def test_another_model_or_other_data_are_refused_and_nothing_is_touched(
+    run: Path, change: str, message: str
+) -> None:
     before = files(run)
     with pytest.raises(ConfigError, match=message):
         again(run, change, "trainer.max_epochs=2")
@@ -82,11 +90,17 @@ def test_another_model_or_other_data_are_refused_and_nothing_is_touched(run: Pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["trainer.max_epochs=2", "trainer.max_steps=99"], "trainer.max_epochs=2: it has trained 2 epochs"),
+        (
+            ["trainer.max_epochs=2", "trainer.max_steps=99"],
+            "trainer.max_epochs=2: it has trained 2 epochs",
+        ),
         (["trainer.max_epochs=1"], "trainer.max_epochs=1: it has trained 2 epochs"),
         (["trainer.max_steps=19"], "trainer.max_steps=19: it has trained 20 steps"),
         (["trainer.max_steps=20"], "trainer.max_steps=20: it has trained 20 steps"),
-        (["trainer.max_epochs=9", "trainer.max_time=00:00:00:00"], "trainer.max_time=00:00:00:00: it has trained 0 "),
+        (
+            ["trainer.max_epochs=9", "trainer.max_time=00:00:00:00"],
+            "trainer.max_time=00:00:00:00: it has trained 0 ",
+        ),
     ],
 )
 def test_a_run_that_has_trained_as_long_says_so_and_is_left_as_it_was(
@@ -101,12 +115,16 @@ def test_a_run_that_has_trained_as_long_says_so_and_is_left_as_it_was(
 def test_what_lightning_refuses_leaves_a_finished_run_as_it_was(run: Path) -> None:
     """It finds out with the data, when all of our checks are over."""
     before = files(run)
-    options = as_hydra_arguments([f"resume={run}", "trainer.max_epochs=2", "trainer.val_check_interval=1000"])[4:]
+    options = as_hydra_arguments(
+        [f"resume={run}", "trainer.max_epochs=2", "trainer.val_check_interval=1000"]
+    )[4:]
     config = compose_config([*options, f"++run_dir={run}"], "config", str(run))
     plain = check_config(config)
     resumed = claim_again(run, config, plain, ())
     assert resumed is not None
-    with pytest.raises(ConfigError, match=r"val_check_interval=1000: an epoch has 8 batches\. Give fewer"):
+    with pytest.raises(
+        ConfigError, match=r"val_check_interval=1000: an epoch has 8 batches\. Give fewer"
+    ):
         train(plain, *resumed)
     assert files(run) == before
     again_config = plain | {"trainer": plain["trainer"] | {"val_check_interval": 1.0}}
@@ -137,18 +155,24 @@ def test_a_run_without_a_whole_checkpoint_is_left_as_it_was(run: Path) -> None:
 
 def test_what_changes_nothing_of_the_model_or_of_the_data_may_change(run: Path) -> None:
     before = files(run)
-    resumed = again(run, "trainer.max_epochs=2", "data.num_workers=1", "optimizer.lr=0.1", "precision=bf16")
+    resumed = again(
+        run, "trainer.max_epochs=2", "data.num_workers=1", "optimizer.lr=0.1", "precision=bf16"
+    )
     assert resumed is not None
     stored, begin = resumed
     assert stored["data"]["num_workers"] == 1
-    assert files(run).items() - {(".lock", b"")} == before.items() - {(".lock", b"")}  # until it begins
+    assert files(run).items() - {(".lock", b"")} == before.items() - {
+        (".lock", b"")
+    }  # until it begins
     begin()
     assert stored_config(run)["trainer"]["max_epochs"] == 2
     assert not (run / "metrics.json").exists()
     assert (run / "metrics_before.json").exists()
 
 
-def test_processes_that_torchrun_started_all_hear_that_a_run_is_finished(run: Path, monkeypatch) -> None:
+def test_processes_that_torchrun_started_all_hear_that_a_run_is_finished(
+    run: Path, monkeypatch
+) -> None:
     assert again(run) is None
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="is finished"):

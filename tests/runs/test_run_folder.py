@@ -49,11 +49,16 @@ def test_the_config_is_resolved_but_for_folder_and_environment(tmp_path: Path) -
     assert config["data"]["cache_dir"].startswith("${oc.env:")
 
 
-def test_no_secret_of_the_environment_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_of_the_environment_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     monkeypatch.setattr("sys.argv", ["train.py", f"logger.wandb.key={SECRET}"])
     stored = claimed(
-        tmp_path, "logger=wandb", "++logger.wandb.key=${oc.env:WANDB_API_KEY}", f"++logger.wandb.notes=x{SECRET}"
+        tmp_path,
+        "logger=wandb",
+        "++logger.wandb.key=${oc.env:WANDB_API_KEY}",
+        f"++logger.wandb.notes=x{SECRET}",
     )
     written = "".join(file.read_text() for file in tmp_path.iterdir())
     assert SECRET not in written + json.dumps(stored)
@@ -64,7 +69,11 @@ def test_masking_reaches_every_level_and_leaves_the_rest(monkeypatch: pytest.Mon
     monkeypatch.setenv("MY_TOKEN", SECRET)
     monkeypatch.setenv("OTHER_KEY", "abc")  # too short to be one
     value = {"a": ["x", f"-{SECRET}-", {"b": SECRET}], "c": 3, "d": "abcdef"}
-    assert mask(value) == {"a": ["x", "-${oc.env:MY_TOKEN}-", {"b": "${oc.env:MY_TOKEN}"}], "c": 3, "d": "abcdef"}
+    assert mask(value) == {
+        "a": ["x", "-${oc.env:MY_TOKEN}-", {"b": "${oc.env:MY_TOKEN}"}],
+        "c": 3,
+        "d": "abcdef",
+    }
 
 
 def test_the_environment_says_what_was_run(tmp_path: Path) -> None:
@@ -75,10 +84,19 @@ def test_the_environment_says_what_was_run(tmp_path: Path) -> None:
     assert {"python", "commit", "command", "started"} <= set(environment)
 
 
-def test_what_was_not_committed_can_be_applied_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_committed_can_be_applied_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def git(*arguments: str, **more: str) -> None:
         own = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", *own, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True, **more)
+        subprocess.run(
+            ["git", *own, *arguments],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+            **more,
+        )
 
     file = tmp_path / "file"
     file.write_text("one\n\n\n")
@@ -123,6 +141,12 @@ def test_a_config_of_a_checkpoint_builds_known_classes_only(target: str) -> None
 
 
 def test_a_config_of_a_checkpoint_holds_no_reference_that_could_become_a_part() -> None:
-    check_trust({"run_dir": "${hydra:runtime.output_dir}", "a": "${run_dir}/x", "b": "${oc.env:HOME,.cache}"})
+    check_trust(
+        {
+            "run_dir": "${hydra:runtime.output_dir}",
+            "a": "${run_dir}/x",
+            "b": "${oc.env:HOME,.cache}",
+        }
+    )
     with pytest.raises(ConfigError, match="no run of ours stores"):
         check_trust({"encoder": {"image": "${oc.create:{_target_: os.system, command: x}}"}})

@@ -35,5 +35,7 @@ def test_final_one_is_constant_after_warm_up() -> None:
 
 
 def test_a_warm_up_longer_than_the_run_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"scheduler.warmup=21 is longer than the run, which has 20"):
+    with pytest.raises(
+        ConfigError, match=r"scheduler.warmup=21 is longer than the run, which has 20"
+    ):
         rates(20, warmup=21)

@@ -1,4 +1,5 @@
-"""Every two options of two config groups stand together in a row, and a run of some rows ends without a stack trace."""
+"""Every two options of two config groups stand together in a row, and a run of some rows ends
+without a stack trace."""
 
 import importlib
 import json
@@ -15,9 +16,12 @@ from polymodal.config.messages import groups
 
 @pytest.fixture
 def scripts(monkeypatch: pytest.MonkeyPatch):
-    """`scripts/` as a script sees it: what runs rows, what covers pairs, and what they are made of."""
+    """`scripts/` as a script sees it: what runs rows, what covers pairs, and what they are made
+    of."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return tuple(importlib.import_module(name) for name in ("check_pairs", "covering", "run_factors"))
+    return tuple(
+        importlib.import_module(name) for name in ("check_pairs", "covering", "run_factors")
+    )
 
 
 def pairs(row: dict[str, str]) -> set[frozenset[tuple[str, str]]]:
@@ -48,16 +52,28 @@ def test_every_option_of_the_config_folders_is_crossed_with_the_others(scripts) 
     rows, impossible = covering.rows_for(factors, rules.fits)
     held = set().union(*map(pairs, rows))
     for group, other in combinations(("encoder/text", "fusion", "precision", "optimizer"), 2):
-        wanted = {(a, b) for a in options[group] for b in options[other] if not {"shared", "auto"} & {a, b}}
-        apart = {(dict(p)[group], dict(p)[other]) for p in impossible if {group, other} == set(dict(p))}
+        wanted = {
+            (a, b)
+            for a in options[group]
+            for b in options[other]
+            if not {"shared", "auto"} & {a, b}
+        }
+        apart = {
+            (dict(p)[group], dict(p)[other]) for p in impossible if {group, other} == set(dict(p))
+        }
         assert not apart
         found = {(dict(p)[group], dict(p)[other]) for p in held if {group, other} == set(dict(p))}
         assert found == wanted, (group, other)
     assert {row["objective"].split()[0] for row in rows} == set(options["objective"])
-    assert all(f"callbacks/{name}" in factors for name in options["callbacks"] if name not in ("none", "default"))
+    assert all(
+        f"callbacks/{name}" in factors
+        for name in options["callbacks"]
+        if name not in ("none", "default")
+    )
     left_out = {frozenset(pair) for pair in impossible}
     assert held | left_out == {frozenset(pair) for pair in covering.all_pairs(factors)}
-    # what the rules leave out: an objective without Y beside parts that make Y, a second head, what an option lacks
+    # what the rules leave out: an objective without Y beside parts that make Y, a second head, what
+    # an option lacks
     assert {frozenset(dict(p)) for p in impossible} <= {
         frozenset(pair)
         for pair in [
@@ -80,11 +96,19 @@ def test_a_new_part_is_crossed_because_it_is_there(scripts) -> None:
 
 def test_a_row_becomes_a_command_line(scripts) -> None:
     run_factors = scripts[2]
-    row = {"encoder/image": "cnn", "twin of image": "shared", "objective": "regression label=values outputs=3"}
+    row = {
+        "encoder/image": "cnn",
+        "twin of image": "shared",
+        "objective": "regression label=values outputs=3",
+    }
     row |= {"callbacks/ema": "ema", "callbacks/probe": "none", "accumulate": "accumulate=2"}
     words = run_factors.words_of(row)
     for word in (
-        *("encoder/image=cnn", "+encoder/image@encoder.second_image=shared", "encoder.second_image.of=image"),
+        *(
+            "encoder/image=cnn",
+            "+encoder/image@encoder.second_image=shared",
+            "encoder.second_image.of=image",
+        ),
         *("objective=regression", "label=values", "outputs=3", "callbacks=[ema]", "accumulate=2"),
     ):
         assert word in words
@@ -103,7 +127,11 @@ def test_each_way_to_end_is_told_apart(scripts, monkeypatch: pytest.MonkeyPatch)
         return train
 
     words = ["debug=fast"]
-    for error, kind in ((None, "ran"), (DataError("row 3"), "refused"), (TypeError("BFloat16"), "trace")):
+    for error, kind in (
+        (None, "ran"),
+        (DataError("row 3"), "refused"),
+        (TypeError("BFloat16"), "trace"),
+    ):
         monkeypatch.setattr(check_pairs, "train", fails(error))
         outcome = check_pairs.tried(words)
         assert outcome.kind == kind
@@ -114,12 +142,20 @@ def test_each_way_to_end_is_told_apart(scripts, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "factors", ["objective,precision,callbacks/report", "encoder/text,precision,callbacks/robustness"]
+    "factors",
+    ["objective,precision,callbacks/report", "encoder/text,precision,callbacks/robustness"],
 )
 def test_no_pair_of_some_groups_ends_in_a_stack_trace(factors: str, tmp_path: Path) -> None:
     kept = tmp_path / "rows.jsonl"
-    script = [sys.executable, str(ROOT / "scripts" / "check_pairs.py"), f"factors={factors}", "processes=1"]
-    done = subprocess.run([*script, f"keep={kept}"], capture_output=True, text=True, timeout=900, check=False)
+    script = [
+        sys.executable,
+        str(ROOT / "scripts" / "check_pairs.py"),
+        f"factors={factors}",
+        "processes=1",
+    ]
+    done = subprocess.run(
+        [*script, f"keep={kept}"], capture_output=True, text=True, timeout=900, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 stack traces" in done.stdout
     rows = [json.loads(line) for line in kept.read_text().splitlines()]

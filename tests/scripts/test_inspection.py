@@ -18,7 +18,9 @@ from tests.data.test_folder import make_classes
 @pytest.fixture
 def inspect(tmp_path: Path, monkeypatch, capsys) -> Callable[..., tuple[dict, str]]:
     """Runs the script in this process; its report, and what it prints."""
-    spec = importlib.util.spec_from_file_location("inspect_data", ROOT / "scripts" / "inspect_data.py")
+    spec = importlib.util.spec_from_file_location(
+        "inspect_data", ROOT / "scripts" / "inspect_data.py"
+    )
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
 
@@ -47,10 +49,27 @@ def test_a_manifest(tmp_path: Path, inspect) -> None:
     (tmp_path / rows[9]["filepath"]).write_bytes(b"no picture")
     (tmp_path / rows[10]["sound"]).unlink()
     file = write_csv(tmp_path / "p.csv", rows)
-    columns = [f"data.columns.{key}" for key in ("image=filepath", "text=caption", "audio=sound", "label=class")]
-    words = ["data=manifest", f"data.path={file}", *columns, "data.columns.split=part", "data.sample_rate=1000"]
-    report, shown = inspect(*words, "data.image_size=16", "data.num_workers=2", "data.vocab_size=300")
-    assert report["samples"]["train"] == {"samples": 20, "groups": 20, "image": 20, "text": 19, "audio": 20}
+    columns = [
+        f"data.columns.{key}"
+        for key in ("image=filepath", "text=caption", "audio=sound", "label=class")
+    ]
+    words = [
+        "data=manifest",
+        f"data.path={file}",
+        *columns,
+        "data.columns.split=part",
+        "data.sample_rate=1000",
+    ]
+    report, shown = inspect(
+        *words, "data.image_size=16", "data.num_workers=2", "data.vocab_size=300"
+    )
+    assert report["samples"]["train"] == {
+        "samples": 20,
+        "groups": 20,
+        "image": 20,
+        "text": 19,
+        "audio": 20,
+    }
     assert report["samples"]["val"]["audio"] == 19
     assert report["files"]["image"]["width"] == {"least": 20, "median": 20, "95 %": 20, "most": 20}
     assert report["files"]["image"]["read"] == 58
@@ -59,7 +78,10 @@ def test_a_manifest(tmp_path: Path, inspect) -> None:
     assert report["captions"]["text"]["characters"]["least"] == len("of both")
     assert report["captions"]["text"]["different"] == 58
     assert sum(report["labels"]["red"].values()) == 15
-    assert report["duplicates"]["image"] == {"in_several_splits": 1, "examples": [[f"{file}, row 8", f"{file}, row 9"]]}
+    assert report["duplicates"]["image"] == {
+        "in_several_splits": 1,
+        "examples": [[f"{file}, row 8", f"{file}, row 9"]],
+    }
     assert report["duplicates"]["text"] == {
         "of_several_samples": 1,
         "in_several_groups": 1,
@@ -80,7 +102,10 @@ def test_class_folders_and_what_is_no_table(tmp_path: Path, inspect) -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["data=glyphs"], "Glyphs is no table"), (["data=folder", "data.path=x", "data.pth=y"], "data.pth")],
+    [
+        (["data=glyphs"], "Glyphs is no table"),
+        (["data=folder", "data.path=x", "data.pth=y"], "data.pth"),
+    ],
 )
 def test_what_cannot_be_inspected_is_said(words: list[str], message: str, inspect) -> None:
     _, error = inspect(*words)

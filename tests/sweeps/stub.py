@@ -1,4 +1,5 @@
-"""Stands for src/train.py where only the sweep around it is tested: takes its arguments, leaves its files.
+"""Stands for src/train.py where only the sweep around it is tested: takes its arguments, leaves its
+files.
 
 `value` is what its validation reaches; `fail`, `crash`, `wait` and `stop_sweep` say how it ends.
 """
@@ -34,7 +35,9 @@ with (folder / "metrics.csv").open("w", newline="") as stream:
 if given.get("stop_sweep") == "true" and not resumed:
     (folder / "checkpoints" / "last.ckpt").touch()
     os.kill(os.getppid(), signal.SIGTERM)
-if (given.get("stop_sweep") == "true" and not resumed) or float(given.get("wait_below", -1e9)) > value:
+if (given.get("stop_sweep") == "true" and not resumed) or float(
+    given.get("wait_below", -1e9)
+) > value:
     signal.pause()  # until the sweep stops it
-figures = {"test/accuracy": value / 2, "time/fit_seconds": 1.0 + value, "resumed": float(resumed)}
-(folder / "metrics.json").write_text(json.dumps(figures))
+metrics = {"test/accuracy": value / 2, "time/fit_seconds": 1.0 + value, "resumed": float(resumed)}
+(folder / "metrics.json").write_text(json.dumps(metrics))

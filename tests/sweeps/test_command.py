@@ -8,15 +8,17 @@ from omegaconf import OmegaConf
 
 from polymodal.errors import ConfigError
 from polymodal.sweeps import command
-from polymodal.sweeps.space import Order
+from polymodal.sweeps.space import SweepSpec
 
 
 @pytest.fixture
-def orders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object, Order]]:
+def orders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object, SweepSpec]]:
     """What would have been run."""
-    seen: list[tuple[object, Order]] = []
+    seen: list[tuple[object, SweepSpec]] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("polymodal.sweeps.grid.Grid.run", lambda self, order: seen.append((self, order)) or 0)
+    monkeypatch.setattr(
+        "polymodal.sweeps.grid.Grid.run", lambda self, order: seen.append((self, order)) or 0
+    )
     return seen
 
 
@@ -37,7 +39,9 @@ def test_a_sweep_has_a_folder_of_its_own_and_can_be_taken_up(orders: list, tmp_p
 
 def test_a_sweep_of_hydra_can_be_taken_up(orders: list, tmp_path: Path) -> None:
     task = ["experiment=sum_fusion", "++seed=0,1", "fusion=sum,concat"]
-    OmegaConf.save(OmegaConf.create({"hydra": {"overrides": {"task": task}}}), tmp_path / "multirun.yaml")
+    OmegaConf.save(
+        OmegaConf.create({"hydra": {"overrides": {"task": task}}}), tmp_path / "multirun.yaml"
+    )
     command.sweep([f"resume={tmp_path}"])
     assert list(orders[-1][1].swept) == ["seed", "fusion"]
     assert orders[-1][1].fixed == ["experiment=sum_fusion"]
@@ -57,7 +61,11 @@ def test_a_sweep_of_hydra_can_be_taken_up(orders: list, tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_what_cannot_work_is_said_before_anything_runs(
-    orders: list, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str], parts: list[str]
+    orders: list,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    arguments: list[str],
+    parts: list[str],
 ) -> None:
     monkeypatch.setattr("sys.argv", ["sweep.py", *arguments])
     with pytest.raises(SystemExit) as ended:
@@ -83,7 +91,9 @@ def test_what_cannot_work_is_said_before_anything_runs(
     ],
 )
 def test_a_folder_names_no_code(orders: list, tmp_path: Path, argument: str) -> None:
-    (tmp_path / "environment.json").write_text(json.dumps({"overrides": ["sweep=grid", "seed=0,1", argument]}))
+    (tmp_path / "environment.json").write_text(
+        json.dumps({"overrides": ["sweep=grid", "seed=0,1", argument]})
+    )
     with pytest.raises(ConfigError, match="not taken from a file"):
         command.sweep([f"resume={tmp_path}"])
     assert not orders
@@ -97,7 +107,12 @@ def test_a_folder_that_is_in_use_is_refused(orders: list, tmp_path: Path) -> Non
 
 
 def test_wandb_gets_a_file_of_the_same_space(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    own = ["encoder/text=bow,transformer", "dim=int(interval(64, 256))", "data.batch_size=128", "seed=range(2)"]
+    own = [
+        "encoder/text=bow,transformer",
+        "dim=int(interval(64, 256))",
+        "data.batch_size=128",
+        "seed=range(2)",
+    ]
     own.append('name="a b",c')
     assert command.sweep(["sweep=wandb", *own, f"hydra.sweep.dir={tmp_path / 'w'}"]) == 0
     written = OmegaConf.to_container(OmegaConf.load(tmp_path / "w" / "wandb.yaml"), resolve=False)
@@ -130,13 +145,17 @@ def test_wandb_gets_a_file_of_the_same_space(tmp_path: Path, capsys: pytest.Capt
     ],
 )
 def test_a_folder_says_no_places(orders: list, tmp_path: Path, argument: str, said: str) -> None:
-    (tmp_path / "environment.json").write_text(json.dumps({"overrides": ["sweep=grid", "seed=0,1", argument]}))
+    (tmp_path / "environment.json").write_text(
+        json.dumps({"overrides": ["sweep=grid", "seed=0,1", argument]})
+    )
     with pytest.raises(ConfigError, match=said):
         command.sweep([f"resume={tmp_path}"])
     assert not orders
 
 
-def test_what_a_sweep_does_not_take_from_its_folder_can_be_given_again(orders: list, tmp_path: Path) -> None:
+def test_what_a_sweep_does_not_take_from_its_folder_can_be_given_again(
+    orders: list, tmp_path: Path
+) -> None:
     stored = [
         "sweep=grid",
         "data=webdataset",

@@ -12,7 +12,9 @@ from polymodal.errors import ConfigError
 from polymodal.sweeps.compare import compare, differences
 
 keys = st.sampled_from(["a", "b", "c"])
-configs = st.recursive(st.integers(0, 2), lambda inner: st.dictionaries(keys, inner, max_size=3), max_leaves=6)
+configs = st.recursive(
+    st.integers(0, 2), lambda inner: st.dictionaries(keys, inner, max_size=3), max_leaves=6
+)
 
 
 @given(st.lists(st.dictionaries(keys, configs, max_size=3), min_size=2, max_size=3))
@@ -32,12 +34,18 @@ def test_equal_configs_have_no_differences(node: dict) -> None:
 
 def test_another_class_is_one_difference() -> None:
     one = {"encoder": {"text": {"_target_": "a.b.Bow", "dim": 8}}, "lr": 1, "run_dir": "x"}
-    other = {"encoder": {"text": {"_target_": "a.b.RNN", "dim": 8, "layers": 2}}, "lr": 1, "run_dir": "y"}
+    other = {
+        "encoder": {"text": {"_target_": "a.b.RNN", "dim": 8, "layers": 2}},
+        "lr": 1,
+        "run_dir": "y",
+    }
     assert differences([one, other]) == [{"encoder.text": "Bow"}, {"encoder.text": "RNN"}]
 
 
 def test_what_follows_another_key_is_no_difference_of_its_own() -> None:
-    nodes = [{"seed": k, "data": {"seed": k, "x": 5 - k}, "fusion": {"a": {"seed": 0}}} for k in (0, 1)]
+    nodes = [
+        {"seed": k, "data": {"seed": k, "x": 5 - k}, "fusion": {"a": {"seed": 0}}} for k in (0, 1)
+    ]
     assert differences(nodes) == [{"seed": "0", "data.x": "5"}, {"seed": "1", "data.x": "4"}]
 
 
@@ -60,7 +68,13 @@ def test_runs_and_sweeps_stand_side_by_side(tmp_path: Path) -> None:
         ("sweep/1", {"dim": "32"}, 0.7),
     ]
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    assert names == {"compare.csv", "compare.md", "compare.html", "curves.png", "parallel_coordinates.png"}
+    assert names == {
+        "compare.csv",
+        "compare.md",
+        "compare.html",
+        "curves.png",
+        "parallel_coordinates.png",
+    }
     (tmp_path / "sweep" / "2").mkdir()
     (tmp_path / "sweep" / "2" / "error.txt").write_text("a bad choice")  # before it had a config
     runs = compare([str(tmp_path / "sweep")], tmp_path / "out")

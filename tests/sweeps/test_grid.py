@@ -18,17 +18,17 @@ from polymodal.sweeps import grid
 from polymodal.sweeps.grid import Grid
 from polymodal.sweeps.job import Job, reason
 from polymodal.sweeps.report import end_sweep
-from polymodal.sweeps.space import Order
+from polymodal.sweeps.space import SweepSpec
 from polymodal.training.distributed.signals import PARENT
 
-Ordered = Callable[..., Order]
+Ordered = Callable[..., SweepSpec]
 
 
-def statuses(order: Order) -> list[str]:
+def statuses(order: SweepSpec) -> list[str]:
     return [status_of(folder) for folder in jobs_of(order.folder)]
 
 
-def table(order: Order, name: str = "sweep.csv") -> list[dict[str, str]]:
+def table(order: SweepSpec, name: str = "sweep.csv") -> list[dict[str, str]]:
     with (order.folder / name).open(newline="") as stream:
         return list(csv.DictReader(stream))
 
@@ -42,7 +42,12 @@ def test_every_combination_has_a_job_and_a_row(ordered: Ordered, jobs: int) -> N
     assert [(row["value"], row["seed"], row["data.x"]) for row in rows] == [
         ("1", "0", "5"), ("1", "1", "5"), ("2", "0", "5"), ("2", "1", "5"),
     ]  # fmt: skip
-    assert [float(row["best"]) for row in rows] == [1, 1.01, 2, 2.01]  # not the last of the validations
+    assert [float(row["best"]) for row in rows] == [
+        1,
+        1.01,
+        2,
+        2.01,
+    ]  # not the last of the validations
     names = {file.name for file in order.folder.iterdir()}
     assert names >= {"sweep.md", "sweep_seeds.csv", "curves.png", "parallel_coordinates.png"}
 
@@ -55,13 +60,17 @@ def test_failed_jobs_say_why_and_others_go_on(ordered: Ordered) -> None:
     assert errors[:4] == ["width=33 is no multiple of 4."] * 4
     assert all("SIGKILL" in error and "memory" in error for error in errors[4:6])
     assert errors[6:] == ["RuntimeError: nobody thought of this", ""]
-    assert [row["fail"] for row in table(order)] == ["True"] * 4 + ["False"] * 4  # though it never wrote its config
+    assert [row["fail"] for row in table(order)] == ["True"] * 4 + [
+        "False"
+    ] * 4  # though it never wrote its config
 
 
 def test_only_failed_jobs_run_again(ordered: Ordered) -> None:
     order = ordered("fail=true,false", "seed=0,1")
     Grid().run(order)
-    before = {folder.name: (folder / "output.txt").stat().st_ino for folder in jobs_of(order.folder)}
+    before = {
+        folder.name: (folder / "output.txt").stat().st_ino for folder in jobs_of(order.folder)
+    }
     Grid().run(order)
     assert not list(order.folder.glob("0.*"))
     Grid().run(ordered("fail=true,false", "seed=0,1", retry_failed=True))
@@ -69,7 +78,9 @@ def test_only_failed_jobs_run_again(ordered: Ordered) -> None:
     assert [name for name in before if before[name] != after[name]] == ["0", "1"]
     (order.folder / "0.1").rename(order.folder / "0.2")
     Grid().run(ordered("fail=true,false", "seed=0,1", retry_failed=True))
-    assert all((order.folder / name / "error.txt").exists() for name in ("0", "0.1", "0.2"))  # nothing is lost
+    assert all(
+        (order.folder / name / "error.txt").exists() for name in ("0", "0.1", "0.2")
+    )  # nothing is lost
 
 
 @pytest.mark.parametrize("retry", [False, True])
@@ -96,10 +107,15 @@ def test_a_stopped_sweep_goes_on_where_it_was(ordered: Ordered) -> None:
     assert Grid().run(order) == 128 + signal.SIGTERM
     assert statuses(order) == ["done", "done", "unfinished"]
     assert end_sweep(order.folder) == 1
-    assert Grid().run(ordered("stop_sweep=false,true", "seed=0,1")) == 128 + signal.SIGTERM  # job 3 does so as well
+    assert (
+        Grid().run(ordered("stop_sweep=false,true", "seed=0,1")) == 128 + signal.SIGTERM
+    )  # job 3 does so as well
     assert Grid().run(order) == 0
     assert statuses(order) == ["done"] * 4
-    resumed = [json.loads((folder / "metrics.json").read_text())["resumed"] for folder in jobs_of(order.folder)]
+    resumed = [
+        json.loads((folder / "metrics.json").read_text())["resumed"]
+        for folder in jobs_of(order.folder)
+    ]
     assert resumed == [0, 0, 1, 1]
 
 
@@ -147,7 +163,11 @@ def test_a_secret_stays_out_of_the_table(ordered: Ordered, monkeypatch: pytest.M
     order = ordered("seed=0,1", "data.token=s3cr3t-value")
     Grid().run(order)
     end_sweep(order.folder)
-    assert not [name for name in ("csv", "md", "html") if "s3cr3t" in (order.folder / f"sweep.{name}").read_text()]
+    assert not [
+        name
+        for name in ("csv", "md", "html")
+        if "s3cr3t" in (order.folder / f"sweep.{name}").read_text()
+    ]
 
 
 def test_a_curve_is_read_as_far_as_it_is_now(tmp_path: Path) -> None:
@@ -163,15 +183,19 @@ def test_a_curve_is_read_as_far_as_it_is_now(tmp_path: Path) -> None:
 def test_a_run_without_anything_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     run = read_run(tmp_path / "0")
-    assert (run.status, run.best, run.figures) == ("unfinished", None, {})
+    assert (run.status, run.best, run.metrics) == ("unfinished", None, {})
 
 
 def test_a_training_ends_with_the_sweep_that_was_killed() -> None:
     inner = "import signal; from polymodal.training.distributed import signals as s; s.end_with_parent(); "
     inner += "print('ready', flush=True); signal.pause()"
     outer = "import os, subprocess as s, sys; s.Popen([sys.executable, '-c', sys.argv[1]]); sys.stdin.read()"
-    outer = outer.replace("argv[1]]", f"argv[1]], env=os.environ | {{'{PARENT}': str(os.getpid())}}")
-    with subprocess.Popen([sys.executable, "-c", outer, inner], stdin=-1, stdout=-1, text=True) as sweep:
+    outer = outer.replace(
+        "argv[1]]", f"argv[1]], env=os.environ | {{'{PARENT}': str(os.getpid())}}"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", outer, inner], stdin=-1, stdout=-1, text=True
+    ) as sweep:
         assert sweep.stdout
         assert sweep.stdout.readline() == "ready\n"
         sweep.kill()

@@ -1,4 +1,5 @@
-"""The page of a sweep: every run, linked, with its values, and nothing of it that a browser would run."""
+"""The page of a sweep: every run, linked, with its values, and nothing of it that a browser would
+run."""
 
 import csv
 import json
@@ -22,7 +23,11 @@ def sweep(tmp_path: Path) -> Path:
         (folder / "report").mkdir(parents=True)
         text = f"name: '{EVIL}'\nmonitor: val/accuracy\nmonitor_mode: max\n"
         (folder / "config.yaml").write_text(text)
-        overrides = [f"lr={10.0 ** (job % 4 - 4)}", f"text={EVIL if job % 2 else 'bow'}", f"seed={job // 4}"]
+        overrides = [
+            f"lr={10.0 ** (job % 4 - 4)}",
+            f"text={EVIL if job % 2 else 'bow'}",
+            f"seed={job // 4}",
+        ]
         (folder / "environment.json").write_text(json.dumps({"overrides": overrides}))
         if job == 7:
             (folder / "error.txt").write_text(f"{EVIL}\nand more")
@@ -30,8 +35,14 @@ def sweep(tmp_path: Path) -> Path:
         (folder / "report" / "index.html").touch()
         best = 0.1 * (job % 4) + job / 100
         with (folder / "metrics.csv").open("w", newline="") as stream:
-            csv.writer(stream).writerows([["step", "val/accuracy", "val/loss"], [1, 0.01, 3], [2, best, 2]])
-        metrics = {"test/accuracy": best / 2, "test/control/chance/accuracy": 0.125, "time/total_seconds": 61.2}
+            csv.writer(stream).writerows(
+                [["step", "val/accuracy", "val/loss"], [1, 0.01, 3], [2, best, 2]]
+            )
+        metrics = {
+            "test/accuracy": best / 2,
+            "test/control/chance/accuracy": 0.125,
+            "time/total_seconds": 61.2,
+        }
         (folder / "metrics.json").write_text(json.dumps(metrics))
     return tmp_path
 
@@ -40,7 +51,17 @@ def test_every_run_is_in_the_table_with_a_link_to_its_report(sweep: Path) -> Non
     page = write_sweep_page(sweep, "sweep", [read_run(job) for job in jobs_of(sweep)]).read_text()
     body = page[page.index('<table class="sortable">') :]
     header = re.findall(r"<th(?: class=.n.)?>(.*?)</th>", body[: body.index("</thead>")])
-    assert header == ["job", "status", "lr", "text", "seed", "best val/accuracy", "accuracy", "seconds", "error"]
+    assert header == [
+        "job",
+        "status",
+        "lr",
+        "text",
+        "seed",
+        "best val/accuracy",
+        "accuracy",
+        "seconds",
+        "error",
+    ]
     numeric = re.findall(r'<th class="n">(.*?)</th>', body)
     assert numeric == ["best val/accuracy", "accuracy", "seconds"]
     rows = re.findall(r"<tr><td>(.*?)</tr>", body[: body.index("</table>")])

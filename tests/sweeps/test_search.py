@@ -11,13 +11,13 @@ from polymodal.errors import ConfigError
 from polymodal.runs.results import jobs_of, read_run
 from polymodal.sweeps import job
 from polymodal.sweeps.report import end_sweep
-from polymodal.sweeps.space import Order, split
+from polymodal.sweeps.space import SweepSpec, split
 from tests.sweeps.test_grid import statuses
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install -e '.[sweep]'")
 from polymodal.sweeps.search import Search, suggest  # noqa: E402
 
-Ordered = Callable[..., Order]
+Ordered = Callable[..., SweepSpec]
 COMPLETE, PRUNED, FAIL, RUNNING = (
     getattr(optuna.trial.TrialState, name) for name in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 )
@@ -33,14 +33,23 @@ def test_the_value_of_a_trial_is_the_best_of_its_validations(ordered: Ordered, j
     search = Search(trials=4, jobs=jobs, pruner=None)
     assert search.run(order) == 0
     assert states(search) == [COMPLETE] * 4
-    assert [trial.value for trial in search.study.trials] == [trial.params["value"] for trial in search.study.trials]
-    assert [read_run(folder).best for folder in jobs_of(order.folder)] == [t.value for t in search.study.trials]
+    assert [trial.value for trial in search.study.trials] == [
+        trial.params["value"] for trial in search.study.trials
+    ]
+    assert [read_run(folder).best for folder in jobs_of(order.folder)] == [
+        t.value for t in search.study.trials
+    ]
 
 
-def test_the_same_seed_asks_for_the_same_and_another_for_other_values(ordered: Ordered, tmp_path: Path) -> None:
+def test_the_same_seed_asks_for_the_same_and_another_for_other_values(
+    ordered: Ordered, tmp_path: Path
+) -> None:
     def asked(seed: int) -> list[object]:
         search = Search(
-            trials=3, pruner=None, seed=seed, storage=f"sqlite:///{tmp_path}/{len(list(tmp_path.iterdir()))}.db"
+            trials=3,
+            pruner=None,
+            seed=seed,
+            storage=f"sqlite:///{tmp_path}/{len(list(tmp_path.iterdir()))}.db",
         )
         search.run(ordered("value=tag(log, interval(1e-3, 1))"))
         return [trial.params["value"] for trial in search.study.trials]
@@ -66,7 +75,9 @@ def test_a_crash_is_a_failed_trial_and_can_be_tried_again(ordered: Ordered) -> N
 
 
 def test_a_hopeless_trial_is_stopped_while_it_runs(ordered: Ordered) -> None:
-    order = ordered("value=5,5.5,1", "wait_below=2")  # a trial with value=1 waits for ever, unless it is pruned
+    order = ordered(
+        "value=5,5.5,1", "wait_below=2"
+    )  # a trial with value=1 waits for ever, unless it is pruned
     search = Search(trials=9, sampler="Random", seed=3)
     search.pruner = optuna.pruners.PercentilePruner(50, n_startup_trials=1)
     for value in (5, 5.5, 1):
@@ -80,7 +91,7 @@ def test_a_hopeless_trial_is_stopped_while_it_runs(ordered: Ordered) -> None:
     assert end_sweep(order.folder) == 0
 
 
-def study_of(search: Search, order: Order) -> optuna.Study:
+def study_of(search: Search, order: SweepSpec) -> optuna.Study:
     """The study that a search will work on."""
     search.order, search.wanted = order, {order.monitor: order.mode}
     return search._study()
@@ -104,7 +115,11 @@ def test_a_stopped_search_goes_on_with_the_same_trial(ordered: Ordered) -> None:
 def test_what_ended_after_the_search_was_killed_is_told(ordered: Ordered) -> None:
     order = ordered("value=interval(0, 1)")
     search = Search(trials=1, pruner=None)
-    search.study, search.order, search.wanted = study_of(search, order), order, {order.monitor: order.mode}
+    search.study, search.order, search.wanted = (
+        study_of(search, order),
+        order,
+        {order.monitor: order.mode},
+    )
     job = search.next()
     assert job
     assert job.process is None
@@ -150,7 +165,9 @@ def test_several_metrics_are_those_of_one_time(ordered: Ordered) -> None:
     search = Search(trials=2, metrics=wanted, sampler="NSGAII", pruner=None)
     search.run(order)
     for trial in search.study.trials:
-        assert trial.values == pytest.approx([trial.params["value"], 0.5, 1 + trial.params["value"]])
+        assert trial.values == pytest.approx(
+            [trial.params["value"], 0.5, 1 + trial.params["value"]]
+        )
     with pytest.raises(ConfigError, match="pruner=null"):
         Search(metrics=wanted)
 

@@ -12,8 +12,14 @@ from polymodal.sweeps.space import combinations, split
 
 
 def test_the_command_line_counts_more_than_the_file() -> None:
-    space = {"optimizer.lr": "tag(log, interval(1e-4, 1e-2))", "seed": "range(3)", "trainer.max_epochs": 1}
-    fixed, swept = split(space, ["seed=7", "trainer.max_epochs=2,3", "data.batch_size=64", "~logger.csv"])
+    space = {
+        "optimizer.lr": "tag(log, interval(1e-4, 1e-2))",
+        "seed": "range(3)",
+        "trainer.max_epochs": 1,
+    }
+    fixed, swept = split(
+        space, ["seed=7", "trainer.max_epochs=2,3", "data.batch_size=64", "~logger.csv"]
+    )
     assert fixed == ["++seed=7", "++data.batch_size=64", "~logger.csv"]
     assert list(swept) == ["optimizer.lr", "trainer.max_epochs"]
 
@@ -32,9 +38,15 @@ def test_a_grid_has_no_intervals() -> None:
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [("seed=range(0)", "no value"), ("seed=shuffle(range(5))", "one order"), ("fusion=glob(*)", "by their names")],
+    [
+        ("seed=range(0)", "no value"),
+        ("seed=shuffle(range(5))", "one order"),
+        ("fusion=glob(*)", "by their names"),
+    ],
 )
-def test_values_that_are_none_or_change_their_places_are_refused(argument: str, message: str) -> None:
+def test_values_that_are_none_or_change_their_places_are_refused(
+    argument: str, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         split({}, [argument])
 

@@ -1,4 +1,5 @@
-"""Sweeps of Hydra's: whose folder it is, how many threads a job has, and that there is a table however they end."""
+"""Sweeps of Hydra's: whose folder it is, how many threads a job has, and that there is a table
+however they end."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from polymodal.sweeps.hydra import SweepFolder, claim_sweep, table_at_the_end
 
 @pytest.fixture
 def led(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a sweep that this process leads, with a job that is done and one that was interrupted."""
+    """The folder of a sweep that this process leads, with a job that is done and one that was
+    interrupted."""
     for job in ("0", "1"):
         (tmp_path / job).mkdir()
         (tmp_path / job / "environment.json").write_text(json.dumps({"overrides": [f"seed={job}"]}))
@@ -29,7 +31,8 @@ def led(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143), (RuntimeError("a worker died"), None)]
+    ("error", "code"),
+    [(KeyboardInterrupt(), 130), (SystemExit(143), 143), (RuntimeError("a worker died"), None)],
 )
 def test_whatever_ends_a_sweep_there_is_its_table(
     led: Path, error: BaseException, code: int | None, capsys: pytest.CaptureFixture[str]
@@ -43,7 +46,9 @@ def test_whatever_ends_a_sweep_there_is_its_table(
     assert f"python src/sweep.py resume={led}\n" in said
 
 
-def test_a_sweep_some_of_whose_jobs_failed_says_so(led: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_some_of_whose_jobs_failed_says_so(
+    led: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (led / "1" / "error.txt").write_text("too little memory")
     with pytest.raises(SystemExit) as ended, table_at_the_end():
         pass
@@ -77,8 +82,12 @@ def test_a_folder_belongs_to_one_sweep(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_job_has_the_threads_that_its_launcher_gives_it(
     launcher: str, changes: dict[str, object], threads: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = OmegaConf.merge(OmegaConf.load(CONFIGS / "hydra" / "launcher" / f"{launcher}.yaml"), changes)
+    node = OmegaConf.merge(
+        OmegaConf.load(CONFIGS / "hydra" / "launcher" / f"{launcher}.yaml"), changes
+    )
     monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
     for mode, expected in ((RunMode.MULTIRUN, threads), (RunMode.RUN, None)):
-        monkeypatch.setattr(HydraConfig, "get", lambda mode=mode: SimpleNamespace(mode=mode, launcher=node))
+        monkeypatch.setattr(
+            HydraConfig, "get", lambda mode=mode: SimpleNamespace(mode=mode, launcher=node)
+        )
         assert threads_of_a_job() == expected

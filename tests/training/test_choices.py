@@ -33,16 +33,25 @@ def config(*overrides: str) -> dict[str, Any]:
             "wants 24 values a sample, the fusion gives 256: add head=linear",
         ),
         ([*CLASSIFY, "fusion=late"], "gives the answer itself: add head=none"),
-        (["objective=clip_and_classification", "fusion=none"], "Classification needs one vector a sample"),
+        (
+            ["objective=clip_and_classification", "fusion=none"],
+            "Classification needs one vector a sample",
+        ),
         (
             ["++trainer.accumulate_grad_batches=2"],
             "are not one large batch(.|\n)*and accumulate=2:",
         ),
         (["precision=fp16", "++trainer.gradient_clip_val=1"], "optimizer.fused=false"),
         (["devices=fsdp", "precision=fp64"], "precision=fp32, bf16 or bf16_true"),
-        (["devices=fsdp", "++tuning.image.cache=x"], "with tuning.image.cache an encoder would run on some"),
         (
-            ["devices=fsdp", "trainer.strategy._target_=lightning.pytorch.strategies.ModelParallelStrategy"],
+            ["devices=fsdp", "++tuning.image.cache=x"],
+            "with tuning.image.cache an encoder would run on some",
+        ),
+        (
+            [
+                "devices=fsdp",
+                "trainer.strategy._target_=lightning.pytorch.strategies.ModelParallelStrategy",
+            ],
             "nothing is unpickled here",
         ),
         (["head=linear"], "CLIP reads X alone, so head= would do nothing"),
@@ -73,16 +82,25 @@ def test_choices_that_work_are_not(overrides: list[str]) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["++tuning.imag.freeze=true"], "tuning.imag: this run has no such encoder. Did you mean image?"),
+        (
+            ["++tuning.imag.freeze=true"],
+            "tuning.imag: this run has no such encoder. Did you mean image?",
+        ),
         (["++tuning.image.unfreeze_at=3"], "nothing is frozen. Add tuning.image.freeze=true"),
-        (["++tuning.image.cache=x"], "tuning.image.cache: it is trained: add tuning.image.freeze=true"),
+        (
+            ["++tuning.image.cache=x"],
+            "tuning.image.cache: it is trained: add tuning.image.freeze=true",
+        ),
         (["++tuning.image.cache=x", "++tuning.image.freeze=2"], "it is trained"),
         (["++tuning.image.cache=x", "++tuning.image.freeze=true"], "the data change it at random"),
         (["++tuning.image.freeze=99"], "freeze=99: CNN has 6 blocks"),
         (["++encoder.text.width=130"], "encoder.text: width=130 is not a multiple of heads=4"),
         (["++objective.anchor=sound"], "objective: anchor: there is no modality 'sound'"),
         (["++tuning.image.weights=nowhere"], "checkpoint=nowhere: neither"),
-        (["encoder/text=none", "+encoder/text@encoder.txt=bow"], "no such modality. Did you mean text?"),
+        (
+            ["encoder/text=none", "+encoder/text@encoder.txt=bow"],
+            "no such modality. Did you mean text?",
+        ),
         (["++objective.pairs=[[image,txt]]"], "objective: pairs: there is no modality 'txt'"),
     ],
 )
@@ -96,7 +114,12 @@ AUDIO = ["++data.columns.audio=file"]
 TEXT = ["++data.columns.text=word"]
 TABLE = ["++data.columns.tabular=[a,b]", "++data.numeric=2"]
 QUESTION = ["++data.columns.question=q", "++data.kinds.question=text"]
-PINNED = ["encoder/image=cnn", "encoder/text=transformer", "encoder/audio=none", "encoder/tabular=none"]
+PINNED = [
+    "encoder/image=cnn",
+    "encoder/text=transformer",
+    "encoder/audio=none",
+    "encoder/tabular=none",
+]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +127,11 @@ PINNED = ["encoder/image=cnn", "encoder/text=transformer", "encoder/audio=none",
     [
         ([*AUDIO, *TEXT], PINNED, "encoder/image=none encoder/audio=cnn"),
         ([*TABLE, *TEXT], PINNED, "encoder/image=none encoder/tabular=mlp"),
-        ([*AUDIO, "++data.columns.text=[title,story]"], PINNED, "encoder/image=none encoder/audio=cnn"),
+        (
+            [*AUDIO, "++data.columns.text=[title,story]"],
+            PINNED,
+            "encoder/image=none encoder/audio=cnn",
+        ),
         (
             [*AUDIO, *TABLE],
             PINNED,
@@ -142,7 +169,9 @@ def test_a_missing_compiler_is_told(monkeypatch) -> None:
     settings = config("++compile=true", "devices=cpu")
     check_machine(settings)
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(ConfigError, match="no C.. compiler. Install g.. or clang.., or leave compile=false"):
+    with pytest.raises(
+        ConfigError, match="no C.. compiler. Install g.. or clang.., or leave compile=false"
+    ):
         check_machine(settings)
 
 
@@ -153,7 +182,11 @@ def test_fp16_on_a_cpu_is_refused_and_not_changed_in_silence() -> None:
 
 @pytest.mark.parametrize(
     ("devices", "instead"),
-    [("gpu", "devices=cpu"), ("ddp", "devices=ddp_cpu"), ("fsdp", "devices=fsdp trainer.accelerator=cpu")],
+    [
+        ("gpu", "devices=cpu"),
+        ("ddp", "devices=ddp_cpu"),
+        ("fsdp", "devices=fsdp trainer.accelerator=cpu"),
+    ],
 )
 def test_what_a_machine_without_gpu_can_do_instead(devices: str, instead: str, monkeypatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)

@@ -1,4 +1,5 @@
-"""Data on which nothing can be learned or measured are refused before training; doubtful ones are told with numbers."""
+"""Data on which nothing can be learned or measured are refused before training; doubtful ones are
+told with numbers."""
 
 import json
 from pathlib import Path
@@ -33,11 +34,16 @@ def folder(tmp_path_factory) -> Path:
 def rows(folder: Path) -> list[dict]:
     """20 rows for training, and 10 each for validation and test."""
     parts = ["train", "train", "val", "test"]
-    return [row | {"part": parts[index // 4 % 4], "one": "x"} for index, row in enumerate(make_pairs(folder, 40))]
+    return [
+        row | {"part": parts[index // 4 % 4], "one": "x"}
+        for index, row in enumerate(make_pairs(folder, 40))
+    ]
 
 
 def data_of(folder: Path, rows: list[dict], columns: dict | None = None, **options) -> Manifest:
-    return ready(write_csv(folder / "p.csv", rows), (columns or PAIR) | {"split": "part"}, **options)
+    return ready(
+        write_csv(folder / "p.csv", rows), (columns or PAIR) | {"split": "part"}, **options
+    )
 
 
 def emptied(rows: list[dict], column: str, split: str) -> list[dict]:
@@ -52,8 +58,9 @@ def test_a_split_without_a_pair(split: str, column: str, folder: Path, rows: lis
     has = {"image": count, "text": count} | {"text" if column == "caption" else "image": 0}
     with pytest.raises(DataError) as caught:
         check_data(data, CLIP(NAMES), NAMES, SPLITS)
-    assert f"The {split} split: none of its {count} samples has both image (data.columns.image=filepath)" in str(
-        caught.value
+    assert (
+        f"The {split} split: none of its {count} samples has both image "
+        "(data.columns.image=filepath)" in str(caught.value)
     )
     assert f"Samples that have: image {has['image']}, text {has['text']}." in str(caught.value)
     assert ("test=false" in str(caught.value)) == (split == "test")
@@ -63,7 +70,9 @@ def test_a_split_without_a_pair(split: str, column: str, folder: Path, rows: lis
 def test_both_modalities_and_never_together(folder: Path, rows: list[dict]) -> None:
     apart = [row | {"caption" if index % 2 else "filepath": ""} for index, row in enumerate(rows)]
     data = data_of(folder, apart)
-    with pytest.raises(DataError, match=r"train split: none of its 24 .* Samples that have: image 12, text 12\."):
+    with pytest.raises(
+        DataError, match=r"train split: none of its 24 .* Samples that have: image 12, text 12\."
+    ):
         check_data(data, CLIP(NAMES), NAMES, SPLITS)
 
 
@@ -76,11 +85,20 @@ def test_both_modalities_and_never_together(folder: Path, rows: list[dict]) -> N
         ("tags", "tags", MultiLabel("label", 4)),
     ],
 )
-def test_a_split_without_labels(split: str, column: str, kind: str, objective, folder: Path, rows: list[dict]) -> None:
+def test_a_split_without_labels(
+    split: str, column: str, kind: str, objective, folder: Path, rows: list[dict]
+) -> None:
     # of lists, an empty cell says that the tags are not known
     rows = [row | {"tags": json.dumps(row["tags"].split("|"))} for row in rows]
-    data = data_of(folder, emptied(rows, column, split), {"image": "filepath", "label": column}, label_kind=kind)
-    with pytest.raises(DataError, match=rf"The {split} split: none of its .* a label \(data.columns.label={column}"):
+    data = data_of(
+        folder,
+        emptied(rows, column, split),
+        {"image": "filepath", "label": column},
+        label_kind=kind,
+    )
+    with pytest.raises(
+        DataError, match=rf"The {split} split: none of its .* a label \(data.columns.label={column}"
+    ):
         check_data(data, objective, ["image"], SPLITS)
     check_data(data, objective, ["image"], [name for name in SPLITS if name != split])
 
@@ -106,12 +124,17 @@ def test_one_label_for_all_teaches_nothing(
 def test_labels_that_no_training_sample_has_are_told(
     kind: str, objective, folder: Path, rows: list[dict], caplog
 ) -> None:
-    new = [row | ({"class": "pink"} if row["part"] == "val" and row["class"] == "red" else {}) for row in rows]
+    new = [
+        row | ({"class": "pink"} if row["part"] == "val" and row["class"] == "red" else {})
+        for row in rows
+    ]
     data = data_of(folder, new, {"image": "filepath", "label": "class"}, label_kind=kind)
     check_data(data, objective, ["image"], SPLITS)
     count = sum(row["class"] == "pink" for row in new)
     (message,) = [message for message in caplog.messages if "cannot know" in message]
-    assert message.startswith("The val split has labels (data.columns.label=class) that no training sample has")
+    assert message.startswith(
+        "The val split has labels (data.columns.label=class) that no training sample has"
+    )
     assert f"{count} times: 'pink'. " in message
 
 
@@ -119,9 +142,14 @@ def test_labels_of_which_training_has_none_are_refused(folder: Path, rows: list[
     new = [row | {"class": f"{row['part']} {row['class']}"} for row in rows]
     data = data_of(folder, new, {"image": "filepath", "label": "class"})
     objective = Classification("label", len(data.class_names["label"]))
-    with pytest.raises(DataError, match=r"The val split: none of its 8 samples has a label .* data.label_kind=value"):
+    with pytest.raises(
+        DataError,
+        match=r"The val split: none of its 8 samples has a label .* data.label_kind=value",
+    ):
         check_data(data, objective, ["image"], SPLITS)
-    check_data(data, objective, ["image"], ["test"])  # another table, whose own training split taught nothing
+    check_data(
+        data, objective, ["image"], ["test"]
+    )  # another table, whose own training split taught nothing
 
 
 def test_a_split_of_few_samples_is_told(folder: Path, rows: list[dict], caplog) -> None:
@@ -137,21 +165,31 @@ def test_a_split_of_few_samples_is_told(folder: Path, rows: list[dict], caplog) 
 def test_an_empty_split_says_what_was_left_out(folder: Path, rows: list[dict]) -> None:
     new = [row | ({"value": "x"} if row["part"] == "test" else {}) for row in rows]
     options = {"label_kind": "value", "on_error": "skip", "max_bad_fraction": 0.5}
-    with pytest.raises(DataError, match=r"The test split is empty\. .* 8 of 40 rows left out: bad number 8 \(first"):
+    with pytest.raises(
+        DataError, match=r"The test split is empty\. .* 8 of 40 rows left out: bad number 8 \(first"
+    ):
         data_of(folder, new, {"image": "filepath", "label": "value"}, **options)
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (PAIR | {"group": "one"}, r"all of its 24 samples are one group \(data.columns.group=one\)"),
-        ({"image": "filepath", "text": "one"}, r"all of its 24 samples (are one group|have the same text)"),
+        (
+            PAIR | {"group": "one"},
+            r"all of its 24 samples are one group \(data.columns.group=one\)",
+        ),
+        (
+            {"image": "filepath", "text": "one"},
+            r"all of its 24 samples (are one group|have the same text)",
+        ),
     ],
 )
 def test_what_is_alike_everywhere_is_not_told_apart(
     columns: dict, message: str, folder: Path, rows: list[dict], caplog
 ) -> None:
-    if "group" in columns:  # a group is in one split, unless something else says what falls together
+    if (
+        "group" in columns
+    ):  # a group is in one split, unless something else says what falls together
         columns = columns | {"split_by": "filepath"}
     data = data_of(folder, rows, columns)
     with pytest.raises(DataError, match=message):
@@ -173,7 +211,9 @@ def test_a_loss_that_compares_needs_two_samples(folder: Path, rows: list[dict]) 
 
 
 def test_each_of_several_objectives_is_checked(folder: Path, rows: list[dict], caplog) -> None:
-    both = Weighted({"clip": CLIP(NAMES), "class": Classification("label", 4)}, {"clip": 1.0, "class": 1.0})
+    both = Weighted(
+        {"clip": CLIP(NAMES), "class": Classification("label", 4)}, {"clip": 1.0, "class": 1.0}
+    )
     columns = PAIR | {"label": "class"}
     data = data_of(folder, emptied(rows, "class", "train"), columns)
     with pytest.raises(DataError, match="none of its 24 samples has a label"):
@@ -185,7 +225,10 @@ def test_each_of_several_objectives_is_checked(folder: Path, rows: list[dict], c
 
 def test_an_encoder_that_would_not_be_trained(folder: Path, rows: list[dict]) -> None:
     data = data_of(folder, emptied(rows, "caption", "train"), PAIR | {"label": "class"})
-    with pytest.raises(DataError, match=r"has text \(data.columns.text=caption\), so its encoder would not be trained"):
+    with pytest.raises(
+        DataError,
+        match=r"has text \(data.columns.text=caption\), so its encoder would not be trained",
+    ):
         check_data(data, Classification("label", 4), NAMES, SPLITS)
     check_data(data, Classification("label", 4), ["image"], SPLITS)
 
@@ -199,11 +242,15 @@ def test_a_group_makes_pairs_for_supcon(folder: Path, rows: list[dict]) -> None:
 @pytest.mark.parametrize(("vocab_size", "is_enough"), [(300, True), (299, False)])
 def test_a_text_encoder_knows_all_tokens(vocab_size: int, is_enough: bool) -> None:
     data = SimpleNamespace(tokenizer=SimpleNamespace(vocab_size=300), kinds={})
-    model = SimpleNamespace(encoders={"text": BagOfWords(8, vocab_size), "image": nn.Embedding(2, 8)})
+    model = SimpleNamespace(
+        encoders={"text": BagOfWords(8, vocab_size), "image": nn.Embedding(2, 8)}
+    )
     if is_enough:
         assert check_vocabulary(data, model) is None
         return
-    with pytest.raises(ConfigError, match=r"encoder.text: it has 299 tokens, and the captions have 300\."):
+    with pytest.raises(
+        ConfigError, match=r"encoder.text: it has 299 tokens, and the captions have 300\."
+    ):
         check_vocabulary(data, model)
 
 
@@ -220,7 +267,9 @@ def test_a_run_of_few_updates_is_told_with_what_to_type() -> None:
     [(1.0, -1, None, "trainer.max_epochs=50,"), (1.0, 40, None, "trainer.max_steps=500,"), (1, -1, None, ""),
      (0.5, -1, None, ""), (1.0, -1, 128, "")],
 )  # fmt: skip
-def test_runs_of_debug_may_be_short(share: float, steps: int, limit: int | None, told: str, caplog) -> None:
+def test_runs_of_debug_may_be_short(
+    share: float, steps: int, limit: int | None, told: str, caplog
+) -> None:
     trainer = SimpleNamespace(
         limit_train_batches=share,
         max_steps=steps,

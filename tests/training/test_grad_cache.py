@@ -1,4 +1,5 @@
-"""Micro-batches give the gradient of the whole batch, in the memory of one, and nobody else notices."""
+"""Micro-batches give the gradient of the whole batch, in the memory of one, and nobody else
+notices."""
 
 import weakref
 from collections.abc import Callable
@@ -42,7 +43,9 @@ from polymodal.training.tuning import Tuning
     name=st.sampled_from(["clip", "siglip", "supcon", "symile", "vicreg"]),
 )
 @settings(max_examples=40, deadline=None)
-def test_any_batch_in_any_number_of_parts(count: int, k: int, m: int, groups: int, missing: bool, name: str) -> None:
+def test_any_batch_in_any_number_of_parts(
+    count: int, k: int, m: int, groups: int, missing: bool, name: str
+) -> None:
     modalities = ("a", "b", "c", "d")[:m]
     batch = samples(count, missing, modalities, groups)
     results = []
@@ -50,7 +53,9 @@ def test_any_batch_in_any_number_of_parts(count: int, k: int, m: int, groups: in
         model, loss_of = MultimodalModel(encoders(modalities)), build(name, modalities)
         loss = loss_of(in_parts(model, batch, parts), batch)
         loss.backward()
-        results.append([loss.detach(), *(p.grad for p in [*model.parameters(), *loss_of.parameters()])])
+        results.append(
+            [loss.detach(), *(p.grad for p in [*model.parameters(), *loss_of.parameters()])]
+        )
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-6, atol=1e-10)
 
@@ -70,7 +75,9 @@ class Sequences(nn.Module):
         self.map, self.dropout = nn.Linear(1, DIM), nn.Dropout(dropout)
 
     def tokens(self, x: torch.Tensor) -> Tokens:
-        return Tokens(self.dropout(self.map(x[:, :, None]).tanh()), torch.ones_like(x, dtype=torch.bool))
+        return Tokens(
+            self.dropout(self.map(x[:, :, None]).tanh()), torch.ones_like(x, dtype=torch.bool)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return masked_mean(*self.tokens(x))
@@ -79,7 +86,9 @@ class Sequences(nn.Module):
 def with_tokens(dropout: float) -> tuple[MultimodalModel, Weighted]:
     torch.manual_seed(0)
     reader = Transformer(DIM, MODALITIES, heads=2, dropout=dropout)
-    model = MultimodalModel({name: Sequences(dropout) for name in MODALITIES}, reader, nn.Linear(DIM, 3)).double()
+    model = MultimodalModel(
+        {name: Sequences(dropout) for name in MODALITIES}, reader, nn.Linear(DIM, 3)
+    ).double()
     objectives = {"clip": CLIP(MODALITIES), "kind": Classification("kind", 3)}
     return model, Weighted(objectives, {"clip": 1.0, "kind": 1.0}).double()
 
@@ -87,7 +96,9 @@ def with_tokens(dropout: float) -> tuple[MultimodalModel, Weighted]:
 def one_graph(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOutput:
     """The parts one after the other, all activations kept."""
     outputs = [model(part) for part in parts_of(batch, count)]
-    fields = (torch.cat([getattr(output, name) for output in outputs]) for name in ("x", "mask", "y"))
+    fields = (
+        torch.cat([getattr(output, name) for output in outputs]) for name in ("x", "mask", "y")
+    )
     return ModelOutput(*fields)
 
 
@@ -102,7 +113,9 @@ def test_dropout_is_replayed_in_a_fusion_that_reads_tokens(dropout: float) -> No
         drawn = torch.rand(())  # what comes later sees no difference either
         loss.backward()
         assert torch.rand(()) != drawn
-        results.append([loss.detach(), drawn, *(p.grad for p in [*model.parameters(), *loss_of.parameters()])])
+        results.append(
+            [loss.detach(), drawn, *(p.grad for p in [*model.parameters(), *loss_of.parameters()])]
+        )
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
 
@@ -114,10 +127,19 @@ def test_batch_norms_count_each_sample_once(norm: type[nn.Module], momentum: flo
     states = []
     for forward in (in_parts, one_graph):
         torch.manual_seed(0)
-        norms = {n: nn.Sequential(nn.Linear(5, DIM), norm(DIM, momentum=momentum)) for n in MODALITIES}
-        model = MultimodalModel(norms, Mixture(DIM, MODALITIES, experts=2, hidden=4), nn.Linear(DIM, 3)).double()
+        norms = {
+            n: nn.Sequential(nn.Linear(5, DIM), norm(DIM, momentum=momentum)) for n in MODALITIES
+        }
+        model = MultimodalModel(
+            norms, Mixture(DIM, MODALITIES, experts=2, hidden=4), nn.Linear(DIM, 3)
+        ).double()
         forward(model, batch, 3).x.square().sum().backward()
-        states.append({**model.state_dict(), **{name: p.grad for name, p in model.encoders.named_parameters()}})
+        states.append(
+            {
+                **model.state_dict(),
+                **{name: p.grad for name, p in model.encoders.named_parameters()},
+            }
+        )
     assert states[0]["encoders.a.1.num_batches_tracked"] == 3
     torch.testing.assert_close(*states)
 
@@ -127,9 +149,13 @@ def test_means_that_stand_for_what_is_missing_are_filled_in_again() -> None:
     states = []
     for forward in (in_parts, one_graph):
         torch.manual_seed(0)
-        model = MultimodalModel(encoders(), Concat(DIM, MODALITIES, hidden=4), missing=Mean(DIM, MODALITIES, 0.5))
+        model = MultimodalModel(
+            encoders(), Concat(DIM, MODALITIES, hidden=4), missing=Mean(DIM, MODALITIES, 0.5)
+        )
         forward(model.double(), batch, 3).y.square().sum().backward()
-        states.append({**model.state_dict(), **{name: p.grad for name, p in model.fusion.named_parameters()}})
+        states.append(
+            {**model.state_dict(), **{name: p.grad for name, p in model.fusion.named_parameters()}}
+        )
     torch.testing.assert_close(*states)
 
 
@@ -174,7 +200,10 @@ class Watching(nn.Linear):
 @pytest.mark.parametrize(("count", "k"), [(32, 1), (32, 4), (32, 16), (8, 4), (128, 64)])
 def test_the_activations_of_one_part_are_held(count: int, k: int) -> None:
     Watched.most = 0
-    model, loss_of = MultimodalModel({name: Watching(5, DIM) for name in "ab"}).double(), build("clip", "ab")
+    model, loss_of = (
+        MultimodalModel({name: Watching(5, DIM) for name in "ab"}).double(),
+        build("clip", "ab"),
+    )
     batch = samples(count, modalities="ab")
     loss_of(in_parts(model, batch, k), batch).backward()
     assert Watched.most == 2 * count / k
@@ -189,11 +218,16 @@ class Counting(CLIP):
         return super().forward(output, batch)
 
 
-def trained(accumulate: int, precision: str, plugins: list[Any], tuning: dict[str, Tuning]) -> MultimodalModule:
-    """Two epochs of everything that looks at gradients: clipping, an average of the weights, a schedule, freezing."""
+def trained(
+    accumulate: int, precision: str, plugins: list[Any], tuning: dict[str, Tuning]
+) -> MultimodalModule:
+    """Two epochs of everything that looks at gradients: clipping, an average of the weights, a
+    schedule, freezing."""
     torch.manual_seed(0)
     model = MultimodalModel(
-        {name: nn.Linear(5, DIM) for name in MODALITIES}, Mixture(DIM, MODALITIES, hidden=8), nn.Linear(DIM, 3)
+        {name: nn.Linear(5, DIM) for name in MODALITIES},
+        Mixture(DIM, MODALITIES, hidden=8),
+        nn.Linear(DIM, 3),
     )
     objectives = {"clip": Counting(MODALITIES), "kind": Classification("kind", 3)}
     module = MultimodalModule(
@@ -211,7 +245,9 @@ def trained(accumulate: int, precision: str, plugins: list[Any], tuning: dict[st
         gradient_clip_val=0.5,
         limit_val_batches=0,
         callbacks=[EMA(decay=0.9), ModalityDropout(0.3)],
-        **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
+        **dict.fromkeys(
+            ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+        ),
     )
     trainer.fit(module, datamodule=Vectors())
     assert objectives["clip"].calls == trainer.global_step == 12
@@ -227,8 +263,12 @@ def trained(accumulate: int, precision: str, plugins: list[Any], tuning: dict[st
     ],
     ids=["fp64", "bf16", "fp16 with a scaler"],
 )
-def test_a_training_gives_the_same_weights(precision: str, plugins: Callable[[], list[Any]], tolerance: float) -> None:
+def test_a_training_gives_the_same_weights(
+    precision: str, plugins: Callable[[], list[Any]], tolerance: float
+) -> None:
     tuning = {"a": Tuning(freeze=True), "b": Tuning(freeze=True, unfreeze_at=4)}
     one, cut = (trained(k, precision, plugins(), tuning).state_dict() for k in (1, 3))
     for name, value in one.items():
-        torch.testing.assert_close(cut[name], value, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            cut[name], value, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )

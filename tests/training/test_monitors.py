@@ -25,13 +25,19 @@ class Foreign(Callback):
             [*STOPPING, "callbacks.early_stopping.monitor=val_loss"],
             "callbacks.early_stopping.monitor=val_loss: .* val/loss",
         ),
-        (["callbacks.checkpoint.monitor=val/los"], "callbacks.checkpoint.monitor=val/los: .*val/loss"),
+        (
+            ["callbacks.checkpoint.monitor=val/los"],
+            "callbacks.checkpoint.monitor=val/los: .*val/loss",
+        ),
         (["monitor=val/accuracy"], "monitor=val/accuracy: nothing logs such a metric"),
         (["monitor=val/recall@2"], "Did you mean val/recall@5 or val/recall@1 or val/recall@10"),
         (["monitor=test/loss"], "monitor=test/loss: .*Did you mean"),
         (["monitor=nonsense"], "There are: epoch, .*train/loss, val/image_to_text"),
         (["monitor=val/weight/image", "callbacks=[checkpoint]"], "nothing logs such a metric"),
-        ([*STOPPING, "trainer.limit_val_batches=0"], "early_stopping waits .* with trainer.limit_val_batches=0 there"),
+        (
+            [*STOPPING, "trainer.limit_val_batches=0"],
+            "early_stopping waits .* with trainer.limit_val_batches=0 there",
+        ),
         (
             [*STOPPING, "trainer.check_val_every_n_epoch=4"],
             "with trainer.check_val_every_n_epoch=4 and trainer.max_epochs=3 there is none",
@@ -42,7 +48,9 @@ class Foreign(Callback):
         ),
     ],
 )
-def test_what_is_never_logged_is_refused_before_training(tmp_path: Path, overrides: list[str], message: str) -> None:
+def test_what_is_never_logged_is_refused_before_training(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
     config = configured(tmp_path, *overrides)
     with pytest.raises(ConfigError, match=message):
         build(config, config)
@@ -55,8 +63,15 @@ def test_what_is_never_logged_is_refused_before_training(tmp_path: Path, overrid
         ["callbacks.checkpoint.monitor=train/loss", "callbacks.checkpoint.mode=min"],
         ["callbacks.checkpoint.monitor=train/step_ms"],
         ["callbacks.checkpoint.monitor=lr-AdamW"],
-        [*STOPPING, "callbacks.early_stopping.strict=false", "callbacks.early_stopping.monitor=mine"],
-        ["callbacks.checkpoint.monitor=mine", "+callbacks.foreign._target_=tests.training.test_monitors.Foreign"],
+        [
+            *STOPPING,
+            "callbacks.early_stopping.strict=false",
+            "callbacks.early_stopping.monitor=mine",
+        ],
+        [
+            "callbacks.checkpoint.monitor=mine",
+            "+callbacks.foreign._target_=tests.training.test_monitors.Foreign",
+        ],
         ["trainer.limit_val_batches=0"],
     ],
 )

@@ -1,4 +1,5 @@
-"""Whatever the precision, logits and loss are in fp32 (fp64 in fp64), and so are the parameters of the objective."""
+"""Whatever the precision, logits and loss are in fp32 (fp64 in fp64), and so are the parameters of
+the objective."""
 
 import json
 from functools import partial
@@ -30,7 +31,12 @@ from polymodal.outputs import ModelOutput
 from polymodal.training.run import train
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "precision"
-X = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "bf16_true": torch.bfloat16}
+X = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "bf16_true": torch.bfloat16,
+}
 
 
 class Watched(CLIP):
@@ -50,16 +56,27 @@ class Watched(CLIP):
         return super().share(samples)
 
 
-def fit(name: str, folder: Path | None = None, checkpoint: Path | None = None, epochs: int = 1) -> Trainer:
+def fit(
+    name: str, folder: Path | None = None, checkpoint: Path | None = None, epochs: int = 1
+) -> Trainer:
     torch.manual_seed(0)
     model = MultimodalModel({name: nn.Linear(5, DIM) for name in MODALITIES})
     module = MultimodalModule(model, Watched(MODALITIES), partial(torch.optim.SGD, lr=0.1))
     options: dict[str, Any] = {"precision": OmegaConf.load(CONFIGS / f"{name}.yaml").precision}
     if name == "fp16":  # Lightning would take bf16 on a CPU
-        options = {"plugins": MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1024.0))}
+        options = {
+            "plugins": MixedPrecision(
+                "16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1024.0)
+            )
+        }
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(
-        accelerator="cpu", max_epochs=epochs, limit_train_batches=3, limit_val_batches=1, **quiet, **options
+        accelerator="cpu",
+        max_epochs=epochs,
+        limit_train_batches=3,
+        limit_val_batches=1,
+        **quiet,
+        **options,
     )
     trainer.fit(module, datamodule=Vectors(), ckpt_path=checkpoint, weights_only=True)
     if folder is not None:
@@ -70,7 +87,10 @@ def fit(name: str, folder: Path | None = None, checkpoint: Path | None = None, e
 @pytest.mark.parametrize("name", sorted(file.stem for file in CONFIGS.glob("*.yaml")))
 def test_logits_and_loss_are_wide(name: str) -> None:
     trainer = fit(name)
-    objective, wide = trainer.lightning_module.objective, torch.float64 if name == "fp64" else torch.float32
+    objective, wide = (
+        trainer.lightning_module.objective,
+        torch.float64 if name == "fp64" else torch.float32,
+    )
     assert objective.seen == {"x": X.get(name, wide), "loss": wide}
     assert objective.compared == {wide}
     assert objective.logit_scale.dtype == wide
@@ -83,7 +103,12 @@ def test_the_scale_of_the_gradient_is_part_of_a_checkpoint(tmp_path: Path) -> No
     assert saved["MixedPrecision"]["scale"] == 1024
     saved["MixedPrecision"]["scale"] = 64.0
     torch.save(saved, tmp_path / "state.ckpt")
-    assert fit("fp16", checkpoint=tmp_path / "state.ckpt", epochs=2).precision_plugin.scaler.get_scale() == 64
+    assert (
+        fit(
+            "fp16", checkpoint=tmp_path / "state.ckpt", epochs=2
+        ).precision_plugin.scaler.get_scale()
+        == 64
+    )
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16", "bf16_true", "fp64"])
@@ -103,11 +128,19 @@ def test_labels_are_not_rounded(name: str, tmp_path: Path) -> None:
             seen.append(target)
             return super().terms(y, target)
 
-    model = MultimodalModel({n: nn.Linear(5, DIM) for n in MODALITIES}, Concat(DIM, MODALITIES), Linear(DIM, 2))
+    model = MultimodalModel(
+        {n: nn.Linear(5, DIM) for n in MODALITIES}, Concat(DIM, MODALITIES), Linear(DIM, 2)
+    )
     module = MultimodalModule(model, Kept("size", 2), partial(torch.optim.SGD, lr=1e-9))
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     precision = OmegaConf.load(CONFIGS / f"{name}.yaml").precision
-    trainer = Trainer(accelerator="cpu", max_epochs=1, precision=precision, callbacks=[Report(str(tmp_path))], **quiet)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        precision=precision,
+        callbacks=[Report(str(tmp_path))],
+        **quiet,
+    )
     trainer.fit(module, datamodule=Years())
     trainer.test(module, datamodule=Years(), verbose=False)
     assert {float(value) for target in seen for value in target.unique()} == {1987.25, 1987.75}
@@ -119,8 +152,16 @@ def test_labels_are_not_rounded(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["fp64", "bf16_true"])
 def test_a_run_is_evaluated_and_exported_as_it_was_trained(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    supervised = ["objective=regression", "label=values", "outputs=3", "fusion=concat", "head=linear"]
-    config = configured(folder, *supervised, f"precision={name}", "test=true", "trainer.max_epochs=1")
+    supervised = [
+        "objective=regression",
+        "label=values",
+        "outputs=3",
+        "fusion=concat",
+        "head=linear",
+    ]
+    config = configured(
+        folder, *supervised, f"precision={name}", "test=true", "trainer.max_epochs=1"
+    )
     train(config, config)
     before = json.loads((folder / "metrics.json").read_text())
     after = evaluate(folder, [f"run_dir={tmp_path / 'again'}"])
@@ -128,11 +169,17 @@ def test_a_run_is_evaluated_and_exported_as_it_was_trained(name: str, tmp_path: 
     assert {key: after[key] for key in tested} == tested
     export(str(folder), str(tmp_path / "exported"), ["safetensors"], "MIT")
     model = polymodal.load(tmp_path / "exported")
-    weights = {k: v for k, v in model.state_dict().items() if not k.endswith("_extra_state")}  # the scale is exact
-    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+    weights = {
+        k: v for k, v in model.state_dict().items() if not k.endswith("_extra_state")
+    }  # the scale is exact
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {
+        torch.float32
+    }
     trained = Trained(folder, ["devices=cpu"])
     module = trained.build(lambda _: False)[1].eval()
     ids = torch.tensor([[3, 4, 5]])
     exact = module.model.encoders["text"](ids)
     assert exact.dtype == (torch.float64 if name == "fp64" else torch.float32)
-    torch.testing.assert_close(model.model.encoders["text"](ids).double(), exact.double(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        model.model.encoders["text"](ids).double(), exact.double(), rtol=1e-5, atol=1e-6
+    )

@@ -14,7 +14,9 @@ log = logging.getLogger(__name__)
 
 
 class DataCheck(Callback):
-    """Ends a run whose data cannot be trained on or evaluated: see `polymodal.training.data_checks`."""
+    """Ends a run whose data cannot be trained on or evaluated: see
+    `polymodal.training.data_checks`.
+    """
 
     def __init__(self) -> None:
         self.checked: set[str] = set()
@@ -36,7 +38,9 @@ class DataCheck(Callback):
         self.checked.update(new)
 
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """Warns of a run of few updates, unless it is one of debug, which takes a part of the data."""
+        """Warns of a run of few updates, unless it is one of debug, which takes a part of the
+        data.
+        """
         share = trainer.limit_train_batches  # 1.0 is all batches, and 1 is one batch
         is_whole = isinstance(share, float) and share == 1 and trainer.datamodule.limit is None  # type: ignore[attr-defined]
         if is_whole and trainer.is_global_zero:

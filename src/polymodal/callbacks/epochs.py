@@ -19,11 +19,13 @@ from polymodal.training.distributed.collectives import mean_over_all
 
 
 class Epochs(Callback):
-    """`epoch 2/5  loss 3.159  val loss 3.279  recall@1 0.0341 best  lr 0.0013  2.5 s`, on the screen and in train.log.
+    """`epoch 2/5  loss 3.159  val loss 3.279  recall@1 0.0341 best  lr 0.0013  2.5 s`, on the
+    screen and in train.log.
 
-    `loss` is the mean over the steps of the epoch, `lr` that of the first group of parameters in the last step, and
-    the last metric is `monitor`: `best` says that it was never better. A validation within an epoch has a line of its
-    own, with the step in the place of the epoch. A run that is resumed within an epoch has a line of the rest of it.
+    `loss` is the mean over the steps of the epoch, `lr` that of the first group of parameters in
+    the last step, and the last metric is `monitor`: `best` says that it was never better. A
+    validation within an epoch has a line of its own, with the step in the place of the epoch. A run
+    that is resumed within an epoch has a line of the rest of it.
     """
 
     def __init__(self) -> None:
@@ -54,7 +56,12 @@ class Epochs(Callback):
         self.rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: MultimodalModule, outputs: Any, batch: PairedBatch, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: MultimodalModule,
+        outputs: Any,
+        batch: PairedBatch,
+        batch_idx: int,
     ) -> None:
         """Adds the loss up where it is: nobody waits for a device."""
         self.total = self.total + outputs["loss"].detach()
@@ -65,7 +72,9 @@ class Epochs(Callback):
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         metrics, monitor = trainer.callback_metrics, pl_module.shown
-        self.validated = {"val loss": readable(float(metrics["val/loss"]))} if "val/loss" in metrics else {}
+        self.validated = (
+            {"val loss": readable(float(metrics["val/loss"]))} if "val/loss" in metrics else {}
+        )
         if monitor in metrics:
             name = "val loss" if monitor == "val/loss" else monitor.removeprefix("val/")
             best = " best" if self._is_best(float(metrics[monitor]), pl_module.shown_mode) else ""
@@ -81,8 +90,15 @@ class Epochs(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Says why there are fewer epochs than were asked for."""
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, EarlyStopping) and callback.stopped_epoch and trainer.is_global_zero:
-                say(f"Stopped early: {callback.monitor} was no better in {callback.wait_count} validations.")
+            if (
+                isinstance(callback, EarlyStopping)
+                and callback.stopped_epoch
+                and trainer.is_global_zero
+            ):
+                say(
+                    f"Stopped early: {callback.monitor} was no better in {callback.wait_count} "
+                    "validations."
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far."""
@@ -102,10 +118,16 @@ class Epochs(Callback):
         parts = {}
         if self.steps:  # as many in all processes
             mean = self.total / self.steps
-            parts["loss"] = readable(float(mean_over_all(mean[None]) if isinstance(mean, Tensor) else mean))
+            parts["loss"] = readable(
+                float(mean_over_all(mean[None]) if isinstance(mean, Tensor) else mean)
+            )
         parts |= self.validated
         parts["lr"] = f"{self.rate:.2g}"
-        words = [what, *(f"{name} {value}" for name, value in parts.items()), duration(time.monotonic() - self.since)]
+        words = [
+            what,
+            *(f"{name} {value}" for name, value in parts.items()),
+            duration(time.monotonic() - self.since),
+        ]
         if trainer.is_global_zero:
             say("  ".join(words), soft_wrap=True)
         self._restart()

@@ -14,7 +14,9 @@ from polymodal.terminal import say
 
 
 class Evaluated(Callback):
-    """Prints `Evaluated 20 of 200 samples` when a test ends: figures of a tenth look like those of all."""
+    """Prints `Evaluated 20 of 200 samples` when a test ends: metrics of a tenth look like those of
+    all.
+    """
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Forgets an earlier test."""

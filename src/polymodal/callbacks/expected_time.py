@@ -20,9 +20,11 @@ ROUGH = 1.25
 
 
 class ExpectedTime(Callback):
-    """Says it after some steps, without validation, and after the first epoch, with it, if that tells more.
+    """Says it after some steps, without validation, and after the first epoch, with it, if that
+    tells more.
 
-    Nothing where nobody knows how many steps there will be, and nothing by steps where the half of them is over.
+    Nothing where nobody knows how many steps there will be, and nothing by steps where the half of
+    them is over.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
@@ -33,7 +35,12 @@ class ExpectedTime(Callback):
         self.end: float | None = None  # of training, as it was said
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: MultimodalModule, outputs: Any, batch: PairedBatch, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: MultimodalModule,
+        outputs: Any,
+        batch: PairedBatch,
+        batch_idx: int,
     ) -> None:
         """Measures between two steps; where a loss is read, an accelerator has caught up."""
         self.steps += 1

@@ -24,21 +24,24 @@ from polymodal.training.distributed.collectives import gather_rows, world_size
 from polymodal.types import NonNegativeInt
 
 SCALER = 20
-"""Steps in a row that a gradient scaler (fp16) may leave out: it halves its scale at each, from 65536 on."""
+"""Steps in a row that a gradient scaler (fp16) may leave out: it halves its scale at each, from
+65536 on."""
 
 SHOWN = 8
 """Names and ids in the message; `bad_step.json` has all."""
 
 
 class Guard(Callback):
-    """Stops at a NaN or infinite loss or gradient, or leaves a few such steps out. All processes decide alike.
+    """Stops at a NaN or infinite loss or gradient, or leaves a few such steps out. All processes
+    decide alike.
 
-    The look before each step of the optimizer waits for the device, as the progress bar does after it. So nothing bad
-    reaches the weights, and running statistics are put back: checkpoints/last.ckpt is saved there, and begins with the
-    bad step.
+    The look before each step of the optimizer waits for the device, as the progress bar does after
+    it. So nothing bad reaches the weights, and running statistics are put back:
+    checkpoints/last.ckpt is saved there, and begins with the bad step.
 
     Args:
-        run_dir: the run's folder, for `bad_step.json`: parameters and samples of the step that ended it.
+        run_dir: the run's folder, for `bad_step.json`: parameters and samples of the step that
+            ended it.
         max_bad_steps: how many in a row are left out before the run stops.
 
     Raises:
@@ -72,14 +75,20 @@ class Guard(Callback):
         for kept, values in zip(self.before, self.statistics, strict=True):
             kept.copy_(values)
 
-    def on_before_backward(self, trainer: Trainer, pl_module: MultimodalModule, loss: Tensor) -> None:
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: MultimodalModule, loss: Tensor
+    ) -> None:
         """Keeps the loss."""
         self.loss = loss.detach()
 
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: MultimodalModule, optimizer: Optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: MultimodalModule, optimizer: Optimizer
+    ) -> None:
         """Looks whether the step would be a bad one, in any process."""
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        gradients = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]  # sharded: the own part
+        gradients = [
+            g.to_local() if isinstance(g, DTensor) else g for g in gradients
+        ]  # sharded: the own part
         bad = (~(get_total_norm(gradients).isfinite() & self.loss.isfinite())).int()
         if world_size() > 1:
             dist.all_reduce(bad, dist.ReduceOp.MAX)
@@ -92,21 +101,31 @@ class Guard(Callback):
         if self.in_a_row > self.allowed:
             self.in_a_row -= 1  # the checkpoint is from before this step
             self._stop(trainer, pl_module)
-        if self.scaler is None:  # which leaves the step out by itself, and does so at the start of any run
+        if (
+            self.scaler is None
+        ):  # which leaves the step out by itself, and does so at the start of any run
             step = trainer.global_step
-            warnings.warn(f"Step {step} is left out: its loss or gradient is NaN or infinite.", stacklevel=2)
+            warnings.warn(
+                f"Step {step} is left out: its loss or gradient is NaN or infinite.", stacklevel=2
+            )
             optimizer.zero_grad()
 
     def _stop(self, trainer: Trainer, module: MultimodalModule) -> None:
         spoilt = torch.stack([_not_finite(values) for values in self.batch.inputs.values()]).any(0)
         ids, spoilt = gather_rows(self.batch.id, spoilt)
-        file, step, epoch = self.run_dir / "bad_step.json", trainer.global_step, trainer.current_epoch
+        file, step, epoch = (
+            self.run_dir / "bad_step.json",
+            trainer.global_step,
+            trainer.current_epoch,
+        )
         report: dict[str, Any] = {
             "step": step,
             "epoch": epoch,
             "loss": str(float(self.loss) / (self.scaler.get_scale() if self.scaler else 1)),
             "parameters": [
-                n for n, p in module.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
+                n
+                for n, p in module.named_parameters()
+                if p.grad is not None and not p.grad.isfinite().all()
             ],
             "ids": ids.tolist(),
             "ids_with_bad_inputs": ids[spoilt].tolist(),
@@ -116,16 +135,25 @@ class Guard(Callback):
             write_whole(file, json.dumps(report, indent=2))
         raise NumericError(
             f"NaN or infinity at step {step} (epoch {epoch}): the loss is {report['loss']}.\n"
-            f"Bad gradients: {_shown(report['parameters'])}. Samples of the batch: {_shown(report['ids'])}; with NaN "
+            f"Bad gradients: {_shown(report['parameters'])}. Samples of the batch: "
+            f"{_shown(report['ids'])}; with NaN "
             f"or infinite inputs: {_shown(report['ids_with_bad_inputs'])}. All of them: {file}\n"
-            f"The last good checkpoint: {self._last_good(trainer, module)}. A smaller optimizer.lr, a longer "
+            f"The last good checkpoint: {self._last_good(trainer, module)}. A smaller "
+            "optimizer.lr, a longer "
             "scheduler.warmup, trainer.gradient_clip_val=1 or precision=fp32 usually helps."
         )
 
     def _last_good(self, trainer: Trainer, module: MultimodalModule) -> Path | str:
-        """The checkpoint that begins with the bad step; without the callback that saves it, the newest."""
+        """The checkpoint that begins with the bad step; without the callback that saves it, the
+        newest.
+        """
         last = next(
-            (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)), None
+            (
+                callback
+                for callback in trainer.checkpoint_callbacks
+                if isinstance(callback, LastCheckpoint)
+            ),
+            None,
         )
         if last is not None and (saved := last.save_before_batch(trainer, module)):
             return saved

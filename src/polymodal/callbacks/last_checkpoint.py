@@ -26,12 +26,15 @@ log = logging.getLogger(__name__)
 
 
 class LastCheckpoint(Checkpoint):
-    """Saves where training is: at the end of each epoch, every so often within it, and where the run ends.
+    """Saves where training is: at the end of each epoch, every so often within it, and where the
+    run ends.
 
-    It saves between two optimizer steps only, and not where a validation is about to begin but after it: what Lightning
-    restores there goes on exactly. A run that ends within an epoch goes on within it, when it is to be longer. Beside
-    what Lightning keeps, every checkpoint of the run gets `resume`: the number of `rows` in metrics.csv and the one
-    that is `pending`, the `seconds` of the run, the `figures` that were logged last, and whether training is `stopped`.
+    It saves between two optimizer steps only, and not where a validation is about to begin but
+    after it: what Lightning restores there goes on exactly. A run that ends within an epoch goes on
+    within it, when it is to be longer. Beside what Lightning keeps, every checkpoint of the run
+    gets `resume`: the number of `rows` in metrics.csv and the one that is `pending`, the `seconds`
+    of the run, the metrics (`figures` in the file) that were logged last, and whether training is
+    `stopped`.
 
     Args:
         dirpath: folder of the checkpoints.
@@ -44,7 +47,10 @@ class LastCheckpoint(Checkpoint):
     """
 
     def __init__(
-        self, dirpath: str, every_minutes: PositiveFloat | None = 10.0, every_steps: PositiveInt | None = None
+        self,
+        dirpath: str,
+        every_minutes: PositiveFloat | None = 10.0,
+        every_steps: PositiveInt | None = None,
     ) -> None:
         self.file = Path(dirpath) / "last.ckpt"
         self.every_minutes, self.every_steps = every_minutes, every_steps
@@ -75,13 +81,22 @@ class LastCheckpoint(Checkpoint):
         self.restored = self.restored | {"pending": {}}
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: MultimodalModule, outputs: Any, batch: PairedBatch, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: MultimodalModule,
+        outputs: Any,
+        batch: PairedBatch,
+        batch_idx: int,
     ) -> None:
         """Saves within an epoch, where it is time for it or the run ends."""
         loop = trainer.fit_loop.epoch_loop
         late = time.monotonic() - self.saved_at >= 60 * (self.every_minutes or float("inf"))
         stop, late = self._agreed(trainer, late)
-        due = late or self.every_steps is not None and trainer.global_step - self.saved_step >= self.every_steps
+        due = (
+            late
+            or self.every_steps is not None
+            and trainer.global_step - self.saved_step >= self.every_steps
+        )
         due |= loop._is_training_done
         ends = loop._num_ready_batches_reached()  # then the end of the epoch saves
         fetcher = trainer.fit_loop._data_fetcher
@@ -89,19 +104,27 @@ class LastCheckpoint(Checkpoint):
         if (stop or due) and not (ends or validates):
             self._save(trainer, pl_module, stop)
 
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: MultimodalModule, *arguments: Any) -> None:
-        """Where the run is to end, a single process saves within a validation, which begins again when the run goes on.
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: MultimodalModule, *arguments: Any
+    ) -> None:
+        """Where the run is to end, a single process saves within a validation, which begins again
+        when the run goes on.
 
-        Several may have different numbers of batches, and cannot agree here; nor are the weights of an average the
-        ones to be saved.
+        Several may have different numbers of batches, and cannot agree here; nor are the weights of
+        an average the ones to be saved.
         """
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
         averages = any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
         if listener.signum and fitting and trainer.world_size == 1 and not averages:
             progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
             done = progress.current.completed
-            for counts in (progress.total, progress.current):  # to where Lightning sees that the first batch is at work
-                counts.load_state_dict({k: n - done - (k == "processed") for k, n in counts.state_dict().items()})
+            for counts in (
+                progress.total,
+                progress.current,
+            ):  # to where Lightning sees that the first batch is at work
+                counts.load_state_dict(
+                    {k: n - done - (k == "processed") for k, n in counts.state_dict().items()}
+                )
             self._save(trainer, pl_module, listener.signum)
 
     def on_validation_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
@@ -111,28 +134,38 @@ class LastCheckpoint(Checkpoint):
             self._save(trainer, pl_module, self._agreed(trainer)[0])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """Saves at the end of an epoch, but not where the run ends within it: the rest of it would count as done."""
+        """Saves at the end of an epoch, but not where the run ends within it: the rest of it would
+        count as done.
+        """
         if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
             self._save(trainer, pl_module, self._agreed(trainer)[0])
 
     def _agreed(self, trainer: Trainer, late: bool = False) -> tuple[int, bool]:
-        """The signal that any process has got, and whether the first one finds it late: the same on all."""
+        """The signal that any process has got, and whether the first one finds it late: the same on
+        all.
+        """
         if trainer.world_size == 1:
             return listener.signum, late
-        found = exchanged(listener.signum, late and trainer.is_global_zero, device=trainer.strategy.root_device)
+        found = exchanged(
+            listener.signum, late and trainer.is_global_zero, device=trainer.strategy.root_device
+        )
         return max(signum for signum, _ in found), any(late for _, late in found)
 
     def save_before_batch(self, trainer: Trainer, module: MultimodalModule) -> Path | None:
-        """Saves as if the batch at work had not been begun; weights and statistics must be as they were before it.
+        """Saves as if the batch at work had not been begun; weights and statistics must be as they
+        were before it.
 
         The counters of the loops stay there, so this ends a run.
 
         Returns:
-            the checkpoint that begins with this batch; None where not even the weights before it are finite.
+            the checkpoint that begins with this batch; None where not even the weights before it
+            are finite.
         """
         if not_finite(module.state_dict()):
             return None
-        if trainer.global_step == self.saved_step:  # a batch after validation, or the first of an epoch or a run
+        if (
+            trainer.global_step == self.saved_step
+        ):  # a batch after validation, or the first of an epoch or a run
             return self.file if self.file.exists() else None
         loop = trainer.fit_loop.epoch_loop
         steps = loop.automatic_optimization.optim_progress.optimizer
@@ -150,35 +183,50 @@ class LastCheckpoint(Checkpoint):
         if stop:
             raise Stopped(stop, agreed=True)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: MultimodalModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: MultimodalModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Adds to every checkpoint of the run, the best one too, what Lightning does not keep."""
         rows = next((logger.rows for logger in trainer.loggers if isinstance(logger, CSVLogger)), 0)
         checkpoint["resume"] = {
             "folder": str(self.file.parent.resolve()),
             "seconds": self.restored["seconds"] + time.monotonic() - self.started,
-            "figures": self.restored["figures"] | {k: float(v) for k, v in trainer.callback_metrics.items()},
+            "figures": self.restored["figures"]
+            | {k: float(v) for k, v in trainer.callback_metrics.items()},
             "rows": rows,
             "pending": _pending(trainer),
             "stopped": trainer.should_stop,
         }
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: MultimodalModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: MultimodalModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Takes it back; paths are those of the folder as it is named now."""
         self.restored = checkpoint["resume"]
         checkpoint["callbacks"] = _moved(
             checkpoint["callbacks"], self.restored["folder"], str(self.file.parent.resolve())
         )
-        others = [other.dirpath for other in trainer.checkpoint_callbacks if isinstance(other, ModelCheckpoint)]
+        others = [
+            other.dirpath
+            for other in trainer.checkpoint_callbacks
+            if isinstance(other, ModelCheckpoint)
+        ]
         own = {Path(folder).resolve() for folder in (self.file.parent, *others) if folder}
         for state in checkpoint["callbacks"].values():
             forget_others(state, own)
-        before, now = (config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config))
-        if all(before.get(name) == now.get(name) for name in LIMITS):  # else the run is to be longer
+        before, now = (
+            config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config)
+        )
+        if all(
+            before.get(name) == now.get(name) for name in LIMITS
+        ):  # else the run is to be longer
             trainer.should_stop = self.restored["stopped"]
 
 
 def forget_others(state: Any, own: Collection[Path]) -> None:
-    """Takes those checkpoints out of the state of a callback that lie in no own folder: they would be removed."""
+    """Takes those checkpoints out of the state of a callback that lie in no own folder: they would
+    be removed.
+    """
     if not isinstance(state, dict):
         return
 
@@ -190,12 +238,19 @@ def forget_others(state: Any, own: Collection[Path]) -> None:
             log.warning("%s=%s is no checkpoint of this run, and forgotten.", key, state[key])
             state[key] = ""
     if "best_k_models" in state:
-        state["best_k_models"] = {path: score for path, score in state["best_k_models"].items() if is_own(path)}
+        state["best_k_models"] = {
+            path: score for path, score in state["best_k_models"].items() if is_own(path)
+        }
 
 
 def _pending(trainer: Trainer) -> dict[str, float]:
-    """The row of this step, or of the epoch, which Lightning writes when all callbacks are through with it."""
-    progress, connector = trainer.fit_loop.epoch_loop.batch_progress.current, trainer._logger_connector
+    """The row of this step, or of the epoch, which Lightning writes when all callbacks are through
+    with it.
+    """
+    progress, connector = (
+        trainer.fit_loop.epoch_loop.batch_progress.current,
+        trainer._logger_connector,
+    )
     epoch = trainer.fit_loop.epoch_progress.current
     of_step = progress.completed != progress.ready and connector.should_update_logs
     of_epoch = epoch.processed > epoch.completed  # type: ignore[attr-defined]

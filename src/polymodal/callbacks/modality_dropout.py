@@ -16,9 +16,11 @@ from polymodal.types import Probability, Seed
 
 
 class ModalityDropout(Callback):
-    """Takes modalities away from training samples at random, never all that a sample has (after Neverova et al. 2016).
+    """Takes modalities away from training samples at random, never all that a sample has (after
+    Neverova et al. 2016).
 
-    What is taken depends on seed, step and sample alone: it is the same on any number of processes and after a resume.
+    What is taken depends on seed, step and sample alone: it is the same on any number of processes
+    and after a resume.
 
     Args:
         rate: share of the samples that lose a modality, or modality -> share.
@@ -44,7 +46,9 @@ class ModalityDropout(Callback):
         step = (self.seed + 1) * 1_000_003 + trainer.global_step
         mask = batch.mask(modalities)
         kept = mask & ~dropped(batch.id, mask, rates, step)
-        batch.present = batch.present | {name: kept[:, index] for index, name in enumerate(modalities)}
+        batch.present = batch.present | {
+            name: kept[:, index] for index, name in enumerate(modalities)
+        }
 
 
 def rates_of(rate: float | Mapping[str, float], modalities: list[str]) -> list[float]:
@@ -56,17 +60,25 @@ def rates_of(rate: float | Mapping[str, float], modalities: list[str]) -> list[f
     rates = dict.fromkeys(modalities, rate) if not isinstance(rate, Mapping) else dict(rate)
     for name, value in rates.items():
         if name not in modalities:
-            raise ConfigError(f"callbacks.modality_dropout.rate.{name}: this run has {', '.join(modalities)}.")
+            raise ConfigError(
+                f"callbacks.modality_dropout.rate.{name}: this run has {', '.join(modalities)}."
+            )
         if not 0 <= value < 1:
-            raise ConfigError(f"callbacks.modality_dropout.rate.{name}={value} is not a share in [0, 1).")
+            raise ConfigError(
+                f"callbacks.modality_dropout.rate.{name}={value} is not a share in [0, 1)."
+            )
     return [float(rates.get(name, 0.0)) for name in modalities]
 
 
 def dropped(ids: Tensor, mask: Tensor, rates: Tensor, salt: int) -> Tensor:
-    """(B,) ids, (B, m) presence, (m,) rates -> (B, m) bool, what to take away; a sample keeps one at least."""
+    """(B,) ids, (B, m) presence, (m,) rates -> (B, m) bool, what to take away; a sample keeps one
+    at least.
+    """
     place = torch.arange(mask.shape[1], device=ids.device)
     draw = hashed_uniform(ids[:, None], salt, place)
     taken = draw < rates
-    last = ~(mask & ~taken).any(1, keepdim=True)  # all would be gone: the modality with the luckiest draw stays
+    last = ~(mask & ~taken).any(
+        1, keepdim=True
+    )  # all would be gone: the modality with the luckiest draw stays
     luckiest = draw.masked_fill(~mask, -1).argmax(1, keepdim=True)
     return taken & ~(last & (place == luckiest))

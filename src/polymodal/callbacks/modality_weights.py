@@ -12,7 +12,9 @@ from polymodal.outputs import ModelOutput
 
 
 class ModalityWeights(Callback):
-    """Logs `<split>/weight/<modality>`, the mean weight over all samples, for fusions that have weights."""
+    """Logs `<split>/weight/<modality>`, the mean weight over all samples, for fusions that have
+    weights.
+    """
 
     logs = ("val/weight/*",)
 
@@ -44,5 +46,7 @@ class ModalityWeights(Callback):
     def _log(split: str, module: MultimodalModule, output: ModelOutput, count: int) -> None:
         if output.weights is not None:
             means = output.weights.float().mean(0)
-            figures = {f"{split}/weight/{name}": means[i] for i, name in enumerate(module.model.modalities)}
-            module.log_dict(figures, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
+            metrics = {
+                f"{split}/weight/{name}": means[i] for i, name in enumerate(module.model.modalities)
+            }
+            module.log_dict(metrics, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)

@@ -13,15 +13,18 @@ from polymodal.data.loading.augment import drop_tokens, uniform_of
 from polymodal.hashing import hashed_normal
 
 
-def noisy(batch: PairedBatch, level: float, salt: int = 0, codes: Mapping[str, int] | None = None) -> PairedBatch:
+def noisy(
+    batch: PairedBatch, level: float, salt: int = 0, codes: Mapping[str, int] | None = None
+) -> PairedBatch:
     """The batch with all inputs disturbed.
 
     Args:
         batch: as it goes into the encoders.
-        level: floating-point inputs get normal noise with this many times their own standard deviation, sample by
-            sample; of token ids, and of codes, this share is lost (at most 1).
+        level: floating-point inputs get normal noise with this many times their own standard
+            deviation, sample by sample; of token ids, and of codes, this share is lost (at most 1).
         salt: another number, another noise.
-        codes: modality -> how many of its last columns are codes of categories; a lost one is -1, unknown.
+        codes: modality -> how many of its last columns are codes of categories; a lost one is -1,
+            unknown.
     """
     if level == 0:
         return batch
@@ -32,7 +35,10 @@ def noisy(batch: PairedBatch, level: float, salt: int = 0, codes: Mapping[str, i
             inputs[name] = _thinned(values, batch.id, min(level, 1.0), salts)
             continue
         count = (codes or {}).get(name, 0)
-        numbers, categories = values[:, : values.shape[1] - count], values[:, values.shape[1] - count :]
+        numbers, categories = (
+            values[:, : values.shape[1] - count],
+            values[:, values.shape[1] - count :],
+        )
         parts = [_noisy_values(numbers, batch.id, level, salts)]
         if count:
             parts.append(_lost_codes(categories, batch.id, level, salts))
@@ -59,7 +65,9 @@ def _lost_codes(codes: Tensor, id: Tensor, level: float, salts: tuple[int, ...])
 
 
 def _thinned(tokens: Tensor, id: Tensor, rate: float, salts: tuple[int, ...]) -> Tensor:
-    """(B, T) ids without some of them; the others close ranks. The first token of a sample always stays."""
+    """(B, T) ids without some of them; the others close ranks. The first token of a sample always
+    stays.
+    """
     uniform = uniform_of(id, tokens.shape[1], *salts)
     uniform[:, :1] = 1.0  # the first one always stays
     return drop_tokens(tokens, rate, uniform)

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError
-from polymodal.metrics.clustering import clustering_figures
+from polymodal.metrics.clustering import clustering_metrics
 from polymodal.metrics.probes import Samples, knn_accuracy, linear_accuracy
 from polymodal.metrics.sample_table import SampleTable
 from polymodal.module import MultimodalModule
@@ -28,24 +28,27 @@ COLUMNS = ("vectors", "x", "mask", "label")
 log = logging.getLogger(__name__)
 
 MOST_CLASSES = 1000
-"""With more, neither clusters nor a linear classifier are fitted: their time and memory grow with the classes, those of
-matching clusters with their square and more."""
+"""With more, neither clusters nor a linear classifier are fitted: their time and memory grow with
+the classes, those of matching clusters with their square and more."""
 
 
 class Probe(Callback):
-    """Judges the vectors of the test split, under `test/probe/`, by classes that they were not necessarily trained for.
+    """Judges the vectors of the test split, under `test/probe/`, by classes that they were not
+    necessarily trained for.
 
-    A sample's vector is the fused one or, without a fusion, the mean of its modalities' normalised vectors.
+    A sample's vector is the fused one or, without a fusion, the mean of its modalities' normalised
+    vectors.
 
-    - `nmi`, `ari`, `cluster_accuracy`: k-means on the test split, without labels; k is the number of classes in it.
-    - `knn_accuracy`: the 20 nearest training vectors by cosine vote; also for each modality by itself, as
-      `<modality>/knn_accuracy`.
+    - `nmi`, `ari`, `cluster_accuracy`: k-means on the test split, without labels; k is the number
+      of classes in it.
+    - `knn_accuracy`: the 20 nearest training vectors by cosine vote; also for each modality by
+      itself, as `<modality>/knn_accuracy`.
     - `linear_accuracy`: a logistic regression that is fitted on training vectors.
 
-    Without training samples, as in a judgement of other data, there are the figures of k-means alone; of more than
-    `MOST_CLASSES` classes, the accuracy of the neighbours alone.
-    The training vectors are made by the trained model in evaluation mode, without augmentation on the device. They are
-    those of as many shuffled batches as hold `samples` samples.
+    Without training samples, as in a judgement of other data, there are the metrics of k-means
+    alone; of more than `MOST_CLASSES` classes, the accuracy of the neighbours alone. The training
+    vectors are made by the trained model in evaluation mode, without augmentation on the device.
+    They are those of as many shuffled batches as hold `samples` samples.
 
     Args:
         label: key of `PairedBatch.labels`, of classes (B,); samples with -1 do not count.
@@ -65,11 +68,14 @@ class Probe(Callback):
         there = trainer.datamodule.class_names  # type: ignore[attr-defined]
         if self.label not in there:
             raise ConfigError(
-                f"callbacks.probe.label={self.label}: these data have classes for {', '.join(there) or 'no label'}."
+                f"callbacks.probe.label={self.label}: these data have classes for "
+                f"{', '.join(there) or 'no label'}."
             )
         train_set = trainer.datamodule.train_set  # type: ignore[attr-defined]
         self.has_training = isinstance(train_set, IterableDataset) or len(train_set) > 0
-        if self.has_training and not isinstance(train_set, IterableDataset):  # a stream has no first sample to look at
+        if self.has_training and not isinstance(
+            train_set, IterableDataset
+        ):  # a stream has no first sample to look at
             self._classes(train_set[[0]])
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
@@ -91,11 +97,13 @@ class Probe(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Makes the training vectors and logs; the first process fits for all."""
         test = self.test.compute()
-        train = self._train_table(trainer, pl_module) if self.has_training else {"id": torch.zeros(0)}
-        figures: dict[str, float] = {}
+        train = (
+            self._train_table(trainer, pl_module) if self.has_training else {"id": torch.zeros(0)}
+        )
+        metrics: dict[str, float] = {}
         if trainer.is_global_zero and len(test["id"]):
-            figures = probe_figures(train, test, pl_module.model.modalities, self.seed)
-        for name, value in trainer.strategy.broadcast(figures).items():
+            metrics = probe_metrics(train, test, pl_module.model.modalities, self.seed)
+        for name, value in trainer.strategy.broadcast(metrics).items():
             pl_module.log(f"test/probe/{name}", value)
 
     @torch.no_grad()
@@ -121,21 +129,27 @@ class Probe(Callback):
     def _classes(self, batch: PairedBatch) -> Tensor:
         labels = batch.labels.get(self.label)
         if labels is None or labels.ndim != 1 or labels.is_floating_point():
-            raise ConfigError(f"callbacks.probe.label={self.label}: these labels are not one class a sample.")
+            raise ConfigError(
+                f"callbacks.probe.label={self.label}: these labels are not one class a sample."
+            )
         return labels
 
 
 def sample_vectors(output: ModelOutput) -> Tensor:
-    """(B, d') fused vectors or, without a fusion, (B, d) means of the normalised vectors of what is present."""
+    """(B, d') fused vectors or, without a fusion, (B, d) means of the normalised vectors of what is
+    present.
+    """
     if output.fused is not None:
         return output.fused.float()
-    return F.normalize(output.x.float(), dim=-1).sum(1) / output.mask.sum(1, keepdim=True).clamp(min=1)
+    return F.normalize(output.x.float(), dim=-1).sum(1) / output.mask.sum(1, keepdim=True).clamp(
+        min=1
+    )
 
 
-def probe_figures(
+def probe_metrics(
     train: dict[str, Tensor], test: dict[str, Tensor], modalities: list[str], seed: int
 ) -> dict[str, float]:
-    """The figures of `Probe`.
+    """The metrics of `Probe`.
 
     Args:
         train: `COLUMNS` of the samples to be fitted on; none is needed.
@@ -148,20 +162,22 @@ def probe_figures(
     is_few = max(len(label.unique()) for label in labels) <= MOST_CLASSES
     if not is_few:
         log.warning(
-            "callbacks.probe: of more than %s classes there is the nearest-neighbour accuracy alone.", MOST_CLASSES
+            "callbacks.probe: of more than %s classes there is the nearest-neighbour accuracy "
+            "alone.",
+            MOST_CLASSES,
         )
-    figures = clustering_figures(*judged, seed) if is_few else {}
+    metrics = clustering_metrics(*judged, seed) if is_few else {}
     if len(train["id"]) == 0:
-        return figures
+        return metrics
     fitted = _samples(train["vectors"], train["label"])
-    figures["knn_accuracy"] = knn_accuracy(fitted, judged)
+    metrics["knn_accuracy"] = knn_accuracy(fitted, judged)
     if is_few:
-        figures["linear_accuracy"] = linear_accuracy(fitted, judged)
+        metrics["linear_accuracy"] = linear_accuracy(fitted, judged)
     for index, name in enumerate(modalities):
         fitted, judged = _of_modality(train, index), _of_modality(test, index)
         if len(fitted[1]) and len(judged[1]):
-            figures[f"{name}/knn_accuracy"] = knn_accuracy(fitted, judged)
-    return figures
+            metrics[f"{name}/knn_accuracy"] = knn_accuracy(fitted, judged)
+    return metrics
 
 
 def _of_modality(table: dict[str, Tensor], index: int) -> Samples:

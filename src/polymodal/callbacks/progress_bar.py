@@ -1,4 +1,6 @@
-"""The bar of what is at work: it names that, counts samples per second, and goes when that is over."""
+"""The bar of what is at work: it names that, counts samples per second, and goes when that is
+over.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ PER_SECOND = 10
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar, on a terminal and in a notebook alone: in a file each drawing would be a line.
+    """Lightning's bar, on a terminal and in a notebook alone: in a file each drawing would be a
+    line.
 
     Attributes:
         task: what is done with the batches of a test, such as `embed test`.
@@ -56,7 +59,11 @@ class ProgressBar(RichProgressBar):
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> Any:
         """Those of training alone: the lines have those of validation."""
         shown = super().get_metrics(trainer, pl_module)
-        return {name.removeprefix("train/"): value for name, value in shown.items() if name.startswith("train/")}
+        return {
+            name.removeprefix("train/"): value
+            for name, value in shown.items()
+            if name.startswith("train/")
+        }
 
     def configure_columns(self, trainer: Trainer) -> list:
         """Samples per second in the place of batches."""
@@ -80,7 +87,9 @@ class SamplesPerSecond(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Nothing before there is a speed."""
-        return Text("" if not task.speed else f"{task.speed * self.samples:,.0f} samples/s", style="dim")
+        return Text(
+            "" if not task.speed else f"{task.speed * self.samples:,.0f} samples/s", style="dim"
+        )
 
 
 def name_task(trainer: Trainer, task: str) -> None:

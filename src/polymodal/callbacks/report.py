@@ -22,7 +22,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.loading.columns import value_names
 from polymodal.files import write_whole
 from polymodal.metrics.calibration import reliability_of
-from polymodal.metrics.confusion import MATRIX, class_counts, class_figures, confusion_matrix
+from polymodal.metrics.confusion import MATRIX, class_counts, class_metrics, confusion_matrix
 from polymodal.metrics.multilabel import multilabel_table
 from polymodal.metrics.sample_table import SampleTable
 from polymodal.module import MultimodalModule
@@ -34,7 +34,13 @@ from polymodal.objectives.supervised import Supervised
 from polymodal.report.confusion import draw_confusion
 from polymodal.report.curves import draw_curves
 from polymodal.report.embedding_map import draw_map, map_of, map_panel
-from polymodal.report.gallery import draw_gallery, gallery_panel, sizes, spread_queries, worst_queries
+from polymodal.report.gallery import (
+    draw_gallery,
+    gallery_panel,
+    sizes,
+    spread_queries,
+    worst_queries,
+)
 from polymodal.report.media import Contents
 from polymodal.report.mistakes import mistakes_of, mistakes_panel
 from polymodal.report.publish import publish
@@ -48,20 +54,22 @@ Columns = dict[str, Tensor]
 log = logging.getLogger(__name__)
 
 GALLERIES = 3
-"""Modalities besides the first one that have galleries: each takes seconds to draw, and a row of the page."""
+"""Modalities besides the first one that have galleries: each takes seconds to draw, and a row of
+the page."""
 
 
 class Report(Callback):
-    """`report/`: the curves, and of each objective what it has to show, in a folder of its own where there are several.
+    """`report/`: the curves, and of each objective what it has to show, in a folder of its own
+    where there are several.
 
-    Alignment: retrieval galleries of the first modality with the next three, both ways, their worst misses, and a map
-    of the embeddings. Classes: confusion matrix (or, with more classes than `MATRIX`, a table of what is confused
-    most), reliability, a table of the classes and the most confident mistakes. Values: predicted against true,
-    residuals, and what is furthest off. What cannot be drawn is said, and costs nothing else.
-    The confusion matrix of zero-shot classification is drawn where that was done.
-    Plots of the folder, those of other callbacks too, go to TensorBoard and wandb; wandb gets the tables as well.
-    What only the page shows is in JSON files. When the run has its final metrics, `polymodal.report.page` makes one
-    page of it all.
+    Alignment: retrieval galleries of the first modality with the next three, both ways, their worst
+    misses, and a map of the embeddings. Classes: confusion matrix (or, with more classes than
+    `MATRIX`, a table of what is confused most), reliability, a table of the classes and the most
+    confident mistakes. Values: predicted against true, residuals, and what is furthest off. What
+    cannot be drawn is said, and costs nothing else. The confusion matrix of zero-shot
+    classification is drawn where that was done. Plots of the folder, those of other callbacks too,
+    go to TensorBoard and wandb; wandb gets the tables as well. What only the page shows is in JSON
+    files. When the run has its final metrics, `polymodal.report.page` makes one page of it all.
 
     Args:
         run_dir: the run's folder.
@@ -113,7 +121,9 @@ class Report(Callback):
         """Takes what all processes have seen before the objective forgets it."""
         for name, part in pl_module.objective.parts().items():
             if isinstance(part, Contrastive | Supervised):
-                self.tables[name] = {column: value.cpu() for column, value in part.table.compute().items()}
+                self.tables[name] = {
+                    column: value.cpu() for column, value in part.table.compute().items()
+                }
         names = next(iter(self._class_names(trainer).values()), [])
         self.samples = self.seen.compute()
         pairs = zip(self.samples["id"].tolist(), self.samples["label"].tolist(), strict=True)
@@ -128,7 +138,11 @@ class Report(Callback):
         found = about(pl_module.origin, data, len(self.samples["id"]))
         _draw(self.folder / "curves.png", self._curves)
         for name, part in pl_module.objective.parts().items():
-            table, own, start = self.tables.get(name, {}), self.folder / name, f"{name}/" if name else ""
+            table, own, start = (
+                self.tables.get(name, {}),
+                self.folder / name,
+                f"{name}/" if name else "",
+            )
             if isinstance(part, Contrastive):
                 with unharmed(own / "sizes"):
                     measure(found, start, table, part.modalities)
@@ -139,15 +153,19 @@ class Report(Callback):
                 found["counts"][name] = {"samples": len(table["id"]), **values}
                 with unharmed(own / "chance"):
                     chance = same_answer(part, _known_before(data, part, table), table["target"])
-                    found["chance"] |= {f"{start}{key}": float(value) for key, value in chance.items()}
+                    found["chance"] |= {
+                        f"{start}{key}": float(value) for key, value in chance.items()
+                    }
                 self._answers(own, part, table, names, contents)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ZeroShot) and callback.confusion is not None:
                 confusion, names = callback.confusion, callback.class_names
                 found["counts"]["zero_shot"] = {"samples": int(confusion.sum())}
-                found["chance"] |= dict.fromkeys(("zero_shot/accuracy", "zero_shot/recall"), 1 / len(names))  # a guess
+                found["chance"] |= dict.fromkeys(
+                    ("zero_shot/accuracy", "zero_shot/recall"), 1 / len(names)
+                )  # a guess
                 _draw(self.folder / "zero_shot.png", draw_confusion, confusion, names, "Zero-shot")
-                counts = class_figures(confusion.diag(), confusion.sum(1), confusion.sum(0))
+                counts = class_metrics(confusion.diag(), confusion.sum(1), confusion.sum(0))
                 _draw(self.folder / "zero_shot_classes.csv", write_classes, counts, names)
         _draw(self.folder / "about.json", _write, found)
         _draw(self.folder / "sounds.json", _write, {"kind": "sounds", "sounds": contents.sounds})
@@ -156,22 +174,38 @@ class Report(Callback):
 
     def _curves(self, file: Path) -> None:
         metrics = self.run_dir / "metrics.csv"
-        if metrics.exists():  # there is none without the CSV logger, or where a checkpoint is only evaluated
+        if (
+            metrics.exists()
+        ):  # there is none without the CSV logger, or where a checkpoint is only evaluated
             with metrics.open(newline="") as stream:
                 draw_curves(file, list(csv.DictReader(stream)))
 
-    def _alignment(self, folder: Path, table: Columns, modalities: list[str], contents: Contents) -> None:
+    def _alignment(
+        self, folder: Path, table: Columns, modalities: list[str], contents: Contents
+    ) -> None:
         others = range(1, min(len(modalities), 1 + GALLERIES))
         if left_out := len(modalities) - 1 - len(others):
-            log.info("report: no galleries of %s further modalities, such as %s.", left_out, modalities[-1])
+            log.info(
+                "report: no galleries of %s further modalities, such as %s.",
+                left_out,
+                modalities[-1],
+            )
         for source, target in (pair for other in others for pair in ((0, other), (other, 0))):
-            name, ends = f"{modalities[source]}_to_{modalities[target]}", (modalities[source], modalities[target])
+            name, ends = (
+                f"{modalities[source]}_to_{modalities[target]}",
+                (modalities[source], modalities[target]),
+            )
             with unharmed(folder / name):
                 queries = spread_queries(table, source, target, self.queries)
                 missed = worst_queries(table, source, target, self.queries)
                 _draw(folder / f"{name}.png", draw_gallery, queries, *ends, contents.describe)
                 _draw(
-                    folder / f"{name}.json", _gallery, f"{ends[0]} to {ends[1]}".capitalize(), queries, *ends, contents
+                    folder / f"{name}.json",
+                    _gallery,
+                    f"{ends[0]} to {ends[1]}".capitalize(),
+                    queries,
+                    *ends,
+                    contents,
                 )
                 title = f"Worst misses: {ends[0]} to {ends[1]}"
                 _draw(folder / f"{name}_misses.json", _gallery, title, missed, *ends, contents)
@@ -181,7 +215,9 @@ class Report(Callback):
                 _draw(folder / "embedding_map.png", draw_map, drawn)
                 _draw(folder / "embedding_map.json", _map, drawn, table, contents)
 
-    def _answers(self, folder: Path, part: Supervised, table: Columns, names: list[str], contents: Contents) -> None:
+    def _answers(
+        self, folder: Path, part: Supervised, table: Columns, names: list[str], contents: Contents
+    ) -> None:
         y, target = part.in_units(table["y"]), table["target"]
         if isinstance(part, Classification):
             answer = y.argmax(1)
@@ -190,20 +226,26 @@ class Report(Callback):
                 _draw(folder / "confusion.png", draw_confusion, confusion, names, part.label)
                 _draw(folder / "confusion.csv", write_confusion, confusion, names)
             else:
-                log.info("report: no matrix of %s classes; confused.csv has the pairs.", part.outputs)
+                log.info(
+                    "report: no matrix of %s classes; confused.csv has the pairs.", part.outputs
+                )
                 _draw(folder / "confused.csv", write_confused, answer, target, names)
             counts = class_counts(answer, target, part.outputs)
-            _draw(folder / "classes.csv", write_classes, class_figures(*counts), names)
+            _draw(folder / "classes.csv", write_classes, class_metrics(*counts), names)
             _draw(folder / "reliability.png", draw_reliability, reliability_of(y, target))
         elif isinstance(part, MultiLabel):
-            _draw(folder / "classes.csv", write_classes, multilabel_table(y.double(), target), names)
+            _draw(
+                folder / "classes.csv", write_classes, multilabel_table(y.double(), target), names
+            )
         elif isinstance(part, Regression):
             _draw(folder / "predicted_against_true.png", draw_scatter, y.double(), target, names)
             _draw(folder / "residuals.png", draw_residuals, y.double(), target, names)
             _draw(folder / "values.csv", write_values, y.double(), target, names)
         _draw(folder / "mistakes.json", self._mistakes, part, table, names, contents)
 
-    def _mistakes(self, file: Path, part: Supervised, table: Columns, names: list[str], contents: Contents) -> None:
+    def _mistakes(
+        self, file: Path, part: Supervised, table: Columns, names: list[str], contents: Contents
+    ) -> None:
         title, facts = mistakes_of(part, table, names)
         panel = mistakes_panel(title, facts, self.samples, self.modalities, contents)
         if panel:
@@ -212,7 +254,9 @@ class Report(Callback):
     def _names(self, trainer: Trainer, part: Supervised) -> list[str]:
         """What the outputs of an objective are called: classes, or the columns of the values."""
         if isinstance(part, Regression):
-            return value_names(getattr(trainer.datamodule, "columns", None), part.label, part.outputs)  # type: ignore[attr-defined]
+            return value_names(
+                getattr(trainer.datamodule, "columns", None), part.label, part.outputs
+            )  # type: ignore[attr-defined]
         return self._class_names(trainer).get(part.label, [])
 
     @staticmethod
@@ -224,7 +268,8 @@ def about(origin: Origin | None, data: Any, tested: int = 0) -> dict[str, Any]:
     """What the page says beside the metrics.
 
     Args:
-        origin: of the weights that are tested; None where they are those at the end of the training.
+        origin: of the weights that are tested; None where they are those at the end of the
+            training.
         data: set up.
         tested: samples of the test.
     """
@@ -232,7 +277,13 @@ def about(origin: Origin | None, data: Any, tested: int = 0) -> dict[str, Any]:
     count = len(split) if isinstance(split, Sized) else 0
     validated = min(count, data.limit or count)
     found = {} if origin is None else origin._asdict()
-    return {"kind": "about", **found, "samples": {"test": tested, "val": validated}, "counts": {}, "chance": {}}
+    return {
+        "kind": "about",
+        **found,
+        "samples": {"test": tested, "val": validated},
+        "counts": {},
+        "chance": {},
+    }
 
 
 def measure(found: dict[str, Any], start: str, table: Columns, modalities: list[str]) -> None:
@@ -247,13 +298,20 @@ def measure(found: dict[str, Any], start: str, table: Columns, modalities: list[
     few = modalities[: 1 + GALLERIES]
     for source, target in ((a, b) for a in range(len(few)) for b in range(len(few)) if a != b):
         queries, gallery = sizes(table, source, target)
-        found["counts"][f"{start}{few[source]}_to_{few[target]}"] = {"queries": queries, "gallery": gallery}
+        found["counts"][f"{start}{few[source]}_to_{few[target]}"] = {
+            "queries": queries,
+            "gallery": gallery,
+        }
     if few == modalities:
-        found["chance"] |= {f"{start}{key}": float(value) for key, value in random_order(table, modalities).items()}
+        found["chance"] |= {
+            f"{start}{key}": float(value) for key, value in random_order(table, modalities).items()
+        }
 
 
 def _known_before(data: PairedDataModule, part: Supervised, table: Columns) -> Tensor:
-    """Targets of the training split; of data without one, or of a stream, those that are evaluated."""
+    """Targets of the training split; of data without one, or of a stream, those that are
+    evaluated.
+    """
     is_stream = isinstance(data.train_set, IterableDataset)
     labels = None if is_stream else data.training_labels(part.label)
     return table["target"] if labels is None or len(labels) == 0 else part.targets(labels)
@@ -261,7 +319,9 @@ def _known_before(data: PairedDataModule, part: Supervised, table: Columns) -> T
 
 def _best(trainer: Trainer) -> Origin | None:
     """The best checkpoint of a run that has none of its weights loaded."""
-    kept = (c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
+    kept = (
+        c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)
+    )
     file = next((Path(path) for path in kept if path), None)
     return None if file is None else origin_of(load_checkpoint(file, parts=False), file)
 

@@ -1,4 +1,6 @@
-"""Judges a model again with modalities missing or noisy, and says what each modality contributes."""
+"""Judges a model again with modalities missing or noisy, and says what each modality
+contributes.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,15 @@ Condition = tuple[float, float]
 
 
 class Robustness(Callback):
-    """On the test split: all subsets of the modalities, a grid of missing rates and noise levels, Shapley values.
+    """On the test split: all subsets of the modalities, a grid of missing rates and noise levels,
+    Shapley values.
 
-    What a sample loses depends on its number alone, so that every run and every model loses the same. A sample keeps
-    one modality at least, but for the empty subset. Written to `report/subsets.csv`, `report/robustness.csv` and
-    pictures beside them; logged: `test/shapley/<modality>`, `test/only/<modality>/...`, `test/missing_<rate>/...` and
-    `test/noise_<level>/...` of the figure that the run is chosen by. Encoders run once for each noise level; the
-    memory grows with the number of conditions times that of samples.
+    What a sample loses depends on its number alone, so that every run and every model loses the
+    same. A sample keeps one modality at least, but for the empty subset. Written to
+    `report/subsets.csv`, `report/robustness.csv` and pictures beside them; logged:
+    `test/shapley/<modality>`, `test/only/<modality>/...`, `test/missing_<rate>/...` and
+    `test/noise_<level>/...` of the metric that the run is chosen by. Encoders run once for each
+    noise level; the memory grows with the number of conditions times that of samples.
 
     Args:
         run_dir: the run's folder.
@@ -49,7 +53,8 @@ class Robustness(Callback):
         seed: of what is missing.
 
     Raises:
-        ConfigError: the objective does not read Y, or there are more modalities than all subsets can be judged of.
+        ConfigError: the objective does not read Y, or there are more modalities than all subsets
+            can be judged of.
     """
 
     def __init__(
@@ -67,10 +72,13 @@ class Robustness(Callback):
         """Refuses what cannot be judged, before anything is trained."""
         names = pl_module.model.modalities
         if pl_module.model.fusion is None:
-            raise ConfigError("callbacks.robustness judges Y, and this run has no fusion. Leave it out.")
+            raise ConfigError(
+                "callbacks.robustness judges Y, and this run has no fusion. Leave it out."
+            )
         if self.all_subsets and len(names) > MOST:
             raise ConfigError(
-                f"callbacks.robustness: {len(names)} modalities have {2 ** len(names)} subsets, too many to judge.\n"
+                f"callbacks.robustness: {len(names)} modalities have {2 ** len(names)} subsets, "
+                "too many to judge.\n"
                 "Add callbacks.robustness.subsets=false."
             )
         self.names = names
@@ -98,7 +106,7 @@ class Robustness(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Adds a batch to the figures of every condition."""
+        """Adds a batch to the metrics of every condition."""
         encoded: Encoded = outputs.encoded
         model, device, codes = pl_module.model, batch.id.device, trainer.datamodule.codes  # type: ignore[attr-defined]
         with trainer.precision_plugin.forward_context():
@@ -106,7 +114,11 @@ class Robustness(Callback):
                 absent = torch.tensor([name not in subset for name in self.names], device=device)
                 objective.update(model.fuse(encoded.without(absent)), batch)
             for level in self.noise:
-                disturbed = encoded if level == 0 else model.encode(noisy(batch, level, self.seed, codes), known=False)
+                disturbed = (
+                    encoded
+                    if level == 0
+                    else model.encode(noisy(batch, level, self.seed, codes), known=False)
+                )
                 for rate in self.missing:
                     rates = torch.full((len(self.names),), rate, device=device)
                     absent = dropped(batch.id, encoded.mask, rates, self.seed)
@@ -116,24 +128,39 @@ class Robustness(Callback):
                     self.grid[rate, level].update(model.fuse(disturbed.without(absent)), batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """Computes, logs and, on the first process, writes all figures."""
-        subsets = {subset: _figures(objective) for subset, objective in self.subsets.items()}
-        grid = {condition: _figures(objective) for condition, objective in self.grid.items()}
-        everywhere = set.intersection(*(set(figures) for figures in [*subsets.values(), *grid.values()]))
-        figure = pl_module.shown.partition("/")[2]
-        if figure not in everywhere:  # such as retrieval, of which there is none where nothing is present
-            figure = "loss" if "loss" in everywhere else sorted(everywhere)[0]
-        worth = {subset: figures[figure] for subset, figures in subsets.items()}
+        """Computes, logs and, on the first process, writes all metrics."""
+        subsets = {subset: _metrics(objective) for subset, objective in self.subsets.items()}
+        grid = {condition: _metrics(objective) for condition, objective in self.grid.items()}
+        everywhere = set.intersection(
+            *(set(metrics) for metrics in [*subsets.values(), *grid.values()])
+        )
+        metric = pl_module.shown.partition("/")[2]
+        if (
+            metric not in everywhere
+        ):  # such as retrieval, of which there is none where nothing is present
+            metric = "loss" if "loss" in everywhere else sorted(everywhere)[0]
+        worth = {subset: metrics[metric] for subset, metrics in subsets.items()}
         shapley = shapley_values(self.names, worth) if worth else {}
         logged = {f"test/shapley/{name}": value for name, value in shapley.items()}
-        logged |= {f"test/only/{name}/{figure}": worth[frozenset([name])] for name in shapley}
-        logged |= {f"test/missing_{rate:g}/{figure}": grid[rate, 0.0][figure] for rate in self.missing if rate}
-        logged |= {f"test/noise_{level:g}/{figure}": grid[0.0, level][figure] for level in self.noise if level}
+        logged |= {f"test/only/{name}/{metric}": worth[frozenset([name])] for name in shapley}
+        logged |= {
+            f"test/missing_{rate:g}/{metric}": grid[rate, 0.0][metric]
+            for rate in self.missing
+            if rate
+        }
+        logged |= {
+            f"test/noise_{level:g}/{metric}": grid[0.0, level][metric]
+            for level in self.noise
+            if level
+        }
         pl_module.log_dict(logged)
-        absent = {rate: float(table.compute()["share"].double().mean()) for rate, table in self.absent.items()}
+        absent = {
+            rate: float(table.compute()["share"].double().mean())
+            for rate, table in self.absent.items()
+        }
         if trainer.is_global_zero:
             with unharmed(self.run_dir / "report" / "robustness.csv"):
-                self._write(subsets, grid, absent, shapley, figure)
+                self._write(subsets, grid, absent, shapley, metric)
         self.subsets, self.grid = {}, {}  # their states are as large as the split
 
     def _write(
@@ -142,24 +169,31 @@ class Robustness(Callback):
         grid: dict[Condition, dict[str, float]],
         absent: dict[float, float],
         shapley: dict[str, float],
-        figure: str,
+        metric: str,
     ) -> None:
         folder = self.run_dir / "report"
         folder.mkdir(parents=True, exist_ok=True)
         rows = [
-            {"missing": rate, "absent": absent[rate], "noise": level} | figures
-            for (rate, level), figures in grid.items()
+            {"missing": rate, "absent": absent[rate], "noise": level} | metrics
+            for (rate, level), metrics in grid.items()
         ]
         _write_table(folder / "robustness.csv", rows)
-        draw_robustness(folder / "robustness.png", {c: figures[figure] for c, figures in grid.items()}, figure)
+        draw_robustness(
+            folder / "robustness.png", {c: metrics[metric] for c, metrics in grid.items()}, metric
+        )
         if subsets:
-            flags = {subset: {name: int(name in subset) for name in self.names} for subset in subsets}
-            _write_table(folder / "subsets.csv", [flags[subset] | figures for subset, figures in subsets.items()])
-            chosen = {subset: figures[figure] for subset, figures in subsets.items()}
-            draw_subsets(folder / "subsets.png", chosen, shapley, figure)
+            flags = {
+                subset: {name: int(name in subset) for name in self.names} for subset in subsets
+            }
+            _write_table(
+                folder / "subsets.csv",
+                [flags[subset] | metrics for subset, metrics in subsets.items()],
+            )
+            chosen = {subset: metrics[metric] for subset, metrics in subsets.items()}
+            draw_subsets(folder / "subsets.png", chosen, shapley, metric)
 
 
-def _figures(objective: Objective) -> dict[str, float]:
+def _metrics(objective: Objective) -> dict[str, float]:
     return {name: float(value) for name, value in objective.compute().items()}
 
 

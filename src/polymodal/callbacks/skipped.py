@@ -1,4 +1,4 @@
-"""How many samples were left out, among the figures of a run."""
+"""How many samples were left out, among the metrics of a run."""
 
 from __future__ import annotations
 
@@ -26,5 +26,8 @@ class Skipped(Callback):
     @staticmethod
     def _log(trainer: Trainer, pl_module: MultimodalModule) -> None:
         counts = trainer.datamodule.skipped()  # type: ignore[attr-defined]
-        figures = {f"data/skipped/{reason.replace(' ', '_')}": float(count) for reason, count in counts.items()}
-        pl_module.log_dict(figures)
+        metrics = {
+            f"data/skipped/{reason.replace(' ', '_')}": float(count)
+            for reason, count in counts.items()
+        }
+        pl_module.log_dict(metrics)

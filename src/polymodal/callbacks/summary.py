@@ -19,7 +19,13 @@ from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.supervised import Supervised
 from polymodal.terminal import say
 
-PRECISIONS = {"32-true": "fp32", "64-true": "fp64", "bf16-mixed": "bf16", "16-mixed": "fp16", "bf16-true": "bf16_true"}
+PRECISIONS = {
+    "32-true": "fp32",
+    "64-true": "fp64",
+    "bf16-mixed": "bf16",
+    "16-mixed": "fp16",
+    "bf16-true": "bf16_true",
+}
 """What Lightning calls an option of precision=."""
 
 COUNTED = {Classification: "classes", MultiLabel: "tags"}
@@ -29,7 +35,8 @@ Row = tuple[str, str]
 
 
 class Summary(Callback):
-    """Samples, parts of the model with their parameters, steps, the metric that is watched, the device and the folder.
+    """Samples, parts of the model with their parameters, steps, the metric that is watched, the
+    device and the folder.
 
     Args:
         run_dir: the run's folder.
@@ -57,9 +64,14 @@ class Summary(Callback):
             ("folder", str(_short(self.run_dir))),
         ]
         width = max(len(name) for name, _ in rows)
-        begins = "Training" if trainer.global_step == 0 else f"Resuming at step {trainer.global_step:,}"
+        begins = (
+            "Training" if trainer.global_step == 0 else f"Resuming at step {trainer.global_step:,}"
+        )
         title = f"{begins}: {pl_module.config.get('name', 'a model')}"
-        say("\n".join([title, *(f"  {name:{width}}  {value}" for name, value in rows)]), soft_wrap=True)
+        say(
+            "\n".join([title, *(f"  {name:{width}}  {value}" for name, value in rows)]),
+            soft_wrap=True,
+        )
 
 
 def samples_of(data: PairedDataModule) -> str:
@@ -81,14 +93,20 @@ def labels_of(module: MultimodalModule) -> Iterator[Row]:
     """What is predicted, and how many classes or values that are."""
     for part in module.objective.parts().values():
         if isinstance(part, Supervised):
-            many = next((what for kind, what in COUNTED.items() if isinstance(part, kind)), "values")
+            many = next(
+                (what for kind, what in COUNTED.items() if isinstance(part, kind)), "values"
+            )
             yield "predicts", f"{part.label}, {counted(part.outputs, many)}"
 
 
 def parts_of(module: MultimodalModule) -> Iterator[Row]:
     """The parts of the model, with their parameters; at the end all of them."""
     model = module.model
-    parts: dict[str, nn.Module | None] = {**model.encoders, "fusion": model.fusion, "head": model.head}
+    parts: dict[str, nn.Module | None] = {
+        **model.encoders,
+        "fusion": model.fusion,
+        "head": model.head,
+    }
     for name, part in parts.items():
         if part is not None:
             yield name, f"{type(part).__name__}, {parameters_of(part)}{_frozen(module, name)}"
@@ -131,7 +149,9 @@ def steps_of(trainer: Trainer, batch_size: int, accumulate: int) -> str:
     if math.isfinite(total) and total > 0:
         epochs = trainer.max_epochs
         words.append(
-            f"{total:,} in {epochs:,} epoch{'s' * (epochs != 1)}" if epochs and epochs > 0 else f"{total:,} in all"
+            f"{total:,} in {epochs:,} epoch{'s' * (epochs != 1)}"
+            if epochs and epochs > 0
+            else f"{total:,} in all"
         )
     return ", ".join(words)
 

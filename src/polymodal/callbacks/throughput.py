@@ -12,10 +12,12 @@ from polymodal.module import MultimodalModule
 
 
 class Throughput(Callback):
-    """Logs `train/samples_per_second` (all processes), `train/step_ms` and `train/data_wait_ms` at each logged step.
+    """Logs `train/samples_per_second` (all processes), `train/step_ms` and `train/data_wait_ms` at
+    each logged step.
 
-    Means over the steps since the last logged one; validation and checkpoints are not in them. On an accelerator
-    steps are only queued between two logged ones, so the mean over many steps is what to read.
+    Means over the steps since the last logged one; validation and checkpoints are not in them. On
+    an accelerator steps are only queued between two logged ones, so the mean over many steps is
+    what to read.
     """
 
     logs = ("train/samples_per_second", "train/step_ms", "train/data_wait_ms")
@@ -45,7 +47,12 @@ class Throughput(Callback):
             self.waited += self.start - self.last_end
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: MultimodalModule, outputs: Any, batch: PairedBatch, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: MultimodalModule,
+        outputs: Any,
+        batch: PairedBatch,
+        batch_idx: int,
     ) -> None:
         """Notes the step and, at a logged one, logs."""
         self.last_end = time.perf_counter()

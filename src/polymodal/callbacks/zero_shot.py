@@ -23,16 +23,17 @@ from polymodal.outputs import ModelOutput
 class ZeroShot(Callback):
     """Judges the test split by class prompts alone (Radford et al. 2021, section 3.1).
 
-    Logs `test/zero_shot/accuracy` and `test/zero_shot/recall` (mean over the classes that occur); the confusion matrix
-    is kept in `confusion`, unless there are more classes than `MATRIX`.
+    Logs `test/zero_shot/accuracy` and `test/zero_shot/recall` (mean over the classes that occur);
+    the confusion matrix is kept in `confusion`, unless there are more classes than `MATRIX`.
 
     Args:
         label: key of `PairedBatch.labels`; samples with -1 do not count.
-        prompts: class name -> `templates` and `words`: each word is put into each template, at `{}`; or a YAML file of
-            that, or of class name -> words.
-        templates: for classes without templates of their own; one without prompts has its name for a word.
-        pool: `mean`: a class is the mean of its prompts' embeddings, as in CLIP. `max`: its nearest prompt counts,
-            which suits classes of many faces.
+        prompts: class name -> `templates` and `words`: each word is put into each template, at
+            `{}`; or a YAML file of that, or of class name -> words.
+        templates: for classes without templates of their own; one without prompts has its name for
+            a word.
+        pool: `mean`: a class is the mean of its prompts' embeddings, as in CLIP. `max`: its nearest
+            prompt counts, which suits classes of many faces.
         image: modality to be classified.
         text: modality of the prompts.
     """
@@ -47,7 +48,9 @@ class ZeroShot(Callback):
         text: str = "text",
     ) -> None:
         self.label, self.templates, self.pool = label, templates, pool
-        self.prompts = read_prompts(prompts, templates) if isinstance(prompts, str) else dict(prompts or {})
+        self.prompts = (
+            read_prompts(prompts, templates) if isinstance(prompts, str) else dict(prompts or {})
+        )
         self.image, self.text = image, text
         self.class_names = list(self.prompts)
         self.confusion: Tensor | None = None
@@ -56,20 +59,26 @@ class ZeroShot(Callback):
         """Checks, before anything is trained.
 
         Raises:
-            ConfigError: the classes of the data have no prompts, or the data or the model cannot do it.
+            ConfigError: the classes of the data have no prompts, or the data or the model cannot do
+                it.
         """
         names = trainer.datamodule.class_names.get(self.label)  # type: ignore[attr-defined]
         modalities = pl_module.model.modalities
         if names is None or not {self.image, self.text} <= set(modalities):
             raise ConfigError(
-                f"callbacks.zero_shot needs labels {self.label!r} and the modalities {self.image!r} and {self.text!r}; "
+                f"callbacks.zero_shot needs labels {self.label!r} and the modalities "
+                f"{self.image!r} and {self.text!r}; "
                 f"this run has {', '.join(modalities)}.\nLeave it out: callbacks=[default]"
             )
         if not self.templates and (missing := set(names) - set(self.prompts)):
-            raise ConfigError(f"callbacks.zero_shot.prompts has no phrase for: {', '.join(sorted(missing))}.")
+            raise ConfigError(
+                f"callbacks.zero_shot.prompts has no phrase for: {', '.join(sorted(missing))}."
+            )
         self.class_names = names
         held_out = trainer.datamodule.test_set  # type: ignore[attr-defined]
-        if not isinstance(held_out, IterableDataset) and len(held_out):  # a stream has no first sample
+        if not isinstance(held_out, IterableDataset) and len(
+            held_out
+        ):  # a stream has no first sample
             self._classes(held_out[[0]])
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
@@ -81,7 +90,9 @@ class ZeroShot(Callback):
     def _embed(self, trainer: Trainer, pl_module: MultimodalModule, name: str) -> Tensor:
         """(P, d), the normalised embeddings of a class's P prompts, or (1, d), their mean."""
         prompts = self.prompts.get(name, {"templates": self.templates, "words": [name]})
-        sentences = [template.format(word) for template in prompts["templates"] for word in prompts["words"]]
+        sentences = [
+            template.format(word) for template in prompts["templates"] for word in prompts["words"]
+        ]
         tokens = trainer.datamodule.tokenize(sentences).to(pl_module.device)  # type: ignore[attr-defined]
         with trainer.precision_plugin.forward_context():
             encoded = pl_module.model.encoders[self.text](tokens)
@@ -89,7 +100,9 @@ class ZeroShot(Callback):
         return vectors if self.pool == "max" else F.normalize(vectors.mean(0, keepdim=True), dim=-1)
 
     def _scores(self, x: Tensor) -> Tensor:
-        """(B, d) normalised embeddings -> (B, classes) cosines with the nearest prompt of each class."""
+        """(B, d) normalised embeddings -> (B, classes) cosines with the nearest prompt of each
+        class.
+        """
         return torch.stack([(x @ vectors.T).amax(1) for vectors in self.vectors], dim=1)
 
     def on_test_batch_end(
@@ -107,7 +120,9 @@ class ZeroShot(Callback):
         target = self._classes(batch)
         counted = output.mask[:, row] & (target >= 0)
         x = F.normalize(output.x[counted, row].float(), dim=-1)
-        self.answers.update(batch.id[counted], answer=self._scores(x).argmax(1), target=target[counted])
+        self.answers.update(
+            batch.id[counted], answer=self._scores(x).argmax(1), target=target[counted]
+        )
 
     def _classes(self, batch: PairedBatch) -> Tensor:
         """(B,) int64.
@@ -118,19 +133,22 @@ class ZeroShot(Callback):
         labels = batch.labels[self.label]
         if labels.ndim != 1 or labels.is_floating_point():
             raise ConfigError(
-                f"callbacks.zero_shot.label={self.label}: these labels are not one class a sample.\n"
+                f"callbacks.zero_shot.label={self.label}: these labels are not one class a "
+                "sample.\n"
                 "Choose another label, or leave it out: callbacks=[default]"
             )
         return labels
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """Logs the figures and keeps the confusion matrix, rows = true class."""
+        """Logs the metrics and keeps the confusion matrix, rows = true class."""
         table = self.answers.compute()
         answer, target, classes = table["answer"], table["target"], len(self.class_names)
         counts = class_counts(answer, target, classes)
         occurs = counts.support > 0
         pl_module.log("test/zero_shot/accuracy", counts.right.sum() / max(1, len(target)))
-        pl_module.log("test/zero_shot/recall", (counts.right[occurs] / counts.support[occurs]).mean())
+        pl_module.log(
+            "test/zero_shot/recall", (counts.right[occurs] / counts.support[occurs]).mean()
+        )
         self.confusion = confusion_matrix(answer, target, classes) if classes <= MATRIX else None
 
 
@@ -147,14 +165,20 @@ def read_prompts(file: str, templates: Sequence[str]) -> dict[str, Mapping[str, 
     try:
         content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     except Exception as error:  # of yaml, of the encoding, of the file system
-        raise ConfigError(f"callbacks.zero_shot.prompts={file} cannot be read: {str(error).splitlines()[0]}") from error
+        raise ConfigError(
+            f"callbacks.zero_shot.prompts={file} cannot be read: {str(error).splitlines()[0]}"
+        ) from error
     prompts: dict[str, Mapping[str, Sequence[str]]] = {}
     for name, entry in (content if isinstance(content, dict) and content else {"": None}).items():
         entry = entry if isinstance(entry, dict) else {"words": entry}
-        words, own = _sentences(entry.get("words")), _sentences(entry.get("templates", list(templates) or ["{}"]))
+        words, own = (
+            _sentences(entry.get("words")),
+            _sentences(entry.get("templates", list(templates) or ["{}"])),
+        )
         if not words or not own or entry.keys() - {"words", "templates"}:
             raise ConfigError(
-                f"callbacks.zero_shot.prompts={file}: a line is a class and its words, such as cat: [cat, kitten]"
+                f"callbacks.zero_shot.prompts={file}: a line is a class and its words, such as "
+                "cat: [cat, kitten]"
             )
         prompts[str(name)] = {"templates": own, "words": words}
     return prompts
@@ -163,4 +187,6 @@ def read_prompts(file: str, templates: Sequence[str]) -> dict[str, Mapping[str, 
 def _sentences(value: Any) -> list[str]:
     """One word or several; nothing where it is neither."""
     values = [value] if isinstance(value, str) else value
-    return values if isinstance(values, list) and all(isinstance(word, str) for word in values) else []
+    return (
+        values if isinstance(values, list) and all(isinstance(word, str) for word in values) else []
+    )

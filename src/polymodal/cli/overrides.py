@@ -1,4 +1,6 @@
-"""What a person types -> Hydra's grammar: any path and any text can be a value, without quotes for Hydra."""
+"""What a person types -> Hydra's grammar: any path and any text can be a value, without quotes for
+Hydra.
+"""
 
 from __future__ import annotations
 
@@ -18,32 +20,50 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 FOR_ANY_RUN = ("devices", "precision")
-"""Groups that only set arguments of the trainer: they can be chosen anew for a run that is stored as plain values."""
+"""Groups that only set arguments of the trainer: they can be chosen anew for a run that is stored
+as plain values."""
 
-SINGLE = re.compile(r"(data|fusion|missing|head|objective|optimizer|scheduler|trainer|devices|precision|encoder/.+)")
-"""Groups of which one option is chosen: two would be merged into something that neither of them is."""
+SINGLE = re.compile(
+    r"(data|fusion|missing|head|objective|optimizer|scheduler|trainer|devices|precision|encoder/.+)"
+)
+"""Groups of which one option is chosen: two would be merged into something that neither of them
+is."""
 
 PLAIN = re.compile(r"[A-Za-z0-9_./+-]*")
 """A value that Hydra takes as it stands, which most are: nothing has to be parsed."""
 
-WITH_VALUE = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c"}
+WITH_VALUE = {
+    "--config-path",
+    "-cp",
+    "--config-name",
+    "-cn",
+    "--config-dir",
+    "-cd",
+    "--package",
+    "-p",
+    "--cfg",
+    "-c",
+}
 WITH_VALUE |= {"--shell-completion", "-sc", "--info", "-i", "--experimental-rerun"}
 SWEEP = {"-m", "--multirun"}
 CLOSING = {"[": "]", "{": "}", "(": ")"}
 
 
-def as_hydra_arguments(arguments: Sequence[str], stored: Sequence[str] = (), several: bool = False) -> list[str]:
+def as_hydra_arguments(
+    arguments: Sequence[str], stored: Sequence[str] = (), several: bool = False
+) -> list[str]:
     """What a person types -> what Hydra takes.
 
-    `key=value` becomes `++key=value`: any argument of a `_target_` can be given, whether its YAML file lists it or not,
-    and the check that follows knows which exist. Values that Hydra's grammar has no place for are quoted, and `~/`
-    is the home. `repeat=<run folder>` becomes the options that load its config; `resume=<run folder>` too, and the
-    run's folder is that one.
+    `key=value` becomes `++key=value`: any argument of a `_target_` can be given, whether its YAML
+    file lists it or not, and the check that follows knows which exist. Values that Hydra's grammar
+    has no place for are quoted, and `~/` is the home. `repeat=<run folder>` becomes the options
+    that load its config; `resume=<run folder>` too, and the run's folder is that one.
 
     Args:
         arguments: of the command line.
         stored: they change the stored config of a run, of which these groups can be chosen anew.
-        several: `a,b` are two values, of two jobs of a sweep; else it is one text. With `-m` it is so anyway.
+        several: `a,b` are two values, of two jobs of a sweep; else it is one text. With `-m` it is
+            so anyway.
 
     Raises:
         ConfigError: a group is given what is no option, or a folder holds no run.
@@ -55,7 +75,10 @@ def as_hydra_arguments(arguments: Sequence[str], stored: Sequence[str] = (), sev
     repeated = [home(a.removeprefix("repeat=")) for a in arguments if a.startswith("repeat=")]
     for folder in repeated:
         if not (Path(folder) / "config.yaml").is_file():
-            raise PolymodalError(f"repeat={folder}: there is no config.yaml in this folder. Give the folder of a run.")
+            raise PolymodalError(
+                f"repeat={folder}: there is no config.yaml in this folder. Give the folder of a "
+                "run."
+            )
     result = [option for folder in repeated for option in options_of(Path(folder), arguments)]
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if argument.startswith("repeat="):
@@ -68,17 +91,26 @@ def as_hydra_arguments(arguments: Sequence[str], stored: Sequence[str] = (), sev
         elif key.startswith("hydra"):
             result.append(f"{key}={as_value(value)}")
         else:
-            result.append(f"{key if key.startswith('+') else f'++{key}'}={as_value(value, several)}")
+            result.append(
+                f"{key if key.startswith('+') else f'++{key}'}={as_value(value, several)}"
+            )
     return result
 
 
 def _resumed(which: str, arguments: list[str]) -> list[str]:
     """The options that go on with a run."""
-    if SWEEP & set(arguments) or any(a.startswith(("repeat=", "hydra.run.dir=")) for a in arguments):
-        raise ConfigError("resume= goes on with one run, in its own folder: leave -m, repeat= and hydra.run.dir= out.")
+    if SWEEP & set(arguments) or any(
+        a.startswith(("repeat=", "hydra.run.dir=")) for a in arguments
+    ):
+        raise ConfigError(
+            "resume= goes on with one run, in its own folder: leave -m, repeat= and hydra.run.dir= "
+            "out."
+        )
     experiment = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), None)
     folder = find_run(which, experiment)
-    changes = as_hydra_arguments([a for a in arguments if not a.startswith("experiment=")], FOR_ANY_RUN)
+    changes = as_hydra_arguments(
+        [a for a in arguments if not a.startswith("experiment=")], FOR_ANY_RUN
+    )
     own = [f"hydra.run.dir={quoted(folder)}", f"++resume={quoted(folder)}"]
     return [*options_of(folder, arguments), *changes, *own]
 
@@ -90,7 +122,9 @@ def _group(argument: str, stored: Sequence[str], several: bool) -> str:
         return f"{key}={_option(argument, option, several)}"
     if stored and key not in stored:
         groups = " and ".join(f"{group}=" for group in stored)
-        raise ConfigError(f"{argument}: a stored run takes key=value, {groups}. For other parts start a new run.")
+        raise ConfigError(
+            f"{argument}: a stored run takes key=value, {groups}. For other parts start a new run."
+        )
     if option.lower() in {"null", "[]", ""}:
         options = groups_of_configs().get(key, [])
         if "none" not in options:
@@ -100,7 +134,9 @@ def _group(argument: str, stored: Sequence[str], several: bool) -> str:
 
 
 def _option(argument: str, option: str, several: bool) -> str:
-    """Refuses for a group what can be no name of an option, and two names where one part is chosen."""
+    """Refuses for a group what can be no name of an option, and two names where one part is
+    chosen.
+    """
     from hydra.core.override_parser.types import Glob, QuotedString
 
     key = argument.partition("=")[0].lstrip("+").partition("@")[0]
@@ -130,10 +166,12 @@ def _option(argument: str, option: str, several: bool) -> str:
 
 
 def as_value(text: str, several: bool = False) -> str:
-    """A value in Hydra's grammar. What follows it is left as it is, anything else is text and is quoted.
+    """A value in Hydra's grammar. What follows it is left as it is, anything else is text and is
+    quoted.
 
     Args:
-        text: numbers, lists, `{key: value}`, `${references}`, `"quoted"`, sweeps; or a path or text of any signs.
+        text: numbers, lists, `{key: value}`, `${references}`, `"quoted"`, sweeps; or a path or text
+            of any signs.
         several: `a,b` are two values.
     """
     text = home(text)
@@ -163,7 +201,10 @@ def _container(text: str) -> str:
 
 def quoted(value: object) -> str:
     """A value for Hydra's grammar, whatever signs it holds."""
-    from hydra.core.override_parser.types import Quote, QuotedString  # late: scripts without Hydra's start are quick
+    from hydra.core.override_parser.types import (
+        Quote,
+        QuotedString,
+    )  # late: scripts without Hydra's start are quick
 
     return QuotedString(str(value), Quote.double).with_quotes()
 
@@ -180,7 +221,9 @@ def _parsed(value: str) -> Override | None:
 
 
 def split_at_commas(text: str) -> list[str]:
-    """Parts between the commas that stand outside of brackets and quotes. A quote opens at the start of a part only."""
+    """Parts between the commas that stand outside of brackets and quotes. A quote opens at the
+    start of a part only.
+    """
     parts, start, closing, quote = [], 0, "", ""
     for index, sign in enumerate(text):
         if quote:
@@ -198,7 +241,9 @@ def split_at_commas(text: str) -> list[str]:
 
 
 def _closes_at_its_end(text: str) -> bool:
-    """Whether the bracket that a text begins with is closed by its last sign: not so in `[a]/b` and in `{a}.tar`."""
+    """Whether the bracket that a text begins with is closed by its last sign: not so in `[a]/b` and
+    in `{a}.tar`.
+    """
     closing = ""
     for index, sign in enumerate(text):
         if sign in CLOSING:

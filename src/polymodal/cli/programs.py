@@ -1,4 +1,6 @@
-"""Programs that use a trained model: their own settings, and changes to the config that the model came with."""
+"""Programs that use a trained model: their own settings, and changes to the config that the model
+came with.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,18 @@ def _listed(value: Any) -> Any:
     """`[a,b]` -> a and b; anything else is one."""
     if not isinstance(value, str):
         return value
-    parts = [part.strip() for part in value[1:-1].split(",")] if value[:1] + value[-1:] == "[]" else [value]
+    parts = (
+        [part.strip() for part in value[1:-1].split(",")]
+        if value[:1] + value[-1:] == "[]"
+        else [value]
+    )
     return [home(part) for part in parts]
 
 
 def _named(value: Any) -> Any:
-    """`[cat,"a dog, brown"]` -> both names; a .txt file has one a line; other text is names with commas between."""
+    """`[cat,"a dog, brown"]` -> both names; a .txt file has one a line; other text is names with
+    commas between.
+    """
     if not isinstance(value, str):
         return value
     file = Path(home(value))
@@ -38,15 +46,27 @@ def _named(value: Any) -> Any:
         try:
             lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:
-            raise ValueError(f"this file cannot be read ({getattr(error, 'strerror', None) or error})") from error
+            raise ValueError(
+                f"this file cannot be read ({getattr(error, 'strerror', None) or error})"
+            ) from error
         return [line.strip() for line in lines if line.strip()]
     inner = value[1:-1] if value[:1] + value[-1:] == "[]" else value
     parts = [part.strip() for part in split_at_commas(inner)]
-    return [part[1:-1] if part[:1] == part[-1:] and part[:1] in "\"'" else part for part in parts if part]
+    return [
+        part[1:-1] if part[:1] == part[-1:] and part[:1] in "\"'" else part
+        for part in parts
+        if part
+    ]
 
 
 Chosen = TypeVar(
-    "Chosen", "EvalSettings", "EmbedSettings", "SearchSettings", "PredictSettings", "DemoSettings", "ExportSettings"
+    "Chosen",
+    "EvalSettings",
+    "EmbedSettings",
+    "SearchSettings",
+    "PredictSettings",
+    "DemoSettings",
+    "ExportSettings",
 )
 
 
@@ -110,9 +130,9 @@ class ExportSettings:
 
     checkpoint: str
     output: str
-    format: Annotated[list[Literal["safetensors", "onnx", "torch_export", "open_clip"]], BeforeValidator(_listed)] = (
-        field(default_factory=lambda: ["safetensors"])
-    )
+    format: Annotated[
+        list[Literal["safetensors", "onnx", "torch_export", "open_clip"]], BeforeValidator(_listed)
+    ] = field(default_factory=lambda: ["safetensors"])
     licence: str = "not stated"
 
 
@@ -125,7 +145,9 @@ def command(text: str | None, start: str, settings: type[Any]) -> None:
         settings: which there are.
     """
     given = sys.argv[1:]
-    needed = any(part.default is MISSING and part.default_factory is MISSING for part in fields(settings))
+    needed = any(
+        part.default is MISSING and part.default_factory is MISSING for part in fields(settings)
+    )
     if (needed and not given) or {"-h", "--help"} & set(given):
         print(text)
         sys.exit(0 if given else 2)
@@ -140,7 +162,8 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
 
     Args:
         arguments: `key=value` each; `--json` is json=true.
-        settings: the keys that are the program's own. With a field `inputs` it takes keys that nobody knows.
+        settings: the keys that are the program's own. With a field `inputs` it takes keys that
+            nobody knows.
 
     Raises:
         ConfigError: a key is unknown, missing, given twice, or has a wrong value.
@@ -151,27 +174,39 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
     changes: list[str] = []
     known: set[str] = {own_field.name for own_field in fields(settings)}
     for argument in arguments:
-        key, equals, value = ("json", "=", "true") if argument == "--json" else argument.partition("=")
+        key, equals, value = (
+            ("json", "=", "true") if argument == "--json" else argument.partition("=")
+        )
         if not equals:
             meant = nearest(argument, ["--json", "--help"]) if argument.startswith("--") else ""
             raise ConfigError(f"{argument}: arguments are key=value. --help lists them.{meant}")
         root = re.split(r"[./@]", key.lstrip("+~"))[0]
         if key in known - {"inputs"}:
             own[key] = home(value)
-        elif "inputs" in known and key == "name":  # a column of many tables; a run that is asked needs none
+        elif (
+            "inputs" in known and key == "name"
+        ):  # a column of many tables; a run that is asked needs none
             inputs[key] = home(value)
-        elif root in Config.model_fields or is_group(root):  # hydra, too: Lightning gives it to other processes
+        elif root in Config.model_fields or is_group(
+            root
+        ):  # hydra, too: Lightning gives it to other processes
             changes.append(argument)
         elif "inputs" in known and not re.search(r"^[-+~]|[/@]", key):
             inputs[key] = home(value)
         else:
-            raise ConfigError(f"Unknown key {key!r}.{nearest(key, [*known, *Config.model_fields, *groups()])}")
+            raise ConfigError(
+                f"Unknown key {key!r}.{nearest(key, [*known, *Config.model_fields, *groups()])}"
+            )
     try:
-        return TypeAdapter(settings).validate_python(own | ({"inputs": inputs} if inputs else {})), changes
+        return TypeAdapter(settings).validate_python(
+            own | ({"inputs": inputs} if inputs else {})
+        ), changes
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         key = str(detail["loc"][0])
         if "missing" in detail["type"]:
-            raise ConfigError(f"No value for {key}. Give one on the command line: {key}=...") from error
+            raise ConfigError(
+                f"No value for {key}. Give one on the command line: {key}=..."
+            ) from error
         problem = detail["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{key}={detail['input']}: {problem[0].lower()}{problem[1:]}.") from error

@@ -30,8 +30,12 @@ from polymodal.training.distributed.signals import Stopped, end_with_parent
 
 
 def main() -> None:
-    """`python src/train.py ...`: one run, a sweep (`-m`), or `check=true`, which checks all experiments."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # for torch: large tensors in huge pages of Linux
+    """`python src/train.py ...`: one run, a sweep (`-m`), or `check=true`, which checks all
+    experiments.
+    """
+    os.environ.setdefault(
+        "THP_MEM_ALLOC_ENABLE", "1"
+    )  # for torch: large tensors in huge pages of Linux
     end_with_parent()
     with readable_errors():
         if sweeps := [argument for argument in sys.argv[1:] if argument.startswith("sweep=")]:
@@ -46,22 +50,30 @@ def main() -> None:
             check_all()
         elif is_first_process():
             sys.argv[1:] = arguments
-            with full_errors("1"), table_at_the_end():  # Hydra raises its errors, instead of printing them
-                hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(run_job)()
+            with (
+                full_errors("1"),
+                table_at_the_end(),
+            ):  # Hydra raises its errors, instead of printing them
+                hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(
+                    run_job
+                )()
         else:
             follow(arguments)
 
 
 def run_job(config: DictConfig) -> float | None:
-    """One run in the folder that Hydra made: check, claim, train. An error in a sweep is noted; the next job begins.
+    """One run in the folder that Hydra made: check, claim, train. An error in a sweep is noted; the
+    next job begins.
 
-    A launcher may have started all processes of the job, as submitit does: only the first of them has the folder. What
-    that one says goes to train.log, too.
+    A launcher may have started all processes of the job, as submitit does: only the first of them
+    has the folder. What that one says goes to train.log, too.
 
     Returns:
-        the figure that says how good the run was, for sweepers that ask.
+        the metric that says how good the run was, for sweepers that ask.
     """
-    from polymodal.config.check import check_config  # here, so that help and completion do not wait for it
+    from polymodal.config.check import (
+        check_config,
+    )  # here, so that help and completion do not wait for it
 
     if not is_first_process():
         return take_part(check_config(config))
@@ -100,10 +112,14 @@ def _run_first(config: DictConfig) -> float | None:
         saved = any((folder / "checkpoints").glob("*.ckpt"))
         if saved and run_again(stop):
             sys.exit(stop.code)
-        message = f"{stop} " + (f"Go on with: {how(folder)}" if saved else "There was no checkpoint yet.")
+        message = f"{stop} " + (
+            f"Go on with: {how(folder)}" if saved else "There was no checkpoint yet."
+        )
         print(message, file=sys.stderr)
         if "SUBMITIT_EXECUTOR" in os.environ:
-            return None  # the other jobs go on; the process that submitted them all writes the table
+            return (
+                None  # the other jobs go on; the process that submitted them all writes the table
+            )
         sys.exit(stop.code)
     except Exception as raised:
         error = in_our_words(raised)
@@ -115,7 +131,9 @@ def _run_first(config: DictConfig) -> float | None:
             raise
         if ours:  # not of another sweep that has the folder
             details = "".join(traceback.format_exception(error))
-            record_failure(folder, str(error) or type(error).__name__, details, list(settings.overrides.task))
+            record_failure(
+                folder, str(error) or type(error).__name__, details, list(settings.overrides.task)
+            )
         show(error)
         return None
 
@@ -128,21 +146,31 @@ def check_run_dir(plain: dict[str, Any], folder: Path) -> None:
     """
     given = plain["run_dir"]
     if Path(given).absolute() != folder.absolute():
-        raise ConfigError(f"run_dir={given}: the folder of a run is chosen by hydra.run.dir={given}")
+        raise ConfigError(
+            f"run_dir={given}: the folder of a run is chosen by hydra.run.dir={given}"
+        )
 
 
 @contextmanager
 def arguments_for_followers(settings: Any, folder: Path, checkpoint: str | None) -> Iterator[None]:
-    """Lightning starts the other processes of a run with our `sys.argv`: let it say this one job, in this folder.
+    """Lightning starts the other processes of a run with our `sys.argv`: let it say this one job,
+    in this folder.
 
-    Without this, each of them would start the whole sweep again, or a run in a folder of its own. A launcher may have
-    started this process by a program of its own, which they are not to start.
+    Without this, each of them would start the whole sweep again, or a run in a folder of its own. A
+    launcher may have started this process by a program of its own, which they are not to start.
     """
     main = sys.modules["__main__"]
     given, module = list(sys.argv), main.__spec__
-    source = next((item.path for item in settings.runtime.config_sources if item.provider == "command-line"), None)
-    repeating = ["--config-dir", source, "--config-name", settings.job.config_name] if source else []
-    repeating += [override for override in settings.overrides.hydra if "hydra.searchpath=" in override]
+    source = next(
+        (item.path for item in settings.runtime.config_sources if item.provider == "command-line"),
+        None,
+    )
+    repeating = (
+        ["--config-dir", source, "--config-name", settings.job.config_name] if source else []
+    )
+    repeating += [
+        override for override in settings.overrides.hydra if "hydra.searchpath=" in override
+    ]
     resuming = [f"++resume={quoted(checkpoint)}"] if checkpoint else []
     arguments = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}", *resuming]
     sys.argv[:], main.__spec__ = [str(CONFIGS.parent / "src" / "train.py"), *arguments], None
@@ -164,18 +192,30 @@ def follow(arguments: list[str]) -> None:
     parser.add_argument("--multirun", "-m", action="store_true")
     options, overrides = parser.parse_known_args(arguments)
     if options.multirun:
-        raise PolymodalError("A sweep is started by plain `python src/train.py -m ...`; each job starts its processes.")
+        raise PolymodalError(
+            "A sweep is started by plain `python src/train.py -m ...`; each job starts its "
+            "processes."
+        )
     if not any(override.startswith("++run_dir=") for override in overrides):
-        # torchrun and Slurm start all processes alike, and only the first of them writes into the folder
-        given = [override for override in overrides if override.startswith(("++resume=", "hydra.run.dir="))]
+        # torchrun and Slurm start all processes alike, and only the first of them writes into the
+        # folder
+        given = [
+            override
+            for override in overrides
+            if override.startswith(("++resume=", "hydra.run.dir="))
+        ]
         folders = [override.partition("=")[2] for override in given]
         overrides.append(f"++run_dir={folders[-1] if folders else quoted(CONFIGS.parent / 'logs')}")
     take_part(check_config(compose_config(overrides, options.config_name, options.config_dir)))
 
 
 def take_part(plain: dict[str, Any]) -> float | None:
-    """The same training as in the first process of the run, from the same checkpoint; no folder, no files."""
-    from polymodal.training.checkpoints.files import newest_checkpoint  # after the checks, as in run_job
+    """The same training as in the first process of the run, from the same checkpoint; no folder, no
+    files.
+    """
+    from polymodal.training.checkpoints.files import (
+        newest_checkpoint,
+    )  # after the checks, as in run_job
     from polymodal.training.run import train
 
     if plain["resume"] is None and goes_on(Path(plain["run_dir"])):
@@ -184,7 +224,8 @@ def take_part(plain: dict[str, Any]) -> float | None:
         plain["resume"] = str(newest_checkpoint(Path(plain["resume"])))
     try:
         return train(plain, plain)
-    except Stopped as stop:  # the first process says so; Lightning takes another code for a failure, and kills it
+    # the first process says so; Lightning takes another code for a failure, and kills it
+    except Stopped as stop:
         sys.exit(0 if stop.agreed else stop.code)
 
 

@@ -1,4 +1,6 @@
-"""What an annotation in a source file means as a type of values in a config, as far as no import is needed."""
+"""What an annotation in a source file means as a type of values in a config, as far as no import is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,16 @@ IsClass = Callable[[str], bool]
 
 NAMES: dict[str, Any] = {
     **{name: getattr(builtins, name) for name in ("str", "bool", "list", "tuple", "dict", "set")},
-    **{name: getattr(typing, name) for name in ("Any", "Optional", "Union", "Literal", "List", "Tuple", "Dict")},
+    **{
+        name: getattr(typing, name)
+        for name in ("Any", "Optional", "Union", "Literal", "List", "Tuple", "Dict")
+    },
     **{name: getattr(collections.abc, name) for name in ("Sequence", "Iterable", "Mapping")},
-    **{name: value for name, value in vars(polymodal.types).items() if typing.get_origin(value) is typing.Annotated},
+    **{
+        name: value
+        for name, value in vars(polymodal.types).items()
+        if typing.get_origin(value) is typing.Annotated
+    },
     "int": polymodal.types.Integer,
     "float": polymodal.types.Finite,
     "Path": str,
@@ -32,7 +41,9 @@ LISTS_IN_YAML = (tuple, set, typing.Tuple)  # noqa: UP006  (as written in older 
 
 
 def adapter(expected: Any) -> TypeAdapter[Any]:
-    """Checks values strictly: 64.0 and true are no integers, in a list neither; a list may stand for a tuple."""
+    """Checks values strictly: 64.0 and true are no integers, in a list neither; a list may stand
+    for a tuple.
+    """
     return TypeAdapter(expected, config=ConfigDict(strict=True))
 
 
@@ -41,7 +52,8 @@ def type_of(node: ast.expr | None, is_class: IsClass) -> Any:
 
     Args:
         node: the annotation.
-        is_class: whether a name in the same file is a class, so that a config can only hold a node for it.
+        is_class: whether a name in the same file is a class, so that a config can only hold a node
+            for it.
     """
     if node is None:
         return Any
@@ -64,7 +76,9 @@ def _known(node: ast.expr) -> Any:
 
 
 def _part(name: str, is_class: IsClass) -> Any:
-    """A node with a `_target_`, if the name is a class. That is only looked up for a value that is no such node."""
+    """A node with a `_target_`, if the name is a class. That is only looked up for a value that is
+    no such node.
+    """
 
     def check(value: Any) -> Any:
         is_node = isinstance(value, dict) and "_target_" in value
@@ -86,7 +100,9 @@ def _subscript(node: ast.Subscript, is_class: IsClass) -> Any:
         return typing.Literal[tuple(ast.literal_eval(element) for element in inner)]
     if outer is None:
         return Any
-    elements = [... if ast.unparse(element) == "..." else type_of(element, is_class) for element in inner]
+    elements = [
+        ... if ast.unparse(element) == "..." else type_of(element, is_class) for element in inner
+    ]
     kind = outer[tuple(elements)] if len(elements) > 1 else outer[elements[0]]
     return Annotated[kind, Strict(False)] if outer in LISTS_IN_YAML else kind
 

@@ -1,4 +1,6 @@
-"""Settings that say `auto`: they get values that suit the data, before the config is stored and anything is built."""
+"""Settings that say `auto`: they get values that suit the data, before the config is stored and
+anything is built.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from polymodal.config.auto_parts import AUTO, Chosen, choose_columns, choose_encoders, choose_fusion, needs_fusion
+from polymodal.config.auto_parts import (
+    AUTO,
+    Chosen,
+    choose_columns,
+    choose_encoders,
+    choose_fusion,
+    needs_fusion,
+)
 from polymodal.config.environment import is_first_process
 from polymodal.errors import ConfigError, PolymodalError
 
@@ -29,7 +38,8 @@ WITHOUT_DATA: Mapping[str, Any] = {
     "token_dropout": 0.0,
     "vocab_size": 8000,
 }
-"""Settings that may be `auto`, and what stands for them while the data are looked at, or where nothing is known."""
+"""Settings that may be `auto`, and what stands for them while the data are looked at, or where
+nothing is known."""
 
 
 FOLLOW = {*WITHOUT_DATA, "_target_", "hop", "max_epochs", "mels", "outputs", "window"}
@@ -89,7 +99,8 @@ def say_chosen(chosen: Sequence[Chosen]) -> None:
 
 
 def close(config: DictConfig, stored: Mapping[str, Any]) -> None:
-    """Gives every `auto` of a config, in place, the value that a stored config has, as other data need for its model.
+    """Gives every `auto` of a config, in place, the value that a stored config has, as other data
+    need for its model.
 
     Args:
         config: composed; of other data.
@@ -99,7 +110,9 @@ def close(config: DictConfig, stored: Mapping[str, Any]) -> None:
     with open_dict(config):
         for key in list(_open_keys(config, "")):
             name = key.rpartition(".")[2]
-            OmegaConf.update(config, key, OmegaConf.select(before, key, default=WITHOUT_DATA.get(name)))
+            OmegaConf.update(
+                config, key, OmegaConf.select(before, key, default=WITHOUT_DATA.get(name))
+            )
         for name, columns in (OmegaConf.select(before, "data.columns") or {}).items():
             given = OmegaConf.select(config, f"data.columns.{name}")
             if isinstance(given, ListConfig) and sorted(given) == sorted(columns):
@@ -107,13 +120,17 @@ def close(config: DictConfig, stored: Mapping[str, Any]) -> None:
 
 
 def _preview(config: DictConfig, look: bool) -> Preview:
-    """What the data look like: rows of a table are looked at; of other data, what their settings say.
+    """What the data look like: rows of a table are looked at; of other data, what their settings
+    say.
 
     Raises:
         ConfigError: settings of the data cannot be.
     """
     from hydra.errors import InstantiationException
-    from hydra.utils import get_class, instantiate  # these take seconds: what is refused before does not wait for them
+    from hydra.utils import (
+        get_class,
+        instantiate,
+    )  # these take seconds: what is refused before does not wait for them
 
     from polymodal.data.auto.preview import Preview
     from polymodal.data.table.module import TableData
@@ -132,7 +149,9 @@ def _preview(config: DictConfig, look: bool) -> Preview:
         ]
         if AUTO in (config.data.get("numeric"), config.data.get("cardinalities")):
             # for this look all columns of a table are numbers
-            data.numeric = max((len(names) if isinstance(names, ListConfig) else 1 for names in tables), default=0)
+            data.numeric = max(
+                (len(names) if isinstance(names, ListConfig) else 1 for names in tables), default=0
+            )
             data.cardinalities = []
     try:
         table = instantiate(data, _convert_="all")
@@ -144,7 +163,9 @@ def _preview(config: DictConfig, look: bool) -> Preview:
 
 
 def _kinds_by_settings(data: DictConfig) -> dict[str, str]:
-    """Modality -> kind, as the settings of data name them; where they name none, images and texts."""
+    """Modality -> kind, as the settings of data name them; where they name none, images and
+    texts.
+    """
     from polymodal.data.loading.columns import ROLES
 
     kinds = data.get("kinds") or {}
@@ -161,7 +182,8 @@ ANY = {"image", "video", "audio", "text", "tabular", "vector"}
 OF_KIND = dict.fromkeys(("image_size", "channels", "shift", "scale"), {"image", "video"})
 OF_KIND |= dict.fromkeys(("max_seconds", "sample_rate", "mels", "window", "hop"), {"audio"})
 OF_KIND |= dict.fromkeys(("token_dropout", "vocab_size"), {"text"})
-"""Settings that matter to some kinds of modality alone, so that they are not spoken of elsewhere."""
+"""Settings that matter to some kinds of modality alone, so that they are not spoken of
+elsewhere."""
 
 
 def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
@@ -173,7 +195,9 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     rules: dict[str, Callable[[Preview], tuple[Any, str]]] = {
         name: getattr(defaults, name) for name in FOLLOW - settled
     }
-    rules["token_dropout"] = lambda preview: defaults.token_dropout(preview, _reads_words_alone(config))
+    rules["token_dropout"] = lambda preview: defaults.token_dropout(
+        preview, _reads_words_alone(config)
+    )
     rules["max_epochs"] = lambda preview: defaults.max_epochs(
         preview, config.data.batch_size, all(needs_fusion(config.objective))
     )
@@ -191,4 +215,6 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
 
 def _reads_words_alone(config: DictConfig) -> bool:
     """Whether a text is a bag of words."""
-    return any(str(node.get("_target_")).endswith(".BagOfWords") for node in config.encoder.values())
+    return any(
+        str(node.get("_target_")).endswith(".BagOfWords") for node in config.encoder.values()
+    )

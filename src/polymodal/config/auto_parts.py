@@ -1,4 +1,6 @@
-"""Parts that are `auto`: encoders follow the modalities, fusion and head the objective, columns their kind."""
+"""Parts that are `auto`: encoders follow the modalities, fusion and head the objective, columns
+their kind.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class Chosen(NamedTuple):
 
 
 OPTIONS = {"image": "cnn", "audio": "cnn", "video": "mean", "tabular": "mlp"}
-"""Kind of modality -> the encoder that is taken where none is chosen; that of text follows the number of samples."""
+"""Kind of modality -> the encoder that is taken where none is chosen; that of text follows the
+number of samples."""
 
 
 def choose_encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
@@ -36,7 +39,9 @@ def choose_encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     if not left:
         return
     # one that has another name than its kind is in no group that could be `none`
-    own = [name for name, kind in preview.kinds.items() if name not in config.encoder and name != kind]
+    own = [
+        name for name, kind in preview.kinds.items() if name not in config.encoder and name != kind
+    ]
     for name in [*left, *own]:
         if name not in preview.kinds:
             config.encoder[name] = _settings_of(config.encoder[name])
@@ -52,13 +57,17 @@ def choose_encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         if kind == "text":
             option, why = text_encoder(preview)
         if option is None:
-            raise ConfigError(f"encoder.{name}: say which one, such as +encoder/tabular@encoder.{name}=features.")
+            raise ConfigError(
+                f"encoder.{name}: say which one, such as +encoder/tabular@encoder.{name}=features."
+            )
         config.encoder[name] = _merged(f"encoder/{kind}", option, config.encoder.get(name, {}))
         yield Chosen(f"encoder/{name}", option, why)
 
 
 def _merged(group: str, option: str, node: Any) -> Any:
-    """An option of a group, with the settings that were given where it was still open which one it would be."""
+    """An option of a group, with the settings that were given where it was still open which one it
+    would be.
+    """
     chosen: Any = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
     if "log_mel" in chosen:
         chosen.log_mel.update(dict.fromkeys(("mels", "window", "hop"), AUTO))
@@ -76,12 +85,16 @@ def choose_fusion(config: DictConfig) -> Iterator[Chosen]:
         return
     reads_y = any(needs_fusion(config.objective))
     if "fusion" in left:
-        config.fusion = _merged("fusion", "concat", config.fusion) if reads_y else _settings_of(config.fusion)
+        config.fusion = (
+            _merged("fusion", "concat", config.fusion) if reads_y else _settings_of(config.fusion)
+        )
         if reads_y:
             yield Chosen("fusion", "concat", "the objective reads one vector a sample")
     if "head" in left:
         needs_head = reads_y and "outputs" not in config.fusion
-        config.head = _merged("head", "linear", config.head) if needs_head else _settings_of(config.head)
+        config.head = (
+            _merged("head", "linear", config.head) if needs_head else _settings_of(config.head)
+        )
         if needs_head:
             yield Chosen("head", "linear", "and one value an output")
 
@@ -99,12 +112,16 @@ def objective_classes(objective: Any) -> Iterator[type[Any]]:
 
 
 def needs_fusion(objective: Any) -> list[bool]:
-    """Whether an objective needs one vector a sample; of one that joins others, for each of them."""
+    """Whether an objective needs one vector a sample; of one that joins others, for each of
+    them.
+    """
     return [bool(getattr(kind, "needs_fusion", False)) for kind in objective_classes(objective)]
 
 
 def choose_columns(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
-    """Columns of a table: first those of numbers, then the others with the number of their categories."""
+    """Columns of a table: first those of numbers, then the others with the number of their
+    categories.
+    """
     given = {key: config.data.get(key) for key in ("numeric", "cardinalities")}
     if AUTO not in given.values():
         return
@@ -119,11 +136,15 @@ def choose_columns(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
             layouts.add(_rest_of_layout(config.data, name, categories))
     if len(layouts) > 1:
         raise ConfigError(
-            "data.numeric=auto: the tables have different numbers of columns. Give data.numeric and data.cardinalities."
+            "data.numeric=auto: the tables have different numbers of columns. Give data.numeric "
+            "and data.cardinalities."
         )
     numeric, cardinalities = next(iter(layouts), (0, ()))
     names = [column for name in preview.numeric for column in _columns_of(config.data, name)]
-    numbers, others = names[:numeric], names[numeric : numeric + len(cardinalities)]  # of the first table
+    numbers, others = (
+        names[:numeric],
+        names[numeric : numeric + len(cardinalities)],
+    )  # of the first table
     for key, value, why in (
         ("numeric", numeric, _with_names("columns that hold numbers alone", numbers)),
         ("cardinalities", list(cardinalities), _with_names("values of the other columns", others)),
@@ -143,8 +164,11 @@ def _with_names(why: str, columns: Sequence[str]) -> str:
     return f"{why}: {named(columns)}" if columns else why
 
 
-def _rest_of_layout(data: DictConfig, name: str, categories: Mapping[str, int]) -> tuple[int, tuple[int, ...]]:
-    """The number of numeric columns and the cardinalities, of which one is given: the columns keep their order.
+def _rest_of_layout(
+    data: DictConfig, name: str, categories: Mapping[str, int]
+) -> tuple[int, tuple[int, ...]]:
+    """The number of numeric columns and the cardinalities, of which one is given: the columns keep
+    their order.
 
     Raises:
         ConfigError: a column of numbers is to be one of categories.
@@ -155,7 +179,8 @@ def _rest_of_layout(data: DictConfig, name: str, categories: Mapping[str, int]) 
     rest = names[data.numeric :]
     if numbers := [column for column in rest if column not in categories]:
         raise ConfigError(
-            f"data.numeric={data.numeric}: of the columns of {name}, {numbers[0]} holds numbers too. Leave "
+            f"data.numeric={data.numeric}: of the columns of {name}, {numbers[0]} holds numbers "
+            "too. Leave "
             "data.numeric out, or give data.cardinalities as well."
         )
     return data.numeric, tuple(categories[column] for column in rest)

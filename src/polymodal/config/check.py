@@ -1,4 +1,6 @@
-"""Checks a composed config: names, types and ranges, before torch is imported and anything is built."""
+"""Checks a composed config: names, types and ranges, before torch is imported and anything is
+built.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ SEVERAL_PARTS = ("encoder", "callbacks", "logger")
 WHOLE = ("data", "fusion", "missing", "head", "objective", "trainer", *SEVERAL_PARTS)
 """Keys of the root whose parts are called with nothing more once they are built."""
 PARTIAL = ("optimizer", "scheduler")
-"""Parts to which the module gives what they still need, whether or not their file says that they are partial."""
+"""Parts to which the module gives what they still need, whether or not their file says that they
+are partial."""
 
 TRAINER = "lightning.pytorch.Trainer"
 """What builds the trainer where the config does not say it."""
@@ -41,8 +44,9 @@ SHOWN = 3
 def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
     """The resolved config as plain containers.
 
-    What an experiment sets of a part that was then replaced is taken out of the config first, and settings that are
-    `auto` get values that suit the data, when all else is known to be right: the config is changed in place.
+    What an experiment sets of a part that was then replaced is taken out of the config first, and
+    settings that are `auto` get values that suit the data, when all else is known to be right: the
+    config is changed in place.
 
     Args:
         config: composed.
@@ -67,11 +71,15 @@ def _checked(config: DictConfig) -> dict[str, Any]:
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
             keys = ", ".join(missing)
-            raise ConfigError(f"No value for {keys}. Give one on the command line: {missing[0]}=...")
+            raise ConfigError(
+                f"No value for {keys}. Give one on the command line: {missing[0]}=..."
+            )
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         message = str(error.msg or error).partition("\n    full_key")[0]
-        own = message.partition("ConfigError raised while resolving interpolation: ")[2]  # of a resolver of ours
+        own = message.partition("ConfigError raised while resolving interpolation: ")[
+            2
+        ]  # of a resolver of ours
         message = re.sub(r'^\w+ raised while resolving interpolation: "?(.*?)"?$', r"\1", message)
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
@@ -88,13 +96,16 @@ def _checked(config: DictConfig) -> dict[str, Any]:
             *_node_problems(plain, raw, ""),
         ]
     )
-    # what is wrong with a value has been said where it stands: now, where it does not fit to which it is referred
+    # what is wrong with a value has been said where it stands: now, where it does not fit to which
+    # it is referred
     _refuse(list(_node_problems(plain, raw, "", references=True)))
     return {str(key): value for key, value in plain.items()}
 
 
 def _refuse(problems: list[str]) -> None:
-    problems = list({problem.partition(": ")[0]: problem for problem in reversed(problems)}.values())[::-1]  # one a key
+    problems = list(
+        {problem.partition(": ")[0]: problem for problem in reversed(problems)}.values()
+    )[::-1]  # one a key
     if problems:
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
         raise ConfigError("\n".join(problems[:SHOWN]) + more)
@@ -113,7 +124,9 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
     try:
         Config.model_validate(config)
     except ValidationError as error:
-        details: dict[str, list[Any]] = {}  # a union says for each of its members why the value is not that one
+        details: dict[
+            str, list[Any]
+        ] = {}  # a union says for each of its members why the value is not that one
         for detail in error.errors(include_url=False):
             details.setdefault(_key(detail["loc"], config), []).append(detail)
         for key, several in details.items():
@@ -130,7 +143,9 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
 
 
 def _key(loc: Sequence[Any], config: Any) -> str:
-    """The dotted name of what pydantic speaks of, without the members of a union and the elements of a list."""
+    """The dotted name of what pydantic speaks of, without the members of a union and the elements
+    of a list.
+    """
     parts = []
     for part in loc:
         if not isinstance(config, dict):
@@ -141,7 +156,9 @@ def _key(loc: Sequence[Any], config: Any) -> str:
 
 
 def _no_node(key: str, group: str, value: Any) -> str:
-    """A value in the place of a part: most often the name of an option, with a dot for the slash."""
+    """A value in the place of a part: most often the name of an option, with a dot for the
+    slash.
+    """
     options = groups().get(group, [])
     option = value if isinstance(value, str) else "<option>"
     there = "" if option in options else f". It is one of: {', '.join(options)}."
@@ -162,7 +179,11 @@ def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
     parts = [(group, group, config.get(group)) for group in ONE_PART]
     for group in SEVERAL_PARTS:
         nodes = config.get(group)
-        parts += [(group, f"{group}.{name}", node) for name, node in nodes.items()] if isinstance(nodes, dict) else []
+        parts += (
+            [(group, f"{group}.{name}", node) for name, node in nodes.items()]
+            if isinstance(nodes, dict)
+            else []
+        )
     dim = config.get("dim")
     for group, path, node in parts:
         if not isinstance(node, dict) or not node:
@@ -189,14 +210,18 @@ def _node_problems(node: Any, raw: Any, path: str, references: bool = False) -> 
             yield from _target_problems(node, raw, path, references)
         for key, child in node.items():
             if key not in SPECIAL:
-                yield from _node_problems(child, raw.get(key), f"{path}.{key}" if path else str(key), references)
+                yield from _node_problems(
+                    child, raw.get(key), f"{path}.{key}" if path else str(key), references
+                )
     elif isinstance(node, list):
         raw = raw if isinstance(raw, list) else [None] * len(node)
         for index, (child, raw_child) in enumerate(zip(node, raw, strict=True)):
             yield from _node_problems(child, raw_child, f"{path}[{index}]", references)
 
 
-def _target_problems(node: dict[str, Any], raw: dict[str, Any], path: str, references: bool) -> Iterator[str]:
+def _target_problems(
+    node: dict[str, Any], raw: dict[str, Any], path: str, references: bool
+) -> Iterator[str]:
     target = node["_target_"]
     if target == AUTO:
         return
@@ -260,8 +285,16 @@ def _argument_problems(
 
 
 def _nearest_member(details: Sequence[Any]) -> Any:
-    """Of what the members of a union say of a value, that of the one which came nearest to it: a range, an element."""
-    ranges = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "predicate_failed")
+    """Of what the members of a union say of a value, that of the one which came nearest to it: a
+    range, an element.
+    """
+    ranges = (
+        "greater_than",
+        "greater_than_equal",
+        "less_than",
+        "less_than_equal",
+        "predicate_failed",
+    )
     return max(details, key=lambda detail: (detail["type"] in ranges, len(detail["loc"])))
 
 
@@ -280,7 +313,11 @@ IN_OUR_WORDS = {
 
 def _wrong(path: str, value: Any, detail: Mapping[str, Any], reference: str | None = None) -> str:
     message = IN_OUR_WORDS.get(detail["type"], detail["msg"])
-    given = f"{path}={shown(value)}" if reference is None else f"{path}={reference}, which is {shown(value)}"
+    given = (
+        f"{path}={shown(value)}"
+        if reference is None
+        else f"{path}={reference}, which is {shown(value)}"
+    )
     hint = ""
     if isinstance(value, str) and "," in value:
         hint = " Several values are a sweep: add -m."

@@ -1,4 +1,6 @@
-"""`python src/train.py check=true`: every experiment with every debug mode, composed and checked."""
+"""`python src/train.py check=true`: every experiment with every debug mode, composed and
+checked.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a shell makes of a command before any program sees it: `~`, and words that it has taken apart."""
+"""What a shell makes of a command before any program sees it: `~`, and words that it has taken
+apart.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
 
 NOT_OF_THE_USER = ("++run_dir=", "++resume=", "hydra.")
-"""What a run, and Lightning, add to the command of further processes, where it counts more than what is there."""
+"""What a run, and Lightning, add to the command of further processes, where it counts more than
+what is there."""
 
 PLACES = ("path", "checkpoint", "output", "index")
 """Settings that name files, whatever they look like."""
@@ -24,13 +27,16 @@ JOINED = ("callbacks", "logger")
 
 
 def home(text: str) -> str:
-    """`~` and `~/...` with the home folder in its place: after `key=` most shells leave it alone."""
+    """`~` and `~/...` with the home folder in its place: after `key=` most shells leave it
+    alone.
+    """
     whole = re.match(r"~[\w.-]*(/|$)", text)
     return os.path.expanduser(text) if whole else text  # noqa: PTH111  (it leaves the home of nobody alone)
 
 
 def check_words(arguments: Sequence[str], with_value: Iterable[str] = ()) -> None:
-    """Refuses a word that is neither key=value nor an option: most often a shell has taken a value apart.
+    """Refuses a word that is neither key=value nor an option: most often a shell has taken a value
+    apart.
 
     Args:
         arguments: of the command line.
@@ -43,7 +49,11 @@ def check_words(arguments: Sequence[str], with_value: Iterable[str] = ()) -> Non
         key = argument.lstrip("+~").partition("=")[0]
         if key and ("=" in argument or argument[:1] in {"-", "~"} or before in with_value):
             continue
-        whole = f" Quote what belongs together: '{before} {argument}'" if "=" in before else " --help lists them."
+        whole = (
+            f" Quote what belongs together: '{before} {argument}'"
+            if "=" in before
+            else " --help lists them."
+        )
         raise ConfigError(f"{argument}: arguments are key=value.{whole}")
     check_given_once(arguments)
 
@@ -68,11 +78,15 @@ def check_options(arguments: Sequence[str]) -> None:
     for other in others:
         if other.startswith("-"):
             known = [name for action in parser._actions for name in action.option_strings]
-            raise ConfigError(f"There is no option {other}.{nearest(other.partition('=')[0], known)}")
+            raise ConfigError(
+                f"There is no option {other}.{nearest(other.partition('=')[0], known)}"
+            )
     if options.multirun and (options.cfg or options.info or options.run):
         raise ConfigError("-m starts a sweep: leave --cfg, --info and --run out.")
     if options.experimental_rerun:
-        raise ConfigError("--experimental-rerun reads a pickle, which can run code. Use repeat=<run folder>.")
+        raise ConfigError(
+            "--experimental-rerun reads a pickle, which can run code. Use repeat=<run folder>."
+        )
 
 
 def check_no_run_dir(arguments: Sequence[str], setting: str = "hydra.run.dir") -> None:
@@ -97,9 +111,11 @@ def in_order(arguments: Sequence[str], with_value: Iterable[str] = ()) -> list[s
 
 
 def check_given_once(arguments: Sequence[str]) -> None:
-    """Refuses the words that a shell makes of a pattern which is not quoted: a key with several paths or numbers.
+    """Refuses the words that a shell makes of a pattern which is not quoted: a key with several
+    paths or numbers.
 
-    A script may append a setting to others: of several plain values the last one counts, and that is said.
+    A script may append a setting to others: of several plain values the last one counts, and that
+    is said.
 
     Raises:
         ConfigError: names the key and its values.
@@ -145,7 +161,9 @@ def _short(values: Sequence[str]) -> str:
 
 
 def _hint(key: str, values: Sequence[str]) -> str:
-    """What to type instead: all options of a group, the pattern that a shell took apart, or one value."""
+    """What to type instead: all options of a group, the pattern that a shell took apart, or one
+    value.
+    """
     names = list(dict.fromkeys(values))
     if key in JOINED and is_group(key):
         return f"For all of them: {key}=[{','.join(names)}]"

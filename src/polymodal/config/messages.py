@@ -52,44 +52,64 @@ def explain(error: BaseException) -> str:
     if isinstance(error, GrammarParseError) or isinstance(error.__cause__, GrammarParseError):
         found = re.match(r"Error merging override \+*(.+)", text)
         where = found[1] if found else "A value"
-        return (
-            f"{where}: ${{...}} is the value of another setting, as in ${{seed}}. As text it is \\${{...}}, in quotes."
-        )
+        return f"{where}: ${{...}} is the value of another setting, as in ${{seed}}. As text it is \\${{...}}, in quotes."
     if match := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, option = match.groups()
         return f"{group}={option}: there is no such option.{_options(group, option)}"
     if match := re.search(r"In '[^']+': Could not find '([\w/]+)'", text):
         return f"There is no config {match.group(1)!r}."
-    if override := getattr(error, "override", None):  # values are quoted where they have to be: it is the key
+    if override := getattr(
+        error, "override", None
+    ):  # values are quoted where they have to be: it is the key
         return f"{override}: its key is no name of a setting, such as data.batch_size (letters, digits, _ and dots)."
     if match := re.search(r"Could not delete from config. '([\w/.@]+)' does not exist", text):
         return f"~{match.group(1)}: there is no value of it to take away."
     if match := re.search(r"Could not append to config. An item is already at '([\w/.@]+)'", text):
         return f"{match.group(1)} is in the config already: leave the + out."
-    if match := re.search(r"Could not (?:override|append to config|delete from config)[^']*'([\w/.@]+)'", text):
+    if match := re.search(
+        r"Could not (?:override|append to config|delete from config)[^']*'([\w/.@]+)'", text
+    ):
         key = match.group(1)
-        return f"Unknown key {key!r}.{_nearest_key(key)}" + (f" ({cause.splitlines()[0]})" if cause else "")
-    return "\n".join(line for line in (*text.splitlines()[:2], *cause.splitlines()[:1]) if line.strip())
+        return f"Unknown key {key!r}.{_nearest_key(key)}" + (
+            f" ({cause.splitlines()[0]})" if cause else ""
+        )
+    return "\n".join(
+        line for line in (*text.splitlines()[:2], *cause.splitlines()[:1]) if line.strip()
+    )
 
 
 def in_our_words(error: Exception) -> Exception:
-    """What Python says of something that was given, as an error that is foreseen; any other error as it is."""
+    """What Python says of something that was given, as an error that is foreseen; any other error
+    as it is.
+    """
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return ConfigError(f"{str(error.filename)[:80]}...: a name too long for the file system.")
-    if isinstance(error, OSError) and _is_in(error.__traceback__, "run_job", "hydra"):  # it makes the folder of a run
+    if isinstance(error, OSError) and _is_in(
+        error.__traceback__, "run_job", "hydra"
+    ):  # it makes the folder of a run
         folder = f"The run folder {error.filename} cannot be written: {error.strerror}."
         return ConfigError(f"{folder} Choose another hydra.run.dir.")
-    if isinstance(error, TypeError | ValueError | IndexError) and (override := _applied(error.__traceback__)):
+    if isinstance(error, TypeError | ValueError | IndexError) and (
+        override := _applied(error.__traceback__)
+    ):
         return ConfigError(f"{override}: {error}. A list is given as a whole, as in key=[1,2].")
     return error
 
 
 def _is_in(trace: TracebackType | None, function: str, package: str) -> bool:
-    """Whether an error was raised by a function of a package itself, or by the standard library for it."""
+    """Whether an error was raised by a function of a package itself, or by the standard library for
+    it.
+    """
     frames = [frame for frame, _ in traceback.walk_tb(trace)]
-    others = [frame for frame in frames if frame.f_globals.get("__name__", "").partition(".")[0] not in STANDARD]
+    others = [
+        frame
+        for frame in frames
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in STANDARD
+    ]
     last = others[-1] if others else None
-    in_package = last is not None and last.f_globals.get("__name__", "").partition(".")[0] == package
+    in_package = (
+        last is not None and last.f_globals.get("__name__", "").partition(".")[0] == package
+    )
     return in_package and last is not None and last.f_code.co_name == function
 
 
@@ -111,7 +131,9 @@ def _nearest_key(key: str) -> str:
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """Errors that are meant for the user end the program with their message alone, others with their stack trace."""
+    """Errors that are meant for the user end the program with their message alone, others with
+    their stack trace.
+    """
     try:
         check_ranks()
         yield
@@ -126,11 +148,14 @@ def readable_errors() -> Iterator[None]:
 
 
 def show(error: BaseException) -> None:
-    """Prints an error: one message where it was foreseen, the stack trace where it was not; once in all processes."""
+    """Prints an error: one message where it was foreseen, the stack trace where it was not; once in
+    all processes.
+    """
     if isinstance(error, FollowedError):
         return
     if isinstance(error, PolymodalError):
-        # an error in a loading process comes with its stack trace as text, and its message at the end
+        # an error in a loading process comes with its stack trace as text, and its message at the
+        # end
         message = str(error).rpartition(f"polymodal.errors.{type(error).__name__}: ")[2].strip()
         print(f"error: {mask_text(message)}", file=sys.stderr)
     elif isinstance(error, HydraException | OmegaConfBaseException):

@@ -19,7 +19,8 @@ def today(target: Any) -> Any:
 
 
 def as_today(node: Any) -> Any:
-    """A copy of a stored config in which each `_target_` has its name of today, and no setting that is gone.
+    """A copy of a stored config in which each `_target_` has its name of today, and no setting that
+    is gone.
 
     Args:
         node: nested dicts and lists, after `check_trust`, which bounds their depth.
@@ -30,4 +31,6 @@ def as_today(node: Any) -> Any:
         return node
     gone = GONE.get(str(node.get("_target_")), ())
     kept = {key: value for key, value in node.items() if key not in gone}
-    return {key: today(value) if key == "_target_" else as_today(value) for key, value in kept.items()}
+    return {
+        key: today(value) if key == "_target_" else as_today(value) for key, value in kept.items()
+    }

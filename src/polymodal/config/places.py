@@ -1,4 +1,6 @@
-"""What settings of somebody else may say: what is read, and not where files are written, hosts and secrets are."""
+"""What settings of somebody else may say: what is read, and not where files are written, hosts and
+secrets are.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,29 @@ Path_ = tuple[str, ...]
 
 CACHE = "${oc.env:POLYMODAL_CACHE,.cache}"
 TRACKING = "${oc.env:MLFLOW_TRACKING_URI,file:logs/mlflow}"
-"""The references of our own configs: where a cache and a server are, as the environment of the user has it."""
+"""The references of our own configs: where a cache and a server are, as the environment of the user
+has it."""
 
-OURS = {"run_dir": "${hydra:runtime.output_dir}", "resume": None, "data.cache_dir": CACHE, "data.image_cache": None}
+OURS = {
+    "run_dir": "${hydra:runtime.output_dir}",
+    "resume": None,
+    "data.cache_dir": CACHE,
+    "data.image_cache": None,
+}
 OURS |= {"tuning.*.cache": None, "logger.*.tracking_uri": TRACKING}
 """Setting -> what is taken in the place of a stored value."""
 
-IN_THEIR_ABSENCE = {"WandbLogger": ("save_dir", "${run_dir}"), "MLFlowLogger": ("tracking_uri", TRACKING)}
-"""Logger of Lightning's -> an argument without which it writes into the working directory, and what it is then."""
+IN_THEIR_ABSENCE = {
+    "WandbLogger": ("save_dir", "${run_dir}"),
+    "MLFlowLogger": ("tracking_uri", TRACKING),
+}
+"""Logger of Lightning's -> an argument without which it writes into the working directory, and what
+it is then."""
 
 IN_RUN = re.compile(r"\$\{(run_dir|hydra:runtime\.output_dir)\}")
-FOLDER = re.compile(r"(^|_)(dir|dirpath|dirs|directory|folder|location|path|paths|root|uri|url|host)$")
+FOLDER = re.compile(
+    r"(^|_)(dir|dirpath|dirs|directory|folder|location|path|paths|root|uri|url|host)$"
+)
 """Arguments that say where something is written."""
 
 READ: set[Path_] = {("path",), ("name",), ("data_dir",), ("data_files",), ("tokenizer",)}
@@ -39,13 +53,27 @@ READ |= {("options", "data_dir"), ("options", "data_files")}
 OPTIONS = ("anon", "name", "revision", "split", "data_dir", "data_files")
 """Settings of data that say what is read, and of what opens them those that reach nowhere else."""
 
-FORMATS = ("arrow", "audiofolder", "csv", "imagefolder", "json", "parquet", "text", "videofolder", "webdataset")
-"""Builders of the `datasets` library that read files. Others write, run statements of SQL, or unpickle."""
+FORMATS = (
+    "arrow",
+    "audiofolder",
+    "csv",
+    "imagefolder",
+    "json",
+    "parquet",
+    "text",
+    "videofolder",
+    "webdataset",
+)
+"""Builders of the `datasets` library that read files. Others write, run statements of SQL, or
+unpickle."""
 
 LOGGERS = (
     "polymodal.loggers.csv.CSVLogger",
     "polymodal.loggers.wandb.wandb_logger",
-    *(f"lightning.pytorch.loggers.{name}Logger" for name in ("CSV", "MLFlow", "TensorBoard", "Wandb")),
+    *(
+        f"lightning.pytorch.loggers.{name}Logger"
+        for name in ("CSV", "MLFlow", "TensorBoard", "Wandb")
+    ),
 )
 OF_LOGGERS = {"_target_", "save_dir", "name", "version", "sub_dir", "prefix", "tracking_uri", "experiment_name"} | {
     "run_name", "project", "group", "job_type", "tags", "notes", "offline", "log_model", "log_graph",
@@ -91,11 +119,19 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
     name = ".".join(path)
     for pattern, ours in OURS.items():
         if re.fullmatch(pattern.replace(".", r"\.").replace("*", "[^.]+"), name):
-            if isinstance(node, str) and node.startswith(f"{CACHE}/") and is_name(node[len(CACHE) + 1 :]):
+            if (
+                isinstance(node, str)
+                and node.startswith(f"{CACHE}/")
+                and is_name(node[len(CACHE) + 1 :])
+            ):
                 return node  # within the user's own
             if node not in (None, ours, _meant(ours)) and name != "run_dir":
                 said = f"{name}={_short(node)}"
-                log.warning("%s of the stored config is not used; %s=... on the command line is.", said, name)
+                log.warning(
+                    "%s of the stored config is not used; %s=... on the command line is.",
+                    said,
+                    name,
+                )
             return ours
     if isinstance(node, dict):
         inner = str(node.get("_target_", target))
@@ -103,17 +139,22 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
             _check_key(str(key), path)
         if "_args_" in node and not inner.startswith("torch.nn."):
             raise ConfigError(
-                f"{name}._args_={_short(node['_args_'])}: a stored config gives arguments by their names, so that one "
-                f"sees what they are. If you mean it, give it on the command line: {name}._args_=..."
+                f"{name}._args_={_short(node['_args_'])}: a stored config gives arguments by their "
+                "names, so that one "
+                "sees what they are. If you mean it, give it on the command line: "
+                f"{name}._args_=..."
             )
         if path[:1] == ("logger",) and "_target_" in node:
-            node = dict([IN_THEIR_ABSENCE.get(inner.rpartition(".")[2], ("_target_", inner))]) | node
+            node = (
+                dict([IN_THEIR_ABSENCE.get(inner.rpartition(".")[2], ("_target_", inner))]) | node
+            )
         return {key: _settled(value, (*path, str(key)), inner) for key, value in node.items()}
     if isinstance(node, list):
         return [_settled(item, path, target) for item in node]
     for problem in _problems(node, path, target):
         raise ConfigError(
-            f"{name}={_short(node)}: {problem}, and is not taken from a stored config. If you mean it, give it on the "
+            f"{name}={_short(node)}: {problem}, and is not taken from a stored config. If you mean "
+            "it, give it on the "
             f"command line: {name}=..."
         )
     return IN_RUN.sub("${run_dir}", node) if isinstance(node, str) else node
@@ -133,7 +174,9 @@ def _short(value: Any) -> str:
 def _check_key(key: str, path: Path_) -> None:
     named = NAMED & set(path) or len(path) == 1 and path[0] in ("callbacks", "logger")
     if named and (re.search(r"[/\\:\0]", key) or key.startswith(".")):
-        raise ConfigError(f"{'.'.join(path)} has the key {key!r}, which is no name that a stored config may use.")
+        raise ConfigError(
+            f"{'.'.join(path)} has the key {key!r}, which is no name that a stored config may use."
+        )
 
 
 def _problems(value: Any, path: Path_, target: str) -> Iterator[str]:
@@ -189,7 +232,11 @@ def _builders() -> set[str]:
     """Names that `datasets` takes for builders, without importing it."""
     spec = find_spec("datasets")
     folder = Path(spec.origin or "").parent / "packaged_modules" if spec else Path()
-    return {path.name for path in folder.glob("*") if spec and path.is_dir()} | {"sql", "pandas", "spark"}
+    return {path.name for path in folder.glob("*") if spec and path.is_dir()} | {
+        "sql",
+        "pandas",
+        "spark",
+    }
 
 
 def is_name(text: str) -> bool:

@@ -16,10 +16,11 @@ from polymodal.errors import ConfigError
 
 
 def drop_unfit(config: DictConfig) -> None:
-    """Takes out of a composed config, in place, what its experiment set of parts that were then replaced.
+    """Takes out of a composed config, in place, what its experiment set of parts that were then
+    replaced.
 
-    An experiment speaks of its own options: `objective.label_smoothing` of clip means nothing to siglip. What the
-    command line itself sets stays, and is refused if it does not fit.
+    An experiment speaks of its own options: `objective.label_smoothing` of clip means nothing to
+    siglip. What the command line itself sets stays, and is refused if it does not fit.
     """
     if not HydraConfig.initialized():
         return
@@ -41,7 +42,8 @@ def drop_unfit(config: DictConfig) -> None:
             if f"{path}.{key}" not in typed:
                 if is_first_process():
                     print(
-                        f"experiment={experiment} sets {path}.{key}={node[key]}, and {group}={option} has no "
+                        f"experiment={experiment} sets {path}.{key}={node[key]}, and "
+                        f"{group}={option} has no "
                         "such setting: left out."
                     )
                 with open_dict(node):
@@ -55,7 +57,9 @@ def _drop_callbacks(config: DictConfig, experiment: str, typed: AbstractSet[str]
         is_typed = any(key.startswith(f"callbacks.{name}") for key in typed)
         if isinstance(node, DictConfig) and "_target_" not in node and not is_typed:
             if is_first_process():
-                print(f"experiment={experiment} sets callbacks.{name}, and callbacks= leaves it out.")
+                print(
+                    f"experiment={experiment} sets callbacks.{name}, and callbacks= leaves it out."
+                )
             with open_dict(config.callbacks):
                 del config.callbacks[name]
 
@@ -68,7 +72,9 @@ def _said(experiment: str, path: str) -> Sequence[Any]:
     content = OmegaConf.load(file)
     own = OmegaConf.select(content, path)
     parents = [
-        name for name in OmegaConf.select(content, "defaults", default=[]) if isinstance(name, str) and name != "_self_"
+        name
+        for name in OmegaConf.select(content, "defaults", default=[])
+        if isinstance(name, str) and name != "_self_"
     ]
     keys = list(own) if isinstance(own, DictConfig) else []
     return [*keys, *(key for parent in parents for key in _said(parent, path))]

@@ -18,8 +18,12 @@ LONGEST = 60
 
 
 def run_name(_root_: DictConfig) -> str:
-    """`clip_small` of experiment=clip_small, `pairs` of data=manifest data.path=pairs.csv, `glyphs` of data=glyphs."""
-    hydra = OmegaConf.select(_root_, "hydra")  # Hydra asks for the folder of a run before it has begun
+    """`clip_small` of experiment=clip_small, `pairs` of data=manifest data.path=pairs.csv, `glyphs`
+    of data=glyphs.
+    """
+    hydra = OmegaConf.select(
+        _root_, "hydra"
+    )  # Hydra asks for the folder of a run before it has begun
     choices = (hydra or HydraConfig.get()).runtime.choices
     experiment, option = choices.get("experiment"), str(choices.get("data"))
     if experiment not in (None, NO_EXPERIMENT):
@@ -39,7 +43,14 @@ def _name_of(source: Any) -> str:
     path = PurePosixPath(str(source or ""))
     # a pattern of shards has no name of its own: its folder has
     names = [path.stem, *(parent.name for parent in path.parents)]
-    return next((_clean(name) for name in names if re.search(r"[^\W\d_]", name) and not re.search(r"[*?{}]", name)), "")
+    return next(
+        (
+            _clean(name)
+            for name in names
+            if re.search(r"[^\W\d_]", name) and not re.search(r"[*?{}]", name)
+        ),
+        "",
+    )
 
 
 def _clean(name: str) -> str:

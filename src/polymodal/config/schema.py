@@ -1,4 +1,6 @@
-"""The types of the settings that are no `_target_`: the root of the config and the ranges of the trainer."""
+"""The types of the settings that are no `_target_`: the root of the config and the ranges of the
+trainer.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from polymodal.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Threads
+from polymodal.types import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Threads,
+)
 
 Node = dict[str, Any]
 
@@ -55,7 +64,9 @@ class TuningConfig(BaseModel):
 
 
 class Config(BaseModel):
-    """The root. `encoder` is modality -> node; every other group is one node, `callbacks` and `logger` several."""
+    """The root. `encoder` is modality -> node; every other group is one node, `callbacks` and
+    `logger` several.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

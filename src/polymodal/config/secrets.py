@@ -1,4 +1,6 @@
-"""Keeps secrets out of files and off the terminal: those of the environment, and those that a command gives."""
+"""Keeps secrets out of files and off the terminal: those of the environment, and those that a
+command gives.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,12 @@ KEY = (
 
 ARGUMENT = re.compile(rf"([+~]*(?:[\w/@-]+\.)*(?:{KEY})=)(.+)", re.IGNORECASE)
 SECRET_KEY = re.compile(rf"(?:{KEY})", re.IGNORECASE)
-ASSIGNED = re.compile(rf"(?<![\w-])((?:{KEY})\s*=\s*)(?!value\b)(\"[^\"]*\"|'[^']*'|[^\s\"',}}\]]+)", re.IGNORECASE)
+ASSIGNED = re.compile(
+    rf"(?<![\w-])((?:{KEY})\s*=\s*)(?!value\b)(\"[^\"]*\"|'[^']*'|[^\s\"',}}\]]+)", re.IGNORECASE
+)
 LISTED = re.compile(
-    rf"([{{,]\s*[\"']?(?:{KEY})[\"']?\s*:\s*)(\"[^\"]*\"|'[^']*'|[^\s\"',}}\]][^,}}\]]*)", re.IGNORECASE
+    rf"([{{,]\s*[\"']?(?:{KEY})[\"']?\s*:\s*)(\"[^\"]*\"|'[^']*'|[^\s\"',}}\]][^,}}\]]*)",
+    re.IGNORECASE,
 )
 BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 SHORTEST = 6
@@ -41,7 +46,13 @@ def remember(config: Any) -> None:
     Args:
         config: nested dictionaries and lists.
     """
-    items = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else ()
+    items = (
+        config.items()
+        if isinstance(config, dict)
+        else enumerate(config)
+        if isinstance(config, list)
+        else ()
+    )
     for key, value in items:
         if isinstance(value, dict | list):
             remember(value)
@@ -52,8 +63,9 @@ def remember(config: Any) -> None:
 def mask(value: Any) -> Any:
     """The same containers and strings without secrets.
 
-    One of the environment becomes a reference to its variable; one that is given as it is, by a setting whose name says
-    so (`data.options.headers.Authorization`) or in a URL (`?token=`, `user:password@`), is gone.
+    One of the environment becomes a reference to its variable; one that is given as it is, by a
+    setting whose name says so (`data.options.headers.Authorization`) or in a URL (`?token=`,
+    `user:password@`), is gone.
     """
     if isinstance(value, dict):
         return {key: SECRET if _is_secret(key, item) else mask(item) for key, item in value.items()}
@@ -81,9 +93,13 @@ def masked_arguments() -> Iterator[None]:
 def _is_secret(key: Any, value: Any) -> bool:
     """Whether a setting is one by its name; a reference to the environment is none."""
     held = (
-        isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip() not in ("", SECRET)
+        isinstance(value, str | int | float)
+        and not isinstance(value, bool)
+        and str(value).strip() not in ("", SECRET)
     )
-    return held and "${" not in str(value) and bool(SECRET_KEY.fullmatch(str(key).rpartition(".")[2]))
+    return (
+        held and "${" not in str(value) and bool(SECRET_KEY.fullmatch(str(key).rpartition(".")[2]))
+    )
 
 
 def _masked(text: str) -> str:

@@ -1,4 +1,6 @@
-"""What a `_target_` accepts, read from its source file: nothing is imported, so torch's seconds are not spent."""
+"""What a `_target_` accepts, read from its source file: nothing is imported, so torch's seconds are
+not spent.
+"""
 
 from __future__ import annotations
 
@@ -79,15 +81,22 @@ def _find(module: str, name: str, target: str) -> tuple[Path, Definition]:
         except ConfigError:
             continue
     names = [statement.name for statement in statements if isinstance(statement, Definition)]
-    imported = [a.asname or a.name for s in statements if isinstance(s, ast.ImportFrom) for a in s.names]
-    raise ConfigError(f"_target_={target}: {module} has no {name}.{nearest(name, names + imported)}")
+    imported = [
+        a.asname or a.name for s in statements if isinstance(s, ast.ImportFrom) for a in s.names
+    ]
+    raise ConfigError(
+        f"_target_={target}: {module} has no {name}.{nearest(name, names + imported)}"
+    )
 
 
 def _module_file(module: str, target: str) -> Path:
     first, *rest = module.split(".")
     spec = importlib.util.find_spec(first) if first else None
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"_target_={target}: there is no package {first or target!r}. Write package.module.Name.")
+        raise ConfigError(
+            f"_target_={target}: there is no package {first or target!r}. Write "
+            "package.module.Name."
+        )
     folder = Path(spec.submodule_search_locations[0])
     for index, part in enumerate(rest):
         if (folder / part).is_dir():
@@ -97,7 +106,9 @@ def _module_file(module: str, target: str) -> Path:
         else:
             names = [f.stem for f in folder.iterdir() if f.suffix == ".py" or f.is_dir()]
             where = ".".join([first, *rest[:index]])
-            raise ConfigError(f"_target_={target}: {where} has no module {part!r}.{nearest(part, names)}")
+            raise ConfigError(
+                f"_target_={target}: {where} has no module {part!r}.{nearest(part, names)}"
+            )
     return folder / "__init__.py"
 
 
@@ -140,15 +151,23 @@ def _of_base(file: Path, definition: ast.ClassDef, target: str) -> Signature:
         name = ast.unparse(base).split("[")[0]
         try:
             return _signature(*_find(module_of(file), name, target), target)
-        except ConfigError:  # a base that cannot be read, such as one written in C: it may take anything
+        except (
+            ConfigError
+        ):  # a base that cannot be read, such as one written in C: it may take anything
             return Signature({}, frozenset(), open=True)
     return Signature({}, frozenset(), open=False)
 
 
 def _handing_on(constructor: ast.FunctionDef) -> ast.Call | None:
-    """The call `super().__init__(..., **options)`, if that is where the constructor's own `**options` go."""
+    """The call `super().__init__(..., **options)`, if that is where the constructor's own
+    `**options` go.
+    """
     for node in ast.walk(constructor):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__" and constructor.args.kwarg:
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "super().__init__"
+            and constructor.args.kwarg
+        ):
             rest = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg is None]
             if rest == [constructor.args.kwarg.arg]:
                 return node
@@ -173,16 +192,28 @@ def module_of(file: Path) -> str:
 
 
 def _of_arguments(arguments: ast.arguments, file: Path, skip_first: bool) -> Signature:
-    from polymodal.config.annotation import type_of  # pydantic: help and completion do not wait for it
+    from polymodal.config.annotation import (
+        type_of,
+    )  # pydantic: help and completion do not wait for it
 
     positional = [*arguments.posonlyargs, *arguments.args]
     without_default = len(positional) - len(arguments.defaults)
     required = {argument.arg for argument in positional[:without_default]}
-    required |= {a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None}
+    required |= {
+        a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None
+    }
     named = [*positional[skip_first:], *arguments.kwonlyargs]
-    types = {argument.arg: type_of(argument.annotation, partial(is_class, file)) for argument in named}
-    defaults = dict(zip([a.arg for a in positional][without_default:], arguments.defaults, strict=True))
-    defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
+    types = {
+        argument.arg: type_of(argument.annotation, partial(is_class, file)) for argument in named
+    }
+    defaults = dict(
+        zip([a.arg for a in positional][without_default:], arguments.defaults, strict=True)
+    )
+    defaults |= {
+        a.arg: d
+        for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if d is not None
+    }
     for name, default in defaults.items():
         if name in types and isinstance(default, ast.Constant) and default.value is None:
             types[name] = types[name] | None  # in older sources the annotation does not say so
@@ -190,19 +221,35 @@ def _of_arguments(arguments: ast.arguments, file: Path, skip_first: bool) -> Sig
 
 
 def is_class(file: Path, name: str) -> bool:
-    """Whether a name in a source file leads to a class of which a config can only hold a node with a `_target_`."""
+    """Whether a name in a source file leads to a class of which a config can only hold a node with
+    a `_target_`.
+    """
     try:
         _, definition = _find(module_of(file), name, name)
     except ConfigError:
         return False
-    of_values = {"Enum", "TypedDict", "NamedTuple", "Protocol", "str", "int", "float", "dict", "list", "tuple"}
+    of_values = {
+        "Enum",
+        "TypedDict",
+        "NamedTuple",
+        "Protocol",
+        "str",
+        "int",
+        "float",
+        "dict",
+        "list",
+        "tuple",
+    }
     return isinstance(definition, ast.ClassDef) and not any(
-        of_values & set(re.split(r"\W", ast.unparse(base))) or "Enum" in ast.unparse(base) for base in definition.bases
+        of_values & set(re.split(r"\W", ast.unparse(base))) or "Enum" in ast.unparse(base)
+        for base in definition.bases
     )
 
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:
-    """' Did you mean a or b?' with the closest of `names`, or else all of them if they are few, or nothing."""
+    """' Did you mean a or b?' with the closest of `names`, or else all of them if they are few, or
+    nothing.
+    """
     names = sorted({n for n in map(str, names) if not n.startswith(("_", "*"))})
     close = get_close_matches(str(name), names, n=3, cutoff=0.6)
     if close:

@@ -1,7 +1,8 @@
 """Settings of a training that cannot work, or that the run would overwrite: what to type instead.
 
-What correctness needs is set where the trainer is built (`polymodal.training.trainer`), whatever a file under
-configs/trainer says. A setting that contradicts it is refused here, before torch is imported.
+What correctness needs is set where the trainer is built (`polymodal.training.trainer`), whatever a
+file under configs/trainer says. A setting that contradicts it is refused here, before torch is
+imported.
 """
 
 from __future__ import annotations
@@ -13,17 +14,38 @@ from polymodal.config.signature import nearest
 
 DECIDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "logger": ((None,), "choose loggers by logger=[csv,tensorboard], or logger=none."),
-    "callbacks": ((None,), "choose callbacks by callbacks=[...], or give callbacks.<name>._target_=..."),
-    "use_distributed_sampler": ((None, False), "our samplers share each batch among the processes. Leave it out."),
-    "reload_dataloaders_every_n_epochs": ((None, 0), "each epoch has an order of its own anyway. Leave it out."),
+    "callbacks": (
+        (None,),
+        "choose callbacks by callbacks=[...], or give callbacks.<name>._target_=...",
+    ),
+    "use_distributed_sampler": (
+        (None, False),
+        "our samplers share each batch among the processes. Leave it out.",
+    ),
+    "reload_dataloaders_every_n_epochs": (
+        (None, 0),
+        "each epoch has an order of its own anyway. Leave it out.",
+    ),
     "barebones": ((None, False), "it logs nothing, so there would be no metrics. Leave it out."),
     "overfit_batches": ((None, 0), "type debug=overfit, or data.limit=<samples of each split>."),
-    "limit_train_batches": ((), "nothing would be trained. To evaluate a checkpoint: python src/eval.py"),
+    "limit_train_batches": (
+        (),
+        "nothing would be trained. To evaluate a checkpoint: python src/eval.py",
+    ),
     "max_steps": ((), "nothing would be trained. To evaluate a checkpoint: python src/eval.py"),
 }
-"""Option of Lightning's Trainer -> the values that a run can have, () for all but 0; what to type instead."""
+"""Option of Lightning's Trainer -> the values that a run can have, () for all but 0; what to type
+instead."""
 
-PRECISIONS = ("16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true", "transformer-engine")
+PRECISIONS = (
+    "16-true",
+    "16-mixed",
+    "bf16-true",
+    "bf16-mixed",
+    "32-true",
+    "64-true",
+    "transformer-engine",
+)
 SHORT_PRECISIONS = {"16": "fp16", "bf16": "bf16", "32": "fp32", "64": "fp64"}
 """What Lightning takes, too -> the option of precision= that it stands for."""
 
@@ -69,7 +91,9 @@ def _decided_problems(trainer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _strategy_problems(trainer: Mapping[str, Any]) -> Iterator[str]:
-    """Other processes are started by commands, and checkpoints are data: not all of Lightning's strategies do that."""
+    """Other processes are started by commands, and checkpoints are data: not all of Lightning's
+    strategies do that.
+    """
     strategy = trainer.get("strategy", "auto")
     if isinstance(strategy, dict):
         name = str(strategy.get("_target_")).rpartition(".")[2]

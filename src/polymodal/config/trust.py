@@ -1,7 +1,9 @@
-"""What is taken from a config that came with a run, a checkpoint, an exported model or a sweep: see docs/security.md.
+"""What is taken from a config that came with a run, a checkpoint, an exported model or a sweep: see
+docs/security.md.
 
-Parts of known libraries are built, and nothing that runs commands. A class is judged by the file that defines it, not
-by the name that it is given: modules hold much that they import. What the settings say is judged in `places`.
+Parts of known libraries are built, and nothing that runs commands. A class is judged by the file
+that defines it, not by the name that it is given: modules hold much that they import. What the
+settings say is judged in `places`.
 """
 
 from __future__ import annotations
@@ -27,16 +29,20 @@ LIBRARIES = {
     r"|training\.distributed\.strategy",
 }
 """Parts of each library whose classes a stored config may name. What else there is reads pickles
-(`torchvision.datasets`, `torch.package`), starts processes or takes the name of a further class (`lightning.*.cli`)."""
+(`torchvision.datasets`, `torch.package`), starts processes or takes the name of a further class
+(`lightning.*.cli`)."""
 
-CLASSES = re.compile("|".join(rf"{library}\.({parts})(\..+)?" for library, parts in LIBRARIES.items()))
+CLASSES = re.compile(
+    "|".join(rf"{library}\.({parts})(\..+)?" for library, parts in LIBRARIES.items())
+)
 FUNCTIONS = re.compile(r"polymodal\.(schedulers|loggers)(\..+)?")
 """Functions of libraries are refused: among them are some that download code or read pickles."""
 
 OF_MODELS = re.compile(
     r"(torch\.nn|torchvision|timm|transformers|polymodal\.(encoders|fusion|heads|missing|objectives))(\..+)?"
 )
-"""Where the parts of a model are; loggers, data and trainers reach out to files and networks when they are built."""
+"""Where the parts of a model are; loggers, data and trainers reach out to files and networks when
+they are built."""
 
 OF_GROUPS = {
     "data": r"polymodal\.data",
@@ -57,10 +63,11 @@ BY_HYDRA = ("hydra", "defaults")
 
 
 def check_trust(config: Any, places: re.Pattern[str] | None = None) -> None:
-    """Refuses a config that names anything but classes of known libraries and parts of this package.
+    """Refuses a config that names anything but classes of known libraries and parts of this
+    package.
 
-    Names of older versions stand for those of today (`polymodal.config.moved`). References are refused too that could
-    make up a `_target_` only when they are resolved.
+    Names of older versions stand for those of today (`polymodal.config.moved`). References are
+    refused too that could make up a `_target_` only when they are resolved.
 
     Args:
         config: nested dicts and lists.
@@ -73,18 +80,25 @@ def check_trust(config: Any, places: re.Pattern[str] | None = None) -> None:
         raise ConfigError("The checkpoint's config is one that no run of ours stores.")
     for count, (path, key, value) in enumerate(_leaves(config, "config")):
         if count > MOST_VALUES:
-            raise ConfigError("The checkpoint's config has more values than any that a run of ours stores.")
+            raise ConfigError(
+                "The checkpoint's config has more values than any that a run of ours stores."
+            )
         if key == "_target_" and not _is_trusted(today(value), places):
             raise ConfigError(
-                f"The checkpoint's {path} is _target_={value}: only classes of {', '.join(LIBRARIES)} that are parts "
-                "of a model or of its training are built. Do not use this file unless you know where it comes from."
+                f"The checkpoint's {path} is _target_={value}: only classes of "
+                f"{', '.join(LIBRARIES)} that are parts "
+                "of a model or of its training are built. Do not use this file unless you know "
+                "where it comes from."
             )
         if not isinstance(value, str | int | float | None):
             raise ConfigError(
-                f"The checkpoint's {path}.{key} is a {type(value).__name__}, which no run of ours stores."
+                f"The checkpoint's {path}.{key} is a {type(value).__name__}, which no run of ours "
+                "stores."
             )
         if isinstance(value, str) and REFERENCE.search(value):
-            raise ConfigError(f"The checkpoint's {path}.{key}={value} is a reference that no run of ours stores.")
+            raise ConfigError(
+                f"The checkpoint's {path}.{key}={value} is a reference that no run of ours stores."
+            )
 
 
 def check_whole(config: Mapping[str, Any]) -> None:
@@ -93,11 +107,19 @@ def check_whole(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: names the first setting.
     """
-    for key, kind in {"name": str, "data": dict, "encoder": dict, "objective": dict, "label": str | None}.items():
+    for key, kind in {
+        "name": str,
+        "data": dict,
+        "encoder": dict,
+        "objective": dict,
+        "label": str | None,
+    }.items():
         if key not in config or not isinstance(config[key], kind):
             raise ConfigError(f"The checkpoint's config has no {key} such as a run of ours stores.")
     if not isinstance(config["data"].get("_target_"), str):
-        raise ConfigError("The checkpoint's config has no data._target_ such as a run of ours stores.")
+        raise ConfigError(
+            "The checkpoint's config has no data._target_ such as a run of ours stores."
+        )
 
 
 def trusted(config: Mapping[str, Any], changes: Sequence[str] = ()) -> dict[str, Any]:
@@ -108,8 +130,8 @@ def trusted(config: Mapping[str, Any], changes: Sequence[str] = ()) -> dict[str,
         changes: of the command line, `key=value` each. What they give is theirs, and not judged.
 
     Returns:
-        the config without what is given. Caches and hosts are those of our own configs, and files are written into
-        `${run_dir}`, whatever folder that is now.
+        the config without what is given. Caches and hosts are those of our own configs, and files
+        are written into `${run_dir}`, whatever folder that is now.
 
     Raises:
         ConfigError: names the first setting that only the person who types the command may give.
@@ -126,7 +148,11 @@ def trusted(config: Mapping[str, Any], changes: Sequence[str] = ()) -> dict[str,
 
 def at_rest(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a model whose data are not read and that is not trained: it needs no places."""
-    data = {key: value for key, value in config["data"].items() if key not in ("options", "data_dir", "data_files")}
+    data = {
+        key: value
+        for key, value in config["data"].items()
+        if key not in ("options", "data_dir", "data_files")
+    }
     return {
         **config,
         "data": data | {key: "nowhere" for key in ("path", "name") if key in data},
@@ -142,11 +168,15 @@ def _check_place(path: str, target: str, where: re.Pattern[str]) -> None:
     if group == "data":
         good = good and path == "data._target_" and _is_data(file, definition)
     if not good:
-        raise ConfigError(f"{path}={target}: a stored config has no such part there. {path}=... gives it.")
+        raise ConfigError(
+            f"{path}={target}: a stored config has no such part there. {path}=... gives it."
+        )
 
 
 def _is_data(file: Any, definition: Any) -> bool:
-    """Whether a class is a data module: others write where they are told to as soon as they are built."""
+    """Whether a class is a data module: others write where they are told to as soon as they are
+    built.
+    """
     for base in definition.bases:
         name = ast.unparse(base)
         if name == "PairedDataModule":
@@ -162,11 +192,16 @@ def _is_data(file: Any, definition: Any) -> bool:
 def _given(changes: Sequence[str]) -> dict[str, str]:
     """Dotted key -> what is given for it."""
     pairs = (change.partition("=") for change in changes if not change.startswith(("-", "~")))
-    return {key.lstrip("+").split("@")[0].replace("/", "."): value.strip("\"' ") for key, _, value in pairs}
+    return {
+        key.lstrip("+").split("@")[0].replace("/", "."): value.strip("\"' ")
+        for key, _, value in pairs
+    }
 
 
 def _without(node: Any, given: Mapping[str, str], path: str = "") -> Any:
-    """A copy without what is given; of a part with a `_target_` that is single settings, or that it goes."""
+    """A copy without what is given; of a part with a `_target_` that is single settings, or that it
+    goes.
+    """
     if isinstance(node, list):
         return [_without(item, given, f"{path}[]") for item in node]
     if not isinstance(node, dict):
@@ -193,7 +228,8 @@ def _is_trusted(target: Any, places: re.Pattern[str] | None) -> bool:
 
 
 def _leaves(node: Any, path: str, depth: int = 0) -> Iterator[tuple[str, str, Any]]:
-    """(path of its node, key, value) of everything that is neither dict nor list; a `_target_` is one in any case.
+    """(path of its node, key, value) of everything that is neither dict nor list; a `_target_` is
+    one in any case.
 
     Raises:
         ConfigError: it is deeper than any config of ours; it may hold itself.

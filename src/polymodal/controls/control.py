@@ -17,8 +17,8 @@ from polymodal.controls.linear import class_scores, ridge
 from polymodal.controls.samples import Collected, collect, encoded
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.formatting import readable
-from polymodal.metrics.multilabel import multilabel_figures
-from polymodal.metrics.regression import regression_figures
+from polymodal.metrics.multilabel import multilabel_metrics
+from polymodal.metrics.regression import regression_metrics
 from polymodal.metrics.retrieval import EmbeddingTable, Items, Table, distinct_items
 from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
@@ -34,27 +34,37 @@ Metrics = dict[str, float]
 Features = Mapping[str, np.ndarray]
 
 
-def control_figures(
+def control_metrics(
     trainer: Trainer, data: PairedDataModule, objective: Objective, modalities: Sequence[str]
 ) -> Metrics:
-    """`test/control/chance/...` and `test/control/linear/...`, made by the first process while the others wait.
+    """`test/control/chance/...` and `test/control/linear/...`, made by the first process while the
+    others wait.
 
-    Nothing of a stream, which has no first sample to go back to, or where a part of the test split was left out.
+    Nothing of a stream, which has no first sample to go back to, or where a part of the test split
+    was left out.
     """
     metrics: Metrics = {}
     limit = trainer.limit_test_batches  # 1.0 is all batches, and 1 is one
-    is_whole = isinstance(limit, float) and limit == 1.0 and not isinstance(data.train_set, IterableDataset)
+    is_whole = (
+        isinstance(limit, float)
+        and limit == 1.0
+        and not isinstance(data.train_set, IterableDataset)
+    )
     if trainer.is_global_zero and is_whole:
-        for control, own in control_metrics(data, objective, modalities).items():
+        for control, own in metrics_by_control(data, objective, modalities).items():
             metrics |= {f"test/control/{control}/{name}": value for name, value in own.items()}
     trainer.strategy.barrier("control")
     return metrics
 
 
-def control_metrics(data: PairedDataModule, objective: Objective, modalities: Sequence[str]) -> dict[str, Metrics]:
-    """`chance` and `linear` -> their metrics on the test split, by the names of the objective's own.
+def metrics_by_control(
+    data: PairedDataModule, objective: Objective, modalities: Sequence[str]
+) -> dict[str, Metrics]:
+    """`chance` and `linear` -> their metrics on the test split, by the names of the objective's
+    own.
 
-    Chance is a random order where items are found, else always the commonest class or the mean of the training labels.
+    Chance is a random order where items are found, else always the commonest class or the mean of
+    the training labels.
 
     Args:
         data: set up; not a stream.
@@ -82,7 +92,8 @@ def control_metrics(data: PairedDataModule, objective: Objective, modalities: Se
 
 
 def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
-    """A sentence where the linear model is better by the metric that chose the checkpoint; else nothing.
+    """A sentence where the linear model is better by the metric that chose the checkpoint; else
+    nothing.
 
     Args:
         metrics: of the run, by their keys.
@@ -94,7 +105,8 @@ def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
     if model is None or linear is None or (linear <= model if mode == "max" else linear >= model):
         return ""
     return (
-        f"A linear model of simple features is better on the test data: {name} {readable(linear)} against "
+        f"A linear model of simple features is better on the test data: {name} {readable(linear)} "
+        "against "
         f"{readable(model)}. Train longer, take smaller or pretrained encoders, or more data."
     )
 
@@ -113,7 +125,7 @@ def _supervised(
     chance = same_answer(objective, target, truth)
     if isinstance(objective, Classification):
         scores = class_scores(table, target.numpy(), questions, objective.outputs)
-        return chance, objective.figures(torch.from_numpy(scores), truth)
+        return chance, objective.metrics(torch.from_numpy(scores), truth)
     # several values or tags: a column each, of the samples in which it is known
     values = target.double().where(known(target), torch.nan)
     scores = np.tile(_means(target).numpy(), (len(truth), 1))
@@ -137,7 +149,7 @@ def same_answer(objective: Supervised, seen: Tensor, truth: Tensor) -> Mapping[s
         return {}
     if isinstance(objective, Classification):
         counts = torch.bincount(seen, minlength=objective.outputs).double()
-        return objective.figures((counts + 1).log().expand(len(truth), -1), truth)
+        return objective.metrics((counts + 1).log().expand(len(truth), -1), truth)
     return _measured(objective, _means(seen).expand(len(truth), -1), truth)
 
 
@@ -149,8 +161,8 @@ def _means(target: Tensor) -> Tensor:
 def _measured(objective: Supervised, answers: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Metrics of answers (N, p): values in units, or tags from 0 to 1."""
     if isinstance(objective, MultiLabel):
-        return multilabel_figures(answers - 0.5, truth)
-    return regression_figures(answers, truth)
+        return multilabel_metrics(answers - 0.5, truth)
+    return regression_metrics(answers, truth)
 
 
 def _any_known(labels: Tensor) -> Tensor:
@@ -167,7 +179,9 @@ def _aligned(
     z: Features,
     texts: Sequence[str],
 ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
-    """Metrics of a random order, and of modalities that a ridge regression takes to the space of one of them."""
+    """Metrics of a random order, and of modalities that a ridge regression takes to the space of
+    one of them.
+    """
     modalities = objective.modalities
     mask = test.mask(modalities)
     seen = train.mask(modalities)
@@ -189,13 +203,17 @@ def _aligned(
         items = torch.stack([batch.items[name] for name in modalities], dim=1)
         table.update(own, items, there, objective.groups(batch), batch.id)
     filled = table.compute()
-    return random_order(filled, modalities), objective.figures(filled)
+    return random_order(filled, modalities), objective.metrics(filled)
 
 
-def random_order(table: Table, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)) -> dict[str, Tensor]:
-    """What recall@K a random order of the gallery is expected to have, in each direction and in the mean.
+def random_order(
+    table: Table, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)
+) -> dict[str, Tensor]:
+    """What recall@K a random order of the gallery is expected to have, in each direction and in the
+    mean.
 
-    With r right ones among n, none of them is among the first k with the chance C(n - r, k) / C(n, k).
+    With r right ones among n, none of them is among the first k with the chance C(n - r, k) / C(n,
+    k).
     """
     metrics: dict[str, Tensor] = {}
     for source, target in permutations(range(len(modalities)), 2):
@@ -214,7 +232,9 @@ def random_order(table: Table, modalities: Sequence[str], ks: Sequence[int] = (1
 
 
 def _right_answers(queries: Items, gallery: Items) -> np.ndarray:
-    """(Q,) how many items of the gallery are right for each query; queries without any are left out."""
+    """(Q,) how many items of the gallery are right for each query; queries without any are left
+    out.
+    """
     numbers = torch.cat([queries.group, gallery.group]).unique(return_inverse=True)[1]
     asking, asked = numbers.split([len(queries.group), len(gallery.group)])
     groups = int(numbers.max()) + 1 if len(numbers) else 0
@@ -235,5 +255,7 @@ def _none_among_first(count: int, right: np.ndarray, k: int) -> Tensor:
     wrong = count - right.astype(np.float64)
     enough = wrong >= k
     wrong = np.where(enough, wrong, k)
-    ratio = gammaln(wrong + 1) - gammaln(wrong - k + 1) - gammaln(count + 1) + gammaln(count - k + 1)
+    ratio = (
+        gammaln(wrong + 1) - gammaln(wrong - k + 1) - gammaln(count + 1) + gammaln(count - k + 1)
+    )
     return torch.from_numpy(np.where(enough, np.exp(ratio), 0.0))

@@ -27,8 +27,8 @@ TOPICS = 256
 
 
 def image_features(images: Tensor) -> Tensor:
-    """(B, C, H, W) uint8 or float -> (B, 16 C + 16 * 9 + 64): colours, oriented gradients (Dalal & Triggs 2005), a
-    thumbnail.
+    """(B, C, H, W) uint8 or float -> (B, 16 C + 16 * 9 + 64): colours, oriented gradients (Dalal &
+    Triggs 2005), a thumbnail.
     """
     pixels = images.float() / (255 if images.dtype == torch.uint8 else 1)
     pixels = F.interpolate(pixels, (SIDE, SIDE), mode="area")
@@ -52,7 +52,9 @@ def video_features(frames: Tensor) -> Tensor:
 
 
 def audio_features(waveforms: Tensor, sample_rate: int) -> Tensor:
-    """(B, samples) -> (B, 40 * 6): means and deviations of log-mel bands, and means of four parts of the sound."""
+    """(B, samples) -> (B, 40 * 6): means and deviations of log-mel bands, and means of four parts
+    of the sound.
+    """
     log_mel = LogMel(sample_rate, MELS)
     spectra, real = log_mel(waveforms), log_mel.mask(waveforms)
     rows = []
@@ -73,7 +75,9 @@ class Numbers:
     def __init__(self, codes: int = 0) -> None:
         self.codes = codes
         self.scaler = StandardScaler()
-        self.categories = OneHotEncoder(handle_unknown="ignore", max_categories=50, sparse_output=False)
+        self.categories = OneHotEncoder(
+            handle_unknown="ignore", max_categories=50, sparse_output=False
+        )
 
     def fit(self, rows: Sequence[np.ndarray]) -> Numbers:
         """Learns means, deviations and categories from the training samples, N vectors."""
@@ -101,7 +105,9 @@ class Numbers:
 
 
 class Captions:
-    """TF-IDF of tokens and of pairs of them, as latent semantic analysis (Deerwester et al. 1990)."""
+    """TF-IDF of tokens and of pairs of them, as latent semantic analysis (Deerwester et al.
+    1990).
+    """
 
     def __init__(self) -> None:
         self.weights = TfidfVectorizer(analyzer=_pieces, sublinear_tf=True)

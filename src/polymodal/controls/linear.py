@@ -12,7 +12,8 @@ STRENGTHS = np.logspace(-1, 4, 6)
 """Of the ridge, from which the best is taken by leaving one out."""
 
 FEW = 20
-"""Up to so many classes a logistic regression is fitted, and above a ridge on one column a class."""
+"""Up to so many classes a logistic regression is fitted, and above a ridge on one column a
+class."""
 
 
 def ridge(train: np.ndarray, target: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -21,8 +22,12 @@ def ridge(train: np.ndarray, target: np.ndarray, test: np.ndarray) -> np.ndarray
     return np.asarray(values).reshape(len(test), -1)
 
 
-def class_scores(train: np.ndarray, target: np.ndarray, test: np.ndarray, classes: int) -> np.ndarray:
-    """(N, f), (N,) and (M, f) -> (M, classes) scores whose softmax is the probability of each class."""
+def class_scores(
+    train: np.ndarray, target: np.ndarray, test: np.ndarray, classes: int
+) -> np.ndarray:
+    """(N, f), (N,) and (M, f) -> (M, classes) scores whose softmax is the probability of each
+    class.
+    """
     names, counts = np.unique(target, return_counts=True)
     scores = np.full((len(test), classes), -1e3)
     if len(names) == 1:

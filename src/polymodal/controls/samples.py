@@ -48,7 +48,9 @@ class Collected:
         return np.array([[row is not None for row in self.rows[name]] for name in modalities]).T
 
 
-def collect(data: PairedDataModule, split: BatchDataset, modalities: Sequence[str], most: int) -> Collected:
+def collect(
+    data: PairedDataModule, split: BatchDataset, modalities: Sequence[str], most: int
+) -> Collected:
     """At most so many samples of a split, spread evenly over it."""
     result = Collected({name: [] for name in modalities})
     indices = np.linspace(0, len(split) - 1, min(most, len(split))).astype(int).tolist()
@@ -65,7 +67,9 @@ def collect(data: PairedDataModule, split: BatchDataset, modalities: Sequence[st
 
 
 def _simple(data: PairedDataModule, name: str, inputs: Tensor) -> Sequence[np.ndarray]:
-    """B inputs of a modality -> a row each: features of a file, or what a caption or a table holds itself."""
+    """B inputs of a modality -> a row each: features of a file, or what a caption or a table holds
+    itself.
+    """
     kind = data.kinds.get(name, name)
     if len(inputs) == 0:
         return []
@@ -79,7 +83,9 @@ def _simple(data: PairedDataModule, name: str, inputs: Tensor) -> Sequence[np.nd
 def encoded(
     data: PairedDataModule, train: Collected, test: Collected
 ) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
-    """Modality -> (N, width), zeros where it is absent: of the training samples, and of the test samples alike."""
+    """Modality -> (N, width), zeros where it is absent: of the training samples, and of the test
+    samples alike.
+    """
     x: dict[str, np.ndarray] = {}
     z: dict[str, np.ndarray] = {}
     for name, rows in train.rows.items():

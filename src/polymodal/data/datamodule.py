@@ -16,7 +16,13 @@ from torch.utils.data import DataLoader
 
 from polymodal.batch import PairedBatch
 from polymodal.data.loading.columns import FILE_KINDS
-from polymodal.data.loading.dataset import BatchDataset, Chosen, Drawn, EverySet, Limited
+from polymodal.data.loading.dataset import (
+    BatchDataset,
+    CompleteDataset,
+    Limited,
+    SeededDataset,
+    Subset,
+)
 from polymodal.data.loading.facts import SplitFacts
 from polymodal.data.loading.loader import BatchLoader
 from polymodal.data.loading.sampler import BatchSampler
@@ -30,18 +36,21 @@ from polymodal.hashing import mixed, seed_generators
 class PairedDataModule(LightningDataModule):
     """Base of the data sources. A source fills `train_set`, `val_set` and `test_set` in `setup`.
 
-    `modalities` names what a batch may hold, and is known before the data are read; `kinds` says what they are, image,
-    text and so on, where that is not their name; `varying` names those whose inputs are changed at random in training;
-    `class_names` gives the classes of each label that has some; `codes` how many of the last columns of a table are
-    codes of categories; `media` how files are read, where there are any; `position` is the epoch and the number of its
-    batches that were done where a run goes on; `wanted` are the splits that must hold samples.
+    `modalities` names what a batch may hold, and is known before the data are read; `kinds` says
+    what they are, image, text and so on, where that is not their name; `varying` names those whose
+    inputs are changed at random in training; `class_names` gives the classes of each label that has
+    some; `codes` how many of the last columns of a table are codes of categories; `media` how files
+    are read, where there are any; `position` is the epoch and the number of its batches that were
+    done where a run goes on; `wanted` are the splits that must hold samples.
 
     Args:
-        batch_size: samples of a training step over all processes together, and of an evaluation step of each.
+        batch_size: samples of a training step over all processes together, and of an evaluation
+            step of each.
         num_workers: processes that load; 0 loads in the training process.
         seed: of the order of the training samples.
         context_length: tokens a caption at most.
-        limit: keep only so many samples of each split, spread evenly over it: to debug, or to overfit.
+        limit: keep only so many samples of each split, spread evenly over it: to debug, or to
+            overfit.
     """
 
     train_set: BatchDataset
@@ -81,11 +90,14 @@ class PairedDataModule(LightningDataModule):
         """Something to show of an item: a sentence, or an (H, W) or (H, W, C) uint8 picture."""
 
     def content(self, modality: str, item: int) -> Any:
-        """As `describe`, but of a sound its waveform (samples,) float32, of a row of a table column -> value."""
+        """As `describe`, but of a sound its waveform (samples,) float32, of a row of a table column
+        -> value.
+        """
         return self.describe(modality, item)
 
     def training_labels(self, name: str) -> Tensor | None:
-        """(N, ...) values of a label in the training split, or in its first samples; None where there is no such label.
+        """(N, ...) values of a label in the training split, or in its first samples; None where
+        there is no such label.
 
         Values that are not known are -1 (classes) or NaN.
         """
@@ -93,8 +105,9 @@ class PairedDataModule(LightningDataModule):
         labels_of = getattr(source, "labels_of", None)
         return None if labels_of is None else labels_of(name)
 
-    def every(self, split: str, modalities: Sequence[str]) -> EverySet:
-        """A split as it is judged: nothing is random, and all that cannot be read is told in `left_out`.
+    def every(self, split: str, modalities: Sequence[str]) -> CompleteDataset:
+        """A split as it is judged: nothing is random, and all that cannot be read is told in
+        `left_out`.
 
         Args:
             split: train, val or test.
@@ -115,14 +128,16 @@ class PairedDataModule(LightningDataModule):
         if self.limit is not None and self.limit < len(indices):
             indices = np.linspace(0, len(indices) - 1, self.limit).astype(int)
         left = indices[~np.isin(dataset.ids[indices], done)]
-        return Chosen(dataset, left) if len(left) else None
+        return Subset(dataset, left) if len(left) else None
 
     def facts(self, split: str) -> SplitFacts | None:
         """What a split holds; None of data that cannot lack anything."""
         return None
 
     def counted(self, ids: np.ndarray) -> tuple[int, int | None]:
-        """How many samples these ids of an evaluation are of, and how many there are in all; None if nobody knows."""
+        """How many samples these ids of an evaluation are of, and how many there are in all; None
+        if nobody knows.
+        """
         return len(ids), sum(len(part) for part in (self.train_set, self.val_set, self.test_set))
 
     def unread(self) -> Mapping[str, str]:
@@ -134,7 +149,8 @@ class PairedDataModule(LightningDataModule):
         return [None] * len(items)
 
     def read(self, modality: str, given: str) -> np.ndarray:
-        """An input that a person gives, a sentence or the path of a file, as it stands in a batch; needs no setup.
+        """An input that a person gives, a sentence or the path of a file, as it stands in a batch;
+        needs no setup.
 
         Raises:
             ConfigError: there is no such file, or the data hold nothing that could be given so.
@@ -144,26 +160,36 @@ class PairedDataModule(LightningDataModule):
         if kind == "text":
             return self.tokenize([given])[0].numpy()
         if self.media is None or kind not in FILE_KINDS:
-            raise ConfigError(f"{modality}={given}: {type(self).__name__} takes no {kind} by hand. Give it by data=.")
+            raise ConfigError(
+                f"{modality}={given}: {type(self).__name__} takes no {kind} by hand. Give it by "
+                "data=."
+            )
         if not Path(given).exists():
             raise ConfigError(f"{modality}={given}: there is no such file.")
         return self.media.reader(kind)[0](Path(given))
 
     def skipped(self) -> Mapping[str, int]:
-        """Reason -> how many samples could not be used so far, on all processes; the same on each of them."""
+        """Reason -> how many samples could not be used so far, on all processes; the same on each
+        of them.
+        """
         return {}
 
     def tokenize(self, captions: Sequence[str]) -> Tensor:
         """(N,) captions -> (N, T) int64, as in the batches."""
         if self.tokenizer is None:
-            raise ConfigError(f"{type(self).__name__} has no tokenizer: call setup first, or choose data with text.")
+            raise ConfigError(
+                f"{type(self).__name__} has no tokenizer: call setup first, or choose data with "
+                "text."
+            )
         return torch.from_numpy(self.tokenizer(captions))
 
     def formats(self) -> dict[str, dict[str, Any]]:
-        """Modality -> its `kind`, and how what a person has becomes the model's input, as plain data.
+        """Modality -> its `kind`, and how what a person has becomes the model's input, as plain
+        data.
 
-        Of pictures that is `size`, `channels`, `mean` and `std`, where a pixel p of 0 to 255 becomes
-        (p / 255 - mean) / std; of sounds `sample_rate` and `max_seconds`; of text `context_length`.
+        Of pictures that is `size`, `channels`, `mean` and `std`, where a pixel p of 0 to 255
+        becomes (p / 255 - mean) / std; of sounds `sample_rate` and `max_seconds`; of text
+        `context_length`.
         """
         kinds = {name: self.kinds.get(name, name) for name in self.modalities}
         return {name: {"kind": kind, **self.format_of(kind)} for name, kind in kinds.items()}
@@ -184,7 +210,9 @@ class PairedDataModule(LightningDataModule):
         """Every test sample once, in order."""
         return self._loader("test", self.test_set)
 
-    def _loader(self, split: str, dataset: BatchDataset, shuffle: bool = False) -> DataLoader[PairedBatch]:
+    def _loader(
+        self, split: str, dataset: BatchDataset, shuffle: bool = False
+    ) -> DataLoader[PairedBatch]:
         if len(dataset) == 0:
             raise DataError(f"The {split} split of {type(self).__name__} is empty.")
         if self.limit is not None and self.limit < len(dataset):
@@ -192,13 +220,22 @@ class PairedDataModule(LightningDataModule):
         rank = self.trainer.global_rank if self.trainer else 0
         world_size = self.trainer.world_size if self.trainer else 1
         if shuffle and world_size > self.batch_size:
-            raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {world_size} processes.")
-        sampler = BatchSampler(len(dataset), self.batch_size, shuffle, self.seed, rank, world_size, *self._start())
-        drawn = Drawn(dataset, rank) if shuffle else dataset  # indexed by lists: one gather a batch
-        return BatchLoader(drawn, self.num_workers, sampler=sampler, persistent_workers=self.num_workers > 0)
+            raise ConfigError(
+                f"data.batch_size={self.batch_size} cannot be shared by {world_size} processes."
+            )
+        sampler = BatchSampler(
+            len(dataset), self.batch_size, shuffle, self.seed, rank, world_size, *self._start()
+        )
+        drawn = (
+            SeededDataset(dataset, rank) if shuffle else dataset
+        )  # indexed by lists: one gather a batch
+        return BatchLoader(
+            drawn, self.num_workers, sampler=sampler, persistent_workers=self.num_workers > 0
+        )
 
     def _start(self) -> tuple[int, int]:
-        """The epoch and the batch of it that a loader starts with: while training, where the run goes on.
+        """The epoch and the batch of it that a loader starts with: while training, where the run
+        goes on.
 
         Raises:
             ConfigError: that is within an epoch, which was divided into other batches.
@@ -209,24 +246,33 @@ class PairedDataModule(LightningDataModule):
         changed = [f"{name}={old}" for name, old in self.divided.items() if old != own[name]]
         if self.position[1] and changed:
             raise ConfigError(
-                "The run was stopped within an epoch, and would go on with samples that it had already, and leave "
+                "The run was stopped within an epoch, and would go on with samples that it had "
+                "already, and leave "
                 f"others out. Go on as it began: {', '.join(changed).replace('None', 'null')}."
             )
         return self.position
 
     def division(self) -> dict[str, int | None]:
-        """Settings on which it depends what is in the first batches of an epoch, beside the seed."""
+        """Settings on which it depends what is in the first batches of an epoch, beside the
+        seed.
+        """
         return {"data.batch_size": self.batch_size}
 
     def on_before_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
-        """Seeds what follows in training (such as dropout) by seed, process and number of the batch."""
+        """Seeds what follows in training (such as dropout) by seed, process and number of the
+        batch.
+        """
         done = self._done()
         if self.trainer is not None and done is not None:
-            seed_generators(self.trainer.strategy.root_device, self.seed, self.trainer.global_rank, done)
+            seed_generators(
+                self.trainer.strategy.root_device, self.seed, self.trainer.global_rank, done
+            )
         return batch
 
     def training_salt(self) -> int | None:
-        """A number of this training step, the same on all processes, for what is changed at random; else None."""
+        """A number of this training step, the same on all processes, for what is changed at random;
+        else None.
+        """
         done = self._done()
         return None if done is None else mixed(self.seed, done) % 2**31
 

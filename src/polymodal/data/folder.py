@@ -18,20 +18,35 @@ from polymodal.data.table.module import TableData
 from polymodal.errors import DataError
 from polymodal.types import PositiveInt
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".svg", ".svgz")
+ENDINGS = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".ppm",
+    ".pgm",
+    ".tif",
+    ".tiff",
+    ".svg",
+    ".svgz",
+)
 COLUMNS = {"image": "file", "text": "class", "label": "class", "group": "class", "split_by": "file"}
 
 
 class Folder(TableData):
-    """Pictures as torchvision's ImageFolder reads them: `path/cat/1.jpg`, or `path/train/cat/1.jpg` and so on.
+    """Pictures as torchvision's ImageFolder reads them: `path/cat/1.jpg`, or `path/train/cat/1.jpg`
+    and so on.
 
         python src/train.py data=folder data.path=animals callbacks=[default,zero_shot_names]
 
-    The folder is the class: the label, with blanks for underscores; the caption, put into templates, one of them drawn
-    at random in training; and the group, so that pictures and captions of one class are positives of each other. There
-    are folders for train, val and test, or each picture falls into one of them by a fixed hash of its path below
-    `path`; where one of val and test is missing, it is made of training pictures in the same way. Folders within a
-    class folder belong to the class; hidden ones (`.ipynb_checkpoints`, `@eaDir`, `__MACOSX`) are never read.
+    The folder is the class: the label, with blanks for underscores; the caption, put into
+    templates, one of them drawn at random in training; and the group, so that pictures and captions
+    of one class are positives of each other. There are folders for train, val and test, or each
+    picture falls into one of them by a fixed hash of its path below `path`; where one of val and
+    test is missing, it is made of training pictures in the same way. Folders within a class folder
+    belong to the class; hidden ones (`.ipynb_checkpoints`, `@eaDir`, `__MACOSX`) are never read.
 
     Args:
         path: of the folder.
@@ -50,7 +65,9 @@ class Folder(TableData):
         eval_captions: PositiveInt | None = 1,
         **options: Any,
     ) -> None:
-        super().__init__(columns=COLUMNS, templates=templates, eval_captions=eval_captions, **options)
+        super().__init__(
+            columns=COLUMNS, templates=templates, eval_captions=eval_captions, **options
+        )
         self.path = Path(path)
 
     def read_table(self) -> ManifestTable:
@@ -58,7 +75,9 @@ class Folder(TableData):
         if not self.path.is_dir():
             raise DataError(f"data.path={self.path}: there is no such folder.")
         folders = _subfolders(self.path)
-        if "train" not in self.wanted and not any(len(_class_table(self.path, folder)) for folder in folders):
+        if "train" not in self.wanted and not any(
+            len(_class_table(self.path, folder)) for folder in folders
+        ):
             return self._without_classes()
         parts = split_parts([folder.name for folder in folders])
         if len(parts) == 1 < len(folders):  # a class of the name "train"
@@ -68,11 +87,15 @@ class Folder(TableData):
             for number, name in (parts or {-1: ""}).items()
             for classes in _subfolders(self.path / name)
         ]
-        tables = [_class_table(self.path, folder) for _, folder in track(found, "Class folders", transient=True)]
+        tables = [
+            _class_table(self.path, folder)
+            for _, folder in track(found, "Class folders", transient=True)
+        ]
         filled = [index for index, table in enumerate(tables) if len(table)]
         if not filled:
             raise DataError(
-                f"data.path={self.path}: there are no pictures in class folders, such as {self.path}/cat/1.jpg"
+                f"data.path={self.path}: there are no pictures in class folders, such as "
+                f"{self.path}/cat/1.jpg"
             )
         tables, found = [tables[index] for index in filled], [found[index] for index in filled]
         if "train" in self.wanted:
@@ -81,7 +104,8 @@ class Folder(TableData):
         return joined(tables, names, [self.path] * len(found), [number for number, _ in found])
 
     def _without_classes(self) -> ManifestTable:
-        """A row a picture that lies in the folder itself, without a class: for a model that is trained.
+        """A row a picture that lies in the folder itself, without a class: for a model that is
+        trained.
 
         Raises:
             DataError: there is none.
@@ -89,7 +113,9 @@ class Folder(TableData):
         names = sorted(child.name for child in self.path.iterdir() if child.is_file())
         names = [name for name in names if name.lower().endswith(ENDINGS) and not is_hidden(name)]
         if not names:
-            raise DataError(f"data.path={self.path}: there are no pictures in it, nor in folders within it.")
+            raise DataError(
+                f"data.path={self.path}: there are no pictures in it, nor in folders within it."
+            )
         text = pa.large_string()
         table = pa.table({"file": pa.array(names, text), "class": pa.nulls(len(names), text)})
         return joined([table], [str(self.path)], [self.path], [-1])
@@ -111,17 +137,26 @@ class Folder(TableData):
         if len({folder.name for folder in folders}) > 1:
             return
         files = [self.path / file for table in tables for file in table["file"].to_pylist()]
-        inner = {file.relative_to(folder).parts[0] for file in files for folder in folders if folder in file.parents}
+        inner = {
+            file.relative_to(folder).parts[0]
+            for file in files
+            for folder in folders
+            if folder in file.parents
+        }
         if len(inner) > 1 and not any(file.parent in folders for file in files):
             meant = f" Is data.path={folders[0]} meant?" if len(folders) == 1 else ""
             raise DataError(
-                f"data.path={self.path}: there is one class, {folders[0].name}, and its {len(files)} pictures lie in "
-                f"folders within it ({', '.join(sorted(inner)[:5])}): one class tells nothing apart.{meant}"
+                f"data.path={self.path}: there is one class, {folders[0].name}, and its "
+                f"{len(files)} pictures lie in "
+                f"folders within it ({', '.join(sorted(inner)[:5])}): one class tells nothing "
+                f"apart.{meant}"
             )
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not is_hidden(child.name))
+    return sorted(
+        child for child in folder.iterdir() if child.is_dir() and not is_hidden(child.name)
+    )
 
 
 def _folders(folder: Path) -> Iterator[tuple[str, list[str]]]:

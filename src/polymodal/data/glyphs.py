@@ -1,4 +1,6 @@
-"""The bundled data: every named character of the DejaVu and STIX fonts, paired with its Unicode name."""
+"""The bundled data: every named character of the DejaVu and STIX fonts, paired with its Unicode
+name.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,20 @@ from polymodal.data.bundled.glyph_cache import GlyphTable, load_glyphs
 from polymodal.data.bundled.glyph_kinds import KIND_NAMES, SCRIPT_NAMES, kind_of, script_of
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.loading.augment import shift_and_scale, uniform_of
-from polymodal.data.loading.dataset import Draw
+from polymodal.data.loading.dataset import BatchIndices
 from polymodal.data.loading.splits import check_shares
 from polymodal.data.media.formats import MediaFormat
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.data.text.word_dropout import drop_words, word_numbers
-from polymodal.types import Fraction, NonNegativeInt, PositiveInt, Probability, Seed, VocabularySize, Workers
+from polymodal.types import (
+    Fraction,
+    NonNegativeInt,
+    PositiveInt,
+    Probability,
+    Seed,
+    VocabularySize,
+    Workers,
+)
 
 
 class GlyphSet:
@@ -36,7 +46,8 @@ class GlyphSet:
         character: picture -> index of its character.
         group: character -> group; characters that look the same share one.
         kind: character -> class, or -1.
-        tokens: (V, characters, T) token ids of the names, cut up in V ways of which each batch takes one at random.
+        tokens: (V, characters, T) token ids of the names, cut up in V ways of which each batch
+            takes one at random.
         words: (V, characters, T) the word that each token belongs to.
         word_dropout: share of the words that are lost.
         training: lose other words in each batch; else the same ones in every evaluation.
@@ -55,7 +66,9 @@ class GlyphSet:
         training: bool = False,
     ) -> None:
         self.images, self.rows, self.tokens, self.words = table.images, rows, tokens, words
-        self.character, self.group, self.kind = (torch.from_numpy(a) for a in (character, group, kind))
+        self.character, self.group, self.kind = (
+            torch.from_numpy(a) for a in (character, group, kind)
+        )
         self.script = torch.tensor([script_of(k) for k in kind.tolist()])
         self.lengths = (tokens != PAD).sum(2)
         self.word_dropout, self.training = word_dropout, training
@@ -69,12 +82,14 @@ class GlyphSet:
         return self.rows
 
     def __getitem__(self, indices: list[int]) -> PairedBatch:
-        """A list of B indices -> a batch with uint8 images (B, 1, S, S) and names (B, longest of the batch)."""
+        """A list of B indices -> a batch with uint8 images (B, 1, S, S) and names (B, longest of
+        the batch).
+        """
         rows = self.rows[indices]
         images = torch.from_numpy(self.images[rows])[:, None]
         id = torch.from_numpy(rows)
         character = self.character[id]
-        salt = Draw.of(indices).salt if self.training else 0
+        salt = BatchIndices.of(indices).salt if self.training else 0
         way = salt % len(self.tokens)
         longest = int(self.lengths[way, character].max())
         tokens = self.tokens[way, character, :longest]
@@ -93,30 +108,34 @@ class GlyphSet:
 
 
 class Glyphs(PairedDataModule):
-    """Pictures of characters and their official names, split by CHARACTER: names of the test split were never seen.
+    """Pictures of characters and their official names, split by CHARACTER: names of the test split
+    were never seen.
 
-    Characters that look the same in every font that has both (Latin A, Greek Alpha) are of one group. The data are
-    rendered once from the fonts in matplotlib's package; nothing is downloaded.
+    Characters that look the same in every font that has both (Latin A, Greek Alpha) are of one
+    group. The data are rendered once from the fonts in matplotlib's package; nothing is downloaded.
 
     Args:
         cache_dir: where the rendered pictures are kept.
         image_size: S, side of the pictures in pixels.
         families: starts of font file names.
-        splits: shares of train, validation and test; a character falls by a fixed hash of its code point.
+        splits: shares of train, validation and test; a character falls by a fixed hash of its code
+            point.
         vocab_size: tokens at most; the tokenizer learns from the training names alone.
         context_length: tokens a name at most.
-        merge_levels: each training batch has its names in the tokenizer's largest pieces (a third of the batches, with
-            four levels) or in those of one of these numbers of merges: pieces of rare words are known when unseen words
-            are made of them.
-        word_dropout: share of the words of a name that are lost, in training at random, else always the same ones; a
-            name of which nothing is left is absent.
-        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn one.
+        merge_levels: each training batch has its names in the tokenizer's largest pieces (a third
+            of the batches, with four levels) or in those of one of these numbers of merges: pieces
+            of rare words are known when unseen words are made of them.
+        word_dropout: share of the words of a name that are lost, in training at random, else always
+            the same ones; a name of which nothing is left is absent.
+        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn
+            one.
         shift: random shift in training, as a share of the side.
         scale: random zoom in training.
         batch_size: samples of a training step, over all processes.
         num_workers: loading processes; none is needed, the data are in memory.
         seed: of the order of the samples.
-        limit: keep only so many samples of each split, spread evenly over it: to debug, or to overfit.
+        limit: keep only so many samples of each split, spread evenly over it: to debug, or to
+            overfit.
 
     Raises:
         ConfigError: the shares do not add up to 1.
@@ -145,14 +164,21 @@ class Glyphs(PairedDataModule):
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)
         check_shares(splits)
-        self.cache_dir, self.image_size, self.families, self.splits = Path(cache_dir), image_size, families, splits
+        self.cache_dir, self.image_size, self.families, self.splits = (
+            Path(cache_dir),
+            image_size,
+            families,
+            splits,
+        )
         self.vocab_size, self.merge_levels = vocab_size, [] if tokenizer else merge_levels
         self.word_dropout, self.pretrained_tokenizer = word_dropout, tokenizer
         self.shift, self.scale = shift, scale
         changed = {"image": shift or scale, "text": self.merge_levels or word_dropout}
         self.varying = [name for name, value in changed.items() if value]
         self.class_names = {"kind": KIND_NAMES, "script": SCRIPT_NAMES}
-        self.media = MediaFormat((1, image_size, image_size), None, 0.0, sample_rate=1, max_seconds=1.0, frames=1)
+        self.media = MediaFormat(
+            (1, image_size, image_size), None, 0.0, sample_rate=1, max_seconds=1.0, frames=1
+        )
 
     def prepare_data(self) -> None:
         """Renders the pictures where they are not cached yet; once on each machine."""
@@ -170,7 +196,9 @@ class Glyphs(PairedDataModule):
         if self.tokenizer is None and self.pretrained_tokenizer:
             self.tokenizer = Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
         elif self.tokenizer is None:
-            training_names = [name for name, part in zip(self.names, split, strict=True) if part == 0]
+            training_names = [
+                name for name, part in zip(self.names, split, strict=True) if part == 0
+            ]
             self.tokenizer = Tokenizer.train(training_names, self.vocab_size, self.context_length)
         kind = np.array([kind_of(chr(code)) for code in characters.tolist()])
         columns = (character, look_alikes(table, character), kind)
@@ -182,7 +210,9 @@ class Glyphs(PairedDataModule):
                 table,
                 np.flatnonzero(split[character] == part),
                 *columns,
-                _stacked([torch.from_numpy(tokenizer(self.names)) for tokenizer in tokenizers], PAD),
+                _stacked(
+                    [torch.from_numpy(tokenizer(self.names)) for tokenizer in tokenizers], PAD
+                ),
                 _stacked([word_numbers(tokenizer, self.names) for tokenizer in tokenizers], -1),
                 self.word_dropout,
                 training=part == 0,
@@ -192,7 +222,9 @@ class Glyphs(PairedDataModule):
         self.images = table.images
 
     def every(self, split: str, modalities: Sequence[str]) -> GlyphSet:
-        """See `PairedDataModule`; training names are cut up as those of the other splits are, and lose the same."""
+        """See `PairedDataModule`; training names are cut up as those of the other splits are, and
+        lose the same.
+        """
         judged: GlyphSet = copy(self.test_set)  # type: ignore[assignment]
         judged.rows = getattr(self, f"{split}_set").rows
         return judged
@@ -211,10 +243,16 @@ class Glyphs(PairedDataModule):
 
     def describe(self, modality: str, item: int) -> Any:
         """The (S, S) picture with black ink on white, or the name, with the words that are lost."""
-        return 255 - self.images[item] if modality == "image" else self.words(modality, np.array([item]))[0]
+        return (
+            255 - self.images[item]
+            if modality == "image"
+            else self.words(modality, np.array([item]))[0]
+        )
 
     def format_of(self, kind: str) -> dict[str, Any]:
-        """Pictures of black ink on white: here ink is what counts, hence the deviation below zero."""
+        """Pictures of black ink on white: here ink is what counts, hence the deviation below
+        zero.
+        """
         ink = {"size": self.image_size, "channels": 1, "mean": [1 - INK_MEAN], "std": [-INK_STD]}
         return super().format_of(kind) | (ink if kind == "image" else {})
 
@@ -247,10 +285,14 @@ def _unit_hash(code: int) -> float:
 
 
 def look_alikes(table: GlyphTable, character: np.ndarray) -> np.ndarray:
-    """(C,) int64 group of each character: two are of one group if no font that has both draws them differently."""
+    """(C,) int64 group of each character: two are of one group if no font that has both draws them
+    differently.
+    """
     pictures: dict[int, dict[int, bytes]] = {}
     same: dict[tuple[int, bytes], list[int]] = {}
-    for index, font, image in zip(character.tolist(), table.fonts.tolist(), np.asarray(table.images), strict=True):
+    for index, font, image in zip(
+        character.tolist(), table.fonts.tolist(), np.asarray(table.images), strict=True
+    ):
         key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         pictures.setdefault(index, {})[font] = key
         same.setdefault((font, key), []).append(index)

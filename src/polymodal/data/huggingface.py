@@ -20,21 +20,25 @@ from polymodal.errors import ConfigError, DataError
 
 
 class HuggingFace(TableData):
-    """The rows of a data set, which stay in the library's mapped files; pictures and sounds in them are read by us.
+    """The rows of a data set, which stay in the library's mapped files; pictures and sounds in them
+    are read by us.
 
-        python src/train.py data=huggingface data.name=user/flowers data.columns.image=image data.columns.text=caption
+        python src/train.py data=huggingface data.name=user/flowers data.columns.image=image
+        data.columns.text=caption
 
-    The data set's own train, validation and test are taken; where val or test is missing, it is made of train by a
-    fixed hash. Labels that the data set names are known by their names. No code of a data set is ever run.
+    The data set's own train, validation and test are taken; where val or test is missing, it is
+    made of train by a fixed hash. Labels that the data set names are known by their names. No code
+    of a data set is ever run.
 
     Args:
-        name: on the hub; or a folder: what `save_to_disk` wrote, or files such as pictures or Parquet; or a format,
-            such as `parquet`, with `data_files`, or `imagefolder`, with `data_dir`.
+        name: on the hub; or a folder: what `save_to_disk` wrote, or files such as pictures or
+            Parquet; or a format, such as `parquet`, with `data_files`, or `imagefolder`, with
+            `data_dir`.
         columns: modality -> column; see `TableData`, which takes all further arguments.
         config_name: of a data set that has several.
         revision: branch, tag or commit on the hub: a commit is the same for ever.
-        split: the one that is divided by a hash; or {train: ..., val: ..., test: ...} in the library's own words, such
-            as "train[:90%]"; None for what it has.
+        split: the one that is divided by a hash; or {train: ..., val: ..., test: ...} in the
+            library's own words, such as "train[:90%]"; None for what it has.
         data_dir: folder within the data set, or that the format reads.
         data_files: files within the data set, or that the format reads.
 
@@ -56,11 +60,20 @@ class HuggingFace(TableData):
     ) -> None:
         super().__init__(columns, **options)
         if isinstance(split, Mapping) and not {"train"} <= set(split) <= set(SPLITS):
-            raise ConfigError(f"data.split has {', '.join(split)}: give train, and val and test where they are.")
-        used = [part.partition("[")[0] for part in split.values()] if isinstance(split, Mapping) else []
+            raise ConfigError(
+                f"data.split has {', '.join(split)}: give train, and val and test where they are."
+            )
+        used = (
+            [part.partition("[")[0] for part in split.values()]
+            if isinstance(split, Mapping)
+            else []
+        )
         for part in split.values() if isinstance(split, Mapping) else ():
             if "[" not in part and used.count(part) > 1:
-                raise ConfigError(f"data.split: all of {part} and some of it too: give {part}[:90%] and {part}[90%:].")
+                raise ConfigError(
+                    f"data.split: all of {part} and some of it too: give {part}[:90%] and "
+                    f"{part}[90%:]."
+                )
         self.origin, self.given = name, {"train": split} if isinstance(split, str) else split
         self.folder = Path(data_dir or name).absolute()
         self.source: dict[str, Any] = {
@@ -105,7 +118,13 @@ class HuggingFace(TableData):
                 loaded = datasets.load_from_disk(self.origin)
             elif self.given is not None:  # slices too, which only the loader can cut
                 names = list(self.given.values())
-                return dict(zip(names, datasets.load_dataset(self.origin, **self.source, split=names), strict=True))
+                return dict(
+                    zip(
+                        names,
+                        datasets.load_dataset(self.origin, **self.source, split=names),
+                        strict=True,
+                    )
+                )
             else:
                 loaded = datasets.load_dataset(self.origin, **self.source)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
@@ -119,21 +138,29 @@ class HuggingFace(TableData):
             parts = split_parts(names) or ({-1: names[0]} if len(names) == 1 else {})
             if not parts:
                 raise ConfigError(
-                    f"data.split: say which of {', '.join(names)} is what: 'data.split={{train: ..., test: ...}}'"
+                    f"data.split: say which of {', '.join(names)} is what: "
+                    f"'data.split={{train: ..., test: ...}}'"
                 )
             return parts
         if missing := set(self.given.values()) - set(names):
-            raise ConfigError(f"data.split: {self.origin} has no split {min(missing)!r}. It has: {', '.join(names)}.")
+            raise ConfigError(
+                f"data.split: {self.origin} has no split {min(missing)!r}. It has: "
+                f"{', '.join(names)}."
+            )
         return completed({SPLITS.index(split): name for split, name in self.given.items()})
 
     def _arrow(self, dataset: Any, wanted: list[str]) -> pa.Table:
-        """Columns as they lie in the data set's files, with the names of classes, and paths below `folder`."""
+        """Columns as they lie in the data set's files, with the names of classes, and paths below
+        `folder`.
+        """
         features = dataset.features
         table = dataset.select_columns(wanted).with_format("arrow")[:]
         files = {self.columns[name][0] for name in self.columns.of_kind(*FILE_KINDS)}
         for index, name in enumerate(table.column_names):
             column = _named(table[name], features[name])
-            table = table.set_column(index, name, _relative(column, self.folder) if name in files else column)
+            table = table.set_column(
+                index, name, _relative(column, self.folder) if name in files else column
+            )
         return table
 
 
@@ -154,8 +181,14 @@ def _named(column: pa.ChunkedArray, feature: Any) -> pa.Array | pa.ChunkedArray:
 
 
 def _relative(column: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
-    """Paths alone, below the folder: what falls into which split must not depend on where that lies."""
+    """Paths alone, below the folder: what falls into which split must not depend on where that
+    lies.
+    """
     if column.type != pa.struct({"bytes": pa.binary(), "path": pa.string()}):
         return column
     content, paths = bytes_and_paths(column)
-    return column if content is not None else pc.replace_substring_regex(paths, f"^{re.escape(str(folder))}/", "")
+    return (
+        column
+        if content is not None
+        else pc.replace_substring_regex(paths, f"^{re.escape(str(folder))}/", "")
+    )

@@ -18,10 +18,12 @@ from polymodal.errors import ConfigError
 class Manifest(TableData):
     """The rows of a CSV, TSV, JSON-lines or Parquet file. Relative paths start from its folder.
 
-        python src/train.py data=manifest data.path=pairs.csv data.columns.image=filepath data.columns.text=caption
+        python src/train.py data=manifest data.path=pairs.csv data.columns.image=filepath
+        data.columns.text=caption
 
     Args:
-        path: of the manifest; or {train: ..., val: ..., test: ...}, a file a split; with test=false no test is needed.
+        path: of the manifest; or {train: ..., val: ..., test: ...}, a file a split; with test=false
+            no test is needed.
         columns: modality -> column; see `TableData`, which takes all further arguments.
 
     Raises:
@@ -29,12 +31,16 @@ class Manifest(TableData):
         DataError: a file or a row that cannot be used, or an empty split.
     """
 
-    def __init__(self, path: str | Mapping[str, str], columns: Mapping[str, Any], **options: Any) -> None:
+    def __init__(
+        self, path: str | Mapping[str, str], columns: Mapping[str, Any], **options: Any
+    ) -> None:
         super().__init__(columns, **options)
         if not isinstance(path, str):
             check_names(path)
         if "split" in self.columns and not isinstance(path, str):
-            raise ConfigError("data.columns.split and a file a split exclude each other: leave one out.")
+            raise ConfigError(
+                "data.columns.split and a file a split exclude each other: leave one out."
+            )
         self.path = path
 
     def read_table(self) -> ManifestTable:
@@ -57,4 +63,6 @@ class Manifest(TableData):
         """Number of the split, or -1 where it is to be divided -> file."""
         if isinstance(self.path, str):
             return {-1: Path(self.path)}
-        return {number: Path(self.path[name]) for number, name in enumerate(SPLITS) if name in self.path}
+        return {
+            number: Path(self.path[name]) for number, name in enumerate(SPLITS) if name in self.path
+        }

@@ -13,15 +13,17 @@ from polymodal.errors import DataError
 from polymodal.types import OpenFraction, PositiveInt, Seed
 
 VIEWS = {"pix": 240, "fou": 76, "fac": 216, "zer": 47, "kar": 64, "mor": 6}
-"""View -> its number of columns: pixel averages, Fourier coefficients, profile correlations, Zernike moments,
-Karhunen-Loeve coefficients, morphological features."""
+"""View -> its number of columns: pixel averages, Fourier coefficients, profile correlations,
+Zernike moments, Karhunen-Loeve coefficients, morphological features."""
 
 
 class MFeat(TensorData):
-    """Handwritten digits, each known by six vectors (Duin 1998; also "Handwritten" in the multi-view literature).
+    """Handwritten digits, each known by six vectors (Duin 1998; also "Handwritten" in the
+    multi-view literature).
 
-    A fifth of the samples is the test split, stratified by digit and drawn from the seed, as published results do. Each
-    column is standardised with the mean and standard deviation of the training split. Label: `digit`.
+    A fifth of the samples is the test split, stratified by digit and drawn from the seed, as
+    published results do. Each column is standardised with the mean and standard deviation of the
+    training split. Label: `digit`.
 
     Args:
         path: folder with mfeat-pix.csv and so on; `python scripts/prepare/mfeat.py` makes it.
@@ -53,14 +55,22 @@ class MFeat(TensorData):
         tables = {view: read_view(self.path, view) for view in VIEWS}
         labels = next(iter(tables.values()))[:, -1].astype(np.int64)
         if not all(np.array_equal(table[:, -1], labels) for table in tables.values()):
-            raise DataError(f"The files in {self.path} do not have the same digits in the same order.")
-        rest, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=self.seed)
-        train, val = train_test_split(rest, test_size=self.val, stratify=labels[rest], random_state=self.seed)
+            raise DataError(
+                f"The files in {self.path} do not have the same digits in the same order."
+            )
+        rest, test = train_test_split(
+            np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=self.seed
+        )
+        train, val = train_test_split(
+            rest, test_size=self.val, stratify=labels[rest], random_state=self.seed
+        )
         inputs = {view: standardised(table[:, :-1], train) for view, table in tables.items()}
         parts = []
         for rows, first in ((train, 0), (val, len(train)), (test, len(train) + len(val))):
             digits = torch.from_numpy(labels[rows])
-            parts.append(TensorSet({view: x[rows] for view, x in inputs.items()}, {"digit": digits}, first))
+            parts.append(
+                TensorSet({view: x[rows] for view, x in inputs.items()}, {"digit": digits}, first)
+            )
         return parts[0], parts[1], parts[2]
 
 
@@ -74,7 +84,9 @@ def read_view(folder: Path, view: str) -> np.ndarray:
     try:
         table = np.loadtxt(file, delimiter=",", skiprows=1, ndmin=2)
     except FileNotFoundError as error:
-        raise DataError(f"{file} is not there. `python scripts/prepare/mfeat.py` gets it.") from error
+        raise DataError(
+            f"{file} is not there. `python scripts/prepare/mfeat.py` gets it."
+        ) from error
     except ValueError as error:
         raise DataError(f"{file} is not a table of numbers: {error}") from error
     if table.shape[1] != VIEWS[view] + 1:

@@ -12,16 +12,18 @@ from polymodal.types import PositiveInt, Probability, Seed
 
 
 class PID(TensorData):
-    """Generated data with known interactions (after Liang et al. 2023, "Quantifying & Modeling ... Interactions").
+    """Generated data with known interactions (after Liang et al. 2023, "Quantifying & Modeling ...
+    Interactions").
 
-    Three latent vectors, normal with variance 1.5: one private to each modality and a common one. A modality is its
-    private and the common latent, each through a fixed random linear map. The label says whether a score is above its
-    median; before that each latent value is lost with probability `noise`, which bounds what can be reached: with five
-    values and a fifth lost, 0.878 of the answers for redundancy and uniqueness.
+    Three latent vectors, normal with variance 1.5: one private to each modality and a common one. A
+    modality is its private and the common latent, each through a fixed random linear map. The label
+    says whether a score is above its median; before that each latent value is lost with probability
+    `noise`, which bounds what can be reached: with five values and a fifth lost, 0.878 of the
+    answers for redundancy and uniqueness.
 
-    Score: redundancy: the mean of the common latent; uniqueness0, uniqueness1: of one private latent; synergy: of both
-    private ones (additive in spite of its name); xor: the product of the two private means, of which neither modality
-    alone tells anything.
+    Score: redundancy: the mean of the common latent; uniqueness0, uniqueness1: of one private
+    latent; synergy: of both private ones (additive in spite of its name); xor: the product of the
+    two private means, of which neither modality alone tells anything.
 
     Args:
         setting: what the label depends on.
@@ -48,7 +50,13 @@ class PID(TensorData):
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers=0, seed=seed, limit=limit)
-        self.setting, self.latent, self.width, self.size, self.noise = setting, latent, width, size, noise
+        self.setting, self.latent, self.width, self.size, self.noise = (
+            setting,
+            latent,
+            width,
+            size,
+            noise,
+        )
         self.class_names = {"above_median": ["no", "yes"]}
 
     def splits(self) -> tuple[TensorSet, TensorSet, TensorSet]:
@@ -58,7 +66,10 @@ class PID(TensorData):
         latents = {name: random.normal(0, np.sqrt(1.5), (self.size, self.latent)) for name in names}
         maps = {name: random.uniform(0, 1, (self.latent, self.width)) for name in names}
         shown = {name: latents[name] @ maps[name] for name in names}
-        heard = {name: values * (random.random(values.shape) >= self.noise) for name, values in latents.items()}
+        heard = {
+            name: values * (random.random(values.shape) >= self.noise)
+            for name, values in latents.items()
+        }
         mean = {name: values.mean(1) for name, values in heard.items()}
         score = {
             "redundancy": mean["common"],
@@ -74,7 +85,11 @@ class PID(TensorData):
         }
         ends = [0, round(0.7 * self.size), round(0.85 * self.size), self.size]
         parts = [
-            TensorSet({n: v[start:end] for n, v in inputs.items()}, {"above_median": label[start:end]}, start)
+            TensorSet(
+                {n: v[start:end] for n, v in inputs.items()},
+                {"above_median": label[start:end]},
+                start,
+            )
             for start, end in zip(ends, ends[1:], strict=False)
         ]
         return parts[0], parts[1], parts[2]

@@ -23,7 +23,8 @@ class TensorSet:
         inputs: modality -> (N, ...).
         labels: name -> (N,) classes or values.
         first_id: number of the first sample, so that numbers differ between splits.
-        items: modality -> (N,) int64, where several samples hold the very same item; else every sample has its own.
+        items: modality -> (N,) int64, where several samples hold the very same item; else every
+            sample has its own.
         present: modality -> (N,) bool, where it is not there in every sample.
     """
 
@@ -51,7 +52,9 @@ class TensorSet:
         id = rows + self.first_id
         return PairedBatch(
             inputs={name: values[rows] for name, values in self.inputs.items()},
-            items={name: self.items[name][rows] if name in self.items else id for name in self.inputs},
+            items={
+                name: self.items[name][rows] if name in self.items else id for name in self.inputs
+            },
             group=id,
             id=id,
             present={name: values[rows] for name, values in self.present.items()},

@@ -15,10 +15,11 @@ from polymodal.errors import DataError
 class WebDataset(StreamData):
     """Samples of tar files: `00012.jpg`, `00012.txt` and `00012.json`, side by side, are one.
 
-        python src/train.py data=webdataset data.path='shards/{000..127}.tar' data.epoch_samples=100000
+        python src/train.py data=webdataset data.path='shards/{000..127}.tar'
+        data.epoch_samples=100000
 
-    `path` is a pattern, or a list of them, of files or of URLs that fsspec opens. Nothing in a shard is unpickled or
-    run: fields stay bytes until the readers of manifests decode them.
+    `path` is a pattern, or a list of them, of files or of URLs that fsspec opens. Nothing in a
+    shard is unpickled or run: fields stay bytes until the readers of manifests decode them.
     """
 
     pairing = " In a tar file the members of a sample lie side by side: 000.jpg, 000.txt, 001.jpg, 001.txt."
@@ -27,7 +28,10 @@ class WebDataset(StreamData):
         """The tar files; a mapping names those of each split."""
         if isinstance(self.path, Mapping):
             check_given(self.path, self.wanted)
-            urls = {part: expanded(self.path[name]) if name in self.path else [] for part, name in enumerate(SPLITS)}
+            urls = {
+                part: expanded(self.path[name]) if name in self.path else []
+                for part, name in enumerate(SPLITS)
+            }
         else:
             urls = {-1: expanded(self.path)}
         flat = [url for part in urls.values() for url in part]

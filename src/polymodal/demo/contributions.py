@@ -11,7 +11,7 @@ from torch import Tensor
 from polymodal.batch import PairedBatch
 from polymodal.demo.outputs import output_names
 from polymodal.inference.predictions import answers
-from polymodal.inference.predictor import Asked
+from polymodal.inference.predictor import Predictor
 from polymodal.inference.trained import supervised
 from polymodal.metrics.shapley import shapley_values
 from polymodal.outputs import Encoded, Tokens
@@ -24,12 +24,13 @@ class Answer(NamedTuple):
     """The answer to one sample.
 
     Attributes:
-        scores: class, tag or number of the output -> its probability, or its value where `are_values`.
+        scores: class, tag or number of the output -> its probability, or its value where
+            `are_values`.
         are_values: whether the model predicts values.
         of: the output that is taken apart, that of the highest probability or else the first.
-        contribution: modality -> what it adds to that output. Of MOST modalities and fewer, Shapley values: their sum
-            is the difference to an answer without any modality. Of more, what is lost without this one alone; these do
-            not add up.
+        contribution: modality -> what it adds to that output. Of MOST modalities and fewer, Shapley
+            values: their sum is the difference to an answer without any modality. Of more, what is
+            lost without this one alone; these do not add up.
         base: the output without any modality; None of more than MOST modalities.
         weights: modality -> weight within the fusion; empty where it has none.
     """
@@ -43,7 +44,7 @@ class Answer(NamedTuple):
 
 
 @torch.no_grad()
-def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozenset()) -> Answer:
+def answer(asked: Predictor, sample: PairedBatch, dropped: frozenset[str] = frozenset()) -> Answer:
     """What the model says of one sample without some modalities.
 
     Args:
@@ -58,8 +59,12 @@ def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozense
     )  # a visitor's items are none of the data
     there = [name for name, has in zip(names, encoded.mask[0].tolist(), strict=True) if has]
     sizes = range(len(there) + 1) if len(there) <= MOST else (len(there) - 1, len(there))
-    subsets = [frozenset(subset) for size in sizes for subset in combinations(there, size)]  # the last one is all
-    left_out = torch.tensor([[name not in subset for name in names] for subset in subsets], device=asked.device)
+    subsets = [
+        frozenset(subset) for size in sizes for subset in combinations(there, size)
+    ]  # the last one is all
+    left_out = torch.tensor(
+        [[name not in subset for name in names] for subset in subsets], device=asked.device
+    )
     output = model.fuse(_repeated(encoded, len(subsets)).without(left_out))
     objective = supervised(asked.module)
     assert objective is not None
@@ -69,7 +74,9 @@ def answer(asked: Asked, sample: PairedBatch, dropped: frozenset[str] = frozense
     scores = objective.in_units(output.y) if probability is None else torch.from_numpy(probability)
     best = 0 if probability is None else int(scores[-1].argmax())
     worth = dict(zip(subsets, scores[:, best].double().tolist(), strict=True))
-    weights = {} if output.weights is None else dict(zip(names, output.weights[-1].tolist(), strict=True))
+    weights = (
+        {} if output.weights is None else dict(zip(names, output.weights[-1].tolist(), strict=True))
+    )
     return Answer(
         dict(zip(labels, scores[-1].tolist(), strict=True)),
         probability is None,
@@ -93,5 +100,9 @@ def _repeated(encoded: Encoded, count: int) -> Encoded:
     def times(part: Tensor) -> Tensor:
         return part.expand(count, *part.shape[1:])
 
-    tokens = None if encoded.tokens is None else [Tokens(times(t.values), times(t.mask)) for t in encoded.tokens]
+    tokens = (
+        None
+        if encoded.tokens is None
+        else [Tokens(times(t.values), times(t.mask)) for t in encoded.tokens]
+    )
     return Encoded(times(encoded.x), times(encoded.mask), tokens)

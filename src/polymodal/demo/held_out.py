@@ -21,7 +21,7 @@ from polymodal.demo.fields import fields_of
 from polymodal.demo.inputs import Given, batch_of_given
 from polymodal.demo.outputs import output_names
 from polymodal.formatting import readable
-from polymodal.inference.predictor import Asked
+from polymodal.inference.predictor import Predictor
 from polymodal.inference.trained import Trained, supervised
 from polymodal.metrics.sample_table import SampleTable
 from polymodal.objectives.contrastive import Contrastive
@@ -77,7 +77,7 @@ class HeldOut:
     """
 
     def __init__(self, trained: Trained, samples: int) -> None:
-        self.asked = Asked.opened(trained)
+        self.asked = Predictor.opened(trained)
         self.data, self.model = self.asked.data, self.asked.module.model
         self.modalities = self.model.modalities
         self.kinds = {name: self.data.kinds.get(name, name) for name in self.modalities}
@@ -91,7 +91,9 @@ class HeldOut:
 
     @torch.no_grad()
     def _embedded(self) -> Mapping[str, Tensor]:
-        """Columns id (N,), items and mask (N, m), x (N, m, d), label (N,), -1 where there is none."""
+        """Columns id (N,), items and mask (N, m), x (N, m, d), label (N,), -1 where there is
+        none.
+        """
         table = SampleTable("items", "mask", "x", "label")
         loader = self.data.test_dataloader()
         each = -(-EXAMPLES // max(1, len(loader)))  # of a batch, spread evenly over it
@@ -181,10 +183,18 @@ class HeldOut:
         vectors, rows = self._items[find]
         cosine, best = (vectors @ self.vector(by, given)).topk(min(top, len(rows)))
         row = rows[best]
-        return Found(cosine.numpy(), self.table["items"][row, self.modalities.index(find)].numpy(), row.numpy())
+        return Found(
+            cosine.numpy(),
+            self.table["items"][row, self.modalities.index(find)].numpy(),
+            row.numpy(),
+        )
 
-    def zero_shot(self, by: str, given: Given, text: str, names: Sequence[str], template: str) -> list[float]:
-        """The probability of each class by what the sentences `template` with its name say, `{}` being its place."""
+    def zero_shot(
+        self, by: str, given: Given, text: str, names: Sequence[str], template: str
+    ) -> list[float]:
+        """The probability of each class by what the sentences `template` with its name say, `{}`
+        being its place.
+        """
         classes = self.vectors(text, [template.replace("{}", name) for name in names])
         return (self._scale * (classes @ self.vector(by, given))).softmax(0).tolist()
 
@@ -212,9 +222,15 @@ class HeldOut:
         return self.class_names[label] if label >= 0 else ""
 
     def example(self, number: int) -> tuple[PairedBatch, dict[str, Any]]:
-        """A held-out sample: as the model takes it, and what there is to see of the modalities that it has."""
+        """A held-out sample: as the model takes it, and what there is to see of the modalities that
+        it has.
+        """
         batch = self.examples[number]
-        there = [name for name, has in zip(self.modalities, batch.mask(self.modalities)[0], strict=True) if has]
+        there = [
+            name
+            for name, has in zip(self.modalities, batch.mask(self.modalities)[0], strict=True)
+            if has
+        ]
         return batch, {name: content_of_example(self.data, batch, name) for name in there}
 
     def truth(self, example: PairedBatch) -> str:
@@ -227,7 +243,9 @@ class HeldOut:
         if objective is None or label is None:
             return ""
         if label.is_floating_point():
-            return ", ".join(readable(value) for value in label.flatten().tolist() if value == value)
+            return ", ".join(
+                readable(value) for value in label.flatten().tolist() if value == value
+            )
         names = output_names(self.trained, objective)
         if label.ndim == 1:
             return names[int(label)] if label >= 0 else ""
@@ -236,22 +254,36 @@ class HeldOut:
 
     @cached_property
     def points(self) -> list[Point]:
-        """t-SNE of the vectors of all modalities in one space; none where there are too few for a map."""
+        """t-SNE of the vectors of all modalities in one space; none where there are too few for a
+        map.
+        """
         rows = [self._items_rows(name, POINTS // len(self.modalities)) for name in self.modalities]
         if sum(map(len, rows)) < FEWEST:
             return []
-        places = places_of(torch.cat([self.table["x"][own, i] for i, own in enumerate(rows)]).numpy())
-        which = [(name, i, row) for i, (name, own) in enumerate(zip(self.modalities, rows, strict=True)) for row in own]
+        places = places_of(
+            torch.cat([self.table["x"][own, i] for i, own in enumerate(rows)]).numpy()
+        )
+        which = [
+            (name, i, row)
+            for i, (name, own) in enumerate(zip(self.modalities, rows, strict=True))
+            for row in own
+        ]
         labels = self.table["label"].tolist()
         return [
             Point(
-                x, y, name, int(self.table["items"][row, i]), self.class_names[labels[row]] if labels[row] >= 0 else ""
+                x,
+                y,
+                name,
+                int(self.table["items"][row, i]),
+                self.class_names[labels[row]] if labels[row] >= 0 else "",
             )
             for (x, y), (name, i, row) in zip(places.tolist(), which, strict=True)
         ]
 
     def _items_rows(self, modality: str, most: int) -> Tensor:
-        """Rows of the table, one for each distinct item of a modality, at most so many, spread evenly."""
+        """Rows of the table, one for each distinct item of a modality, at most so many, spread
+        evenly.
+        """
         index = self.modalities.index(modality)
         there = self.table["mask"][:, index].nonzero().squeeze(1)
         first = np.unique(self.table["items"][there, index].numpy(), return_index=True)[1]
@@ -266,8 +298,14 @@ class HeldOut:
 
     @property
     def _scale(self) -> float:
-        """The inverse temperature that the model was trained with; that of CLIP's start where it has none."""
-        parts = [part for part in self.asked.module.objective.parts().values() if isinstance(part, Contrastive)]
+        """The inverse temperature that the model was trained with; that of CLIP's start where it
+        has none.
+        """
+        parts = [
+            part
+            for part in self.asked.module.objective.parts().values()
+            if isinstance(part, Contrastive)
+        ]
         learned = [float(part.scale().detach()) for part in parts if part.logit_scale is not None]
         return learned[0] if learned else 1 / 0.07
 

@@ -1,4 +1,6 @@
-"""What a visitor gives, as the model takes it: sentences, files, rows, items of the held-out data."""
+"""What a visitor gives, as the model takes it: sentences, files, rows, items of the held-out
+data.
+"""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ Channel = Callable[..., Awaitable[Any]]
 class LoopbackOnly:
     """Refuses requests and web sockets that name another host, or come from a page of one.
 
-    A page elsewhere may have its own name point to this machine (DNS rebinding): to a browser, its requests are then
-    those of one site. What they cannot hide is the name.
+    A page elsewhere may have its own name point to this machine (DNS rebinding): to a browser, its
+    requests are then those of one site. What they cannot hide is the name.
 
     Args:
         app: what answers to all others.
@@ -32,12 +32,25 @@ class LoopbackOnly:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": b"This page is for this machine: http://127.0.0.1\n"})
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 403,
+                    "headers": [(b"content-type", b"text/plain")],
+                }
+            )
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": b"This page is for this machine: http://127.0.0.1\n",
+                }
+            )
 
 
 def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the headers of a request have one host, a loopback name, and no origin but the same with its port."""
+    """Whether the headers of a request have one host, a loopback name, and no origin but the same
+    with its port.
+    """
     hosts = [value.decode("latin-1") for name, value in headers if name.lower() == b"host"]
     origins = [value.decode("latin-1") for name, value in headers if name.lower() == b"origin"]
     if len(hosts) != 1 or len(origins) > 1:
@@ -53,5 +66,7 @@ def _loopback_port(url: str) -> int | None:
         port = parts.port or 80
     except ValueError:
         return None
-    is_bare = parts.scheme == "http" and not (parts.path or parts.query or parts.fragment or "@" in parts.netloc)
+    is_bare = parts.scheme == "http" and not (
+        parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    )
     return port if is_bare and (parts.hostname or "").rstrip(".") in NAMES else None

@@ -31,7 +31,8 @@ LIKELY = 12  # classes that are shown
 SUGGESTED = 24  # classes that are written into the page
 ADD_UP = "Shapley values: they add up to the difference to the answer without any modality."
 LEFT_OUT = (
-    f"What the answer loses without this modality alone. With more than {MOST} modalities these are "
+    f"What the answer loses without this modality alone. With more than {MOST} modalities these "
+    "are "
     "no Shapley values, and do not add up."
 )
 

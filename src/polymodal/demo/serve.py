@@ -16,10 +16,12 @@ DARK = "#5b7fe0"
 
 
 def main(settings: DemoSettings, changes: list[str]) -> None:
-    """`python src/demo.py [checkpoint=...]`: opens the model first, so that what is wrong is said here.
+    """`python src/demo.py [checkpoint=...]`: opens the model first, so that what is wrong is said
+    here.
 
-    Streamlit, and not Gradio: all its scripts and fonts come from this machine, it makes no links to share, and checks
-    by itself how much is sent. Who asks is checked in `polymodal.demo.loopback`.
+    Streamlit, and not Gradio: all its scripts and fonts come from this machine, it makes no links
+    to share, and checks by itself how much is sent. Who asks is checked in
+    `polymodal.demo.loopback`.
 
     Raises:
         ConfigError: Streamlit is not installed, or the model cannot be opened.
@@ -34,7 +36,9 @@ def main(settings: DemoSettings, changes: list[str]) -> None:
 
 
 def options(settings: DemoSettings) -> list[str]:
-    """Of Streamlit: this machine alone, nothing is told to anyone, files of the package are not watched."""
+    """Of Streamlit: this machine alone, nothing is told to anyone, files of the package are not
+    watched.
+    """
     chosen = {
         "server.address": "127.0.0.1",
         "server.port": settings.port,

@@ -33,21 +33,25 @@ class Upload(NamedTuple):
 
     Attributes:
         content: of the file.
-        shown: (SIDE, SIDE, 3) uint8, or (samples,) float32 at RATE: decoded, so that a browser gets nothing else.
+        shown: (SIDE, SIDE, 3) uint8, or (samples,) float32 at RATE: decoded, so that a browser gets
+            nothing else.
     """
 
     content: bytes
     shown: np.ndarray
 
     @classmethod
-    def checked(cls, content: bytes, kind: str, most: int, image_max: float | None = None) -> Upload:
+    def checked(
+        cls, content: bytes, kind: str, most: int, image_max: float | None = None
+    ) -> Upload:
         """A file of at most so many bytes.
 
         Args:
             content: of the file.
             kind: image or audio.
             most: bytes.
-            image_max: the value that is white in images of more than 8 bits; None where their type tells.
+            image_max: the value that is white in images of more than 8 bits; None where their type
+                tells.
 
         Raises:
             DataError: it is larger, or not of this kind, damaged, or silent.
@@ -55,15 +59,22 @@ class Upload(NamedTuple):
         if len(content) > most:
             raise DataError(f"The file has {len(content):,} bytes; {most:,} are allowed.")
         if kind == "image":
-            return cls(content, read_image(content, SIDE, 3, "The file", image_max).transpose(1, 2, 0))
+            return cls(
+                content, read_image(content, SIDE, 3, "The file", image_max).transpose(1, 2, 0)
+            )
         try:
             about = soundfile.info(io.BytesIO(content))
         except soundfile.LibsndfileError as error:
             raise DataError(f"The file is damaged or no sound: {error.error_string}") from error
         if about.frames * about.channels > MAX_SAMPLES:
-            raise DataError(f"The sound has {about.frames * about.channels:,} samples; {MAX_SAMPLES:,} are allowed.")
+            raise DataError(
+                f"The sound has {about.frames * about.channels:,} samples; {MAX_SAMPLES:,} are "
+                "allowed."
+            )
         if about.frames > MAX_SECONDS * about.samplerate:
-            raise DataError(f"The sound lasts {about.duration:,.0f} seconds; {MAX_SECONDS} are allowed.")
+            raise DataError(
+                f"The sound lasts {about.duration:,.0f} seconds; {MAX_SECONDS} are allowed."
+            )
         wave = read(content, RATE, "The file", MAX_SECONDS)
         if abs(wave).max() < SILENCE:
             raise DataError("The sound is silent: there is nothing to hear in it.")

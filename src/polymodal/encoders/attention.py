@@ -1,4 +1,6 @@
-"""One block of bidirectional self-attention, which the transformers of every modality are made of."""
+"""One block of bidirectional self-attention, which the transformers of every modality are made
+of.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 FEW = 128
-"""Tokens up to which a CPU is not slower with plain products: with 14 of them in bf16 the fused kernel takes 2.6 times
-as long; with 197 it saves 6 %, and the (n, n) matrix of each head."""
+"""Tokens up to which a CPU is not slower with plain products: with 14 of them in bf16 the fused
+kernel takes 2.6 times as long; with 197 it saves 6 %, and the (n, n) matrix of each head."""
 
 
 class Block(nn.Module):
-    """Self-attention and a GELU MLP of four times the width, each on a normalised residual branch (Vaswani et al. 2017;
-    normalised first as in Xiong et al. 2020).
+    """Self-attention and a GELU MLP of four times the width, each on a normalised residual branch
+    (Vaswani et al. 2017; normalised first as in Xiong et al. 2020).
 
     Raises:
         ValueError: the width cannot be shared by the heads.
@@ -27,7 +29,9 @@ class Block(nn.Module):
         self.heads = heads
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, attend: Tensor | None) -> Tensor:
@@ -40,7 +44,9 @@ class Block(nn.Module):
 
 def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None) -> Tensor:
     """(B, heads, n, c) three times, (B, 1, 1, n) bool or None for all -> (B, heads, n, c)."""
-    is_few = not torch.compiler.is_exporting() and q.shape[2] <= FEW  # a graph that is exported is for any number
+    is_few = (
+        not torch.compiler.is_exporting() and q.shape[2] <= FEW
+    )  # a graph that is exported is for any number
     if q.device.type == "cpu" and is_few:
         with sdpa_kernel(SDPBackend.MATH):
             return F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
@@ -48,7 +54,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None) -> Tensor:
 
 
 def sinusoids(count: int, width: int, like: Tensor) -> Tensor:
-    """(count, w) position vectors for sequences of any length (Vaswani et al. 2017), in the dtype of `like`."""
+    """(count, w) position vectors for sequences of any length (Vaswani et al. 2017), in the dtype
+    of `like`.
+    """
     position = torch.arange(count, device=like.device, dtype=torch.float32)[:, None]
     period = 10_000 ** (torch.arange(0, width, 2, device=like.device, dtype=torch.float32) / width)
-    return torch.cat([(position / period).sin(), (position / period).cos()], dim=1)[:, :width].to(like.dtype)
+    return torch.cat([(position / period).sin(), (position / period).cos()], dim=1)[:, :width].to(
+        like.dtype
+    )

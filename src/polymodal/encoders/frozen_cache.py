@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from polymodal.files import replacing, writing
 
 CHECKED = 8
-"""Vectors that are computed again at the first use of a file, to see that it belongs to these inputs."""
+"""Vectors that are computed again at the first use of a file, to see that it belongs to these
+inputs."""
 
 
 class FrozenCache:
     """Item -> vector of an encoder that is not trained and whose inputs do not change.
 
-    The files are looked for when the first vector is asked for: by then the encoder has its final weights.
+    The files are looked for when the first vector is asked for: by then the encoder has its final
+    weights.
 
     Args:
         folder: for the vectors of all encoders and data.
@@ -46,7 +48,9 @@ class FrozenCache:
 
     @torch.no_grad()
     def __call__(self, encoder: nn.Module, inputs: Tensor, items: Tensor) -> Tensor:
-        """(B, ...) inputs, (B,) items -> (B, d) in the dtype of the weights; what is known is not encoded again."""
+        """(B, ...) inputs, (B,) items -> (B, d) in the dtype of the weights; what is known is not
+        encoded again.
+        """
         if self.file is None:
             self._open(encoder)
         dtype = next((parameter.dtype for parameter in encoder.parameters()), torch.float32)
@@ -77,7 +81,9 @@ class FrozenCache:
         again = encoder(inputs[rows.to(inputs.device)]).cpu()
         stored = self.vectors[place[rows]]
         # half precision, and kernels that differ with the size of a batch, are no other inputs
-        self.checked = again.shape == stored.shape and bool(((again - stored).norm() <= 0.05 * again.norm()).all())
+        self.checked = again.shape == stored.shape and bool(
+            ((again - stored).norm() <= 0.05 * again.norm()).all()
+        )
         if not self.checked:
             self.items, self.vectors, self.checked = self.items[:0], self.vectors[:0], False
 
@@ -89,7 +95,9 @@ class FrozenCache:
         self.new, self.checked = [], True
         with writing(self.file, "cache"):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.file, f".{os.getpid()}") as part:  # another run may keep the same vectors
+            with replacing(
+                self.file, f".{os.getpid()}"
+            ) as part:  # another run may keep the same vectors
                 save_file({"items": self.items, "vectors": self.vectors}, part)
 
     def _merge(self, tables: list[tuple[Tensor, Tensor]]) -> None:
@@ -111,10 +119,17 @@ def cache_key(encoder: nn.Module, data: dict[str, Any]) -> str:
         data: the settings of the data; those that do not change an item are left out.
     """
     digest = hashlib.sha256()
-    settings = {key: value for key, value in data.items() if key not in {"batch_size", "num_workers", "limit"}}
+    settings = {
+        key: value
+        for key, value in data.items()
+        if key not in {"batch_size", "num_workers", "limit"}
+    }
     device = next((parameter.device.type for parameter in encoder.parameters()), "cpu")
     half = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else ""
     digest.update(json.dumps([repr(encoder), half, settings], sort_keys=True, default=str).encode())
     for name, value in encoder.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(
+            name.encode()
+            + value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
     return digest.hexdigest()[:24]

@@ -25,18 +25,25 @@ def library() -> ModuleType:
     try:
         import open_clip
     except ImportError:
-        raise ConfigError("Models of open_clip need that package: pip install 'polymodal[open_clip]'") from None
+        raise ConfigError(
+            "Models of open_clip need that package: pip install 'polymodal[open_clip]'"
+        ) from None
     return open_clip  # type: ignore[no-any-return]
 
 
-def create(name: str, dim: int, pretrained: str | None = None, image_size: int | None = None) -> Any:
+def create(
+    name: str, dim: int, pretrained: str | None = None, image_size: int | None = None
+) -> Any:
     """A model of open_clip, in fp32, with its towers as `visual` and `text`.
 
     Args:
         name: one of `open_clip.list_models()`, `local-dir:<folder>` or `hf-hub:<repository>`.
-        dim: width of its vectors. Random weights are made for any; others have the width that they were trained with.
-        pretrained: a file of weights, or a tag of open_clip's (downloaded once); None for random weights.
-        image_size: side of the pictures; None for the model's own. Learned positions are interpolated to it.
+        dim: width of its vectors. Random weights are made for any; others have the width that they
+            were trained with.
+        pretrained: a file of weights, or a tag of open_clip's (downloaded once); None for random
+            weights.
+        image_size: side of the pictures; None for the model's own. Learned positions are
+            interpolated to it.
 
     Raises:
         ConfigError: open_clip is not installed.
@@ -46,12 +53,15 @@ def create(name: str, dim: int, pretrained: str | None = None, image_size: int |
     try:
         config = open_clip.get_model_config(name)
         if config is None:
-            raise ValueError('there is none. All of them: python -c "import open_clip; print(open_clip.list_models())"')
+            raise ValueError(
+                'there is none. All of them: python -c "import open_clip; print(open_clip.list_models())"'
+            )
         if config.get("text_cfg", {}).get("tokenizer_kwargs", {}).get("trust_remote_code"):
             raise ValueError("its tokenizer is code that comes with it, which is never run")
         if (pretrained or name.startswith(WITH_WEIGHTS)) and config["embed_dim"] != dim:
             raise ValueError(
-                f"its vectors have {config['embed_dim']} numbers, not {dim}: give dim={config['embed_dim']}"
+                f"its vectors have {config['embed_dim']} numbers, not {dim}: give "
+                f"dim={config['embed_dim']}"
             )
         if name.startswith(WITH_WEIGHTS) and pretrained:
             raise ValueError("it comes with weights: leave pretrained out")
@@ -61,11 +71,14 @@ def create(name: str, dim: int, pretrained: str | None = None, image_size: int |
                 pretrained,
                 force_custom_text=True,
                 force_image_size=image_size,
-                pretrained_text=False,  # by which open_clip means weights of another library for the text tower alone
+                # by which open_clip means weights of another library for the text tower alone
+                pretrained_text=False,
                 embed_dim=dim,
             )
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
-        raise ValueError(f"name={name}, a model of open_clip: {str(error) or type(error).__name__}") from error
+        raise ValueError(
+            f"name={name}, a model of open_clip: {str(error) or type(error).__name__}"
+        ) from error
 
 
 def first(output: Tensor | tuple[Tensor, ...]) -> Tensor:

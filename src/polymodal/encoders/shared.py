@@ -9,8 +9,9 @@ from typing import Any
 class Shared:
     """Stands for the encoder of another modality of the same kind: `in_place` puts that one there.
 
-    Both have the same weights (siamese networks, Bromley et al. 1993), so that equal inputs have equal vectors from the
-    first step on: a caption and what is left of it, a picture and a sketch of it.
+    Both have the same weights (siamese networks, Bromley et al. 1993), so that equal inputs have
+    equal vectors from the first step on: a caption and what is left of it, a picture and a sketch
+    of it.
 
     Args:
         of: the other modality.

@@ -1,4 +1,6 @@
-"""README.md of an exported model: what it is, what it was trained on, what it reached, how it is loaded."""
+"""README.md of an exported model: what it is, what it was trained on, what it reached, how it is
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,18 @@ GIVEN = {"text": '["a caption"]', "image": '["a.png"]', "audio": '["a.wav"]'}
 
 
 def model_card(
-    model: ExportedModel, data: Any, figures: Mapping[str, float], licence: str, files: Sequence[Path]
+    model: ExportedModel,
+    data: Any,
+    metrics: Mapping[str, float],
+    licence: str,
+    files: Sequence[Path],
 ) -> str:
     """Markdown, with the header that the Hugging Face hub reads.
 
     Args:
         model: to be described.
         data: the module that it was trained on.
-        figures: what the run reached.
+        metrics: what the run reached.
         licence: of the weights.
         files: that lie beside it.
     """
@@ -43,13 +49,21 @@ def model_card(
         ),
         *(f"# {about['name']}", "", f"Licence of the weights: {licence}.", "", "## Model", ""),
         *("| part | class |", "|---|---|"),
-        *(f"| {name} encoder | `{node['_target_']}` |" for name, node in about["model"]["encoder"].items()),
+        *(
+            f"| {name} encoder | `{node['_target_']}` |"
+            for name, node in about["model"]["encoder"].items()
+        ),
         *(f"| {group} | `{node['_target_']}` |" for group, node in parts.items()),
-        *("", f"{sum(p.numel() for p in model.parameters()):,} parameters; vectors of {about['dim']} numbers.", ""),
+        *(
+            "",
+            f"{sum(p.numel() for p in model.parameters()):,} parameters; vectors of {about['dim']} "
+            "numbers.",
+            "",
+        ),
         *("## Data", "", f"Trained on `{type(data).__module__}.{type(data).__qualname__}`.", ""),
         *(f"- `{name}`: {_format(form)}" for name, form in about["inputs"].items()),
         *(["", f"{_outputs_of(model)}: {', '.join(model.labels)}."] if model.labels else []),
-        *("", "## Metrics", "", *_table(figures), "", "## Use", "", *_use(model, names)),
+        *("", "## Metrics", "", *_table(metrics), "", "## Use", "", *_use(model, names)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -63,8 +77,8 @@ def _format(form: Mapping[str, Any]) -> str:
     return f"{form['kind']}" + (f" ({known})" if known else "")
 
 
-def _table(figures: Mapping[str, float]) -> list[str]:
-    tested = {key: value for key, value in figures.items() if key.startswith("test/")}
+def _table(metrics: Mapping[str, float]) -> list[str]:
+    tested = {key: value for key, value in metrics.items() if key.startswith("test/")}
     if not tested:
         return ["None are known: this checkpoint is not the one that a finished run was judged by."]
     rows = [f"| {key} | {readable(value)} |" for key, value in list(tested.items())[:SHOWN]]
@@ -75,11 +89,21 @@ def _table(figures: Mapping[str, float]) -> list[str]:
 def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
     lines = ["```python", *_example(model), "```", ""] if WEIGHTS in names else []
     if onnx := [name for name in names if name.endswith(".onnx")]:
-        lines += [f"`{'`, `'.join(onnx)}`: one graph an encoder, with any number of samples, for any ONNX runtime.", ""]
+        lines += [
+            f"`{'`, `'.join(onnx)}`: one graph an encoder, with any number of samples, for any "
+            "ONNX runtime.",
+            "",
+        ]
     if programs := [name for name in names if name.endswith(".pt2")]:
-        lines += [f'`torch.export.load("{programs[0]}").module()`: the encoder as a graph of PyTorch.', ""]
+        lines += [
+            f'`torch.export.load("{programs[0]}").module()`: the encoder as a graph of PyTorch.',
+            "",
+        ]
     if "open_clip_model.safetensors" in names:
-        lines += ['`open_clip.create_model("local-dir:<this folder>")`: the model within open_clip.', ""]
+        lines += [
+            '`open_clip.create_model("local-dir:<this folder>")`: the model within open_clip.',
+            "",
+        ]
     said = ["Inputs of graphs are what `config.json` says."] if onnx or programs else []
     if any("mean" in form for form in model.formats.values()):
         said.append("A pixel p of 0 to 255 becomes (p / 255 - mean) / std.")
@@ -90,11 +114,17 @@ def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
 
 def _example(model: ExportedModel) -> list[str]:
     """Lines of Python: loading, vectors and, of a model that answers, an answer."""
-    given = {name: GIVEN[form["kind"]] for name, form in model.formats.items() if form["kind"] in GIVEN}
+    given = {
+        name: GIVEN[form["kind"]] for name, form in model.formats.items() if form["kind"] in GIVEN
+    }
     given = given or dict.fromkeys(list(model.formats)[:1], "inputs")
-    name = next((name for name in given if model.formats[name]["kind"] == "text"), next(iter(given)))
+    name = next(
+        (name for name in given if model.formats[name]["kind"] == "text"), next(iter(given))
+    )
     lines = ["import polymodal", "", 'model = polymodal.load("<this folder>")']
-    lines.append(f'model.vectors("{name}", {given[name]})  # (1, {model.about["dim"]}), of length 1')
+    lines.append(
+        f'model.vectors("{name}", {given[name]})  # (1, {model.about["dim"]}), of length 1'
+    )
     if model.model.fusion is None:
         return lines
     inputs = ", ".join(f"{name}={value}" for name, value in given.items())

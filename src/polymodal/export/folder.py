@@ -18,7 +18,15 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError, StorageError
 from polymodal.export.card import model_card
 from polymodal.export.graphs import write_graphs
-from polymodal.export.model import CONFIG, TOKENIZER, VERSION, WEIGHTS, ExportedModel, load, weights_of
+from polymodal.export.model import (
+    CONFIG,
+    TOKENIZER,
+    VERSION,
+    WEIGHTS,
+    ExportedModel,
+    load,
+    weights_of,
+)
 from polymodal.export.named import write_named
 from polymodal.export.open_clip import write_open_clip
 from polymodal.files import check_output, read_json, write_whole
@@ -32,7 +40,9 @@ PARTS = ("encoder", "fusion", "head", "missing", "objective")
 def main(settings: ExportSettings, changes: list[str]) -> None:
     """`python src/export.py checkpoint=<run folder or file> output=<folder> [key=value ...]`."""
     if changes:
-        raise ConfigError(f"{changes[0]}: a model is exported as it was trained. --help lists what can be given.")
+        raise ConfigError(
+            f"{changes[0]}: a model is exported as it was trained. --help lists what can be given."
+        )
     export(settings.checkpoint, settings.output, settings.format, settings.licence)
 
 
@@ -46,7 +56,8 @@ def export(checkpoint: str, output: str, formats: Sequence[str], licence: str) -
         licence: of the weights, for the model card.
 
     Raises:
-        ConfigError: the checkpoint cannot be used, the model cannot be written so, or a graph gives other vectors.
+        ConfigError: the checkpoint cannot be used, the model cannot be written so, or a graph gives
+            other vectors.
         StorageError: the folder cannot be written.
     """
     folder = Path(output)
@@ -70,7 +81,10 @@ def export(checkpoint: str, output: str, formats: Sequence[str], licence: str) -
                     write_graphs(model, name, part)
             if "open_clip" in formats:
                 write_open_clip(model, part)
-            write_whole(part / "README.md", model_card(model, data, _figures(file), licence, sorted(part.iterdir())))
+            write_whole(
+                part / "README.md",
+                model_card(model, data, _metrics(file), licence, sorted(part.iterdir())),
+            )
             part.rename(folder)
     except OSError as error:
         raise StorageError(f"output={folder} cannot be written: {error}") from error
@@ -79,7 +93,8 @@ def export(checkpoint: str, output: str, formats: Sequence[str], licence: str) -
 
 
 def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
-    """The model of a checkpoint, and its data module, which is not set up: it knows what inputs look like.
+    """The model of a checkpoint, and its data module, which is not set up: it knows what inputs
+    look like.
 
     Raises:
         ConfigError: the checkpoint's config no longer fits this version.
@@ -98,7 +113,9 @@ def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
         "inputs": {name: formats[name] for name in config["encoder"]},
         "templates": list(data.templates),
     }
-    model = ExportedModel(about, data.tokenizer if any(f["kind"] == "text" for f in formats.values()) else None)
+    model = ExportedModel(
+        about, data.tokenizer if any(f["kind"] == "text" for f in formats.values()) else None
+    )
     if model.answering is not None:
         about["labels"] = class_names_of(stored, data).get(model.answering.label)
     about["labels"] = model.labels  # complete, for those who read the file without this package
@@ -121,13 +138,17 @@ def _without_downloads(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     return {
-        key: (False if isinstance(value, bool) else None) if key == "pretrained" else _without_downloads(value)
+        key: (False if isinstance(value, bool) else None)
+        if key == "pretrained"
+        else _without_downloads(value)
         for key, value in node.items()
     }
 
 
-def _figures(file: Path) -> dict[str, float]:
-    """What the run reached, if it is finished and was judged by this checkpoint: the best one, or else the last."""
+def _metrics(file: Path) -> dict[str, float]:
+    """What the run reached, if it is finished and was judged by this checkpoint: the best one, or
+    else the last.
+    """
     folder = file.absolute().parents[1]
     metrics = folder / "metrics.json"
     if not metrics.is_file() or find_checkpoint(folder) != file.absolute():

@@ -34,14 +34,16 @@ LENGTHS = {"text": 1, "audio": 1, "video": 1}
 """Kinds whose samples have lengths, and the axis of it; axis 0 is the batch in any case."""
 
 SHORT = 0.2
-"""Seconds of the shortest sound: encoders make one step of less, and graphs are made for two steps and more."""
+"""Seconds of the shortest sound: encoders make one step of less, and graphs are made for two steps
+and more."""
 
 TIMED = 32
 """Samples in a timed batch."""
 
 
 def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
-    """One file an encoder, each compared with PyTorch, and a table of sizes, differences and times on one batch.
+    """One file an encoder, each compared with PyTorch, and a table of sizes, differences and times
+    on one batch.
 
     Args:
         model: whose encoders are written.
@@ -52,35 +54,56 @@ def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
         ConfigError: an encoder cannot be written so, or its graph gives other vectors.
     """
     table = Table(
-        "encoder", "MB", "difference", f"PyTorch, {TIMED} samples", name, "times as fast", title=f"format={name}"
+        "encoder",
+        "MB",
+        "difference",
+        f"PyTorch, {TIMED} samples",
+        name,
+        "times as fast",
+        title=f"format={name}",
     )
     encoders = list(model.model.encoders.items())
     for modality, encoder in track(encoders, f"Writing {name}", transient=True):
-        examples = [example(model, modality, count, scale) for count, scale in ((3, 0.5), (5, 1.0), (1, 0.25))]
+        examples = [
+            example(model, modality, count, scale)
+            for count, scale in ((3, 0.5), (5, 1.0), (1, 0.25))
+        ]
         file = folder / f"{modality}{ENDINGS[name]}"
         try:
             with quiet():
                 run = WRITERS[name](encoder, examples[0], model.formats[modality]["kind"], file)
             worst = max(difference(encoder, run, inputs) for inputs in examples)
         except ImportError as error:
-            raise ConfigError(f"format={name} needs more packages: pip install 'polymodal[onnx]' ({error})") from error
+            raise ConfigError(
+                f"format={name} needs more packages: pip install 'polymodal[onnx]' ({error})"
+            ) from error
         except Exception as error:  # both exporters fail in many ways
             raise ConfigError(
-                f"format={name}: no graph can be made of encoder.{modality}, a {type(encoder).__name__}: "
+                f"format={name}: no graph can be made of encoder.{modality}, a "
+                f"{type(encoder).__name__}: "
                 f"{_first(error)}\nformat=safetensors takes any model."
             ) from error
         if worst > TOLERANCE:
-            raise ConfigError(f"{file.name} differs from PyTorch by {worst:.1e} of the largest number.")
+            raise ConfigError(
+                f"{file.name} differs from PyTorch by {worst:.1e} of the largest number."
+            )
         inputs = example(model, modality, TIMED, 1.0)
         seconds = timed([partial(encoder, inputs), partial(run, inputs)])
         megabytes = sum(part.stat().st_size for part in folder.glob(f"{file.name}*")) / 1e6
         ratio = f"{seconds[0] / seconds[1]:.2f}"
-        table.add_row(modality, f"{megabytes:.2f}", f"{worst:.0e}", *(f"{1e3 * s:.1f} ms" for s in seconds), ratio)
+        table.add_row(
+            modality,
+            f"{megabytes:.2f}",
+            f"{worst:.0e}",
+            *(f"{1e3 * s:.1f} ms" for s in seconds),
+            ratio,
+        )
     Console().print(table)
 
 
 def example(model: ExportedModel, modality: str, count: int, share: float) -> Tensor:
-    """Inputs of one modality, at random: captions, sounds and videos as long as a share of the longest, padded.
+    """Inputs of one modality, at random: captions, sounds and videos as long as a share of the
+    longest, padded.
 
     Raises:
         ConfigError: nothing is known of what they look like.
@@ -90,19 +113,33 @@ def example(model: ExportedModel, modality: str, count: int, share: float) -> Te
     generator = torch.Generator().manual_seed(count)
     kind = about["kind"]
     if kind == "text":
-        vocabulary = model.tokenizer.vocab_size if model.tokenizer is not None else node["vocab_size"]
+        vocabulary = (
+            model.tokenizer.vocab_size if model.tokenizer is not None else node["vocab_size"]
+        )
         length = max(
-            2, round(share * min(about["context_length"], node.get("context_length", about["context_length"])))
+            2,
+            round(
+                share
+                * min(about["context_length"], node.get("context_length", about["context_length"]))
+            ),
         )
         ids = torch.randint(1, vocabulary, (count, length), generator=generator)
         return ids.masked_fill(_padding(count, length), PAD)
     if kind in ("image", "video") and "size" in about:
         frames = [max(2, round(share * about.get("frames", 8)))] if kind == "video" else []
-        return torch.randn(count, *frames, about["channels"], about["size"], about["size"], generator=generator)
+        return torch.randn(
+            count, *frames, about["channels"], about["size"], about["size"], generator=generator
+        )
     if kind == "audio" and "sample_rate" in about:
-        length = round(about["sample_rate"] * max(SHORT, share * min(1.0, about.get("max_seconds", 1.0))))
-        return torch.randn(count, length, generator=generator).masked_fill(_padding(count, length), 0)
-    if columns := node.get("in_features") or node.get("numeric", 0) + len(node.get("cardinalities") or []):
+        length = round(
+            about["sample_rate"] * max(SHORT, share * min(1.0, about.get("max_seconds", 1.0)))
+        )
+        return torch.randn(count, length, generator=generator).masked_fill(
+            _padding(count, length), 0
+        )
+    if columns := node.get("in_features") or node.get("numeric", 0) + len(
+        node.get("cardinalities") or []
+    ):
         return torch.randn(count, columns, generator=generator)
     raise ConfigError(f"encoder.{modality}: the checkpoint does not say what its inputs look like.")
 
@@ -136,7 +173,9 @@ def to_onnx(encoder: nn.Module, inputs: Tensor, kind: str, file: Path) -> Run:
 
 def to_program(encoder: nn.Module, inputs: Tensor, kind: str, file: Path) -> Run:
     """Writes one file for `torch.export.load`, without the inputs that it was made with."""
-    program: ExportedProgram = torch.export.export(encoder, (inputs,), dynamic_shapes=(_axes(kind),))
+    program: ExportedProgram = torch.export.export(
+        encoder, (inputs,), dynamic_shapes=(_axes(kind),)
+    )
     torch.export.save(program, file)
     return torch.export.load(file).module()
 
@@ -178,7 +217,9 @@ def _first(error: BaseException) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without what the exporters say to those who develop them."""
-    logs = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    logs = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+    ]
     levels = [log.level for log in logs]
     for log in logs:
         log.setLevel(logging.ERROR)

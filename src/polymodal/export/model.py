@@ -1,4 +1,6 @@
-"""A trained model that stands alone: built from plain data, without Hydra, Lightning, or the data it was trained on."""
+"""A trained model that stands alone: built from plain data, without Hydra, Lightning, or the data
+it was trained on.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +43,13 @@ HERE = "./"
 
 
 class ExportedModel(Embedder, nn.Module):
-    """A trained model, and what turns pictures, captions and sounds into its inputs. In evaluation mode.
+    """A trained model, and what turns pictures, captions and sounds into its inputs. In evaluation
+    mode.
 
     Args:
-        about: what config.json holds: `model` (the `_target_` of each part), `inputs` (`PairedDataModule.formats`) and
-            `labels` (names of the classes or tags that Y has, if any); `templates` of captions, if there are any.
+        about: what config.json holds: `model` (the `_target_` of each part), `inputs`
+            (`PairedDataModule.formats`) and `labels` (names of the classes or tags that Y has, if
+            any); `templates` of captions, if there are any.
         tokenizer: of a model that reads text.
 
     Raises:
@@ -69,7 +73,9 @@ class ExportedModel(Embedder, nn.Module):
 
     @property
     def labels(self) -> list[str]:
-        """(p,) names of the outputs Y: classes or tags. Empty where Y are values, or there is no Y."""
+        """(p,) names of the outputs Y: classes or tags. Empty where Y are values, or there is no
+        Y.
+        """
         names, part = self.about.get("labels"), self.answering
         return part.output_names(names) if isinstance(part, Classification | MultiLabel) else []
 
@@ -80,16 +86,23 @@ class ExportedModel(Embedder, nn.Module):
 
     @torch.no_grad()
     def forward(self, **values: Any) -> ModelOutput:
-        """N samples, each modality as `inputs` takes it -> X (N, m, d), its mask and, with a fusion, Y (N, p).
+        """N samples, each modality as `inputs` takes it -> X (N, m, d), its mask and, with a
+        fusion, Y (N, p).
 
         A modality that is not given is absent.
         """
         given = {name: self.inputs(name, part) for name, part in values.items()}
         counts = {name: len(part) for name, part in given.items()}
         if len(set(counts.values())) != 1:
-            raise ConfigError(f"Give the same number of samples of at least one modality, not {counts}.")
+            raise ConfigError(
+                f"Give the same number of samples of at least one modality, not {counts}."
+            )
         rows = torch.arange(next(iter(counts.values())), device=self._device())
-        absent = {name: torch.zeros_like(rows, dtype=torch.bool) for name in self.model.modalities if name not in given}
+        absent = {
+            name: torch.zeros_like(rows, dtype=torch.bool)
+            for name in self.model.modalities
+            if name not in given
+        }
         inputs = given | {name: torch.zeros(len(rows), 1, device=rows.device) for name in absent}
         output = self.model(PairedBatch(inputs, dict.fromkeys(inputs, rows), rows, rows, absent))
         if output.y is None or not isinstance(self.objective, Supervised):
@@ -101,9 +114,9 @@ class ExportedModel(Embedder, nn.Module):
 
         Args:
             modality: one of `formats`.
-            values: N captions; N paths, bytes or Pillow images of pictures; N paths or bytes of sounds; one of these
-                alone; or a tensor (N, ...), which stays as it is but for uint8 pictures (N, C, S, S), which are
-                normalised.
+            values: N captions; N paths, bytes or Pillow images of pictures; N paths or bytes of
+                sounds; one of these alone; or a tensor (N, ...), which stays as it is but for uint8
+                pictures (N, C, S, S), which are normalised.
 
         Raises:
             ConfigError: the model has no such modality, or can take it only as a tensor.
@@ -118,17 +131,24 @@ class ExportedModel(Embedder, nn.Module):
             tensor = values
         elif kind == "text":
             if self.tokenizer is None:
-                raise ConfigError(f"{modality}: this model has no tokenizer: give token ids (N, T).")
+                raise ConfigError(
+                    f"{modality}: this model has no tokenizer: give token ids (N, T)."
+                )
             tensor = torch.from_numpy(self.tokenizer(list(values)))
         elif kind == "image" and "size" in about:
             tensor = pixels(values, about)
         elif kind == "audio" and "sample_rate" in about:
-            read = partial(read_sound, sample_rate=about["sample_rate"], max_seconds=about.get("max_seconds", 1e9))
+            read = partial(
+                read_sound,
+                sample_rate=about["sample_rate"],
+                max_seconds=about.get("max_seconds", 1e9),
+            )
             sounds = [torch.from_numpy(read(Path(v) if isinstance(v, str) else v)) for v in values]
             tensor = pad_sequence(sounds, batch_first=True)
         else:
             raise ConfigError(
-                f"{modality}: give a tensor (N, ...), as the encoder takes it, not {type(values).__name__}."
+                f"{modality}: give a tensor (N, ...), as the encoder takes it, not "
+                f"{type(values).__name__}."
             )
         tensor = tensor.to(self._device())
         return normalised(tensor, about) if tensor.dtype == torch.uint8 else tensor
@@ -138,7 +158,8 @@ class ExportedModel(Embedder, nn.Module):
 
 
 def load(path: str | Path) -> ExportedModel:
-    """The model that `src/export.py format=safetensors` wrote into a folder. Nothing in the folder is run.
+    """The model that `src/export.py format=safetensors` wrote into a folder. Nothing in the folder
+    is run.
 
     Raises:
         ConfigError: the folder is none of ours, is damaged, or names what is not to be trusted.
@@ -152,13 +173,23 @@ def load(path: str | Path) -> ExportedModel:
             raise ValueError(f"{CONFIG} is of another format, or of a newer version")
         about["model"] = _located(about["model"], folder)
         file = folder / TOKENIZER
-        length = max((part.get("context_length", 0) for part in about["inputs"].values()), default=0)
-        tokenizer = Tokenizer.from_json(file.read_text(encoding="utf-8"), length) if file.is_file() else None
+        length = max(
+            (part.get("context_length", 0) for part in about["inputs"].values()), default=0
+        )
+        tokenizer = (
+            Tokenizer.from_json(file.read_text(encoding="utf-8"), length)
+            if file.is_file()
+            else None
+        )
         model = ExportedModel(about, tokenizer)
         weights = load_file(folder / WEIGHTS)
         if differing := weights.keys() ^ weights_of(model).keys():
-            raise ValueError(f"{WEIGHTS} is of another model: {min(differing)} is in one of them only")
-        model.load_state_dict(weights, strict=False)  # names that share a tensor are in the file once
+            raise ValueError(
+                f"{WEIGHTS} is of another model: {min(differing)} is in one of them only"
+            )
+        model.load_state_dict(
+            weights, strict=False
+        )  # names that share a tensor are in the file once
     except (
         OSError,
         ImportError,
@@ -170,18 +201,23 @@ def load(path: str | Path) -> ExportedModel:
         SafetensorError,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"{folder} holds no exported model, or a damaged one: {reason}") from error
+        raise ConfigError(
+            f"{folder} holds no exported model, or a damaged one: {reason}"
+        ) from error
     return model
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """The state of a model for a file: a tensor that has several names is there once, under the first of them."""
+    """The state of a model for a file: a tensor that has several names is there once, under the
+    first of them.
+    """
     first = {name for name, _ in chain(model.named_parameters(), model.named_buffers())}
     return {name: value.contiguous() for name, value in model.state_dict().items() if name in first}
 
 
 def built(node: Any) -> Any:
-    """A node with a `_target_` -> the object that it describes, after `check_trust`; anything else as it is.
+    """A node with a `_target_` -> the object that it describes, after `check_trust`; anything else
+    as it is.
 
     Raises:
         ConfigError: the arguments cannot work; says of what.
@@ -197,7 +233,11 @@ def built(node: Any) -> Any:
     module, _, name = node["_target_"].rpartition(".")
     part = getattr(import_module(module), name)
     try:
-        return partial(part, *positional, **arguments) if node.get("_partial_") else part(*positional, **arguments)
+        return (
+            partial(part, *positional, **arguments)
+            if node.get("_partial_")
+            else part(*positional, **arguments)
+        )
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{node['_target_']}: {error}") from error
 

@@ -1,4 +1,6 @@
-"""Encoders that are models of other libraries by name: what they are built of goes along with the weights."""
+"""Encoders that are models of other libraries by name: what they are built of goes along with the
+weights.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ from polymodal.files import write_whole
 
 
 def write_named(model: ExportedModel, folder: Path) -> None:
-    """A folder for each encoder that is built from a folder or a repository of its own; its config names that then.
+    """A folder for each encoder that is built from a folder or a repository of its own; its config
+    names that then.
 
-    So `load` asks for nothing that lies elsewhere. Models that a library knows by name need that library alone.
+    So `load` asks for nothing that lies elsewhere. Models that a library knows by name need that
+    library alone.
     """
     nodes = model.about["model"]["encoder"]
     for modality, encoder in model.model.encoders.items():
@@ -29,7 +33,10 @@ def write_named(model: ExportedModel, folder: Path) -> None:
         elif isinstance(encoder, ImageTower | TextTower) and encoder.name.startswith(WITH_WEIGHTS):
             own.mkdir()
             about = library().get_model_config(encoder.name)
-            write_whole(own / "open_clip_config.json", json.dumps({"model_cfg": about, "preprocess_cfg": {}}))
+            write_whole(
+                own / "open_clip_config.json",
+                json.dumps({"model_cfg": about, "preprocess_cfg": {}}),
+            )
             if isinstance(encoder, TextTower) and about["text_cfg"].get("hf_tokenizer_name"):
                 library().get_tokenizer(encoder.name).tokenizer.save_pretrained(own)
             node["name"] = f"local-dir:{HERE}{modality}"

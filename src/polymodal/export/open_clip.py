@@ -1,4 +1,6 @@
-"""A model whose encoders are the towers of one model of open_clip, as open_clip keeps its models."""
+"""A model whose encoders are the towers of one model of open_clip, as open_clip keeps its
+models.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from polymodal.files import write_whole
 
 
 def write_open_clip(model: ExportedModel, folder: Path) -> None:
-    """open_clip_config.json and open_clip_model.safetensors, for `open_clip.create_model("local-dir:<folder>")`.
+    """open_clip_config.json and open_clip_model.safetensors, for
+    `open_clip.create_model("local-dir:<folder>")`.
 
     Where dim and size are those of the named model, its weights also load by
     `open_clip.create_model(name, pretrained=<file>)`.
@@ -29,7 +32,8 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     texts = [(name, e) for name, e in model.model.encoders.items() if isinstance(e, TextTower)]
     if len(images) != 1 or len(texts) != 1 or images[0][1].name != texts[0][1].name:
         raise ConfigError(
-            "format=open_clip writes a model with encoder/image=open_clip and encoder/text=open_clip of one name: "
+            "format=open_clip writes a model with encoder/image=open_clip and "
+            "encoder/text=open_clip of one name: "
             "train one, or choose format=safetensors."
         )
     (modality, image), (_, text) = images[0], texts[0]
@@ -39,7 +43,9 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     config["vision_cfg"]["image_size"] = about["size"]
     parts = dict(model.objective.named_parameters())
     own: dict[str, Tensor] = {
-        name: parts[name].detach().flatten()[0] for name in ("logit_scale", "logit_bias") if name in parts
+        name: parts[name].detach().flatten()[0]
+        for name in ("logit_scale", "logit_bias")
+        if name in parts
     }
     if "logit_bias" in own:
         config["init_logit_bias"] = float(own["logit_bias"])
@@ -47,8 +53,12 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     described = {"model_cfg": config, "preprocess_cfg": pixels}
     write_whole(folder / "open_clip_config.json", json.dumps(described, indent=2))
     with quiet():
-        theirs = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
-    prefix = "text." if hasattr(theirs, "text") else ""  # its oldest models hold the parts of the text tower themselves
+        theirs = open_clip.create_model(
+            f"local-dir:{folder}", load_weights=False, pretrained_text=False
+        )
+    prefix = (
+        "text." if hasattr(theirs, "text") else ""
+    )  # its oldest models hold the parts of the text tower themselves
     own |= {f"visual.{key}": value for key, value in image.tower.state_dict().items()}
     own |= {f"{prefix}{key}": value for key, value in text.tower.state_dict().items()}
     theirs.load_state_dict({"logit_scale": theirs.logit_scale.detach(), **own})

@@ -15,10 +15,12 @@ from polymodal.types import PositiveInt, Probability
 
 
 class Bottleneck(nn.Module):
-    """Self-attention within each modality, to whose tokens a few shared ones are added (MBT, Nagrani et al. 2021).
+    """Self-attention within each modality, to whose tokens a few shared ones are added (MBT,
+    Nagrani et al. 2021).
 
-    After each layer the shared tokens are the mean of what the present modalities made of them. y is the mean over the
-    present modalities of the mean of their tokens, where the paper has class tokens.
+    After each layer the shared tokens are the mean of what the present modalities made of them. y
+    is the mean over the present modalities of the mean of their tokens, where the paper has class
+    tokens.
 
     Parameters: m*layers*(12*d*d + 10*d) + (shared + 2)*d
 
@@ -51,7 +53,9 @@ class Bottleneck(nn.Module):
         self.layers = nn.ModuleList(nn.ModuleList(row) for row in blocks)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None) -> FusionOutput:
+    def forward(
+        self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None
+    ) -> FusionOutput:
         """(B, m, d), (B, m) bool, m sequences -> y (B, d)."""
         sequences = as_sequences(x, mask, tokens)
         present = torch.stack([real.any(1) for _, real in sequences], dim=1)
@@ -61,7 +65,9 @@ class Bottleneck(nn.Module):
             copies = []
             for index, block in enumerate(blocks.children()):
                 values, real = sequences[index]
-                both = block(torch.cat([values, shared], dim=1), F.pad(real, (0, count), value=True))
+                both = block(
+                    torch.cat([values, shared], dim=1), F.pad(real, (0, count), value=True)
+                )
                 sequences[index] = Tokens(both[:, :-count], real)
                 copies.append(both[:, -count:].flatten(1))
             shared = masked_mean(torch.stack(copies, dim=1), present).unflatten(1, (count, -1))

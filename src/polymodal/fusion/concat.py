@@ -22,10 +22,14 @@ class Concat(nn.Module):
         hidden: the width of the MLP.
     """
 
-    def __init__(self, dim: PositiveInt, modalities: Sequence[str], hidden: PositiveInt = 256) -> None:
+    def __init__(
+        self, dim: PositiveInt, modalities: Sequence[str], hidden: PositiveInt = 256
+    ) -> None:
         super().__init__()
         self.absent = nn.Parameter(torch.randn(len(modalities), dim) * 0.02)
-        self.mlp = nn.Sequential(nn.Linear(len(modalities) * dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+        self.mlp = nn.Sequential(
+            nn.Linear(len(modalities) * dim, hidden), nn.ReLU(), nn.Linear(hidden, dim)
+        )
 
     def forward(self, x: Tensor, mask: Tensor) -> FusionOutput:
         """(B, m, d), (B, m) bool -> y (B, d)."""

@@ -15,11 +15,12 @@ from polymodal.types import PositiveInt, Probability
 
 
 class CrossAttention(nn.Module):
-    """Blocks of attention from a query to the tokens of the modalities (after ViLBERT, Lu et al. 2019; ALBEF, 2021).
+    """Blocks of attention from a query to the tokens of the modalities (after ViLBERT, Lu et al.
+    2019; ALBEF, 2021).
 
-    Without a name, one learned vector reads the tokens of all modalities. With one, the tokens of that modality read
-    those of all others (their own, if there are no others), and y is their mean; where it is absent, the learned vector
-    takes its place.
+    Without a name, one learned vector reads the tokens of all modalities. With one, the tokens of
+    that modality read those of all others (their own, if there are no others), and y is their mean;
+    where it is absent, the learned vector takes its place.
 
     Parameters: layers*(12*d*d + 10*d) + (m + 3)*d
 
@@ -56,8 +57,12 @@ class CrossAttention(nn.Module):
         self.last = Block(dim, heads, dropout)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None) -> FusionOutput:
-        """(B, m, d), (B, m) bool, m sequences -> y (B, d), weights (B, m) of the learned query's last look."""
+    def forward(
+        self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None
+    ) -> FusionOutput:
+        """(B, m, d), (B, m) bool, m sequences -> y (B, d), weights (B, m) of the learned query's
+        last look.
+        """
         sequences = self.labelled(x, mask, tokens)
         context = joined([sequences[i] for i in self.read])
         if self.reader is None:
@@ -68,12 +73,15 @@ class CrossAttention(nn.Module):
         y = self.norm(masked_mean(self.last(queries, context.mask, context.values), real))
         if self.reader is not None:
             return FusionOutput(y)
-        return FusionOutput(y, by_modality(self.last.shares(queries, context.mask, context.values), sequences))
+        return FusionOutput(
+            y, by_modality(self.last.shares(queries, context.mask, context.values), sequences)
+        )
 
     def _or_learned(self, values: Tensor, real: Tensor) -> Tokens:
         """The sequence; where no token is real, the learned vector as its first."""
         absent = ~real.any(1, keepdim=True)
         first = torch.where(absent, self.query.to(values.dtype), values[:, 0])
         return Tokens(
-            torch.cat([first[:, None], values[:, 1:]], dim=1), torch.cat([real[:, :1] | absent, real[:, 1:]], dim=1)
+            torch.cat([first[:, None], values[:, 1:]], dim=1),
+            torch.cat([real[:, :1] | absent, real[:, 1:]], dim=1),
         )

@@ -12,10 +12,11 @@ from polymodal.types import PositiveInt
 
 
 class FiLM(nn.Module):
-    """(1 + scale) * target + shift, both a sum of linear maps of the other modalities (FiLM, Perez et al. 2018).
+    """(1 + scale) * target + shift, both a sum of linear maps of the other modalities (FiLM, Perez
+    et al. 2018).
 
-    What is absent adds nothing to either; an absent target is 0, and leaves the shift. With one modality there is
-    nothing to condition on: y is the target.
+    What is absent adds nothing to either; an absent target is 0, and leaves the shift. With one
+    modality there is nothing to condition on: y is the target.
 
     Parameters: (m - 1)*(d + 1)*2*d
 
@@ -28,7 +29,9 @@ class FiLM(nn.Module):
         ValueError: there is no modality of that name.
     """
 
-    def __init__(self, dim: PositiveInt, modalities: Sequence[str], target: str | None = None) -> None:
+    def __init__(
+        self, dim: PositiveInt, modalities: Sequence[str], target: str | None = None
+    ) -> None:
         super().__init__()
         self.target = index_of(target, modalities, "target")
         self.others = [i for i in range(len(modalities)) if i != self.target]

@@ -16,9 +16,9 @@ from polymodal.types import PositiveInt
 class Gated(nn.Module):
     """A softmax over the present modalities weighs them (GMU, Arevalo et al. 2017).
 
-    `gate=modality`: one weight a modality, from its own vector; the vectors are weighed as they are.
-    `gate=feature`: one weight a feature of each modality, from all vectors side by side; what is weighed is
-    tanh(W_i x_i + b_i). For two modalities these are the paper's z and 1 - z.
+    `gate=modality`: one weight a modality, from its own vector; the vectors are weighed as they
+    are. `gate=feature`: one weight a feature of each modality, from all vectors side by side; what
+    is weighed is tanh(W_i x_i + b_i). For two modalities these are the paper's z and 1 - z.
 
     Parameters: d if gate == "modality" else m*(d + 1)*d + (m*d + 1)*m*d
     Symmetric: gate == "modality"
@@ -30,19 +30,28 @@ class Gated(nn.Module):
     """
 
     def __init__(
-        self, dim: PositiveInt, modalities: Sequence[str], gate: Literal["modality", "feature"] = "modality"
+        self,
+        dim: PositiveInt,
+        modalities: Sequence[str],
+        gate: Literal["modality", "feature"] = "modality",
     ) -> None:
         super().__init__()
         count = len(modalities)
         if gate == "modality":
             self.values: nn.Module = nn.Identity()
-            self.gate: nn.Module = nn.Linear(dim, 1, bias=False)  # a bias would be the same for all, and cancel
+            self.gate: nn.Module = nn.Linear(
+                dim, 1, bias=False
+            )  # a bias would be the same for all, and cancel
         else:
             self.values = nn.Sequential(LinearEach(count, dim, dim), nn.Tanh())
-            self.gate = nn.Sequential(nn.Flatten(), nn.Linear(count * dim, count * dim), nn.Unflatten(1, (count, dim)))
+            self.gate = nn.Sequential(
+                nn.Flatten(), nn.Linear(count * dim, count * dim), nn.Unflatten(1, (count, dim))
+            )
 
     def forward(self, x: Tensor, mask: Tensor) -> FusionOutput:
-        """(B, m, d), (B, m) bool -> y (B, d), weights (B, m) that sum to 1, or to 0 where all are absent."""
+        """(B, m, d), (B, m) bool -> y (B, d), weights (B, m) that sum to 1, or to 0 where all are
+        absent.
+        """
         x = x.masked_fill(~mask[:, :, None], 0)
         weights = masked_softmax(self.gate(x), mask[:, :, None], dim=1)  # (B, m, 1) or (B, m, d)
         return FusionOutput((weights * self.values(x)).sum(1), weights.mean(2))

@@ -14,11 +14,13 @@ from polymodal.types import PositiveInt
 
 
 class LowRank(nn.Module):
-    """The sum over `rank` of the products of F_i^r [x_i, 1] over the modalities i (LMF, Liu et al. 2018).
+    """The sum over `rank` of the products of F_i^r [x_i, 1] over the modalities i (LMF, Liu et al.
+    2018).
 
-    That is a linear map of the outer product of all [x_i, 1] whose weights have that rank; the product is never made.
-    An absent modality is [0, 1]. The weights of the 1 begin at 1: the first y is close to a sum of linear
-    maps of the modalities, and neither many nor absent ones make it vanish.
+    That is a linear map of the outer product of all [x_i, 1] whose weights have that rank; the
+    product is never made. An absent modality is [0, 1]. The weights of the 1 begin at 1: the first
+    y is close to a sum of linear maps of the modalities, and neither many nor absent ones make it
+    vanish.
 
     Parameters: rank*m*(d + 1)*d + d
 
@@ -33,7 +35,9 @@ class LowRank(nn.Module):
         count = len(modalities)
         self.rank = rank
         self.factors = LinearEach(count, dim, rank * dim)  # its biases are the weights of the 1
-        self.bias = nn.Parameter(torch.full((dim,), -float(rank)))  # y begins at 0 where nothing is there
+        self.bias = nn.Parameter(
+            torch.full((dim,), -float(rank))
+        )  # y begins at 0 where nothing is there
         for parameter in self.factors.parameters():
             if parameter.ndim == 1:
                 nn.init.ones_(parameter)
@@ -42,5 +46,7 @@ class LowRank(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> FusionOutput:
         """(B, m, d), (B, m) bool -> y (B, d)."""
-        factors = self.factors(x.masked_fill(~mask[:, :, None], 0)).unflatten(2, (self.rank, -1))  # (B, m, rank, d)
+        factors = self.factors(x.masked_fill(~mask[:, :, None], 0)).unflatten(
+            2, (self.rank, -1)
+        )  # (B, m, rank, d)
         return FusionOutput(reduce(torch.mul, factors.unbind(1)).sum(1) + self.bias)

@@ -12,11 +12,13 @@ from polymodal.types import NonNegativeFloat, PositiveInt
 
 
 class Mixture(nn.Module):
-    """A softmax over experts, all of which see all modalities side by side (Jacobs et al. 1991; FuseMoE, 2024).
+    """A softmax over experts, all of which see all modalities side by side (Jacobs et al. 1991;
+    FuseMoE, 2024).
 
-    An absent modality is a learned vector, so that the gate can tell which are there. The auxiliary loss keeps experts
-    from falling out of use: balance * (experts * sum(load**2) - 1), where load (experts,) is the mean gate over the
-    global batch, 0 when all are used alike (after Switch, Fedus et al. 2022).
+    An absent modality is a learned vector, so that the gate can tell which are there. The auxiliary
+    loss keeps experts from falling out of use: balance * (experts * sum(load**2) - 1), where load
+    (experts,) is the mean gate over the global batch, 0 when all are used alike (after Switch,
+    Fedus et al. 2022).
 
     Parameters: m*d + experts*((m*d + 1)*(hidden + 1) + (hidden + 1)*d)
 
@@ -41,13 +43,16 @@ class Mixture(nn.Module):
     ) -> None:
         super().__init__()
         if experts == 1:
-            raise ValueError("experts=1 leaves nothing to mix: give fusion.experts=2 or more, or fusion=concat.")
+            raise ValueError(
+                "experts=1 leaves nothing to mix: give fusion.experts=2 or more, or fusion=concat."
+            )
         width = len(modalities) * dim
         self.balance = balance
         self.absent = nn.Parameter(torch.randn(len(modalities), dim) * 0.02)
         self.gate = nn.Linear(width, experts)
         self.experts = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, dim)) for _ in range(experts)
+            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+            for _ in range(experts)
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> FusionOutput:
@@ -55,7 +60,9 @@ class Mixture(nn.Module):
         filled = torch.where(mask[:, :, None], x, self.absent.to(x.dtype)).flatten(1)
         gates = self.gate(filled).softmax(1)
         answers = torch.stack([expert(filled) for expert in self.experts], dim=1)  # (B, experts, d)
-        return FusionOutput((gates[:, :, None] * answers).sum(1), aux_loss=AuxLoss(gates, self._imbalance))
+        return FusionOutput(
+            (gates[:, :, None] * answers).sum(1), aux_loss=AuxLoss(gates, self._imbalance)
+        )
 
     def _imbalance(self, load: Tensor) -> Tensor:
         return self.balance * (len(load) * load.square().sum() - 1)

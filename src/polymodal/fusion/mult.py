@@ -14,11 +14,13 @@ from polymodal.types import PositiveInt, Probability
 
 
 class MulT(nn.Module):
-    """Cross-attention for each ordered pair of modalities, then self-attention for each modality (Tsai et al. 2019).
+    """Cross-attention for each ordered pair of modalities, then self-attention for each modality
+    (Tsai et al. 2019).
 
-    The tokens of a modality read those of each other one, with blocks of the pair's own. What comes of it is averaged
-    over the others, where the paper sets it side by side: for two modalities that is the same, and for more
-    the width stays d. The mean tokens of all modalities, 0 for an absent one, go side by side through a linear map.
+    The tokens of a modality read those of each other one, with blocks of the pair's own. What comes
+    of it is averaged over the others, where the paper sets it side by side: for two modalities that
+    is the same, and for more the width stays d. The mean tokens of all modalities, 0 for an absent
+    one, go side by side through a linear map.
 
     Parameters: m*m*layers*(12*d*d + 10*d) + 2*d + (m*d + 1)*d
 
@@ -50,10 +52,14 @@ class MulT(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(count * dim, dim)
 
-    def forward(self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None) -> FusionOutput:
+    def forward(
+        self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None
+    ) -> FusionOutput:
         """(B, m, d), (B, m) bool, m sequences -> y (B, d)."""
         sequences = as_sequences(x, mask, tokens)
-        return FusionOutput(self.out(torch.cat([self._of_one(i, sequences) for i in range(len(sequences))], dim=1)))
+        return FusionOutput(
+            self.out(torch.cat([self._of_one(i, sequences) for i in range(len(sequences))], dim=1))
+        )
 
     def _of_one(self, reader: int, sequences: Sequence[Tokens]) -> Tensor:
         """(B, d): what a modality makes of itself and the others; block [i][j] reads j for i."""
@@ -62,6 +68,9 @@ class MulT(nn.Module):
         own = blocks.pop(reader)
         others = [*sequences[:reader], *sequences[reader + 1 :]]
         if others:
-            read = [block(values, other.mask, other.values) for block, other in zip(blocks, others, strict=True)]
+            read = [
+                block(values, other.mask, other.values)
+                for block, other in zip(blocks, others, strict=True)
+            ]
             values = torch.stack(read).mean(0)
         return masked_mean(self.norm(own(values, real)), real)

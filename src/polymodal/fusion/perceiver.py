@@ -14,10 +14,11 @@ from polymodal.types import PositiveInt, Probability
 
 
 class Perceiver(nn.Module):
-    """One block of attention from latents to the tokens, then self-attention of the latents (Jaegle et al. 2021).
+    """One block of attention from latents to the tokens, then self-attention of the latents (Jaegle
+    et al. 2021).
 
-    Time grows with the number of tokens, not with its square: for long sequences or many modalities. y is the mean
-    of the latents.
+    Time grows with the number of tokens, not with its square: for long sequences or many
+    modalities. y is the mean of the latents.
 
     Parameters: (layers + 1)*(12*d*d + 10*d) + (latents + m + 2)*d
 
@@ -51,8 +52,12 @@ class Perceiver(nn.Module):
         self.blocks = Blocks(dim, layers, heads, dropout)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None) -> FusionOutput:
-        """(B, m, d), (B, m) bool, m sequences -> y (B, d), weights (B, m) of the latents' look at the tokens."""
+    def forward(
+        self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None
+    ) -> FusionOutput:
+        """(B, m, d), (B, m) bool, m sequences -> y (B, d), weights (B, m) of the latents' look at
+        the tokens.
+        """
         sequences = self.labelled(x, mask, tokens)
         values, real = joined(sequences)
         latents = self.latents.expand(len(x), -1, -1)

@@ -14,7 +14,8 @@ from polymodal.types import PositiveInt
 
 
 class Product(nn.Module):
-    """W (tanh(W_1 x_1 + b_1) * tanh(W_2 x_2 + b_2) * ...) + b (MLB, Kim et al. 2017); an absent factor is 1.
+    """W (tanh(W_1 x_1 + b_1) * tanh(W_2 x_2 + b_2) * ...) + b (MLB, Kim et al. 2017); an absent
+    factor is 1.
 
     Parameters: m*(d + 1)*hidden + (hidden + 1)*d
 
@@ -24,7 +25,9 @@ class Product(nn.Module):
         hidden: length of the factors.
     """
 
-    def __init__(self, dim: PositiveInt, modalities: Sequence[str], hidden: PositiveInt = 256) -> None:
+    def __init__(
+        self, dim: PositiveInt, modalities: Sequence[str], hidden: PositiveInt = 256
+    ) -> None:
         super().__init__()
         self.factors = LinearEach(len(modalities), dim, hidden)
         self.out = nn.Linear(hidden, dim)

@@ -12,11 +12,12 @@ from polymodal.types import PositiveInt
 
 
 class RandomModality(nn.Module):
-    """The vector of one present modality of each sample, drawn with equal chances; 0 where none is present.
+    """The vector of one present modality of each sample, drawn with equal chances; 0 where none is
+    present.
 
-    In training each forward draws anew from torch's generator. In evaluation the draw is a hash of the sample: the sum
-    of the positions in X of its positive numbers. So it is the same in every batch, on every device and, since
-    rounding seldom changes a sign, at every precision.
+    In training each forward draws anew from torch's generator. In evaluation the draw is a hash of
+    the sample: the sum of the positions in X of its positive numbers. So it is the same in every
+    batch, on every device and, since rounding seldom changes a sign, at every precision.
 
     Parameters: 0
 

@@ -25,7 +25,9 @@ class Single(nn.Module):
         ValueError: there is no modality of that name.
     """
 
-    def __init__(self, dim: PositiveInt, modalities: Sequence[str], modality: str | None = None) -> None:
+    def __init__(
+        self, dim: PositiveInt, modalities: Sequence[str], modality: str | None = None
+    ) -> None:
         super().__init__()
         self.index = index_of(modality, modalities, "modality")
 

@@ -17,10 +17,11 @@ LARGEST = 2**16
 
 
 class TensorFusion(nn.Module):
-    """A linear map of the outer product of [1, P_1 x_1 + p_1], [1, P_2 x_2 + p_2], ... (TFN, Zadeh et al. 2017).
+    """A linear map of the outer product of [1, P_1 x_1 + p_1], [1, P_2 x_2 + p_2], ... (TFN, Zadeh
+    et al. 2017).
 
-    The paper has no P; without it the outer product has (d + 1)**m numbers. An absent modality is [1, 0, ...]:
-    products with it are gone, all others stay.
+    The paper has no P; without it the outer product has (d + 1)**m numbers. An absent modality is
+    [1, 0, ...]: products with it are gone, all others stay.
 
     Parameters: m*(d + 1)*width + ((width + 1)**m + 1)*d
 
@@ -33,14 +34,17 @@ class TensorFusion(nn.Module):
         ValueError: the outer product is too large.
     """
 
-    def __init__(self, dim: PositiveInt, modalities: Sequence[str], width: PositiveInt = 16) -> None:
+    def __init__(
+        self, dim: PositiveInt, modalities: Sequence[str], width: PositiveInt = 16
+    ) -> None:
         super().__init__()
         count = len(modalities)
         size = (width + 1) ** count
         if size > LARGEST:
             fitting = [f"fusion.width={k}" for k in range(1, width) if (k + 1) ** count <= LARGEST]
             raise ValueError(
-                f"width={width} makes an outer product of {width + 1}**{count} = {size} numbers, and {LARGEST} is the "
+                f"width={width} makes an outer product of {width + 1}**{count} = {size} numbers, "
+                f"and {LARGEST} is the "
                 f"most: give {' or '.join([*fitting[-1:], 'fusion=low_rank'])}."
             )
         self.projections = LinearEach(count, dim, width)

@@ -15,7 +15,8 @@ from polymodal.types import PositiveInt, Probability
 
 
 class Transformer(nn.Module):
-    """A class token and the tokens of all modalities in one sequence (Vaswani et al. 2017; FLAVA, Singh et al. 2022).
+    """A class token and the tokens of all modalities in one sequence (Vaswani et al. 2017; FLAVA,
+    Singh et al. 2022).
 
     y is the class token after the last block, in which therefore no other token asks.
 
@@ -49,8 +50,12 @@ class Transformer(nn.Module):
         self.last = Block(dim, heads, dropout)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None) -> FusionOutput:
-        """(B, m, d), (B, m) bool, m sequences -> y (B, d), weights (B, m) of the class token's last look."""
+    def forward(
+        self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None
+    ) -> FusionOutput:
+        """(B, m, d), (B, m) bool, m sequences -> y (B, d), weights (B, m) of the class token's last
+        look.
+        """
         sequences = self.labelled(x, mask, tokens)
         values, real = joined(sequences)
         values = torch.cat([self.class_token.expand(len(x), 1, -1), values], dim=1)

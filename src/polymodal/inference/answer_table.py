@@ -46,10 +46,11 @@ CHUNK = 50_000
 
 
 class AnswerTable:
-    """The rows of a table in their order, all columns as they are, and the answers beside; see `embed.Output`.
+    """The rows of a table in their order, all columns as they are, and the answers beside; see
+    `embed.Output`.
 
-    Each row is a sample by itself: which rows of it are of one group, id or split does not matter. Of a row with
-    several captions the mean of Y counts.
+    Each row is a sample by itself: which rows of it are of one group, id or split does not matter.
+    Of a row with several captions the mean of Y counts.
 
     Args:
         trained: the model, with the data.
@@ -73,10 +74,14 @@ class AnswerTable:
         data.columns.leave_out(*ROLES)
         answered = [*answer_names(objective, self.label, self.names), ERROR]
         if taken := set(answered) & set(data.column_names()):
-            raise ConfigError(f"The data have a column {min(taken)!r}, as the answers will: rename it.")
+            raise ConfigError(
+                f"The data have a column {min(taken)!r}, as the answers will: rename it."
+            )
 
     def end(self, parts: Parts) -> None:
-        """Writes the table, and says how many rows have an answer, and the metrics where labels are known."""
+        """Writes the table, and says how many rows have an answer, and the metrics where labels are
+        known.
+        """
         table = _without_bytes(self.data.whole_table(), self.output)
         y, errors = self._answered(parts.rows(), len(table))
         there = np.isfinite(y).all(1)
@@ -121,7 +126,9 @@ class AnswerTable:
             columns[ERROR] = pa.array(errors[rows], pa.string())
             part = table.slice(start, CHUNK)
             if SOURCE not in part.column_names:
-                places = [self.data.samples.skips.place(row) for row in range(start, start + len(part))]
+                places = [
+                    self.data.samples.skips.place(row) for row in range(start, start + len(part))
+                ]
                 columns[SOURCE] = pa.array(places, pa.string())
             yield pa.table({**dict(zip(part.column_names, part.columns, strict=True)), **columns})
 
@@ -141,7 +148,7 @@ class AnswerTable:
             print(note)
         if not counted.any():
             return
-        metrics = self.objective.figures(y[counted].double(), target[counted])
+        metrics = self.objective.metrics(y[counted].double(), target[counted])
         shown = Table()
         shown.add_column("metric")
         shown.add_column("value", justify="right")
@@ -158,7 +165,8 @@ class AnswerTable:
 
 
 def labels_of(table: pa.Table, kind: str, names: Sequence[str] | None) -> tuple[np.ndarray, str]:
-    """Columns of labels -> (N, ...) as a batch has them, -1 or NaN where they are not known; what to say of those.
+    """Columns of labels -> (N, ...) as a batch has them, -1 or NaN where they are not known; what
+    to say of those.
 
     Args:
         table: these columns alone.
@@ -176,7 +184,9 @@ def labels_of(table: pa.Table, kind: str, names: Sequence[str] | None) -> tuple[
     else:
         text, row, there = rows.tags(columns[0])
         labels, unknown = tag_codes(text, row, there, names or [])
-    problem = unknown_names(f"Column {columns[0]}", text, unknown, names or []) if len(unknown) else ""
+    problem = (
+        unknown_names(f"Column {columns[0]}", text, unknown, names or []) if len(unknown) else ""
+    )
     return labels, problem
 
 
@@ -266,7 +276,9 @@ def _cell(value: Any) -> str | None:
 
 
 def _without_bytes(table: pa.Table, output: Path) -> pa.Table:
-    """The table; without columns of bytes where the output has no place for them, of which it says so."""
+    """The table; without columns of bytes where the output has no place for them, of which it says
+    so.
+    """
     if output.suffix == ".parquet":
         return table
     left_out = [field.name for field in table.schema if _holds_bytes(field.type)]

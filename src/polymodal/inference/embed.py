@@ -54,12 +54,16 @@ def main(settings: EmbedSettings, changes: list[str]) -> None:
 
 
 def tolerant(path: Path, changes: Sequence[str]) -> Trained:
-    """A trained model whose data leave out what they cannot read, however much that is; all else is gone through."""
+    """A trained model whose data leave out what they cannot read, however much that is; all else is
+    gone through.
+    """
     trained = Trained(path, changes)
     with open_dict(trained.composed):
         if "on_error" in trained.composed.data:
             trained.composed.data.on_error, trained.composed.data.max_bad_fraction = "skip", 1.0
-        trained.composed.trainer.update(limit_test_batches=1.0, fast_dev_run=False, overfit_batches=0.0)
+        trained.composed.trainer.update(
+            limit_test_batches=1.0, fast_dev_run=False, overfit_batches=0.0
+        )
     trained.config = check_config(trained.composed)
     return trained
 
@@ -91,25 +95,38 @@ def write_all(
         other: what makes the output instead.
 
     Raises:
-        ConfigError: the output is there already, or parts of it are left from other work, or are at work.
+        ConfigError: the output is there already, or parts of it are left from other work, or are at
+            work.
         DataError: there is no sample.
     """
     config = trained.config
     data_settings = {key: value for key, value in config["data"].items() if key not in HOW}
-    about = {"model": fingerprint(trained.file), "data": mask(data_settings), "splits": list(splits)}
+    about = {
+        "model": fingerprint(trained.file),
+        "data": mask(data_settings),
+        "splits": list(splits),
+    }
     with own_processes():
         prepare_process(config)
-        data, module, trainer = trained.build(lambda callback: isinstance(callback, ProgressBar), partial=True)
+        data, module, trainer = trained.build(
+            lambda callback: isinstance(callback, ProgressBar), partial=True
+        )
         data.wanted = () if len(splits) > 1 else splits
         part = supervised(module)
         if isinstance(data, TableData):
-            data.columns.leave_out("label")  # rows with other labels than those of the training are rows too
+            data.columns.leave_out(
+                "label"
+            )  # rows with other labels than those of the training are rows too
         if other is not None:
             other.begin(data, part)
         elif part is None and not vectors:
             raise ConfigError(NO_ANSWERS)
         names = None if part is None else part.output_names(trained.class_names.get(part.label))
-        about |= {"classes": names, "vectors": vectors, "precision": config["trainer"].get("precision")}
+        about |= {
+            "classes": names,
+            "vectors": vectors,
+            "precision": config["trainer"].get("precision"),
+        }
         parts = Parts(output, about)
         lock = locked(parts.folder) if is_first_process() else nullcontext()
         with lock, parts.kept_if_any(), ending_together(trainer):
@@ -119,7 +136,7 @@ def write_all(
                 rows.plain = other is not None
                 module.objective = rows
                 name_task(trainer, f"{'embed' if vectors else 'predict'} {split}")
-                trainer.test(module, datamodule=Rest(data, rows), verbose=False)
+                trainer.test(module, datamodule=RemainingSamples(data, rows), verbose=False)
                 rows.flush()
             trainer.strategy.barrier()
             if trainer.is_global_zero and other is not None:
@@ -131,7 +148,7 @@ def write_all(
                 print(f"{parts.join()} rows in {output}, of {total}")
 
 
-class Rest(LightningDataModule):
+class RemainingSamples(LightningDataModule):
     """The samples of a split of which no row is written yet, for the trainer to go through.
 
     Args:
@@ -159,14 +176,21 @@ class Rest(LightningDataModule):
             self.rows.split, self.rows.modalities, self.rows.written.done(self.rows.split)
         )
         self.trainer.strategy.barrier()  # none writes before all know what is left
-        return [] if self.rows.dataset is None else self.data._loader(self.rows.split, self.rows.dataset)
+        return (
+            []
+            if self.rows.dataset is None
+            else self.data._loader(self.rows.split, self.rows.dataset)
+        )
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """As the model takes it; what the data do not have is absent."""
         batch = self.data.on_after_batch_transfer(batch, dataloader_idx)
         for name in set(self.rows.modalities) - batch.inputs.keys():
             batch.inputs[name] = torch.zeros(len(batch), 1, device=batch.id.device)
-            batch.items[name], batch.present[name] = batch.id, torch.zeros_like(batch.id, dtype=torch.bool)
+            batch.items[name], batch.present[name] = (
+                batch.id,
+                torch.zeros_like(batch.id, dtype=torch.bool),
+            )
         return batch
 
 
@@ -180,8 +204,9 @@ class Rows(Objective):
         modalities: names of the rows of X.
         objective: says what Y is; None where there is none.
         names: of its classes.
-        vectors: whether X and the fused vectors are written, and probabilities as one; else the answers alone, in the
-            columns that `answer_columns` gives, beside what each modality holds in words.
+        vectors: whether X and the fused vectors are written, and probabilities as one; else the
+            answers alone, in the columns that `answer_columns` gives, beside what each modality
+            holds in words.
     """
 
     dataset: Any = None
@@ -220,20 +245,31 @@ class Rows(Objective):
             self.flush()
 
     def flush(self) -> None:
-        """Writes what waits; many rows at once, since a small table takes about as long as a large one."""
+        """Writes what waits; many rows at once, since a small table takes about as long as a large
+        one.
+        """
         tables = []
         if self.left_out:
             named = self._named(np.array(list(self.left_out)))
-            tables.append(pa.table(named | {"error": pa.array(self.left_out.values(), pa.string())}))
+            tables.append(
+                pa.table(named | {"error": pa.array(self.left_out.values(), pa.string())})
+            )
         if self.waiting:
-            tables.append(self._rows({key: torch.cat([part[key] for part in self.waiting]) for key in self.waiting[0]}))
+            tables.append(
+                self._rows(
+                    {
+                        key: torch.cat([part[key] for part in self.waiting])
+                        for key in self.waiting[0]
+                    }
+                )
+            )
         if any(map(len, tables)):
             table = pa.concat_tables(tables, promote_options="permissive")
             self.written.add(table, self.split, dist.get_rank() if dist.is_initialized() else 0)
         self.waiting, self.left_out = [], {}
 
     def compute(self) -> Mapping[str, Tensor]:
-        """No figures."""
+        """No metrics."""
         return {}
 
     def reset(self) -> None:
@@ -244,14 +280,21 @@ class Rows(Objective):
         unread = self.data.unread()
         if unread and not len(self.written.done("unread")):
             ids = np.arange(-len(unread), 0)
-            self.written.add(pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}), "unread", 0)
+            self.written.add(
+                pa.table({"id": ids, "source": list(unread), "error": list(unread.values())}),
+                "unread",
+                0,
+            )
 
     def _taken(self, output: ModelOutput, batch: PairedBatch) -> dict[str, Tensor]:
         """What a table needs of a batch, on the CPU; samples with the id -1 mean nothing."""
         taken = {"id": batch.id, "mask": output.mask, "y": output.y if self.objective else None}
         taken |= {f"{name}_item": batch.items[name] for name in self.modalities}
         if self.vectors:
-            taken |= {"x": output.x.float(), "fused": None if output.fused is None else output.fused.float()}
+            taken |= {
+                "x": output.x.float(),
+                "fused": None if output.fused is None else output.fused.float(),
+            }
         kept = batch.id >= 0
         return {key: values[kept].cpu() for key, values in taken.items() if values is not None}
 
@@ -269,7 +312,9 @@ class Rows(Objective):
             if self.vectors:
                 columns |= {f"{name}_item": pa.array(items, mask=~there), f"{name}_words": in_words}
                 columns[name] = as_vectors(taken["x"][:, index].numpy(), there)
-            elif in_words.null_count < len(in_words):  # a stream keeps no words: its rows are told by their source
+            elif in_words.null_count < len(
+                in_words
+            ):  # a stream keeps no words: its rows are told by their source
                 columns[name] = in_words
         everywhere = np.ones(len(ids), dtype=bool)
         if "fused" in taken:

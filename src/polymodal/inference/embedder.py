@@ -1,4 +1,6 @@
-"""What sentences, images and sounds mean to a model of aligned modalities: vectors, and classes by their names."""
+"""What sentences, images and sounds mean to a model of aligned modalities: vectors, and classes by
+their names.
+"""
 
 from __future__ import annotations
 
@@ -61,12 +63,16 @@ class Embedder:
     templates: Sequence[str] = ()
 
     def inputs(self, modality: str, values: Any) -> Tensor:
-        """N samples as a person has them -> the tensor that the encoder takes, on the model's device."""
+        """N samples as a person has them -> the tensor that the encoder takes, on the model's
+        device.
+        """
         raise NotImplementedError
 
     @torch.no_grad()
     def vectors(self, modality: str, values: Any) -> Tensor:
-        """N samples of one modality, see `inputs` -> (N, d) of length 1: their products are what is compared."""
+        """N samples of one modality, see `inputs` -> (N, d) of length 1: their products are what is
+        compared.
+        """
         encoder = self.encoder(modality)
         return F.normalize(encoder(self.inputs(modality, values)).float(), dim=-1, eps=1e-12)
 
@@ -77,7 +83,8 @@ class Embedder:
         templates: Sequence[str] | None = None,
         modality: str | None = None,
     ) -> Classified:
-        """Zero-shot classification (Radford et al. 2021): classes are sentences, and the nearest one is the answer.
+        """Zero-shot classification (Radford et al. 2021): classes are sentences, and the nearest
+        one is the answer.
 
         The vector of a class is the mean of the unit vectors of its sentences, made unit again; the
         probabilities are the softmax of the cosines times the trained scale.
@@ -85,11 +92,13 @@ class Embedder:
         Args:
             values: B images, or samples of another modality, as `inputs` takes them.
             classes: K names, two at least.
-            templates: sentences with a {} for the name; None: those of the training, or else the name alone.
+            templates: sentences with a {} for the name; None: those of the training, or else the
+                name alone.
             modality: what the values are; None where the model has one beside text.
 
         Raises:
-            ConfigError: the model aligns nothing or reads no text, or there are no two different classes.
+            ConfigError: the model aligns nothing or reads no text, or there are no two different
+                classes.
             BadSampleError: a file cannot be read; names it.
         """
         modality = self.queried() if modality is None else modality
@@ -102,9 +111,13 @@ class Embedder:
         names = [classes[index] for index in probabilities.argmax(1).tolist()]
         return Classified(names, probabilities)
 
-    def class_vectors(self, text: str, classes: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
+    def class_vectors(
+        self, text: str, classes: Sequence[str], templates: Sequence[str] | None = None
+    ) -> Tensor:
         """(K, d) of length 1, one vector a class: see `classify`."""
-        classes = [classes] if isinstance(classes, str) else list(classes)  # a word is no list of letters
+        classes = (
+            [classes] if isinstance(classes, str) else list(classes)
+        )  # a word is no list of letters
         name, count = max(Counter(classes).items(), key=lambda pair: pair[1], default=("", 0))
         if count > 1:
             raise ConfigError(f"classes: {name!r} is there twice.")
@@ -121,12 +134,17 @@ class Embedder:
         return F.normalize(vectors.mean(1), dim=-1, eps=1e-12)
 
     def _check_tokens(self, text: str, classes: Sequence[str], sentences: Sequence[str]) -> None:
-        """Refuses classes whose sentences are the same tokens: each would have half of what is due to both."""
+        """Refuses classes whose sentences are the same tokens: each would have half of what is due
+        to both.
+        """
         seen: dict[tuple[int, ...], str] = {}
         for name, ids in zip(classes, self.inputs(text, sentences).tolist(), strict=True):
             other = seen.setdefault(tuple(ids), name)
             if other != name:
-                raise ConfigError(f"classes: {other!r} and {name!r} are the same tokens to this model: rename one.")
+                raise ConfigError(
+                    f"classes: {other!r} and {name!r} are the same tokens to this model: rename "
+                    "one."
+                )
 
     def queried(self) -> str:
         """The one modality that is no text.
@@ -136,7 +154,10 @@ class Embedder:
         """
         others = [name for name in self.model.modalities if self.formats[name]["kind"] != "text"]
         if len(others) != 1:
-            raise ConfigError(f"Say which modality that is, one of {', '.join(self.model.modalities)}: modality=...")
+            raise ConfigError(
+                f"Say which modality that is, one of {', '.join(self.model.modalities)}: "
+                "modality=..."
+            )
         return others[0]
 
     def encoder(self, modality: str) -> nn.Module:
@@ -146,15 +167,21 @@ class Embedder:
             ConfigError: the model has no such modality; says the nearest.
         """
         if modality not in self.model.modalities:
-            raise ConfigError(f"{modality}: this model has no such modality.{nearest(modality, self.model.modalities)}")
+            raise ConfigError(
+                f"{modality}: this model has no such "
+                f"modality.{nearest(modality, self.model.modalities)}"
+            )
         return self.model.encoders[modality]
 
     def _text(self, modality: str) -> str:
-        """The modality of the classes' sentences: another one than that of the samples, if there is one."""
+        """The modality of the classes' sentences: another one than that of the samples, if there is
+        one.
+        """
         texts = [name for name in self.model.modalities if self.formats[name]["kind"] == "text"]
         if not texts:
             raise ConfigError(
-                f"classes: they are sentences, and this model reads none, but {', '.join(self.model.modalities)}."
+                "classes: they are sentences, and this model reads none, but "
+                f"{', '.join(self.model.modalities)}."
             )
         return next((name for name in texts if name != modality), texts[0])
 
@@ -166,10 +193,14 @@ class Embedder:
         if not values:
             raise ConfigError(f"{modality}: there is nothing to classify.")
         parts = range(0, len(values), TOGETHER)
-        return torch.cat([self.vectors(modality, values[start : start + TOGETHER]) for start in parts])
+        return torch.cat(
+            [self.vectors(modality, values[start : start + TOGETHER]) for start in parts]
+        )
 
 
-def scale_between(objective: Objective, modalities: Sequence[str], first: str, second: str) -> float:
+def scale_between(
+    objective: Objective, modalities: Sequence[str], first: str, second: str
+) -> float:
     """The inverse temperature by which two modalities were compared in training.
 
     Args:
@@ -184,13 +215,15 @@ def scale_between(objective: Objective, modalities: Sequence[str], first: str, s
     parts = [part for part in objective.parts().values() if isinstance(part, Contrastive)]
     if not parts:
         raise ConfigError(
-            "classes: this model aligns no modalities, and answers with the classes that it was trained on. "
+            "classes: this model aligns no modalities, and answers with the classes that it was "
+            "trained on. "
             "Leave classes out."
         )
     part = parts[0]
     if isinstance(part, Symile) and len(modalities) > 2:
         raise ConfigError(
-            f"classes: Symile compares {', '.join(modalities)} all at once, and no two of them. Use src/search.py "
+            f"classes: Symile compares {', '.join(modalities)} all at once, and no two of them. "
+            "Use src/search.py "
             "with the vectors of src/embed.py."
         )
     if part.logit_scale is None:
@@ -202,13 +235,17 @@ def scale_between(objective: Objective, modalities: Sequence[str], first: str, s
 
 
 def pixels(values: Sequence[Any], about: Mapping[str, Any]) -> Tensor:
-    """N paths, bytes or Pillow images -> (N, C, S, S) uint8, as `about` of `PairedDataModule.formats` says."""
+    """N paths, bytes or Pillow images -> (N, C, S, S) uint8, as `about` of
+    `PairedDataModule.formats` says.
+    """
     return torch.stack([_square(value, about) for value in values])
 
 
 def normalised(images: Tensor, about: Mapping[str, Any]) -> Tensor:
     """(N, C, S, S) uint8 -> float32 as the encoder takes them."""
-    mean, std = (torch.tensor(about[key], device=images.device).view(-1, 1, 1) for key in ("mean", "std"))
+    mean, std = (
+        torch.tensor(about[key], device=images.device).view(-1, 1, 1) for key in ("mean", "std")
+    )
     return (images / 255 - mean) / std
 
 

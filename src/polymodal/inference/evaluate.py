@@ -1,4 +1,6 @@
-"""Judges checkpoints again: the figures of the runs that made them, or those on other data or by other measures."""
+"""Judges checkpoints again: the metrics of the runs that made them, or those on other data or by
+other measures.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,13 @@ from polymodal.training.checkpoints.files import find_checkpoint
 from polymodal.training.distributed.failures import ending_together
 from polymodal.training.final import finish
 from polymodal.training.process import own_processes, prepare_process
-from polymodal.training.run import figures_of
+from polymodal.training.run import logged_metrics
 
 log = logging.getLogger(__name__)
 
 TEST_HOOKS = [name for name in dir(Callback) if "_test_" in name]
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 
 def main(settings: EvalSettings, changes: list[str]) -> None:
@@ -41,8 +43,10 @@ def main(settings: EvalSettings, changes: list[str]) -> None:
     for path in settings.checkpoint:
         find_checkpoint(Path(path))  # all of them before the first is judged
     if len(settings.checkpoint) > 1 and any(change.startswith("run_dir=") for change in changes):
-        raise ConfigError("run_dir= is one folder, and each checkpoint has its own: leave it out, or judge one.")
-    results: dict[str, Figures] = {}
+        raise ConfigError(
+            "run_dir= is one folder, and each checkpoint has its own: leave it out, or judge one."
+        )
+    results: dict[str, Metrics] = {}
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
         for path in settings.checkpoint:
             with _arguments(f"checkpoint={path}", *changes):
@@ -55,7 +59,7 @@ def main(settings: EvalSettings, changes: list[str]) -> None:
         Console().print(comparison(results))
 
 
-def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
+def evaluate(path: Path, overrides: Sequence[str]) -> Metrics:
     """Tests a checkpoint in a folder of its own under logs/eval.
 
     Args:
@@ -69,45 +73,58 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Figures:
     trained = Trained(path, overrides)
     folder = trained.run_dir
     with own_processes(), given_back(folder) if is_first_process() else nullcontext():
-        stored = claim(folder, trained.composed, trained.config, overrides) if is_first_process() else None
+        stored = (
+            claim(folder, trained.composed, trained.config, overrides)
+            if is_first_process()
+            else None
+        )
         prepare_process(trained.config)
         if trained.seen and is_first_process():
             log.warning(
-                "%s: samples that the model was trained on may be among those that are evaluated.", trained.seen
+                "%s: samples that the model was trained on may be among those that are evaluated.",
+                trained.seen,
             )
         data, module, trainer = trained.build(takes_part_in_testing, stored)
         name_task(trainer, "evaluate test")
         with ending_together(trainer):
             trainer.test(module, datamodule=data, verbose=False)
-            figures = figures_of(trainer) | {"time/total_seconds": time.perf_counter() - started}
+            metrics = logged_metrics(trainer) | {
+                "time/total_seconds": time.perf_counter() - started
+            }
             if trainer.is_global_zero:
-                finish(figures, folder, with_chance=True)
-    return figures
+                finish(metrics, folder, with_chance=True)
+    return metrics
 
 
 def takes_part_in_testing(callback: Callback) -> bool:
-    """Whether a callback does anything in `trainer.test`; the others (checkpoints, averages) belong to training."""
+    """Whether a callback does anything in `trainer.test`; the others (checkpoints, averages) belong
+    to training.
+    """
     return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in TEST_HOOKS)
 
 
-def comparison(results: Mapping[str, Figures]) -> Table:
-    """A row a metric of the test, a column a checkpoint, named by what is not the same in all their paths."""
+def comparison(results: Mapping[str, Metrics]) -> Table:
+    """A row a metric of the test, a column a checkpoint, named by what is not the same in all their
+    paths.
+    """
     names = {path: str(Path(path).absolute()) for path in results}
     shared = len(os.path.commonpath([str(Path(name).parent) for name in names.values()]))
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("metric")
     for name in names.values():
         table.add_column(escape(name[shared:].strip(os.sep)), justify="right", overflow="fold")
-    for name in dict.fromkeys(name for figures in results.values() for name in figures):
+    for name in dict.fromkeys(name for metrics in results.values() for name in metrics):
         if name.startswith("test/"):
-            values = [figures.get(name) for figures in results.values()]
+            values = [metrics.get(name) for metrics in results.values()]
             table.add_row(name, *("" if value is None else readable(value) for value in values))
     return table
 
 
 @contextmanager
 def _arguments(*arguments: str) -> Iterator[None]:
-    """Further processes of a run are started with our command line: let it say this one checkpoint."""
+    """Further processes of a run are started with our command line: let it say this one
+    checkpoint.
+    """
     before = list(sys.argv)
     sys.argv[1:] = arguments
     try:

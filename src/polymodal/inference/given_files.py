@@ -8,7 +8,9 @@ from pathlib import Path
 from polymodal.data.loading.hidden import is_hidden
 from polymodal.errors import ConfigError
 
-ENDINGS = dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg"), "image")
+ENDINGS = dict.fromkeys(
+    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg"), "image"
+)
 ENDINGS |= dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "audio")
 ENDINGS |= dict.fromkeys((".mp4", ".webm", ".mkv", ".mov", ".avi"), "video") | {".npy": "vector"}
 """What a file is likely to hold."""

@@ -10,9 +10,13 @@ from polymodal.errors import ConfigError
 
 
 def columns_as_trained(
-    given: Mapping[str, Any], trained: Mapping[str, Any], names: Collection[str] | None, keys: Collection[str]
+    given: Mapping[str, Any],
+    trained: Mapping[str, Any],
+    names: Collection[str] | None,
+    keys: Collection[str],
 ) -> dict[str, Any]:
-    """Columns of the training that other data are read by too: modality or `label` -> column or columns.
+    """Columns of the training that other data are read by too: modality or `label` -> column or
+    columns.
 
     A table that the training had in several columns is taken where one of them is there: what then
     lacks is an error of its own, since it may be a slip in a name.
@@ -20,13 +24,16 @@ def columns_as_trained(
     Args:
         given: columns that a person gave; null leaves one out.
         trained: those of the training.
-        names: columns that the other data have; None where nobody knows, and then all or none are taken.
+        names: columns that the other data have; None where nobody knows, and then all or none are
+            taken.
         keys: modalities of the model, and `label` where it is read.
     """
     if names is None:
         left = [] if given else [key for key in keys if key in trained]
     else:
-        left = [key for key in keys if key not in given and set(listed(trained.get(key))) & set(names)]
+        left = [
+            key for key in keys if key not in given and set(listed(trained.get(key))) & set(names)
+        ]
     return {key: trained[key] for key in left}
 
 
@@ -55,7 +62,8 @@ def tell_columns(
         wanted = ", ".join(column for name in modalities for column in listed(trained.get(name)))
         example = f"data.columns.{next(iter(modalities))}=<column>"
         raise ConfigError(
-            f"The data have none of the columns of the training ({wanted}), but {there}. Say which is what: {example}"
+            f"The data have none of the columns of the training ({wanted}), but {there}. Say which "
+            f"is what: {example}"
         )
     if not is_first_process():
         return
@@ -65,9 +73,15 @@ def tell_columns(
     for name in modalities:
         own, before = listed(given.get(name)), listed(trained.get(name))
         if len(own) == len(before) > 1 and sorted(own) != sorted(before):
-            print(f"data.columns.{name}: {', '.join(own)} are read as {', '.join(before)} of the training.")
+            print(
+                f"data.columns.{name}: {', '.join(own)} are read as {', '.join(before)} of the "
+                "training."
+            )
         if name not in used and before and names is not None:
-            print(f"{name} is missing in all rows: there is no column {before[0]}. Another: data.columns.{name}=")
+            print(
+                f"{name} is missing in all rows: there is no column {before[0]}. Another: "
+                f"data.columns.{name}="
+            )
 
 
 def listed(columns: Any) -> list[str]:

@@ -6,7 +6,17 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-SOURCE = ("_target_", "path", "name", "config_name", "revision", "split", "data_dir", "data_files", "options")
+SOURCE = (
+    "_target_",
+    "path",
+    "name",
+    "config_name",
+    "revision",
+    "split",
+    "data_dir",
+    "data_files",
+    "options",
+)
 """Settings that say where samples come from."""
 
 DIVISION = ("split", "split_by", "group", "id")
@@ -16,7 +26,9 @@ ALL_FOR_TESTING = [0.0, 0.0, 1.0]
 
 
 def is_same_source(data: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two settings of data read the same files, whatever they take for splits and columns."""
+    """Whether two settings of data read the same files, whatever they take for splits and
+    columns.
+    """
     return all(_located(data.get(key)) == _located(other.get(key)) for key in SOURCE)
 
 
@@ -31,11 +43,14 @@ def _located(value: Any) -> Any:
     return value
 
 
-def division_of(data: Mapping[str, Any], trained: Mapping[str, Any], given: set[str]) -> dict[str, Any]:
+def division_of(
+    data: Mapping[str, Any], trained: Mapping[str, Any], given: set[str]
+) -> dict[str, Any]:
     """What other settings of data have to say of splits, for a trained model: key -> value.
 
-    The table of the training is divided as it was then: else samples that were trained on would be evaluated. Of
-    another table, which does not say by itself which samples are for testing, all are. What is given wins.
+    The table of the training is divided as it was then: else samples that were trained on would be
+    evaluated. Of another table, which does not say by itself which samples are for testing, all
+    are. What is given wins.
 
     Args:
         data: the settings now.
@@ -56,7 +71,8 @@ def division_of(data: Mapping[str, Any], trained: Mapping[str, Any], given: set[
 
 
 def seen_in_training(data: Mapping[str, Any], trained: Mapping[str, Any]) -> str:
-    """The setting because of which samples that were trained on may be evaluated; empty where there is none.
+    """The setting because of which samples that were trained on may be evaluated; empty where there
+    is none.
 
     Args:
         data: the settings now, with what `division_of` says.
@@ -70,7 +86,11 @@ def seen_in_training(data: Mapping[str, Any], trained: Mapping[str, Any]) -> str
         if now.get(key) != before.get(key):
             return f"data.columns.{key}"
     named = isinstance(data.get("path"), Mapping) or before.get("split") is not None
-    return "" if named or list(data.get("splits", ())) == list(trained.get("splits", ())) else "data.splits"
+    return (
+        ""
+        if named or list(data.get("splits", ())) == list(trained.get("splits", ()))
+        else "data.splits"
+    )
 
 
 def _files(path: Any, split: str) -> list[str]:

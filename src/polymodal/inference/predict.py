@@ -28,7 +28,7 @@ from polymodal.inference import given_files
 from polymodal.inference.answer_table import ENDINGS, AnswerTable, TableWriter
 from polymodal.inference.embed import tolerant, write_all
 from polymodal.inference.predictions import NO_ANSWERS, answers
-from polymodal.inference.predictor import Asked, Given, inputs_by_name
+from polymodal.inference.predictor import Given, Predictor, inputs_by_name
 from polymodal.inference.trained import Trained, supervised
 from polymodal.objectives.supervised import Supervised
 
@@ -44,16 +44,20 @@ Sample = Mapping[str, Given]
 def main(settings: PredictSettings, changes: list[str]) -> None:
     """`python src/predict.py checkpoint=... <modality>=...`."""
     if settings.output and Path(settings.output).suffix not in ENDINGS:
-        raise ConfigError(f"output={settings.output}: give a name that ends in {' or '.join(ENDINGS)}.")
+        raise ConfigError(
+            f"output={settings.output}: give a name that ends in {' or '.join(ENDINGS)}."
+        )
     if settings.output:
         check_output(Path(settings.output))
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
         if _is_table(settings, changes):
             _answer_table(settings, changes)
             return
-        asked = Asked.opened(Trained(Path(settings.checkpoint), changes))
+        asked = Predictor.opened(Trained(Path(settings.checkpoint), changes))
         modalities = asked.module.model.modalities
-        samples = samples_of(inputs_by_name(settings.inputs, asked.data, modalities), asked.data.kinds)
+        samples = samples_of(
+            inputs_by_name(settings.inputs, asked.data, modalities), asked.data.kinds
+        )
         if settings.classes is not None:
             rows = classified(asked, samples, settings.classes, settings.templates)
         elif settings.templates is not None:
@@ -73,19 +77,28 @@ def main(settings: PredictSettings, changes: list[str]) -> None:
 def _answer_table(settings: PredictSettings, changes: list[str]) -> None:
     """The rows of a table with their answers, into the output."""
     if settings.inputs or settings.output is None or settings.json:
-        raise ConfigError("A table has no inputs beside it, and its answers go to output=answers.csv.")
+        raise ConfigError(
+            "A table has no inputs beside it, and its answers go to output=answers.csv."
+        )
     if settings.classes is not None:
-        raise ConfigError("classes= go with files and sentences, such as image='photos/*.png', and not with a table.")
+        raise ConfigError(
+            "classes= go with files and sentences, such as image='photos/*.png', and not with a "
+            "table."
+        )
     for change in changes:
         key, _, value = change.partition("=")
         kind = given_files.ENDINGS.get(Path(value).suffix.lower())
         if key == "data.path" and kind:
-            raise ConfigError(f"{change}: this is one file, and no table: give it as {kind}={value}")
+            raise ConfigError(
+                f"{change}: this is one file, and no table: give it as {kind}={value}"
+            )
     output = Path(settings.output)
     trained = tolerant(Path(settings.checkpoint), changes)
     is_table = issubclass(get_class(trained.config["data"]["_target_"]), TableData)
     if not is_table and output.suffix == ".jsonl":
-        raise ConfigError(f"output={output}: of these data the answers are written as .csv or .parquet.")
+        raise ConfigError(
+            f"output={output}: of these data the answers are written as .csv or .parquet."
+        )
     other = AnswerTable(trained, output) if is_table else None
     write_all(trained, output, SPLITS, vectors=False, other=other)
 
@@ -93,7 +106,10 @@ def _answer_table(settings: PredictSettings, changes: list[str]) -> None:
 def _is_table(settings: PredictSettings, changes: Sequence[str]) -> bool:
     """Whether the samples are rows: of other data, or of the run's own with changes."""
     by_hand = bool(settings.inputs)
-    return any(change.startswith("data=") or (change.startswith("data.") and not by_hand) for change in changes)
+    return any(
+        change.startswith("data=") or (change.startswith("data.") and not by_hand)
+        for change in changes
+    )
 
 
 def samples_of(inputs: Mapping[str, Given], kinds: Mapping[str, str]) -> list[dict[str, Given]]:
@@ -101,7 +117,8 @@ def samples_of(inputs: Mapping[str, Given], kinds: Mapping[str, str]) -> list[di
 
     Args:
         inputs: modality -> what is given: of files a pattern, a list or a folder too.
-        kinds: modality -> image, text and so on, where that is not its name; a text is no pattern ("what?").
+        kinds: modality -> image, text and so on, where that is not its name; a text is no pattern
+            ("what?").
 
     Raises:
         ConfigError: a pattern or a folder has no file, or there are several of them.
@@ -113,7 +130,8 @@ def samples_of(inputs: Mapping[str, Given], kinds: Mapping[str, str]) -> list[di
             several[name] = given, kind
     if len(several) > 1:
         raise ConfigError(
-            f"{' and '.join(several)} are patterns of files: write a manifest that says which go together."
+            f"{' and '.join(several)} are patterns of files: write a manifest that says which go "
+            "together."
         )
     for name, (given, kind) in several.items():
         return [{**inputs, name: file} for file in given_files.files_of(name, given, kind)]
@@ -121,9 +139,13 @@ def samples_of(inputs: Mapping[str, Given], kinds: Mapping[str, str]) -> list[di
 
 
 def classified(
-    asked: Asked, samples: Sequence[Sample], classes: Sequence[str], templates: Sequence[str] | None
+    asked: Predictor,
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    templates: Sequence[str] | None,
 ) -> list[dict[str, Any]]:
-    """Each sample of one modality as `predicted` gives it, by names of classes that the model may never have seen.
+    """Each sample of one modality as `predicted` gives it, by names of classes that the model may
+    never have seen.
 
     Raises:
         ConfigError: the model aligns nothing, a file is not there, or several modalities are given.
@@ -142,15 +164,22 @@ def classified(
 
 
 def _zero_shot(
-    asked: Asked, modality: str, samples: Sequence[Sample], classes: Sequence[str], templates: Sequence[str] | None
+    asked: Predictor,
+    modality: str,
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    templates: Sequence[str] | None,
 ) -> list[dict[str, Any]]:
     said = asked.classify([sample[modality] for sample in samples], classes, templates, modality)
     each = (dict(zip(classes, values, strict=True)) for values in said.probabilities.tolist())
-    return [{"prediction": name, "probability": one} for name, one in zip(said.names, each, strict=True)]
+    return [
+        {"prediction": name, "probability": one} for name, one in zip(said.names, each, strict=True)
+    ]
 
 
-def predicted(asked: Asked, samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    """Each sample with `prediction` and, for classes and tags, `probability` by their names; or with its `error`.
+def predicted(asked: Predictor, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Each sample with `prediction` and, for classes and tags, `probability` by their names; or
+    with its `error`.
 
     Raises:
         ConfigError: the model answers nothing, has no such input, or a file is not there.
@@ -160,19 +189,26 @@ def predicted(asked: Asked, samples: Sequence[Sample]) -> list[dict[str, Any]]:
     y = _unless_all_failed(_each(lambda some: list(asked.answer(some)), samples))
     read = [one for one in y if isinstance(one, Tensor)]
     said = answers(objective, torch.stack(read), asked.trained.class_names.get(objective.label))
-    answered: list[dict[str, Any]] = [{"prediction": answer} for answer in said.prediction.to_pylist()]
+    answered: list[dict[str, Any]] = [
+        {"prediction": answer} for answer in said.prediction.to_pylist()
+    ]
     if said.probability is not None:
         for row, values in zip(answered, said.probability.tolist(), strict=True):
             row["probability"] = dict(zip(said.names, values, strict=True))
     rest = iter(answered)
     return [
-        {**sample, **(next(rest) if isinstance(one, Tensor) else {"prediction": None, "error": str(one)})}
+        {
+            **sample,
+            **(next(rest) if isinstance(one, Tensor) else {"prediction": None, "error": str(one)}),
+        }
         for sample, one in zip(samples, y, strict=True)
     ]
 
 
 def _each(ask: Callable[[Sequence[Sample]], list[Any]], samples: Sequence[Sample]) -> list[Any]:
-    """What is said of each sample, or the DataError that says why it cannot be read; `TOGETHER` at a time."""
+    """What is said of each sample, or the DataError that says why it cannot be read; `TOGETHER` at
+    a time.
+    """
     parts = (samples[start : start + TOGETHER] for start in range(0, len(samples), TOGETHER))
     return [one for part in parts for one in _tried(ask, part)]
 
@@ -197,7 +233,7 @@ def _unless_all_failed(said: list[Any]) -> list[Any]:
     return said
 
 
-def supervised_of(asked: Asked) -> Supervised:
+def supervised_of(asked: Predictor) -> Supervised:
     """The objective that says what the answers are.
 
     Raises:
@@ -218,7 +254,9 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a sample: its inputs, the answer, and how sure the model is of the likeliest classes."""
+    """A row a sample: its inputs, the answer, and how sure the model is of the likeliest
+    classes.
+    """
     inputs = [name for name in rows[0] if name not in ("prediction", "probability", "error")]
     table = Table(*map(escape, inputs), "prediction", "probability")
     for column in table.columns:
@@ -236,7 +274,11 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 def _short(values: Sequence[str]) -> list[str]:
     """Several files of one folder by their names; anything else as it is."""
     folders = {str(Path(value).parent) for value in values}
-    return [Path(value).name for value in values] if len(set(values)) > 1 and len(folders) == 1 else list(values)
+    return (
+        [Path(value).name for value in values]
+        if len(set(values)) > 1 and len(folders) == 1
+        else list(values)
+    )
 
 
 def _write(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:

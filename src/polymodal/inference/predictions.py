@@ -14,7 +14,8 @@ from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.supervised import Supervised
 
 NO_ANSWERS = (
-    "This model aligns modalities and has no answers of its own. Name classes, such as image=photo.png "
+    "This model aligns modalities and has no answers of its own. Name classes, such as "
+    "image=photo.png "
     "classes=[cat,dog], or use src/embed.py and src/search.py."
 )
 
@@ -33,7 +34,9 @@ class Answers(NamedTuple):
     names: list[str]
 
 
-def answer_names(objective: Supervised, label: str | Sequence[str], names: Sequence[str] | None) -> list[str]:
+def answer_names(
+    objective: Supervised, label: str | Sequence[str], names: Sequence[str] | None
+) -> list[str]:
     """The columns that `answer_columns` gives.
 
     Args:
@@ -56,8 +59,9 @@ def answer_columns(
 ) -> dict[str, pa.Array]:
     """Y (B, p) as columns of a table, (B,) each.
 
-    Of a class `prediction`, its `probability` and `probability <name>` of all; of tags a list of those that are
-    likelier than not and the probability of each; of a value `prediction` in its unit, of several `prediction <label>`.
+    Of a class `prediction`, its `probability` and `probability <name>` of all; of tags a list of
+    those that are likelier than not and the probability of each; of a value `prediction` in its
+    unit, of several `prediction <label>`.
 
     Args:
         objective: says what Y is.
@@ -83,16 +87,21 @@ def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> An
     Args:
         objective: says what Y is.
         y: of the model.
-        names: of the classes or tags; None where they have only numbers. There may be fewer than outputs.
+        names: of the classes or tags; None where they have only numbers. There may be fewer than
+            outputs.
     """
     y = y.cpu().double()  # not every device has doubles
     labels = np.array(objective.output_names(names), dtype=object)
     if isinstance(objective, Classification):
         probability = y.softmax(1).numpy().astype(np.float32)
-        return Answers(pa.array(labels[y.argmax(1).numpy()], pa.string()), probability, labels.tolist())
+        return Answers(
+            pa.array(labels[y.argmax(1).numpy()], pa.string()), probability, labels.tolist()
+        )
     if isinstance(objective, MultiLabel):
         probability = y.sigmoid().numpy().astype(np.float32)
         tags = [labels[row].tolist() for row in probability > 0.5]
         return Answers(pa.array(tags, pa.list_(pa.string())), probability, labels.tolist())
     values = objective.in_units(y).numpy().astype(np.float32)
-    return Answers(pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None, labels.tolist())
+    return Answers(
+        pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None, labels.tolist()
+    )

@@ -31,7 +31,7 @@ Given = str | Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Asked(Embedder):
+class Predictor(Embedder):
     """A model that answers, without any data set."""
 
     data: PairedDataModule
@@ -40,11 +40,16 @@ class Asked(Embedder):
     trained: Trained
 
     @classmethod
-    def opened(cls, trained: Trained) -> Asked:
+    def opened(cls, trained: Trained) -> Predictor:
         """With its weights on the device of the config, in evaluation mode."""
         prepare_process(trained.config)
         data, module, trainer = trained.build(lambda _: False)
-        return cls(data, module.eval().to(trainer.strategy.root_device), trainer.strategy.root_device, trained)
+        return cls(
+            data,
+            module.eval().to(trainer.strategy.root_device),
+            trainer.strategy.root_device,
+            trained,
+        )
 
     @property
     def model(self) -> MultimodalModel:  # type: ignore[override]
@@ -67,26 +72,33 @@ class Asked(Embedder):
         return self.data.templates
 
     def inputs(self, modality: str, values: Any) -> Tensor:
-        """N sentences, or paths of files, or images as Pillow has them or as bytes; or one -> what the encoder takes.
+        """N sentences, or paths of files, or images as Pillow has them or as bytes; or one -> what
+        the encoder takes.
 
         Raises:
             ConfigError: there is no such file.
             BadSampleError: a file cannot be read; names it.
         """
         alone = isinstance(values, SINGLE)
-        given = [str(value) if isinstance(value, Path) else value for value in ([values] if alone else values)]
+        given = [
+            str(value) if isinstance(value, Path) else value
+            for value in ([values] if alone else values)
+        ]
         if any(isinstance(value, bytes | Image.Image) for value in given):
             about = self.formats[modality]
             return normalised(pixels(given, about).to(self.device), about)
         for value in given:
             if not isinstance(value, str | Mapping):
-                raise ConfigError(f"{modality}: give sentences, paths or images, not {type(value).__name__}.")
+                raise ConfigError(
+                    f"{modality}: give sentences, paths or images, not {type(value).__name__}."
+                )
         samples = [{modality: value} for value in given]
         return batch_of(self.data, samples, self.model.modalities).inputs[modality].to(self.device)
 
     @torch.inference_mode()
     def __call__(self, samples: Sequence[Mapping[str, Given]]) -> ModelOutput:
-        """Samples, each modality -> a sentence or the path of a file, -> what the model says of them.
+        """Samples, each modality -> a sentence or the path of a file, -> what the model says of
+        them.
 
         Raises:
             ConfigError: a modality is unknown, or a file is not there.
@@ -103,8 +115,9 @@ class Asked(Embedder):
         return y
 
 
-def load_run(path: str | Path, *changes: str) -> Asked:
-    """The model of a run, ready to be asked: `load_run("logs/train/clip_small/<run>").classify(...)`.
+def load_run(path: str | Path, *changes: str) -> Predictor:
+    """The model of a run, ready to be asked:
+    `load_run("logs/train/clip_small/<run>").classify(...)`.
 
     Args:
         path: a run folder (its best checkpoint is taken) or a checkpoint file.
@@ -113,32 +126,45 @@ def load_run(path: str | Path, *changes: str) -> Asked:
     Raises:
         ConfigError: there is no such file, it is damaged or none of ours, or the changes cannot be.
     """
-    return Asked.opened(Trained(Path(path), changes))
+    return Predictor.opened(Trained(Path(path), changes))
 
 
-def inputs_by_name(given: Mapping[str, str], data: PairedDataModule, modalities: Sequence[str]) -> dict[str, Given]:
-    """What a person types -> modality -> what it holds: columns of the training's table may stand for their modality.
+def inputs_by_name(
+    given: Mapping[str, str], data: PairedDataModule, modalities: Sequence[str]
+) -> dict[str, Given]:
+    """What a person types -> modality -> what it holds: columns of the training's table may stand
+    for their modality.
 
     Args:
-        given: modality or column -> value; `<modality>.<column>` where a column is called as a setting.
+        given: modality or column -> value; `<modality>.<column>` where a column is called as a
+            setting.
         data: of the training.
         modalities: of the model.
 
     Raises:
         ConfigError: nothing is given, or there is no such modality or column; says the nearest.
     """
-    columns = {name: data.columns[name] for name in modalities if isinstance(data, TableData) and name in data.columns}
+    columns = {
+        name: data.columns[name]
+        for name in modalities
+        if isinstance(data, TableData) and name in data.columns
+    }
     tables = [name for name in columns if data.kinds[name] == "tabular"]
     places = {f"{name}.{column}": name for name in tables for column in columns[name]}
     owners = {column: name for name, own in columns.items() for column in own} | places
     if not given:
-        names = [*(name for name in modalities if name not in tables), *(c for name in tables for c in columns[name])]
+        names = [
+            *(name for name in modalities if name not in tables),
+            *(c for name in tables for c in columns[name]),
+        ]
         raise ConfigError(f"Give an input, one of {', '.join(f'{name}=' for name in names)}.")
     result: dict[str, Any] = {}
     for key, value in given.items():
         name = key if key in modalities else owners.get(key)
         if name is None:
-            raise ConfigError(f"{key}=: the model has no such input.{nearest(key, [*modalities, *owners])}")
+            raise ConfigError(
+                f"{key}=: the model has no such input.{nearest(key, [*modalities, *owners])}"
+            )
         if name in tables and key == name:
             example = " ".join(f"{column}=..." for column in columns[name])
             raise ConfigError(f"{key}={value}: give the values of the table one by one: {example}")
@@ -151,11 +177,15 @@ def inputs_by_name(given: Mapping[str, str], data: PairedDataModule, modalities:
     return result
 
 
-def batch_of(data: PairedDataModule, samples: Sequence[Mapping[str, Any]], modalities: Sequence[str]) -> PairedBatch:
-    """B samples that are given by hand -> a batch as the model takes it; what is not given is absent.
+def batch_of(
+    data: PairedDataModule, samples: Sequence[Mapping[str, Any]], modalities: Sequence[str]
+) -> PairedBatch:
+    """B samples that are given by hand -> a batch as the model takes it; what is not given is
+    absent.
 
     Raises:
-        ConfigError: a modality is unknown, a file is not there, or nothing is given, or blanks alone.
+        ConfigError: a modality is unknown, a file is not there, or nothing is given, or blanks
+            alone.
         DataError: a file cannot be read.
     """
     for name, given in (pair for sample in samples for pair in sample.items()):
@@ -170,7 +200,9 @@ def batch_of(data: PairedDataModule, samples: Sequence[Mapping[str, Any]], modal
         there = [name in sample for sample in samples]
         present[name] = torch.tensor(there)
         if any(there):
-            arrays = [data.read(name, sample[name]) if name in sample else None for sample in samples]
+            arrays = [
+                data.read(name, sample[name]) if name in sample else None for sample in samples
+            ]
             shape = next(array for array in arrays if array is not None)
             blank = np.zeros([0] * shape.ndim, dtype=shape.dtype)
             inputs[name] = padded([blank if array is None else array for array in arrays])

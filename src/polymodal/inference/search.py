@@ -25,7 +25,7 @@ from polymodal.data.media.images import read_image
 from polymodal.errors import ConfigError
 from polymodal.files import check_output, writing
 from polymodal.inference.given_files import ENDINGS
-from polymodal.inference.predictor import Asked
+from polymodal.inference.predictor import Predictor
 from polymodal.inference.table_writer import ABOUT, as_array
 from polymodal.inference.trained import Trained
 from polymodal.inference.vector_index import LARGE, VectorIndex
@@ -48,11 +48,13 @@ def main(settings: SearchSettings, changes: list[str]) -> None:
     output = Path(settings.output or f"{Path(settings.index).with_suffix('')}.found.png")
     check_output(output)
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
-        asked = Asked.opened(Trained(Path(settings.checkpoint), changes))
+        asked = Predictor.opened(Trained(Path(settings.checkpoint), changes))
         table = Embedded(Path(settings.index), asked)
         by, find = _directions(settings, asked, table)
         vector = asked([{by: settings.query}]).x[:, asked.module.model.modalities.index(by)]
-        cosine, rows = table.index(find, settings.exact).search(vector.float().cpu().numpy(), settings.top)
+        cosine, rows = table.index(find, settings.exact).search(
+            vector.float().cpu().numpy(), settings.top
+        )
         found = [
             {"cosine": round(float(score), 4)} | result
             for score, result in zip(cosine[0], table.take(rows[0][rows[0] >= 0]), strict=False)
@@ -60,30 +62,50 @@ def main(settings: SearchSettings, changes: list[str]) -> None:
         with writing(output):
             draw(output, settings.query, found, find, table)
     if settings.json:
-        print(json.dumps({"query": settings.query, "by": by, "find": find, "picture": str(output), "found": found}))
+        print(
+            json.dumps(
+                {
+                    "query": settings.query,
+                    "by": by,
+                    "find": find,
+                    "picture": str(output),
+                    "found": found,
+                }
+            )
+        )
     else:
         Console().print(as_table(found, find))
         print(output)
 
 
-def _directions(settings: SearchSettings, asked: Asked, table: Embedded) -> tuple[str, str]:
+def _directions(settings: SearchSettings, asked: Predictor, table: Embedded) -> tuple[str, str]:
     """The modality of the query, and that of what is searched."""
     modalities = asked.module.model.modalities
     kinds = {name: asked.data.kinds.get(name, name) for name in modalities}
     is_file, ending = _is_file(settings.query), Path(settings.query).suffix.lower()
     if not is_file and not settings.by and ending in ENDINGS and " " not in settings.query:
-        raise ConfigError(f"query={settings.query}: there is no such file. If it is a sentence, add by=<modality>.")
+        raise ConfigError(
+            f"query={settings.query}: there is no such file. If it is a sentence, add "
+            "by=<modality>."
+        )
     files = {name: kind for name, kind in kinds.items() if kind in FILE_KINDS}
     wanted = ENDINGS.get(ending) if is_file else "text"
-    fitting = [name for name, kind in kinds.items() if kind == wanted] or (list(files) if is_file else [])
+    fitting = [name for name, kind in kinds.items() if kind == wanted] or (
+        list(files) if is_file else []
+    )
     by = settings.by or (fitting[0] if fitting else "")
     if by not in modalities:
         what = "file" if is_file else "sentence"
-        raise ConfigError(f"query={settings.query}: a {what} is no input of this model; by= is one of {modalities}.")
+        raise ConfigError(
+            f"query={settings.query}: a {what} is no input of this model; by= is one of "
+            f"{modalities}."
+        )
     others = [name for name in modalities if name != by and name in table.columns]
     find = settings.find or (others or [by])[0]
     if find not in modalities or find not in table.columns:
-        raise ConfigError(f"find={find}: {table.file} has no such vectors.{nearest(find, modalities)}")
+        raise ConfigError(
+            f"find={find}: {table.file} has no such vectors.{nearest(find, modalities)}"
+        )
     return by, find
 
 
@@ -105,23 +127,33 @@ class Embedded:
         ConfigError: the file is none of embed.py, or is of another model.
     """
 
-    def __init__(self, file: Path, asked: Asked) -> None:
+    def __init__(self, file: Path, asked: Predictor) -> None:
         if file.is_dir():
-            raise ConfigError(f"index={file} is a folder of arrays: search what embed.py writes to output=x.parquet.")
+            raise ConfigError(
+                f"index={file} is a folder of arrays: search what embed.py writes to "
+                "output=x.parquet."
+            )
         try:
             self.parquet = parquet.ParquetFile(file)
             about = json.loads((self.parquet.schema_arrow.metadata or {})[ABOUT])
         except (OSError, ValueError, KeyError) as error:  # among the ValueErrors those of Arrow
             raise ConfigError(f"index={file} is no table that embed.py wrote: {error}") from error
         if about["model"] != fingerprint(asked.trained.file):
-            raise ConfigError(f"index={file} was written by another model. Write it anew with embed.py.")
+            raise ConfigError(
+                f"index={file} was written by another model. Write it anew with embed.py."
+            )
         self.data: Any
-        self.file, self.settings, self.columns = file, about["data"], self.parquet.schema_arrow.names
+        self.file, self.settings, self.columns = (
+            file,
+            about["data"],
+            self.parquet.schema_arrow.names,
+        )
         self.kinds, self.data = asked.data.kinds, None
         self.image_max = asked.data.media.image_max if asked.data.media else None
 
     def index(self, column: str, exact: bool | None) -> VectorIndex:
-        """The index of a column of vectors, in which what several rows share (one name of many pictures) is once.
+        """The index of a column of vectors, in which what several rows share (one name of many
+        pictures) is once.
 
         It is made where there is none, or one of another table, and has its table's time.
 
@@ -130,7 +162,9 @@ class Embedded:
             exact: whether every vector is compared; None: while there are not too many.
         """
         exact = self.parquet.metadata.num_rows < LARGE if exact is None else exact
-        file = self.file.with_name(f"{self.file.name}.{column}.{'exact' if exact else 'approximate'}.faiss")
+        file = self.file.with_name(
+            f"{self.file.name}.{column}.{'exact' if exact else 'approximate'}.faiss"
+        )
         written = self.file.stat().st_mtime_ns
         if file.exists() and file.stat().st_mtime_ns == written:
             return VectorIndex.load(file)
@@ -153,7 +187,12 @@ class Embedded:
 
     def take(self, rows: np.ndarray) -> list[Result]:
         """What stands in some rows, but for vectors."""
-        ends = np.cumsum([self.parquet.metadata.row_group(i).num_rows for i in range(self.parquet.num_row_groups)])
+        ends = np.cumsum(
+            [
+                self.parquet.metadata.row_group(i).num_rows
+                for i in range(self.parquet.num_row_groups)
+            ]
+        )
         plain = [f.name for f in self.parquet.schema_arrow if "list" not in str(f.type)]
         found = []
         for row in rows.tolist():
@@ -180,12 +219,16 @@ class Embedded:
 
 def as_table(found: Sequence[Result], modality: str) -> Table:
     """A row a result: its cosine, where it stands, and what words there are."""
-    table = Table("cosine", "id", *(name for name in ("source",) if found and found[0]["source"]), "what")
+    table = Table(
+        "cosine", "id", *(name for name in ("source",) if found and found[0]["source"]), "what"
+    )
     for result in found:
         words = [value for key, value in result.items() if key.endswith("_words") and value]
         words.sort(key=lambda word: word != result[f"{modality}_words"])
         source = [result["source"]] if found[0]["source"] else []
-        table.add_row(*map(escape, (f"{result['cosine']:.3f}", str(result["id"]), *source, "\n".join(words))))
+        table.add_row(
+            *map(escape, (f"{result['cosine']:.3f}", str(result["id"]), *source, "\n".join(words)))
+        )
     return table
 
 
@@ -193,7 +236,9 @@ def draw(file: Path, query: str, found: Sequence[Result], modality: str, table: 
     """A picture of the query and of what was found."""
     columns = min(5, len(found)) or 1
     lines = -(-len(found) // columns) or 1
-    with picture(file, size=(2.1 * columns, 2.2 * lines + 0.4), nrows=lines, ncols=columns, squeeze=False) as axes:
+    with picture(
+        file, size=(2.1 * columns, 2.2 * lines + 0.4), nrows=lines, ncols=columns, squeeze=False
+    ) as axes:
         axes[0, 0].figure.suptitle(query, parse_math=False)
         for axis in axes.flat[len(found) :]:
             axis.axis("off")

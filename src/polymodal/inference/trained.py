@@ -1,4 +1,6 @@
-"""A trained model, opened: its checkpoint, its config with changes, and what its data have learned."""
+"""A trained model, opened: its checkpoint, its config with changes, and what its data have
+learned.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,21 @@ from polymodal.training.run import Settings
 REPLACED = ("data", "callbacks")
 """Groups that a user of the model chooses anew as a whole."""
 
-READ = {name: name for name in ("channels", "mean", "std", "frames", "sample_rate", "max_seconds", "context_length")}
+READ = {
+    name: name
+    for name in (
+        "channels",
+        "mean",
+        "std",
+        "frames",
+        "sample_rate",
+        "max_seconds",
+        "context_length",
+    )
+}
 READ["size"] = "image_size"
-"""What `PairedDataModule.formats` says -> the setting of data that is the same: how a file becomes an input."""
+"""What `PairedDataModule.formats` says -> the setting of data that is the same: how a file becomes
+an input."""
 
 OF_THE_MODEL = ("numeric", "cardinalities", "label_kind")
 """Settings of tables that encoder and objective were built for."""
@@ -49,7 +63,9 @@ def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
     with tempfile.TemporaryDirectory() as folder:
         file, taken = Path(folder) / "config.yaml", trusted(config, changes)
         file.write_text(header(Path(folder)) + OmegaConf.to_yaml(OmegaConf.create(taken)))
-        return compose_config(as_hydra_arguments(changes, (*FOR_ANY_RUN, *REPLACED)), "config", folder)
+        return compose_config(
+            as_hydra_arguments(changes, (*FOR_ANY_RUN, *REPLACED)), "config", folder
+        )
 
 
 def plain(node: DictConfig) -> Settings:
@@ -58,7 +74,9 @@ def plain(node: DictConfig) -> Settings:
 
 
 def labelled(objective: Any) -> list[Any]:
-    """The node of an objective or, where that joins others, of each of them, if it can name a label."""
+    """The node of an objective or, where that joins others, of each of them, if it can name a
+    label.
+    """
     children = objective.get("objectives", {})
     children = children.values() if hasattr(children, "values") else ()
     inner = [node for child in children if hasattr(child, "get") for node in labelled(child)]
@@ -70,14 +88,15 @@ class Trained:
 
     Args:
         path: a run folder (its best checkpoint is taken) or a checkpoint file.
-        changes: as on the command line; `data=` and `callbacks=` replace those of the run (other data read files as it
-            did: size, channels, normalisation, sample rate and so on, but for what is given; all of their samples are
-            for testing unless they say themselves which are), and `run_dir=` is where
-            callbacks write, which is by default a new folder under logs/eval. `label=` is what every objective
-            reads that read the label of the run.
+        changes: as on the command line; `data=` and `callbacks=` replace those of the run (other
+            data read files as it did: size, channels, normalisation, sample rate and so on, but for
+            what is given; all of their samples are for testing unless they say themselves which
+            are), and `run_dir=` is where callbacks write, which is by default a new folder under
+            logs/eval. `label=` is what every objective reads that read the label of the run.
 
     Attributes:
-        seen: the setting because of which samples that were trained on may be evaluated, or nothing.
+        seen: the setting because of which samples that were trained on may be evaluated, or
+            nothing.
 
     Raises:
         ConfigError: there is no such file, it is damaged or none of ours, or the changes cannot be.
@@ -87,18 +106,28 @@ class Trained:
         self.file = find_checkpoint(path)
         self.checkpoint = load_checkpoint(self.file)
         self.stored: Settings = self.checkpoint["config"]
-        folders = [change.removeprefix("run_dir=").strip('"') for change in changes if change.startswith("run_dir=")]
+        folders = [
+            change.removeprefix("run_dir=").strip('"')
+            for change in changes
+            if change.startswith("run_dir=")
+        ]
         changes = [change for change in changes if not change.startswith("run_dir=")]
         check_whole(self.stored)
         trusted({"name": self.stored["name"]})  # a folder is called so
-        new = Path("logs/eval", self.stored["name"], datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
+        new = Path(
+            "logs/eval", self.stored["name"], datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
+        )
         self.run_dir = Path(home(folders[-1]) if folders else new).absolute()
         chosen = {change.partition("=")[0] for change in changes}
         self.replaced = [group for group in REPLACED if group in chosen]
-        kept = self.stored | {group: {} for group in (*self.replaced, "logger")}  # nothing is logged
+        kept = self.stored | {
+            group: {} for group in (*self.replaced, "logger")
+        }  # nothing is logged
         self.composed = compose_stored(kept, [*changes, f"run_dir={quoted(self.run_dir)}"])
         self.renamed: dict[str, str] = {}
-        for node, before in zip(labelled(self.composed.objective), labelled(self.stored["objective"]), strict=True):
+        for node, before in zip(
+            labelled(self.composed.objective), labelled(self.stored["objective"]), strict=True
+        ):
             if node["label"] is not None and node["label"] == self.stored["label"]:
                 node["label"] = self.composed.label  # of the other data, or of label=
             self.renamed[node["label"]] = before["label"]
@@ -113,9 +142,13 @@ class Trained:
         check_machine(self.config)
 
     def build(
-        self, keep: Callable[[Callback], bool], stored: Settings | None = None, partial: bool = False
+        self,
+        keep: Callable[[Callback], bool],
+        stored: Settings | None = None,
+        partial: bool = False,
     ) -> tuple[PairedDataModule, MultimodalModule, Trainer]:
-        """Data with what they learned in training, not set up; the module with its weights; a trainer that can test.
+        """Data with what they learned in training, not set up; the module with its weights; a
+        trainer that can test.
 
         Args:
             keep: which callbacks take part.
@@ -128,23 +161,32 @@ class Trained:
         data.load_state_dict(self._state(module))
         if trainer.precision == "64-true":
             module.double()  # loading would round the weights to fp32
-        module.load_state_dict(self.checkpoint["state_dict"])  # sharded only after this, by the trainer
+        module.load_state_dict(
+            self.checkpoint["state_dict"]
+        )  # sharded only after this, by the trainer
         module.origin = origin_of(self.checkpoint, self.file)
         return data, module, trainer
 
     def _read_as_in_training(self, given: set[str]) -> None:
-        """Other data make inputs of files as those of the training did, but for settings that are given."""
+        """Other data make inputs of files as those of the training did, but for settings that are
+        given.
+        """
         node = self.composed.data
         formats = self._data_of_training.formats()
-        wanted = {name: self.stored["data"][name] for name in OF_THE_MODEL if name in self.stored["data"]}
+        wanted = {
+            name: self.stored["data"][name] for name in OF_THE_MODEL if name in self.stored["data"]
+        }
         for name in self.stored["encoder"]:
-            wanted |= {READ[key]: value for key, value in formats.get(name, {}).items() if key in READ}
+            wanted |= {
+                READ[key]: value for key, value in formats.get(name, {}).items() if key in READ
+            }
         taken = wanted.keys() & find_signature(node["_target_"]).types.keys()
         with open_dict(node):
             node.update({name: wanted[name] for name in taken if f"data.{name}" not in given})
 
     def _name_columns(self) -> None:
-        """Other data are read by the columns of the training that they have too, but for what is given; says so.
+        """Other data are read by the columns of the training that they have too, but for what is
+        given; says so.
 
         Raises:
             ConfigError: they have none of them, and none is given.
@@ -183,22 +225,29 @@ class Trained:
             known, now = before.get(name, {}).get("channels"), form.get("channels")
             if None not in (known, now) and known != now:
                 raise ConfigError(
-                    f"data: {name} has {now} channels in {type(data).__name__}, and the model was trained with {known}."
+                    f"data: {name} has {now} channels in {type(data).__name__}, and the model was "
+                    f"trained with {known}."
                 )
 
     @cached_property
     def _data_of_training(self) -> PairedDataModule:
         """Not set up: it knows what inputs look like and what is called how."""
-        return make(check_config(compose_stored(at_rest(self.stored), ["run_dir=."]))["data"], "data")  # type: ignore[no-any-return]
+        return make(
+            check_config(compose_stored(at_rest(self.stored), ["run_dir=."]))["data"], "data"
+        )  # type: ignore[no-any-return]
 
     def _state(self, module: MultimodalModule) -> dict[str, Any]:
-        """What the data of the training keep in checkpoints; to other data the classes of the model are told too."""
+        """What the data of the training keep in checkpoints; to other data the classes of the model
+        are told too.
+        """
         source = self.stored["data"]["_target_"].rpartition(".")[2]
         state: dict[str, Any] = self.checkpoint.get(source, {})
         part = supervised(module)
         if "data" in self.replaced and part is not None:
             names = self.class_names.get(part.label)
-            state = state | {"learned": ({"label": names} if names else {}) | state.get("learned", {})}
+            state = state | {
+                "learned": ({"label": names} if names else {}) | state.get("learned", {})
+            }
         return state
 
     @cached_property
@@ -209,7 +258,9 @@ class Trained:
 
     @cached_property
     def class_names(self) -> dict[str, list[str]]:
-        """Label -> names of the classes that the data of the training had, whatever the label is called now."""
+        """Label -> names of the classes that the data of the training had, whatever the label is
+        called now.
+        """
         names = class_names_of(self.checkpoint, self._data_of_training)
         return names | {new: names[old] for new, old in self.renamed.items() if old in names}
 

@@ -16,7 +16,8 @@ from polymodal.files import replacing
 log = logging.getLogger(__name__)
 
 LARGE = 2_000_000
-"""Vectors from which on a search is not exact, unless that is asked for: a query then takes a fraction of a second."""
+"""Vectors from which on a search is not exact, unless that is asked for: a query then takes a
+fraction of a second."""
 
 PROBES = 32
 """Cells that a query looks into, of about sqrt(N); more find more and take longer."""
@@ -40,8 +41,8 @@ class Found(NamedTuple):
 class VectorIndex:
     """Rows of vectors that are searched.
 
-    Exact: every vector is compared. Else they are sorted into about sqrt(N) cells (Sivic & Zisserman 2003), of which a
-    query sees the `PROBES` nearest.
+    Exact: every vector is compared. Else they are sorted into about sqrt(N) cells (Sivic &
+    Zisserman 2003), of which a query sees the `PROBES` nearest.
 
     Args:
         index: of faiss.
@@ -58,7 +59,8 @@ class VectorIndex:
         """An index of all vectors, of which it holds a copy.
 
         Args:
-            batches: gives (n, d) float32 parts, from the start each time; a row with NaN is no vector, but counts.
+            batches: gives (n, d) float32 parts, from the start each time; a row with NaN is no
+                vector, but counts.
             exact: whether every vector is compared.
 
         Raises:
@@ -74,7 +76,9 @@ class VectorIndex:
             index = faiss.IndexFlatIP(width)
         else:
             cells = max(1, round(math.sqrt(count)))
-            index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT)
+            index = faiss.IndexIVFFlat(
+                faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT
+            )
             step = max(1, count // (cells * SAMPLE))
             index.train(np.concatenate([_unit(part[_there(part)][::step]) for part in batches()]))
             index.nprobe = PROBES
@@ -90,7 +94,9 @@ class VectorIndex:
         return Found(*self.index.search(_unit(queries), top))
 
     def save(self, file: Path) -> None:
-        """Writes it, whole or not at all; where the folder cannot be written, it is made anew each time."""
+        """Writes it, whole or not at all; where the folder cannot be written, it is made anew each
+        time.
+        """
         try:
             with replacing(file) as part:
                 _faiss().write_index(self.index, str(part))

@@ -19,17 +19,20 @@ log = logging.getLogger(__name__)
 
 
 class CSVLogger(Logger):
-    """A row for each time that something is logged, in `metrics.csv`; an empty cell is a figure that was not.
+    """A row for each time that something is logged, in `metrics.csv`; an empty cell is a metric
+    that was not.
 
-    Lightning's CSVLogger empties the file of an earlier start, and writes it anew, not at once, when there is a new
-    column. Here every row is in the file when `log_metrics` returns, and the file is whole at any time. While it cannot
-    be written, as on a full disk, rows are kept in memory, and the run goes on: it is worth more than this file.
+    Lightning's CSVLogger empties the file of an earlier start, and writes it anew, not at once,
+    when there is a new column. Here every row is in the file when `log_metrics` returns, and the
+    file is whole at any time. While it cannot be written, as on a full disk, rows are kept in
+    memory, and the run goes on: it is worth more than this file.
 
     Args:
         save_dir: the run's folder.
 
     Raises:
-        ConfigError: another folder is given, which cannot be made: it is said before a run is touched.
+        ConfigError: another folder is given, which cannot be made: it is said before a run is
+            touched.
     """
 
     def __init__(self, save_dir: str) -> None:
@@ -67,7 +70,11 @@ class CSVLogger(Logger):
             self._add([*self.waiting, row])
         except OSError as error:
             if not self.waiting:
-                log.warning("%s could not be written: %s. The run goes on, and tries again.", self.file, error)
+                log.warning(
+                    "%s could not be written: %s. The run goes on, and tries again.",
+                    self.file,
+                    error,
+                )
             self.waiting.append(row)
         else:
             self.waiting = []
@@ -93,7 +100,9 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def keep(self, rows: int) -> None:
-        """Goes on after the first rows of an earlier start; those after them came after the checkpoint."""
+        """Goes on after the first rows of an earlier start; those after them came after the
+        checkpoint.
+        """
         kept = self._read(rows)
         self.columns, self.rows = list(kept[0]) if kept else [], len(kept)
         self._write(kept, self.columns)

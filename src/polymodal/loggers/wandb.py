@@ -20,17 +20,21 @@ from polymodal.errors import ConfigError
 from polymodal.files import write_whole
 from polymodal.terminal import run_log
 
-with run_log.aside():  # from its import on, wandb notes what is written to sys.stdout, tables of rich included
+with (
+    run_log.aside()
+):  # from its import on, wandb notes what is written to sys.stdout, tables of rich included
     import wandb
 
 log = logging.getLogger(__name__)
 
 
-def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None = None, **options: Any) -> WandbLogger:
+def wandb_logger(
+    save_dir: str, project: str = "polymodal", offline: bool | None = None, **options: Any
+) -> WandbLogger:
     """Lightning's WandbLogger; without an API key it records offline and says so.
 
-    A run that is resumed goes on under the id that is kept in its folder. Online, the best checkpoint becomes an
-    artifact of the run; `log_model: false` leaves that out.
+    A run that is resumed goes on under the id that is kept in its folder. Online, the best
+    checkpoint becomes an artifact of the run; `log_model: false` leaves that out.
 
     Args:
         save_dir: the run's folder.
@@ -45,13 +49,18 @@ def wandb_logger(save_dir: str, project: str = "polymodal", offline: bool | None
     if offline is None:
         offline = os.environ.get("WANDB_MODE") == "offline" or not _has_key()
         if offline:
-            log.warning("wandb: no API key, so this run is recorded offline; send it later with: wandb sync <folder>")
+            log.warning(
+                "wandb: no API key, so this run is recorded offline; send it later with: wandb "
+                "sync <folder>"
+            )
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # the one that logs
         options = {"id": _kept_id(Path(save_dir) / "wandb_id"), "resume": "allow", **options}
     options = {"log_model": not offline, **options}
     logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
-    if "anonymous" not in options:  # Lightning passes it on all the same, and wandb warns that it is of no use
+    if (
+        "anonymous" not in options
+    ):  # Lightning passes it on all the same, and wandb warns that it is of no use
         logger._wandb_init.pop("anonymous", None)
     return logger
 
@@ -60,9 +69,13 @@ def _check_options(options: Mapping[str, Any]) -> None:
     known = {*signature(WandbLogger).parameters, *signature(wandb.init).parameters}
     for name in options:
         if "key" in name and name not in known:
-            raise ConfigError(f"logger.wandb.{name}: wandb takes its key from WANDB_API_KEY or `wandb login`.")
+            raise ConfigError(
+                f"logger.wandb.{name}: wandb takes its key from WANDB_API_KEY or `wandb login`."
+            )
         if name not in known:
-            raise ConfigError(f"logger.wandb.{name}: wandb has no such option.{nearest(name, known)}")
+            raise ConfigError(
+                f"logger.wandb.{name}: wandb has no such option.{nearest(name, known)}"
+            )
 
 
 def _kept_id(file: Path) -> str:

@@ -1,4 +1,6 @@
-"""Groups of samples, told apart without a look at how many there are: that would wait for the device."""
+"""Groups of samples, told apart without a look at how many there are: that would wait for the
+device.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from torch import Tensor
 
 
 def numbered(group: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) int64 groups -> a number of each one's group, from 0 to N - 1, and how many it has; (N,) int64 both."""
+    """(N,) int64 groups -> a number of each one's group, from 0 to N - 1, and how many it has; (N,)
+    int64 both.
+    """
     ordered = group.sort().values
     first = torch.searchsorted(ordered, group)
     return first, torch.searchsorted(ordered, group, right=True) - first

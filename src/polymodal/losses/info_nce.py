@@ -1,4 +1,6 @@
-"""InfoNCE with any number of positives a query, and its variants that treat the negatives otherwise."""
+"""InfoNCE with any number of positives a query, and its variants that treat the negatives
+otherwise.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,17 @@ def info_nce(
 ) -> Tensor:
     """Cross-entropy of each query over all keys, the target spread evenly over its positives.
 
-    With one positive a query this is CLIP's loss of one direction (Radford et al. 2021); with several, the
-    outer form of SupCon (Khosla et al. 2020).
+    With one positive a query this is CLIP's loss of one direction (Radford et al. 2021); with
+    several, the outer form of SupCon (Khosla et al. 2020).
 
     Args:
         logits: (B, N), similarity times inverse temperature.
         positives: (B, N) bool, at least one True a row.
         label_smoothing: share of the target that is spread over all keys (Szegedy et al. 2016).
-        decoupled: the positives are left out of the denominator (DCL, Yeh et al. 2022); a query without negatives
-            then has a loss of 0.
-        hard_beta: how much more the harder negatives weigh (HN-NCE, Radenovic et al. 2023); 0: all weigh the same.
+        decoupled: the positives are left out of the denominator (DCL, Yeh et al. 2022); a query
+            without negatives then has a loss of 0.
+        hard_beta: how much more the harder negatives weigh (HN-NCE, Radenovic et al. 2023); 0: all
+            weigh the same.
 
     Returns:
         (B,) losses, not averaged.
@@ -45,18 +48,24 @@ def info_nce(
 def _negatives(logits: Tensor, positives: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """Log of the negatives' weighted sum, (B,), and which queries have no negative, (B,) bool.
 
-    The weights of the n negatives, n exp(beta l_j) / sum_k exp(beta l_k), have a mean of 1. Gradients pass them.
+    The weights of the n negatives, n exp(beta l_j) / sum_k exp(beta l_k), have a mean of 1.
+    Gradients pass them.
     """
     lonely = positives.all(1)
     negative = logits.masked_fill(positives, _nothing(logits))
     total = negative.logsumexp(1)
     if beta:
         count = (~positives).sum(1).clamp(min=1).to(logits.dtype)
-        steep, weight = ((factor * logits).masked_fill(positives, _nothing(logits)) for factor in (1 + beta, beta))
+        steep, weight = (
+            (factor * logits).masked_fill(positives, _nothing(logits))
+            for factor in (1 + beta, beta)
+        )
         total = count.log() + steep.logsumexp(1) - weight.logsumexp(1)
     return total.masked_fill(lonely, _nothing(logits)), lonely
 
 
 def _nothing(logits: Tensor) -> float:
-    """A logit that weighs nothing; finite, so that nothing hangs on what inf - inf becomes in a gradient."""
+    """A logit that weighs nothing; finite, so that nothing hangs on what inf - inf becomes in a
+    gradient.
+    """
     return torch.finfo(logits.dtype).min / 2

@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def sigmoid_loss(logits: Tensor, positives: Tensor) -> Tensor:
-    """Every pair is a yes-or-no question of its own: -sum_j log sigmoid(y_ij L_ij) (Zhai et al. 2023).
+    """Every pair is a yes-or-no question of its own: -sum_j log sigmoid(y_ij L_ij) (Zhai et al.
+    2023).
 
     Args:
         logits: (B, N), similarity times inverse temperature, plus bias.

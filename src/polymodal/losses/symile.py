@@ -1,4 +1,6 @@
-"""Logits of Symile: multilinear inner products of one anchor with tuples of all other modalities."""
+"""Logits of Symile: multilinear inner products of one anchor with tuples of all other
+modalities.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,15 @@ import torch
 from torch import Tensor
 
 
-def shifted_logits(anchors: Tensor, others: Tensor, place: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
-    """As many tuples as samples ("n" in Saporta et al. 2024): tuple j takes modality p of sample j - p.
+def shifted_logits(
+    anchors: Tensor, others: Tensor, place: Tensor, positives: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As many tuples as samples ("n" in Saporta et al. 2024): tuple j takes modality p of sample j
+    - p.
 
-    The paper draws a random order for each modality. Shifts do as well where batches are shuffled, are the same in
-    every process and in every evaluation, and never bring a sample together with itself by accident.
+    The paper draws a random order for each modality. Shifts do as well where batches are shuffled,
+    are the same in every process and in every evaluation, and never bring a sample together with
+    itself by accident.
 
     Args:
         anchors: (B, d), this process' rows of the anchor modality.
@@ -19,7 +25,8 @@ def shifted_logits(anchors: Tensor, others: Tensor, place: Tensor, positives: Te
         positives: (B, N) bool, which samples are positives of each other.
 
     Returns:
-        (B, N) inner products, the own tuple at `place`, and (B, N) bool, which tuples are made of positives alone.
+        (B, N) inner products, the own tuple at `place`, and (B, N) bool, which tuples are made of
+        positives alone.
     """
     moved = [others[:, p].roll(p, 0) for p in range(others.shape[1])]
     right = [positives.roll(p, 1) for p in range(others.shape[1])]
@@ -30,7 +37,8 @@ def shifted_logits(anchors: Tensor, others: Tensor, place: Tensor, positives: Te
 
 
 def all_logits(anchors: Tensor, others: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
-    """Every combination of the others' rows ("n_squared" in Saporta et al. 2024): B N^(m-1) of them are held.
+    """Every combination of the others' rows ("n_squared" in Saporta et al. 2024): B N^(m-1) of them
+    are held.
 
     Args:
         anchors: (B, d), this process' rows of the anchor modality.
@@ -38,7 +46,8 @@ def all_logits(anchors: Tensor, others: Tensor, positives: Tensor) -> tuple[Tens
         positives: (B, N) bool, which samples are positives of each other.
 
     Returns:
-        (B, N^(m-1)) inner products, and bool of that shape, which combinations are made of positives alone.
+        (B, N^(m-1)) inner products, and bool of that shape, which combinations are made of
+        positives alone.
     """
     *first, last = others.unbind(1)
     product, right = anchors[:, None], torch.ones_like(positives[:, :1])

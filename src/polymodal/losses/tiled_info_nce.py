@@ -16,9 +16,11 @@ from polymodal.losses.tiles import gradients, tiles
 def tiled_info_nce(
     a: Tensor, b: Tensor, group: Tensor, own: Tensor, scale: Tensor, label_smoothing: float = 0.0
 ) -> Tensor:
-    """The mean of a -> b and b -> a, each `info_nce` of scale times cosine; what backward needs grows with N and d.
+    """The mean of a -> b and b -> a, each `info_nce` of scale times cosine; what backward needs
+    grows with N and d.
 
-    Logits are computed in blocks, and again in backward. Where all samples are own, both directions share them.
+    Logits are computed in blocks, and again in backward. Where all samples are own, both directions
+    share them.
 
     Args:
         a: (N, d), normalised.
@@ -41,7 +43,8 @@ def tiled_info_nce(
     number, counts = numbered(group)
     asked = number if len(own) == len(group) else number[own]
     expected = [
-        # the means of the positives are as large as the features: they, too, are computed again in backward
+        # the means of the positives are as large as the features: they, too, are computed again in
+        # backward
         checkpoint(
             _expected,
             queries,
@@ -59,9 +62,16 @@ def tiled_info_nce(
 
 
 def _expected(
-    queries: Tensor, keys: Tensor, asked: Tensor, number: Tensor, counts: Tensor, label_smoothing: float
+    queries: Tensor,
+    keys: Tensor,
+    asked: Tensor,
+    number: Tensor,
+    counts: Tensor,
+    label_smoothing: float,
 ) -> Tensor:
-    """(B,): the product of each query with the mean of its positives, by sums over groups: no (B, N) mask."""
+    """(B,): the product of each query with the mean of its positives, by sums over groups: no (B,
+    N) mask.
+    """
     sums = torch.zeros_like(keys).index_add(0, number, keys / counts[:, None])
     target = sums[asked]
     if label_smoothing:
@@ -70,10 +80,14 @@ def _expected(
 
 
 class _LogSumExp(torch.autograd.Function):
-    """Of scale * queries @ keys.T over the keys, (B,), and where `both` over the queries, (N,), in one sweep."""
+    """Of scale * queries @ keys.T over the keys, (B,), and where `both` over the queries, (N,), in
+    one sweep.
+    """
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, scale: Tensor, both: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        ctx: Any, queries: Tensor, keys: Tensor, scale: Tensor, both: bool
+    ) -> tuple[Tensor, Tensor | None]:
         over_keys = queries.new_empty(len(queries))
         over_queries = keys.new_full((len(keys),), -torch.inf) if both else None
         for rows, logits in tiles(queries, keys, scale):
@@ -90,6 +104,10 @@ class _LogSumExp(torch.autograd.Function):
 
         def slopes(rows: slice, logits: Tensor) -> Tensor:
             slope = (logits - over_keys[rows, None]).exp_().mul_(by_row[rows, None])
-            return slope if over_queries is None else slope.addcmul_(logits.sub_(over_queries).exp_(), by_column)
+            return (
+                slope
+                if over_queries is None
+                else slope.addcmul_(logits.sub_(over_queries).exp_(), by_column)
+            )
 
         return *gradients(queries, keys, scale, slopes), None

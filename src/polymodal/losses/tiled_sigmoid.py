@@ -13,9 +13,15 @@ from polymodal.losses.tiles import gradients, tiles
 
 
 def tiled_sigmoid_loss(
-    queries: Tensor, keys: Tensor, query_group: Tensor, key_group: Tensor, scale: Tensor, bias: Tensor
+    queries: Tensor,
+    keys: Tensor,
+    query_group: Tensor,
+    key_group: Tensor,
+    scale: Tensor,
+    bias: Tensor,
 ) -> Tensor:
-    """`sigmoid_loss` of scale * queries @ keys.T + bias; what backward needs grows with B + N and d.
+    """`sigmoid_loss` of scale * queries @ keys.T + bias; what backward needs grows with B + N and
+    d.
 
     Logits and positives are computed in blocks, and again in backward.
 
@@ -52,7 +58,9 @@ class _TiledSigmoid(torch.autograd.Function):
         def slopes(rows: slice, logits: Tensor) -> Tensor:
             logits += bias
             positives = query_group[rows, None] == key_group
-            slope = torch.where(positives, -(-logits).sigmoid_(), logits.sigmoid())  # 1 - sigmoid would round
+            slope = torch.where(
+                positives, -(-logits).sigmoid_(), logits.sigmoid()
+            )  # 1 - sigmoid would round
             slope *= by_loss[rows, None]
             by_bias.add_(slope.sum())
             return slope

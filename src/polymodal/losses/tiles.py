@@ -15,7 +15,9 @@ FEWEST_ROWS = 64
 
 
 def tiles(queries: Tensor, keys: Tensor, scale: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Rows and their logits, scale * queries @ keys.T: (B, d), (N, d), () -> (r, N) at a time, all B in order."""
+    """Rows and their logits, scale * queries @ keys.T: (B, d), (N, d), () -> (r, N) at a time, all
+    B in order.
+    """
     size = max(FEWEST_ROWS, BLOCK // len(keys))
     for start in range(0, len(queries), size):
         rows = slice(start, start + size)
@@ -31,7 +33,8 @@ def gradients(
         queries: (B, d).
         keys: (N, d).
         scale: scalar.
-        slopes: rows and their logits (r, N), which it may overwrite -> derivatives of the loss by them, (r, N).
+        slopes: rows and their logits (r, N), which it may overwrite -> derivatives of the loss by
+            them, (r, N).
 
     Returns:
         (B, d), (N, d) and ().

@@ -9,14 +9,18 @@ EPS = 1e-4
 
 
 def variance_loss(z: Tensor) -> Tensor:
-    """(N, d) -> scalar: how far the standard deviation of each dimension falls short of 1 (Bardes et al. 2022)."""
+    """(N, d) -> scalar: how far the standard deviation of each dimension falls short of 1 (Bardes
+    et al. 2022).
+    """
     centred = z - z.mean(0)
     variance = centred.square().sum(0) / max(1, len(z) - 1)
     return (1 - (variance + EPS).sqrt()).relu().mean()
 
 
 def covariance_loss(z: Tensor) -> Tensor:
-    """(N, d) -> scalar: the squared covariances of different dimensions, divided by d (Bardes et al. 2022)."""
+    """(N, d) -> scalar: the squared covariances of different dimensions, divided by d (Bardes et
+    al. 2022).
+    """
     centred = z - z.mean(0)
     covariance = centred.T @ centred / max(1, len(z) - 1)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / z.shape[1]

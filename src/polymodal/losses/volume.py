@@ -6,15 +6,18 @@ import torch
 from torch import Tensor
 
 EPS = 1e-6
-"""Added to the squared volume: the slope of a root is infinite at 0, which is where training wants to be."""
+"""Added to the squared volume: the slope of a root is infinite at 0, which is where training wants
+to be."""
 
 
 def volumes(anchors: Tensor, others: Tensor) -> Tensor:
-    """Volume spanned by each anchor together with each tuple of other vectors (GRAM, Cicchetti et al. 2025).
+    """Volume spanned by each anchor together with each tuple of other vectors (GRAM, Cicchetti et
+    al. 2025).
 
-    The squared volume is the determinant of the Gram matrix, a polynomial: it is expanded along the anchor, so that
-    B N (m - 1) and N (m - 1)^2 numbers are held, not B N m^2, and nothing is ever inverted. In fp64 where the device
-    has it: of vectors that are nearly aligned the determinant is a small difference of large numbers.
+    The squared volume is the determinant of the Gram matrix, a polynomial: it is expanded along the
+    anchor, so that B N (m - 1) and N (m - 1)^2 numbers are held, not B N m^2, and nothing is ever
+    inverted. In fp64 where the device has it: of vectors that are nearly aligned the determinant is
+    a small difference of large numbers.
 
     Args:
         anchors: (B, d).
@@ -34,7 +37,9 @@ def volumes(anchors: Tensor, others: Tensor) -> Tensor:
 
 
 def determinant_and_adjugate(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, k, k) -> (N,) and (N, k, k), by the recursion of Faddeev and LeVerrier: right for singular ones too."""
+    """(N, k, k) -> (N,) and (N, k, k), by the recursion of Faddeev and LeVerrier: right for
+    singular ones too.
+    """
     size = matrices.shape[-1]
     identity = torch.eye(size, dtype=matrices.dtype, device=matrices.device)
     adjugate = identity.expand_as(matrices)

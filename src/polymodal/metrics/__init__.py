@@ -1,1 +1,1 @@
-"""Metrics: figures that depend neither on the batch size nor on the number of processes."""
+"""Metrics: metrics that depend neither on the batch size nor on the number of processes."""

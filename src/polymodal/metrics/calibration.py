@@ -12,7 +12,8 @@ BLOCK = 2**20
 
 
 class Reliability(NamedTuple):
-    """Samples by confidence, in bins of equal width: bin i of n holds those in (i / n, (i + 1) / n].
+    """Samples by confidence, in bins of equal width: bin i of n holds those in (i / n, (i + 1) /
+    n].
 
     Attributes:
         samples: (n,) int64, how many each bin has.
@@ -26,12 +27,16 @@ class Reliability(NamedTuple):
 
     @property
     def error(self) -> Tensor:
-        """Expected calibration error: the mean distance of confidence and accuracy (Naeini et al. 2015)."""
+        """Expected calibration error: the mean distance of confidence and accuracy (Naeini et al.
+        2015).
+        """
         return (self.samples * (self.accuracy - self.confidence).abs()).sum() / self.samples.sum()
 
 
 def reliability(probabilities: Tensor, target: Tensor, bins: int = 15) -> Reliability:
-    """(N, K) probabilities, (N,) classes -> how sure the model was of its answers, and how often it was right."""
+    """(N, K) probabilities, (N,) classes -> how sure the model was of its answers, and how often it
+    was right.
+    """
     confidence, answer = probabilities.double().max(1)
     return _binned(confidence, answer == target, bins)
 
@@ -47,5 +52,7 @@ def _binned(confidence: Tensor, right: Tensor, bins: int) -> Reliability:
     edges = torch.arange(1, bins, dtype=torch.float64) / bins
     place = torch.bucketize(confidence, edges)
     count = torch.bincount(place, minlength=bins)
-    sums = [torch.bincount(place, weights, minlength=bins) for weights in (confidence, right.double())]
+    sums = [
+        torch.bincount(place, weights, minlength=bins) for weights in (confidence, right.double())
+    ]
     return Reliability(count, *(total / count.clamp(min=1) for total in sums))

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
 
-def clustering_figures(vectors: np.ndarray, target: np.ndarray, seed: int) -> dict[str, float]:
+def clustering_metrics(vectors: np.ndarray, target: np.ndarray, seed: int) -> dict[str, float]:
     """`nmi`, `ari` and `cluster_accuracy` of k-means with as many clusters as classes occur.
 
     Args:
@@ -28,6 +28,8 @@ def clustering_figures(vectors: np.ndarray, target: np.ndarray, seed: int) -> di
 
 
 def cluster_accuracy(clusters: np.ndarray, target: np.ndarray) -> float:
-    """(N,), (N,) -> accuracy under the best matching of clusters to classes, one to one (Kuhn 1955)."""
+    """(N,), (N,) -> accuracy under the best matching of clusters to classes, one to one (Kuhn
+    1955).
+    """
     counts = cast(np.ndarray, contingency_matrix(target, clusters))
     return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / len(target))

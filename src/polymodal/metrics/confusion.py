@@ -12,7 +12,9 @@ MATRIX = 1000
 
 
 class ClassCounts(NamedTuple):
-    """Of each of K classes: samples that were told right, that are of it, and that were told to be of it. (K,) each."""
+    """Of each of K classes: samples that were told right, that are of it, and that were told to be
+    of it. (K,) each.
+    """
 
     right: Tensor
     support: Tensor
@@ -20,7 +22,9 @@ class ClassCounts(NamedTuple):
 
 
 def class_counts(predicted: Tensor, target: Tensor, classes: int) -> ClassCounts:
-    """(N,) and (N,) class indices -> what the diagonal and the sums of their confusion matrix are."""
+    """(N,) and (N,) class indices -> what the diagonal and the sums of their confusion matrix
+    are.
+    """
     counted = (target[predicted == target], target, predicted)
     return ClassCounts(*(torch.bincount(part, minlength=classes) for part in counted))
 
@@ -36,14 +40,17 @@ def accuracy(confusion: Tensor) -> Tensor:
 
 
 def macro_recall(confusion: Tensor) -> Tensor:
-    """(K, K) counts, rows = true class -> the mean recall of the classes that occur (balanced accuracy)."""
+    """(K, K) counts, rows = true class -> the mean recall of the classes that occur (balanced
+    accuracy).
+    """
     counts = confusion.sum(1)
     occurs = counts > 0
     return (confusion.diag()[occurs] / counts[occurs]).mean()
 
 
-def class_figures(right: Tensor, support: Tensor, predicted: Tensor) -> dict[str, Tensor]:
-    """`support`, `precision`, `recall` and `f1` of each class, (K,) each; 0 where there is nothing to divide by.
+def class_metrics(right: Tensor, support: Tensor, predicted: Tensor) -> dict[str, Tensor]:
+    """`support`, `precision`, `recall` and `f1` of each class, (K,) each; 0 where there is nothing
+    to divide by.
 
     Args:
         right: (K,) samples of a class that were told to be of it.

@@ -1,4 +1,6 @@
-"""Figures that read nothing but the order of scores; ties count half, whatever the order of the samples."""
+"""Metrics that read nothing but the order of scores; ties count half, whatever the order of the
+samples.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ def average_ranks(values: Tensor) -> Tensor:
 
 
 def auroc(scores: Tensor, positive: Tensor) -> Tensor:
-    """(N,) scores, (N,) bool -> the chance that a positive is scored above a negative; NaN without both of them."""
+    """(N,) scores, (N,) bool -> the chance that a positive is scored above a negative; NaN without
+    both of them.
+    """
     positives = positive.sum().double()
     negatives = len(positive) - positives
     above = average_ranks(scores)[positive].sum() - positives * (positives + 1) / 2
@@ -22,7 +26,8 @@ def auroc(scores: Tensor, positive: Tensor) -> Tensor:
 
 
 def average_precision(scores: Tensor, positive: Tensor) -> Tensor:
-    """(N,) scores, (N,) bool -> the precision at each score that finds something, weighted by what it finds there.
+    """(N,) scores, (N,) bool -> the precision at each score that finds something, weighted by what
+    it finds there.
 
     There is no interpolation; NaN without positives.
     """

@@ -9,7 +9,8 @@ BLOCK = 2**24
 """Scores held at a time (64 MiB in fp32), whatever the number of queries and of gallery items."""
 
 COUNTED = 2**20
-"""Scores counted at a time: torch sums bools in a copy of eight times their size, which should stay in the cache."""
+"""Scores counted at a time: torch sums bools in a copy of eight times their size, which should stay
+in the cache."""
 
 
 @torch.no_grad()
@@ -21,11 +22,13 @@ def positive_ranks(
     query_of: Tensor | None = None,
     gallery_of: Tensor | None = None,
 ) -> Tensor:
-    """Rank, from 1, of the best-scored gallery item of the query's group; queries without one are left out.
+    """Rank, from 1, of the best-scored gallery item of the query's group; queries without one are
+    left out.
 
-    Ties go to the wrong answer: a model that gives every item the same score gets the last rank, not the first.
-    The other positives of a query do not count as wrong. One that is in several groups, such as a sentence that
-    several pictures have, has the items of all of them for right answers.
+    Ties go to the wrong answer: a model that gives every item the same score gets the last rank,
+    not the first. The other positives of a query do not count as wrong. One that is in several
+    groups, such as a sentence that several pictures have, has the items of all of them for right
+    answers.
 
     Args:
         queries: (Q, d), scored by dot product.
@@ -51,7 +54,9 @@ def positive_ranks(
     queries = queries[answerable]
     once = query_of is None and gallery_of is None
     rows = max(1, BLOCK // max(1, len(gallery)))
-    scores = queries.new_empty(min(rows, len(queries)), len(gallery))  # one for all blocks: new memory costs time
+    scores = queries.new_empty(
+        min(rows, len(queries)), len(gallery)
+    )  # one for all blocks: new memory costs time
     # not a list of parts, which would lie scattered over memory that is used again
     ranks = query.new_empty(len(queries))
     for start in range(0, len(queries), rows):
@@ -67,10 +72,16 @@ def positive_ranks(
     return ranks
 
 
-def _right_answers(query: Tensor, item: Tensor, first: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of a query and an item that is right, (K,) each: item[first[i] : first[i] + counts[i]] for query[i]."""
+def _right_answers(
+    query: Tensor, item: Tensor, first: Tensor, counts: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Pairs of a query and an item that is right, (K,) each: item[first[i] : first[i] + counts[i]]
+    for query[i].
+    """
     entry = torch.arange(len(query), device=query.device).repeat_interleave(counts)
-    offset = torch.arange(len(entry), device=query.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    offset = torch.arange(len(entry), device=query.device) - (
+        counts.cumsum(0) - counts
+    ).repeat_interleave(counts)
     return query[entry], item[first[entry] + offset]
 
 

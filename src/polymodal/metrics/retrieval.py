@@ -14,12 +14,14 @@ from polymodal.metrics.ranking import positive_ranks
 from polymodal.metrics.sample_table import SampleTable
 
 Table = dict[str, Tensor]
-"""N evaluated samples, sorted by id, each once: id (N,), group (N,), items (N, m), mask (N, m), x (N, m, d) with
-vectors of length 1, and length (N, m), what they were divided by."""
+"""N evaluated samples, sorted by id, each once: id (N,), group (N,), items (N, m), mask (N, m), x
+(N, m, d) with vectors of length 1, and length (N, m), what they were divided by."""
 
 
 class EmbeddingTable(SampleTable):
-    """The embeddings of an evaluation, over all batches and processes; `compute` gives a `Table`."""
+    """The embeddings of an evaluation, over all batches and processes; `compute` gives a
+    `Table`.
+    """
 
     def __init__(self) -> None:
         super().__init__("group", "items", "mask", "x", "length")
@@ -32,7 +34,10 @@ class EmbeddingTable(SampleTable):
         """
         if not x[mask].isfinite().all():
             bad = id[(~x.isfinite().all(-1) & mask).any(-1)]
-            raise NumericError(f"NaN or infinite embeddings in {len(bad)} samples, the first with id {int(bad[0])}.")
+            raise NumericError(
+                f"NaN or infinite embeddings in {len(bad)} samples, the first with id "
+                f"{int(bad[0])}."
+            )
         x = x if x.dtype == torch.float64 else x.float()
         unit = torch.nn.functional.normalize(x, dim=-1, eps=1e-12)
         super().update(id, group=group, items=items, mask=mask, x=unit, length=x.norm(dim=-1))
@@ -75,25 +80,34 @@ def distinct_items(table: Table, modality: int) -> Items:
     return Items(table["x"][first, modality], group, of)
 
 
-def retrieval_figures(table: Table, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)) -> dict[str, Tensor]:
+def retrieval_metrics(
+    table: Table, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)
+) -> dict[str, Tensor]:
     """`image_to_text/recall@1` and so on, for every ordered pair of modalities.
 
-    Queries are the distinct items of the first modality, the gallery those of the second. An item is right that is in
-    a group of the query's: a caption of two pictures is right for both, and both are right for it.
+    Queries are the distinct items of the first modality, the gallery those of the second. An item
+    is right that is in a group of the query's: a caption of two pictures is right for both, and
+    both are right for it.
     """
     return {
         f"{source}_to_{target}/{name}": value
         for source, target in permutations(modalities, 2)
-        for name, value in direction_figures(table, modalities.index(source), modalities.index(target), ks)
+        for name, value in direction_metrics(
+            table, modalities.index(source), modalities.index(target), ks
+        )
     }
 
 
-def direction_figures(
+def direction_metrics(
     table: Table, source: int, target: int, ks: Sequence[int] = (1, 5, 10)
 ) -> Iterator[tuple[str, Tensor]]:
-    """The figures of one direction, from one column of the table to another; none where no query has an answer."""
+    """The metrics of one direction, from one column of the table to another; none where no query
+    has an answer.
+    """
     asking, asked = distinct_items(table, source), distinct_items(table, target)
-    ranks = positive_ranks(asking.x, asked.x, asking.group, asked.group, asking.of, asked.of).float()
+    ranks = positive_ranks(
+        asking.x, asked.x, asking.group, asked.group, asking.of, asked.of
+    ).float()
     if len(ranks) == 0:
         return  # no pair of these two modalities: there is nothing to say
     for k in ks:
@@ -105,8 +119,8 @@ def direction_figures(
 class Retrieval:
     """Recall@K, median and mean rank between all modalities.
 
-    Several positives a query count (equal group), queries and gallery may differ in size, the N x N matrix is never
-    held, NaN is an error. Embeddings are compared by cosine.
+    Several positives a query count (equal group), queries and gallery may differ in size, the N x N
+    matrix is never held, NaN is an error. Embeddings are compared by cosine.
 
     Args:
         modalities: their names, in the order of x's rows.
@@ -120,4 +134,4 @@ class Retrieval:
 
     def compute(self) -> dict[str, Tensor]:
         """`<source>_to_<target>/recall@K`, `.../median_rank` and `.../mean_rank`."""
-        return retrieval_figures(self.table.compute(), self.modalities, self.ks)
+        return retrieval_metrics(self.table.compute(), self.modalities, self.ks)

@@ -12,15 +12,16 @@ from torch import Tensor
 class SampleTable:
     """Columns of all samples of an evaluation, over all batches and processes; memory grows with N.
 
-    Figures of whole columns in one order do not depend on how the split was cut, not even in the last digit.
-    No metric of torchmetrics: these take the dimensions from a table of one sample, and wait for ever where a process
-    had no batch.
+    Metrics of whole columns in one order do not depend on how the split was cut, not even in the
+    last digit. No metric of torchmetrics: these take the dimensions from a table of one sample, and
+    wait for ever where a process had no batch.
 
     Args:
         columns: their names.
 
     Attributes:
-        is_shared: whether `compute` takes the samples of all processes; else one process can compute alone.
+        is_shared: whether `compute` takes the samples of all processes; else one process can
+            compute alone.
     """
 
     is_shared = True
@@ -44,7 +45,9 @@ class SampleTable:
             ValueError: no process has seen a batch.
         """
         own = {name: torch.cat(batches) for name, batches in self.batches.items() if batches}
-        self.batches |= {name: [column] for name, column in own.items()}  # the parts are not needed beside the whole
+        self.batches |= {
+            name: [column] for name, column in own.items()
+        }  # the parts are not needed beside the whole
         table = _of_all_processes(own) if self.is_shared else own
         if not table:
             raise ValueError("No sample was evaluated: the split is empty.")
@@ -65,15 +68,21 @@ class SampleTable:
 
 
 def _of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The rows of every process, rank after rank; one without any batch, and so without columns, takes part too."""
+    """The rows of every process, rank after rank; one without any batch, and so without columns,
+    takes part too.
+    """
     if not (dist.is_available() and dist.is_initialized()):
         return own
     layouts: list[dict[str, Any]] = [{} for _ in range(dist.get_world_size())]
-    dist.all_gather_object(layouts, {name: (len(c), c.shape[1:], c.dtype, c.device.type) for name, c in own.items()})
+    dist.all_gather_object(
+        layouts, {name: (len(c), c.shape[1:], c.dtype, c.device.type) for name, c in own.items()}
+    )
     table = {}
     for name, (_, shape, dtype, device) in next(filter(None, layouts), {}).items():
         counts = [layout[name][0] if layout else 0 for layout in layouts]
-        padded = torch.zeros(max(counts), *shape, dtype=dtype, device=device)  # collectives want equal shapes
+        padded = torch.zeros(
+            max(counts), *shape, dtype=dtype, device=device
+        )  # collectives want equal shapes
         if own:
             padded[: len(own[name])] = own[name]
         parts = [torch.empty_like(padded) for _ in layouts]

@@ -1,1 +1,3 @@
-"""Missing modalities: X (B, m, d) and its mask -> both with absent rows filled, for the fusion. One file a way."""
+"""Missing modalities: X (B, m, d) and its mask -> both with absent rows filled, for the fusion. One
+file a way.
+"""

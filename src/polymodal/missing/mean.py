@@ -12,7 +12,8 @@ from polymodal.types import PositiveInt, Probability
 
 
 class Mean(nn.Module):
-    """Mean imputation: a running mean of each modality's vectors, followed in training, no gradient.
+    """Mean imputation: a running mean of each modality's vectors, followed in training, no
+    gradient.
 
     Args:
         dim: d.
@@ -23,14 +24,18 @@ class Mean(nn.Module):
     mean: Tensor
     seen: Tensor
 
-    def __init__(self, dim: PositiveInt, modalities: Sequence[str], momentum: Probability = 0.99) -> None:
+    def __init__(
+        self, dim: PositiveInt, modalities: Sequence[str], momentum: Probability = 0.99
+    ) -> None:
         super().__init__()
         self.momentum = momentum
         self.register_buffer("mean", torch.zeros(len(modalities), dim))
         self.register_buffer("seen", torch.zeros(len(modalities), dtype=torch.bool))
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, m, d), (B, m) bool -> x with the mean in absent rows, a mask that is True everywhere."""
+        """(B, m, d), (B, m) bool -> x with the mean in absent rows, a mask that is True
+        everywhere.
+        """
         if self.training:
             self._follow(x.detach(), mask)
         return torch.where(mask[:, :, None], x, self.mean.to(x.dtype)), torch.ones_like(mask)
@@ -39,11 +44,15 @@ class Mean(nn.Module):
     def _follow(self, x: Tensor, mask: Tensor) -> None:
         total = x.masked_fill(~mask[:, :, None], 0).sum(0).to(self.mean.dtype)
         count = mask.sum(0).to(self.mean.dtype)
-        if dist.is_available() and dist.is_initialized():  # the mean of the global batch, the same on all processes
+        if (
+            dist.is_available() and dist.is_initialized()
+        ):  # the mean of the global batch, the same on all processes
             dist.all_reduce(total)
             dist.all_reduce(count)
         batch_mean = total / count.clamp(min=1)[:, None]
-        old = torch.where(self.seen[:, None], self.mean, batch_mean)  # the first batch is the first mean
+        old = torch.where(
+            self.seen[:, None], self.mean, batch_mean
+        )  # the first batch is the first mean
         new = self.momentum * old + (1 - self.momentum) * batch_mean
         self.mean.copy_(torch.where((count > 0)[:, None], new, self.mean))
         self.seen |= count > 0

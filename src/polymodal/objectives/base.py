@@ -12,7 +12,8 @@ from polymodal.outputs import ModelOutput
 from polymodal.training.distributed.collectives import mean_over_all
 
 TrainingLabels = Callable[[str], Tensor | None]
-"""Name of a label -> its values (N, ...) in the training split; None where the data have no such label."""
+"""Name of a label -> its values (N, ...) in the training split; None where the data have no such
+label."""
 
 
 class Objective(nn.Module, ABC):
@@ -23,7 +24,9 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
-        """The training loss, a scalar whose gradient, averaged over processes, is that of the global batch."""
+        """The training loss, a scalar whose gradient, averaged over processes, is that of the
+        global batch.
+        """
 
     @abstractmethod
     def update(self, output: ModelOutput, batch: PairedBatch) -> None:
@@ -31,7 +34,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def compute(self) -> dict[str, Tensor]:
-        """The figures of the evaluation, `loss` among them, the same on all processes."""
+        """The metrics of the evaluation, `loss` among them, the same on all processes."""
 
     @abstractmethod
     def reset(self) -> None:
@@ -44,10 +47,18 @@ class Objective(nn.Module, ABC):
         """Called after each optimizer step: puts parameters back into their range."""
 
     def parts(self) -> dict[str, Objective]:
-        """The objectives that this one is made of, by the start of their figures' names: itself, "", if by none."""
+        """The objectives that this one is made of, by the start of their metrics' names: itself,
+        "", if by none.
+        """
         return {"": self}
 
 
 def aux_loss(output: ModelOutput) -> Tensor | float:
-    """What the fusion adds to the loss of the global batch: a scalar; 0 without a fusion that adds any."""
-    return 0.0 if output.aux_loss is None else output.aux_loss.of_mean(mean_over_all(output.aux_loss.rows))
+    """What the fusion adds to the loss of the global batch: a scalar; 0 without a fusion that adds
+    any.
+    """
+    return (
+        0.0
+        if output.aux_loss is None
+        else output.aux_loss.of_mean(mean_over_all(output.aux_loss.rows))
+    )

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polymodal.errors import DataError
-from polymodal.metrics.classification import classification_figures
+from polymodal.metrics.classification import classification_metrics
 from polymodal.objectives.supervised import Supervised, beside, checked_weights, known
 from polymodal.types import PositiveInt, Probability
 
@@ -19,7 +19,8 @@ class Classification(Supervised):
     Args:
         label: key of `PairedBatch.labels`.
         outputs: p, the number of classes.
-        class_weights: how much a sample of each class counts in the loss, such as n / (p n_k); None for all the same.
+        class_weights: how much a sample of each class counts in the loss, such as n / (p n_k); None
+            for all the same.
         label_smoothing: mass taken from the true class and spread over all (Szegedy et al. 2016).
 
     Raises:
@@ -48,7 +49,8 @@ class Classification(Supervised):
             raise self.wrong_labels(labels, "one class a sample, (B,) int64")
         if len(labels) and (largest := int(labels.max())) >= self.outputs:
             raise DataError(
-                f"The labels {self.label!r} have a class {largest}, but objective.outputs={self.outputs}: classes are "
+                f"The labels {self.label!r} have a class {largest}, but "
+                f"objective.outputs={self.outputs}: classes are "
                 f"counted from 0, so it must be {largest + 1} at least."
             )
         return labels
@@ -63,12 +65,20 @@ class Classification(Supervised):
             raise self.other_names(names)
 
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, p), (N,) -> the weighted sum of the losses, and the sum of the weights of the true classes."""
+        """(N, p), (N,) -> the weighted sum of the losses, and the sum of the weights of the true
+        classes.
+        """
         seen, target = known(target), target.clamp(min=0)
-        weights = y.new_ones(self.outputs) if self.class_weights is None else beside(y, self.class_weights)
-        losses = F.cross_entropy(y, target, weights, label_smoothing=self.label_smoothing, reduction="none")
+        weights = (
+            y.new_ones(self.outputs)
+            if self.class_weights is None
+            else beside(y, self.class_weights)
+        )
+        losses = F.cross_entropy(
+            y, target, weights, label_smoothing=self.label_smoothing, reduction="none"
+        )
         return losses.where(seen, 0).sum(), weights[target].where(seen, 0).sum()
 
-    def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """See `classification_figures`."""
-        return classification_figures(y, target)
+    def metrics(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `classification_metrics`."""
+        return classification_metrics(y, target)

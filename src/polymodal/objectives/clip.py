@@ -16,21 +16,27 @@ from polymodal.types import NonNegativeFloat, PositiveFloat, PositiveInt, Probab
 
 
 class CLIP(Aligned):
-    """InfoNCE in both directions, with a learned temperature a pair of modalities (Radford et al. 2021).
+    """InfoNCE in both directions, with a learned temperature a pair of modalities (Radford et al.
+    2021).
 
-    Large batches are compared tile by tile, and no matrix of logits is kept for backward (see `Samples.are_many`).
+    Large batches are compared tile by tile, and no matrix of logits is kept for backward (see
+    `Samples.are_many`).
 
     Args:
         modalities: names of the rows of X.
-        pairs: `all`, or a list of [first, second] or [first, second, weight]; the loss is their weighted mean.
-        anchor: instead of `pairs`, the modality that all others are aligned with (ImageBind, Girdhar et al. 2023).
+        pairs: `all`, or a list of [first, second] or [first, second, weight]; the loss is their
+            weighted mean.
+        anchor: instead of `pairs`, the modality that all others are aligned with (ImageBind,
+            Girdhar et al. 2023).
         logit_scale: first value of the inverse temperatures.
         learn_scale: whether they are trained.
         label_smoothing: share of the target that is spread over the whole batch.
         decoupled: the positives are left out of the denominator (DCL, Yeh et al. 2022).
         hard_beta: how much more the harder negatives weigh (HN-NCE, Radenovic et al. 2023).
-        cyclip_cross: weight of (s_ij - s_ji)^2, s the cosines between the two modalities (CyCLIP, Goel et al. 2022).
-        cyclip_in: weight of (s_ij - t_ij)^2, s and t the cosines within one modality and within the other.
+        cyclip_cross: weight of (s_ij - s_ji)^2, s the cosines between the two modalities (CyCLIP,
+            Goel et al. 2022).
+        cyclip_in: weight of (s_ij - t_ij)^2, s and t the cosines within one modality and within the
+            other.
         evaluation_batch_size: samples in one loss when a whole split is judged.
     """
 
@@ -63,10 +69,15 @@ class CLIP(Aligned):
         every_a, every_b = samples.x.unbind(1)
         scale = self.scale(term)
         if samples.are_many() and not self.needs_matrix:
-            return tiled_info_nce(every_a, every_b, samples.group, samples.own, scale, self.label_smoothing)
+            return tiled_info_nce(
+                every_a, every_b, samples.group, samples.own, scale, self.label_smoothing
+            )
         a, b = samples.queries().unbind(1)
         ab, ba = (scale * a) @ every_b.T, (scale * b) @ every_a.T
-        positives, options = samples.positives(), (self.label_smoothing, self.decoupled, self.hard_beta)
+        positives, options = (
+            samples.positives(),
+            (self.label_smoothing, self.decoupled, self.hard_beta),
+        )
         losses = (info_nce(ab, positives, *options) + info_nce(ba, positives, *options)) / 2
         if self.cyclip_cross:
             losses = losses + self.cyclip_cross * (a @ every_b.T - b @ every_a.T).square().sum(1)

@@ -1,4 +1,6 @@
-"""What all contrastive objectives share: positives by group, exact gradients, a temperature, evaluation."""
+"""What all contrastive objectives share: positives by group, exact gradients, a temperature,
+evaluation.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
-from polymodal.metrics.rest_retrieval import rest_figures
-from polymodal.metrics.retrieval import EmbeddingTable, Table, retrieval_figures
+from polymodal.metrics.rest_retrieval import rest_metrics
+from polymodal.metrics.retrieval import EmbeddingTable, Table, retrieval_metrics
 from polymodal.objectives.base import Objective, aux_loss
 from polymodal.objectives.samples import Samples
 from polymodal.outputs import ModelOutput
@@ -23,14 +25,17 @@ MAX_LOG_SCALE = math.log(100)
 class Contrastive(Objective):
     """Compares the rows of X; samples of one group are positives of each other.
 
-    The loss is that of the global batch: rows of all processes are gathered with their gradients, and each process
-    answers for its own samples, so that gradients averaged over processes equal those of one process.
+    The loss is that of the global batch: rows of all processes are gathered with their gradients,
+    and each process answers for its own samples, so that gradients averaged over processes equal
+    those of one process.
 
     Args:
         modalities: names of the rows of X.
-        evaluation_batch_size: samples in one loss when a whole split is judged. The validation loss is a mean over
-            such batches of a fixed shuffle: it does not depend on how the loader cuts the split.
-        logit_scale: first value of exp(logit_scale), the inverse temperature; None: the loss has none.
+        evaluation_batch_size: samples in one loss when a whole split is judged. The validation loss
+            is a mean over such batches of a fixed shuffle: it does not depend on how the loader
+            cuts the split.
+        logit_scale: first value of exp(logit_scale), the inverse temperature; None: the loss has
+            none.
         learn_scale: whether it is trained.
         scales: how many of them there are.
     """
@@ -48,21 +53,27 @@ class Contrastive(Objective):
         super().__init__()
         if len(modalities) < 2:
             raise ValueError(
-                f"A contrastive objective aligns at least two modalities, not {modalities}. Name a column of another "
-                "one, such as data.columns.text=caption, or predict a label: objective=classification."
+                f"A contrastive objective aligns at least two modalities, not {modalities}. Name a "
+                "column of another "
+                "one, such as data.columns.text=caption, or predict a label: "
+                "objective=classification."
             )
         self.modalities = modalities
         self.evaluation_batch_size = evaluation_batch_size
         self.logit_scale = None
         if logit_scale is not None:
-            self.logit_scale = nn.Parameter(torch.full((scales,), math.log(logit_scale)), requires_grad=learn_scale)
+            self.logit_scale = nn.Parameter(
+                torch.full((scales,), math.log(logit_scale)), requires_grad=learn_scale
+            )
         self.table = EmbeddingTable()
 
     @abstractmethod
     def share(self, samples: Samples) -> Tensor:
-        """What this process' own samples add to the loss of all samples; over all processes it sums up to the loss.
+        """What this process' own samples add to the loss of all samples; over all processes it sums
+        up to the loss.
 
-        Its graph reaches x and all parameters even where nothing is present: the other processes wait for gradients.
+        Its graph reaches x and all parameters even where nothing is present: the other processes
+        wait for gradients.
         """
 
     def view(self, output: ModelOutput) -> ModelOutput:
@@ -70,7 +81,9 @@ class Contrastive(Objective):
         return ModelOutput(F.normalize(in_fp32(output.x), dim=-1, eps=1e-12), output.mask)
 
     def groups(self, batch: PairedBatch) -> Tensor:
-        """(B,) int64, what makes two samples positives of each other, in the loss and in retrieval."""
+        """(B,) int64, what makes two samples positives of each other, in the loss and in
+        retrieval.
+        """
         return batch.group
 
     def scale(self, index: int = 0) -> Tensor:
@@ -80,7 +93,9 @@ class Contrastive(Objective):
 
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
         """X (B, m, d) of this process' samples -> the scalar loss of the global batch."""
-        with torch.autocast(output.x.device.type, enabled=False):  # logits and loss in fp32, whatever the precision
+        with torch.autocast(
+            output.x.device.type, enabled=False
+        ):  # logits and loss in fp32, whatever the precision
             view = self.view(output)
             samples = Samples.gathered(view.x, view.mask, self.groups(batch), output.complete)
             loss = self.share(samples) * world_size()  # DDP divides by the number of processes
@@ -92,25 +107,28 @@ class Contrastive(Objective):
         self.table.update(output.x, items, output.mask, self.groups(batch), batch.id)
 
     def compute(self) -> dict[str, Tensor]:
-        """`loss` and the figures of retrieval."""
+        """`loss` and the metrics of retrieval."""
         table = self.table.compute()
-        return {"loss": self._split_loss(table), **self.figures(table)}
+        return {"loss": self._split_loss(table), **self.metrics(table)}
 
-    def figures(self, table: Table) -> dict[str, Tensor]:
-        """recall@1/5/10, median and mean rank of each direction; `recall@K`, the means over these directions.
+    def metrics(self, table: Table) -> dict[str, Tensor]:
+        """recall@1/5/10, median and mean rank of each direction; `recall@K`, the means over these
+        directions.
 
-        With three modalities or more also `rest_to_<k>/...`: all others together ask for modality k.
+        With three modalities or more also `rest_to_<k>/...`: all others together ask for modality
+        k.
         """
-        figures = retrieval_figures(table, self.modalities)
+        metrics = retrieval_metrics(table, self.modalities)
         for name in ("recall@1", "recall@5", "recall@10"):
-            if found := [value for key, value in figures.items() if key.endswith(f"/{name}")]:
-                figures[name] = torch.stack(found).mean()
+            if found := [value for key, value in metrics.items() if key.endswith(f"/{name}")]:
+                metrics[name] = torch.stack(found).mean()
         if len(self.modalities) > 2:
-            figures |= rest_figures(table, *self.rests(table), self.modalities)
-        return figures
+            metrics |= rest_metrics(table, *self.rests(table), self.modalities)
+        return metrics
 
     def rests(self, table: Table) -> tuple[Tensor, Tensor]:
-        """What stands for all modalities but k, (N, m, d), scored by dot product, and where it can ask, (N, m) bool.
+        """What stands for all modalities but k, (N, m, d), scored by dot product, and where it can
+        ask, (N, m) bool.
 
         For losses that compare pairs it is the sum of the vectors that are there.
         """
@@ -123,7 +141,9 @@ class Contrastive(Objective):
 
     def _split_loss(self, table: Table) -> Tensor:
         count = len(table["id"])
-        shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0)).to(table["id"].device)
+        shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0)).to(
+            table["id"].device
+        )
         batches = shuffled.tensor_split(max(1, round(count / self.evaluation_batch_size)))
         losses = []
         for rows in batches:

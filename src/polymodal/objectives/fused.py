@@ -21,14 +21,17 @@ from polymodal.types import Fraction, PositiveFloat, PositiveInt
 
 
 class Fused(Aligned):
-    """(1 - share) x pairs + share x rests: InfoNCE of pairs, and of modality k with the fused rest (after ConFu, 2025).
+    """(1 - share) x pairs + share x rests: InfoNCE of pairs, and of modality k with the fused rest
+    (after ConFu, 2025).
 
-    Pairs keep retrieval from one modality to another; the rests learn what only several together tell. A rest is
-    there where at least one of its modalities is: the fusion sees which. Each term has a temperature of its own.
+    Pairs keep retrieval from one modality to another; the rests learn what only several together
+    tell. A rest is there where at least one of its modalities is: the fusion sees which. Each term
+    has a temperature of its own.
 
     Args:
         modalities: names of the rows of X.
-        fusion: (B, m, d), (B, m) bool -> FusionOutput with y (B, d); a part of this objective, not of the model.
+        fusion: (B, m, d), (B, m) bool -> FusionOutput with y (B, d); a part of this objective, not
+            of the model.
         rest_share: share of the loss that the rests have, 0 to 1.
         pairs: `all`, or a list of [first, second] or [first, second, weight].
         anchor: instead of `pairs`, the modality that all others are aligned with.
@@ -49,11 +52,14 @@ class Fused(Aligned):
         evaluation_batch_size: PositiveInt = 512,
     ) -> None:
         if not isinstance(fusion, nn.Module):
-            raise ValueError(f"fusion={fusion} is no fusion. Choose one by fusion@objective.fusion=gated")
+            raise ValueError(
+                f"fusion={fusion} is no fusion. Choose one by fusion@objective.fusion=gated"
+            )
         if getattr(fusion, "reads_tokens", False):
             name = type(fusion).__name__
             raise ValueError(
-                f"fusion={name} reads sequences of tokens, and there are none here. Choose another fusion."
+                f"fusion={name} reads sequences of tokens, and there are none here. Choose another "
+                "fusion."
             )
         m = len(modalities)
         terms = pair_terms(modalities, pairs, anchor)
@@ -64,7 +70,9 @@ class Fused(Aligned):
         self.fusion = fusion
 
     def view(self, output: ModelOutput) -> ModelOutput:
-        """X (B, m, d) -> (B, 2m, d): unit vectors, and after them the fused rests, row m + k without modality k."""
+        """X (B, m, d) -> (B, 2m, d): unit vectors, and after them the fused rests, row m + k
+        without modality k.
+        """
         x, mask = super().view(output)[:2]
         count, m, d = x.shape
         asked = mask[:, None] & ~torch.eye(m, dtype=torch.bool, device=mask.device)  # (B, k, m)
@@ -72,7 +80,9 @@ class Fused(Aligned):
         weight = next(self.fusion.parameters(), x)
         fused = self.fusion(parts.to(weight.dtype), asked.flatten(0, 1))
         rests = F.normalize(fused.y.to(x.dtype).view(count, m, d), dim=-1, eps=1e-12)
-        return ModelOutput(torch.cat([x, rests], 1), torch.cat([mask, asked.any(2)], 1), aux_loss=fused.aux_loss)
+        return ModelOutput(
+            torch.cat([x, rests], 1), torch.cat([mask, asked.any(2)], 1), aux_loss=fused.aux_loss
+        )
 
     def losses(self, samples: Samples, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples, the mean of both directions."""
@@ -86,6 +96,10 @@ class Fused(Aligned):
     def rests(self, table: Table) -> tuple[Tensor, Tensor]:
         """The fusion of all others asks for modality k."""
         m = len(self.modalities)
-        batches = torch.arange(len(table["id"]), device=table["id"].device).split(self.evaluation_batch_size)
+        batches = torch.arange(len(table["id"]), device=table["id"].device).split(
+            self.evaluation_batch_size
+        )
         views = [self.view(embedded(table, rows)) for rows in batches]
-        return torch.cat([view.x[:, m:] for view in views]), torch.cat([view.mask[:, m:] for view in views])
+        return torch.cat([view.x[:, m:] for view in views]), torch.cat(
+            [view.mask[:, m:] for view in views]
+        )

@@ -15,7 +15,8 @@ from polymodal.types import PositiveFloat, PositiveInt
 
 
 class GRAM(Aligned):
-    """InfoNCE on the volume that an anchor and all other modalities span, both ways round (Cicchetti et al. 2025).
+    """InfoNCE on the volume that an anchor and all other modalities span, both ways round
+    (Cicchetti et al. 2025).
 
     Only samples that have all modalities count. Large batches are compared block by block.
 
@@ -45,9 +46,13 @@ class GRAM(Aligned):
         return len(samples.group) * (samples.x.shape[1] - 1)
 
     def losses(self, samples: Samples, term: int) -> Tensor:
-        """The anchor and the others, x (N, m, d) -> (B,) losses of the own samples, the mean of both directions."""
+        """The anchor and the others, x (N, m, d) -> (B,) losses of the own samples, the mean of
+        both directions.
+        """
         own, positives = samples.queries(), samples.positives()
         to_tuples = volumes(own[:, 0], samples.x[:, 1:])
         to_anchors = volumes(samples.x[:, 0], own[:, 1:]).T
         scale = self.scale(term)
-        return (info_nce(-scale * to_tuples, positives) + info_nce(-scale * to_anchors, positives)) / 2
+        return (
+            info_nce(-scale * to_tuples, positives) + info_nce(-scale * to_anchors, positives)
+        ) / 2

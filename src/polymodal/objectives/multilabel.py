@@ -7,18 +7,20 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from polymodal.metrics.multilabel import multilabel_figures
+from polymodal.metrics.multilabel import multilabel_metrics
 from polymodal.objectives.supervised import Supervised, beside, checked_weights, known
 from polymodal.types import PositiveInt
 
 
 class MultiLabel(Supervised):
-    """Binary cross-entropy of each column of Y (B, p) with labels (B, p) of 0 and 1; what is unknown (-1) is left out.
+    """Binary cross-entropy of each column of Y (B, p) with labels (B, p) of 0 and 1; what is
+    unknown (-1) is left out.
 
     Args:
         label: key of `PairedBatch.labels`.
         outputs: p, the number of classes.
-        positive_weights: how much a 1 of each class counts beside a 0, such as negatives / positives; None for 1.
+        positive_weights: how much a 1 of each class counts beside a 0, such as negatives /
+            positives; None for 1.
 
     Raises:
         ValueError: `positive_weights` are not p numbers from 0 on.
@@ -26,7 +28,9 @@ class MultiLabel(Supervised):
 
     label_kind = "tags"
 
-    def __init__(self, label: str, outputs: PositiveInt, positive_weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, label: str, outputs: PositiveInt, positive_weights: Sequence[float] | None = None
+    ) -> None:
         super().__init__(label, outputs)
         self.positive_weights = checked_weights("positive_weights", positive_weights, outputs)
 
@@ -55,9 +59,11 @@ class MultiLabel(Supervised):
         """(N, p), (N, p) -> the sum over all known labels, and their number."""
         seen = known(target)
         weights = None if self.positive_weights is None else beside(y, self.positive_weights)
-        losses = F.binary_cross_entropy_with_logits(y, target.to(y.dtype), pos_weight=weights, reduction="none")
+        losses = F.binary_cross_entropy_with_logits(
+            y, target.to(y.dtype), pos_weight=weights, reduction="none"
+        )
         return losses.where(seen, 0).sum(), seen.sum().to(y.dtype)
 
-    def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """See `multilabel_figures`."""
-        return multilabel_figures(y, target)
+    def metrics(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `multilabel_metrics`."""
+        return multilabel_metrics(y, target)

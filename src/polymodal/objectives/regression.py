@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polymodal.metrics.regression import regression_figures
+from polymodal.metrics.regression import regression_metrics
 from polymodal.objectives.base import TrainingLabels
 from polymodal.objectives.supervised import Supervised, beside, known
 from polymodal.types import PositiveFloat, PositiveInt
@@ -20,15 +20,17 @@ EXTRA = "_extra_state"
 class Regression(Supervised):
     """Distance of Y (B, p) from values (B, p), or (B,) if p = 1; what is unknown (NaN) is left out.
 
-    The labels are standardised by the training split: the model's Y and the loss are in standard deviations from the
-    mean, so that labels of any unit train alike. Metrics and answers (`in_units`) are in the units of the labels.
+    The labels are standardised by the training split: the model's Y and the loss are in standard
+    deviations from the mean, so that labels of any unit train alike. Metrics and answers
+    (`in_units`) are in the units of the labels.
 
     Args:
         label: key of `PairedBatch.labels`.
         outputs: p, the number of values.
-        loss: `mse`: squares; `l1`: absolute values; `huber`: squares near the value, absolute values further off (Huber
-            1964).
-        huber_delta: where `huber` goes from one to the other, in standard deviations of the training labels.
+        loss: `mse`: squares; `l1`: absolute values; `huber`: squares near the value, absolute
+            values further off (Huber 1964).
+        huber_delta: where `huber` goes from one to the other, in standard deviations of the
+            training labels.
     """
 
     label_kind = "value"
@@ -47,7 +49,9 @@ class Regression(Supervised):
         self.register_load_state_dict_pre_hook(_of_older_checkpoints)
 
     def prepare(self, training_labels: TrainingLabels) -> None:
-        """Takes mean and standard deviation of each value from the training labels (N, p) or (N,)."""
+        """Takes mean and standard deviation of each value from the training labels (N, p) or
+        (N,).
+        """
         labels = training_labels(self.label)
         if labels is None:
             return
@@ -80,7 +84,9 @@ class Regression(Supervised):
         """
         values = labels[:, None] if labels.ndim == 1 else labels
         if values.ndim != 2 or values.shape[1] != self.outputs or not labels.is_floating_point():
-            raise self.wrong_labels(labels, f"{self.outputs} values a sample, (B, {self.outputs}) floats")
+            raise self.wrong_labels(
+                labels, f"{self.outputs} values a sample, (B, {self.outputs}) floats"
+            )
         return values
 
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,12 +103,14 @@ class Regression(Supervised):
             losses = F.huber_loss(y, target, reduction="none", delta=self.huber_delta)
         return losses.where(seen, 0).sum(), seen.sum().to(y.dtype)
 
-    def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """See `regression_figures`; in the units of the labels."""
-        return regression_figures(self.in_units(y), target)
+    def metrics(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """See `regression_metrics`; in the units of the labels."""
+        return regression_metrics(self.in_units(y), target)
 
 
-def _of_older_checkpoints(module: Regression, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+def _of_older_checkpoints(
+    module: Regression, state_dict: dict[str, Any], prefix: str, *_: Any
+) -> None:
     """A checkpoint of before has no scale: its Y is in the units of the labels."""
     identity = torch.tensor([[0.0] * module.outputs, [1.0] * module.outputs], dtype=torch.float64)
     state_dict.setdefault(prefix + EXTRA, identity)

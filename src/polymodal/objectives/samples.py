@@ -24,7 +24,8 @@ class Samples(NamedTuple):
         mask: (N, k) bool, which are present.
         group: (N,) int64. Equal group = positive.
         own: (B,) int64, which samples this process answers for, in their order.
-        complete: nothing is missing, and the host knows it without a look at the mask, which would wait for the device.
+        complete: nothing is missing, and the host knows it without a look at the mask, which would
+            wait for the device.
     """
 
     x: Tensor
@@ -36,7 +37,9 @@ class Samples(NamedTuple):
     @classmethod
     def gathered(cls, x: Tensor, mask: Tensor, group: Tensor, complete: bool = False) -> Samples:
         """The samples of all processes from those of each, with the gradient of x."""
-        counts, all_complete = zip(*exchanged(len(group), complete, device=group.device), strict=True)
+        counts, all_complete = zip(
+            *exchanged(len(group), complete, device=group.device), strict=True
+        )
         rank = dist.get_rank() if world_size() > 1 else 0
         own = torch.arange(sum(counts[:rank]), sum(counts[: rank + 1]), device=group.device)
         x, mask, group = gather_rows(x, mask, group, counts=counts)
@@ -48,8 +51,12 @@ class Samples(NamedTuple):
         return cls(x, mask, group, torch.arange(len(group), device=group.device))
 
     def having(self, rows: Sequence[int]) -> Samples:
-        """The samples that have all of these rows of x, and these rows alone: the others are as if not there."""
-        x, mask = (torch.stack([column[:, row] for row in rows], dim=1) for column in (self.x, self.mask))
+        """The samples that have all of these rows of x, and these rows alone: the others are as if
+        not there.
+        """
+        x, mask = (
+            torch.stack([column[:, row] for row in rows], dim=1) for column in (self.x, self.mask)
+        )
         return self._replace(x=x, mask=mask)._only(mask.all(1))
 
     def apart(self) -> Samples:
@@ -87,11 +94,13 @@ class Samples(NamedTuple):
         return len(self.own) * len(self.group) >= MANY
 
     def mean(self, losses: Callable[[Samples], Tensor], width: int = 0) -> Tensor:
-        """This process' share of the mean over all N of what `losses` says of the own samples, (B,); 0 of none.
+        """This process' share of the mean over all N of what `losses` says of the own samples,
+        (B,); 0 of none.
 
         Args:
             losses: samples -> (B,), each a function of its own sample and all N.
-            width: numbers that `losses` holds for each own sample. Many are held block by block, and again in backward.
+            width: numbers that `losses` holds for each own sample. Many are held block by block,
+                and again in backward.
         """
         return self.sum(losses, width) / max(1, len(self.group))
 
@@ -104,5 +113,8 @@ class Samples(NamedTuple):
             return losses(self._replace(own=rows)).sum()
 
         blocks = self.own.split(max(1, MANY // width))
-        sums = [checkpoint(of_block, rows, use_reentrant=False, preserve_rng_state=False) for rows in blocks]
+        sums = [
+            checkpoint(of_block, rows, use_reentrant=False, preserve_rng_state=False)
+            for rows in blocks
+        ]
         return torch.stack(sums).sum()

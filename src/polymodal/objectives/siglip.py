@@ -19,11 +19,13 @@ from polymodal.types import PositiveFloat, PositiveInt
 class SigLIP(Aligned):
     """Sigmoid loss with a learned temperature and bias a pair of modalities (Zhai et al. 2023).
 
-    Large batches are compared tile by tile, and no matrix of logits is kept for backward (see `Samples.are_many`).
+    Large batches are compared tile by tile, and no matrix of logits is kept for backward (see
+    `Samples.are_many`).
 
     Args:
         modalities: names of the rows of X.
-        pairs: `all`, or a list of [first, second] or [first, second, weight]; the loss is their weighted mean.
+        pairs: `all`, or a list of [first, second] or [first, second, weight]; the loss is their
+            weighted mean.
         anchor: instead of `pairs`, the modality that all others are aligned with.
         logit_scale: first value of the inverse temperatures.
         logit_bias: first value of the biases.
@@ -46,10 +48,14 @@ class SigLIP(Aligned):
         self.logit_bias = nn.Parameter(torch.full((len(terms),), float(logit_bias)))
 
     def losses(self, samples: Samples, term: int) -> Tensor:
-        """A pair, x (N, 2, d) -> (B,) losses of the own samples; they are the same both ways round."""
+        """A pair, x (N, 2, d) -> (B,) losses of the own samples; they are the same both ways
+        round.
+        """
         queries, keys = samples.queries()[:, 0], samples.x[:, 1]
         scale, bias = self.scale(term), self.logit_bias[term]
         if samples.are_many():
-            return tiled_sigmoid_loss(queries, keys, samples.group[samples.own], samples.group, scale, bias)
+            return tiled_sigmoid_loss(
+                queries, keys, samples.group[samples.own], samples.group, scale, bias
+            )
         logits = (scale * queries) @ keys.T + bias
         return sigmoid_loss(logits, samples.positives())

@@ -1,4 +1,6 @@
-"""What all objectives share that compare Y with labels: unknown labels, exact means, figures of the whole split."""
+"""What all objectives share that compare Y with labels: unknown labels, exact means, metrics of the
+whole split.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ from polymodal.training.distributed.collectives import world_size
 
 
 class Supervised(Objective):
-    """Compares Y (B, p) with a label of the batch; what is not known of it (-1, NaN) does not count.
+    """Compares Y (B, p) with a label of the batch; what is not known of it (-1, NaN) does not
+    count.
 
-    The loss is the mean over what is known in the global batch, whatever each process has of it. Figures are those of
-    the whole split at once: they depend neither on batches nor on processes.
+    The loss is the mean over what is known in the global batch, whatever each process has of it.
+    Metrics are those of the whole split at once: they depend neither on batches nor on processes.
 
     Args:
         label: key of `PairedBatch.labels`.
@@ -43,8 +46,8 @@ class Supervised(Objective):
         """What each of the p outputs is called, wherever it is shown, written or exported.
 
         Args:
-            names: of the label's classes or tags, in the order of their numbers. Outputs beyond them
-                are called "(output <number>)". None or empty: a class is called by its number.
+            names: of the label's classes or tags, in the order of their numbers. Outputs beyond
+                them are called "(output <number>)". None or empty: a class is called by its number.
         """
         numbers = range(self.outputs)
         if not names:
@@ -53,7 +56,8 @@ class Supervised(Objective):
 
     @abstractmethod
     def targets(self, labels: Tensor) -> Tensor:
-        """The labels in the shape that `terms` and `figures` read: (B,) or (B, p), -1 or NaN if unknown.
+        """The labels in the shape that `terms` and `metrics` read: (B,) or (B, p), -1 or NaN if
+        unknown.
 
         Raises:
             ConfigError: they are of another kind.
@@ -61,21 +65,24 @@ class Supervised(Objective):
 
     @abstractmethod
     def terms(self, y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, p) and targets -> the sum of the losses of all that is known, and what to divide it by: two scalars.
+        """(N, p) and targets -> the sum of the losses of all that is known, and what to divide it
+        by: two scalars.
 
         What is not known is set to 0 rather than left out: how much is left would be waited for.
         """
 
     @abstractmethod
-    def figures(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """(N, p) and targets of a split -> its figures, without `loss`."""
+    def metrics(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """(N, p) and targets of a split -> its metrics, without `loss`."""
 
     def in_units(self, y: Tensor) -> Tensor:
         """(N, p) of the model -> (N, p) as a person reads it; the same where Y has no unit."""
         return y
 
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
-        """Y (B, p) of this process' samples -> the scalar loss of the global batch, plus the fusion's own loss."""
+        """Y (B, p) of this process' samples -> the scalar loss of the global batch, plus the
+        fusion's own loss.
+        """
         y, target, counted = self._labelled(output, batch)
         total, count = self.terms(y.where(counted[:, None], 0), target)
         loss = _ratio(total, _mean_over_processes(count))
@@ -91,16 +98,19 @@ class Supervised(Objective):
         y, target, id = y[counted], target[counted], batch.id[counted]
         if not y.isfinite().all():
             bad = id[~y.isfinite().all(1)]
-            raise NumericError(f"NaN or infinite predictions for {len(bad)} samples, the first with id {int(bad[0])}.")
+            raise NumericError(
+                f"NaN or infinite predictions for {len(bad)} samples, the first with id "
+                f"{int(bad[0])}."
+            )
         self.table.update(id, y=y, target=target)
 
     def compute(self) -> dict[str, Tensor]:
-        """`loss` and the figures of the task; nothing where no sample has a label."""
+        """`loss` and the metrics of the task; nothing where no sample has a label."""
         table = self.table.compute()
         if len(table["id"]) == 0:
             return {}
         y, target = table["y"].double(), table["target"]
-        return {"loss": _ratio(*self.terms(y, target)), **self.figures(y, target)}
+        return {"loss": _ratio(*self.terms(y, target)), **self.metrics(y, target)}
 
     def reset(self) -> None:
         """Forgets the evaluation."""
@@ -109,14 +119,21 @@ class Supervised(Objective):
     def _labelled(self, output: ModelOutput, batch: PairedBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Y and targets in fp32 at least, and (B,) bool, of which samples anything is known."""
         if output.y is None:
-            raise ConfigError(f"{type(self).__name__} needs one vector a sample: add fusion=concat head=linear.")
+            raise ConfigError(
+                f"{type(self).__name__} needs one vector a sample: add fusion=concat head=linear."
+            )
         if output.y.shape[1] != self.outputs:
             raise ConfigError(
-                f"objective.outputs={self.outputs}, but Y has {output.y.shape[1]} columns: add head=linear."
+                f"objective.outputs={self.outputs}, but Y has {output.y.shape[1]} columns: add "
+                "head=linear."
             )
         if self.label not in batch.labels:
             there = ", ".join(batch.labels)
-            what = f"Choose one: label={there}" if there else "They have none: data.columns.label= names a column."
+            what = (
+                f"Choose one: label={there}"
+                if there
+                else "They have none: data.columns.label= names a column."
+            )
             raise ConfigError(f"label={self.label}: these data have no such labels. {what}")
         target = self.targets(batch.labels[self.label])
         counted = known(target) if target.ndim == 1 else known(target).any(1)
@@ -135,7 +152,8 @@ class Supervised(Objective):
     def other_names(self, names: Sequence[str]) -> DataError:
         """What to say of classes that are not as many as the outputs."""
         return DataError(
-            f"label={self.label} has {len(names)} classes and outputs={self.outputs}: {named(names)}. Give "
+            f"label={self.label} has {len(names)} classes and outputs={self.outputs}: "
+            f"{named(names)}. Give "
             f"outputs={len(names)}, or one name to those that are the same."
         )
 
@@ -145,10 +163,16 @@ class Supervised(Objective):
         if labels.is_floating_point():
             kind = "value"
         # of another kind than the objective's: of a table, a word makes them what they are to be
-        instead = f"\nOf a table of your own, type data.label_kind={self.label_kind}" if kind != self.label_kind else ""
+        instead = (
+            f"\nOf a table of your own, type data.label_kind={self.label_kind}"
+            if kind != self.label_kind
+            else ""
+        )
         return ConfigError(
-            f"objective.label={self.label}: {type(self).__name__} reads {wanted}, these are {tuple(labels.shape)} "
-            f"{str(labels.dtype).removeprefix('torch.')} with objective.outputs={self.outputs}.{instead}"
+            f"objective.label={self.label}: {type(self).__name__} reads {wanted}, these are "
+            f"{tuple(labels.shape)} "
+            f"{str(labels.dtype).removeprefix('torch.')} with "
+            f"objective.outputs={self.outputs}.{instead}"
         )
 
 
@@ -159,7 +183,9 @@ def supervised_part(objective: Objective) -> Supervised | None:
 
 
 def _wide(values: Tensor) -> Tensor:
-    """Floats in fp32 at least: losses and metrics are, whatever the precision. Integers as they are."""
+    """Floats in fp32 at least: losses and metrics are, whatever the precision. Integers as they
+    are.
+    """
     if not values.is_floating_point():
         return values
     return values.to(torch.promote_types(values.dtype, torch.float32))
@@ -185,7 +211,8 @@ def checked_weights(name: str, weights: Sequence[float] | None, outputs: int) ->
         return None
     if len(weights) != outputs or min(weights) < 0 or max(weights) <= 0:
         raise ValueError(
-            f"{name}={list(weights)}: give {outputs} weights, one for each of the outputs, none of them negative "
+            f"{name}={list(weights)}: give {outputs} weights, one for each of the outputs, none of "
+            "them negative "
             "and not all of them 0."
         )
     return [float(weight) for weight in weights]

@@ -18,17 +18,19 @@ from polymodal.types import PositiveFloat, PositiveInt
 
 
 class Symile(Aligned):
-    """Each modality in turn against tuples of all others, by the multilinear inner product (Saporta et al. 2024).
+    """Each modality in turn against tuples of all others, by the multilinear inner product (Saporta
+    et al. 2024).
 
-    It learns what only all modalities together tell, which no sum over pairs does. Only samples that have all
-    modalities count. The sum over k of the products of m unit vectors shrinks with their width: it is multiplied by
-    d^(m/2 - 1), so that random vectors have logits as large as those of CLIP, and the scale means the same for any m.
-    Large batches are compared block by block, down to one sample at a time.
+    It learns what only all modalities together tell, which no sum over pairs does. Only samples
+    that have all modalities count. The sum over k of the products of m unit vectors shrinks with
+    their width: it is multiplied by d^(m/2 - 1), so that random vectors have logits as large as
+    those of CLIP, and the scale means the same for any m. Large batches are compared block by
+    block, down to one sample at a time.
 
     Args:
         modalities: names of the rows of X.
-        negatives: `n`: as many tuples as samples. `n_squared`: all combinations, N^(m-1) a sample: for m = 3 and
-            small batches.
+        negatives: `n`: as many tuples as samples. `n_squared`: all combinations, N^(m-1) a sample:
+            for m = 3 and small batches.
         logit_scale: first value of the inverse temperature.
         learn_scale: whether it is trained.
         evaluation_batch_size: samples in one loss when a whole split is judged.
@@ -51,7 +53,9 @@ class Symile(Aligned):
         return len(samples.group) ** (1 if self.negatives == "n" else samples.x.shape[1] - 1)
 
     def losses(self, samples: Samples, term: int) -> Tensor:
-        """All modalities, x (N, m, d) -> (B,) losses of the own samples, the mean over the m anchors."""
+        """All modalities, x (N, m, d) -> (B,) losses of the own samples, the mean over the m
+        anchors.
+        """
         _, m, d = samples.x.shape
         scale = self.scale(term) * d ** (m / 2 - 1)
         queries, positives = samples.queries(), samples.positives()

@@ -19,13 +19,14 @@ from polymodal.types import NonNegativeFloat, PositiveInt
 class VICReg(Aligned):
     """Invariance between two modalities, variance and covariance within each (Bardes et al. 2022).
 
-    Embeddings are not normalised; statistics are those of the global batch. There are no negatives, so that small
-    batches do, and groups have no part in the loss. As in the authors' code, the invariance is a mean over the d
-    dimensions, and the variance a mean of the two modalities.
+    Embeddings are not normalised; statistics are those of the global batch. There are no negatives,
+    so that small batches do, and groups have no part in the loss. As in the authors' code, the
+    invariance is a mean over the d dimensions, and the variance a mean of the two modalities.
 
     Args:
         modalities: names of the rows of X.
-        pairs: `all`, or a list of [first, second] or [first, second, weight]; the loss is their weighted mean.
+        pairs: `all`, or a list of [first, second] or [first, second, weight]; the loss is their
+            weighted mean.
         anchor: instead of `pairs`, the modality that all others are aligned with.
         invariance: weight of the mean squared difference.
         variance: weight of what the standard deviations lack to 1.
@@ -52,8 +53,14 @@ class VICReg(Aligned):
         return ModelOutput(in_fp32(output.x), output.mask)
 
     def losses(self, samples: Samples, term: int) -> Tensor:
-        """A pair, x (N, 2, d) -> (B,) losses of the own samples, each with what the batch as a whole adds."""
+        """A pair, x (N, 2, d) -> (B,) losses of the own samples, each with what the batch as a
+        whole adds.
+        """
         a, b = samples.queries().unbind(1)
         spread = sum(variance_loss(z) for z in samples.x.unbind(1)) / 2
         overlap = sum(covariance_loss(z) for z in samples.x.unbind(1))
-        return self.invariance * invariance_loss(a, b) + self.variance * spread + self.covariance * overlap
+        return (
+            self.invariance * invariance_loss(a, b)
+            + self.variance * spread
+            + self.covariance * overlap
+        )

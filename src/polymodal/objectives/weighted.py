@@ -13,9 +13,10 @@ from polymodal.outputs import ModelOutput
 
 
 class Weighted(Objective):
-    """The weighted sum of other objectives, such as an alignment of X together with a classification of Y.
+    """The weighted sum of other objectives, such as an alignment of X together with a
+    classification of Y.
 
-    The figures of each have its name before them (`clip/loss`); `loss` is the weighted sum.
+    The metrics of each have its name before them (`clip/loss`); `loss` is the weighted sum.
 
     Args:
         objectives: name -> objective.
@@ -29,7 +30,8 @@ class Weighted(Objective):
         super().__init__()
         if not objectives or objectives.keys() != weights.keys() or min(weights.values()) < 0:
             raise ValueError(
-                f"weights={dict(weights)}: give each objective one weight of 0 or more; the objectives are "
+                f"weights={dict(weights)}: give each objective one weight of 0 or more; the "
+                "objectives are "
                 f"{', '.join(objectives) or 'none'}."
             )
         self.objectives = nn.ModuleDict(objectives)
@@ -42,7 +44,10 @@ class Weighted(Objective):
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
         """The weighted sum of the losses, and once the fusion's own loss."""
         alone = output._replace(aux_loss=None)
-        losses = [self.weights[name] * objective(alone, batch) for name, objective in self._children().items()]
+        losses = [
+            self.weights[name] * objective(alone, batch)
+            for name, objective in self._children().items()
+        ]
         total = torch.stack(losses).sum()
         return total + aux_loss(output)
 
@@ -52,11 +57,17 @@ class Weighted(Objective):
             objective.update(output, batch)
 
     def compute(self) -> dict[str, Tensor]:
-        """`loss`, and `<name>/...` of each objective; one that has nothing to judge is left out of the sum."""
-        figures = {name: objective.compute() for name, objective in self._children().items()}
-        losses = [self.weights[name] * own["loss"].cpu() for name, own in figures.items() if "loss" in own]
+        """`loss`, and `<name>/...` of each objective; one that has nothing to judge is left out of
+        the sum.
+        """
+        metrics = {name: objective.compute() for name, objective in self._children().items()}
+        losses = [
+            self.weights[name] * own["loss"].cpu() for name, own in metrics.items() if "loss" in own
+        ]
         total = {"loss": torch.stack(losses).sum()} if losses else {}
-        return total | {f"{name}/{key}": value for name, own in figures.items() for key, value in own.items()}
+        return total | {
+            f"{name}/{key}": value for name, own in metrics.items() for key, value in own.items()
+        }
 
     def reset(self) -> None:
         """Forgets each evaluation."""

@@ -1,4 +1,6 @@
-"""The numbers at the head of a page: each with the validation of the same checkpoint, chance, and how many samples."""
+"""The numbers at the head of a page: each with the validation of the same checkpoint, chance, and
+how many samples.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,18 @@ from typing import Any, NamedTuple
 MOST = 8
 """Cards of a page."""
 
-METRICS = ["recall@1", "accuracy", "recall", "f1", "mae", "rmse", "r2", "auroc", "mean_average_precision", "pearson"]
+METRICS = [
+    "recall@1",
+    "accuracy",
+    "recall",
+    "f1",
+    "mae",
+    "rmse",
+    "r2",
+    "auroc",
+    "mean_average_precision",
+    "pearson",
+]
 METRICS += ["spearman", "recall@5", "recall@10", "accuracy@5"]
 """Last parts of the keys that have a card, the most telling first."""
 
@@ -67,10 +80,16 @@ def _card(
     metrics: Mapping[str, float],
     about: Mapping[str, Any],
 ) -> Card:
-    """One metric with what stands beside it: what is known of a test, nothing of a validation alone."""
+    """One metric with what stands beside it: what is known of a test, nothing of a validation
+    alone.
+    """
     is_test = split == "test"
     linear = metrics.get(f"test/control/linear/{name}") if is_test else None
-    chance = metrics.get(f"test/control/chance/{name}", about.get("chance", {}).get(name)) if is_test else None
+    chance = (
+        metrics.get(f"test/control/chance/{name}", about.get("chance", {}).get(name))
+        if is_test
+        else None
+    )
     is_beaten = False
     if linear is not None:
         is_beaten = linear < value if _last(name) in LOWER_IS_BETTER else linear > value
@@ -88,7 +107,9 @@ def _card(
 
 
 def _of(metrics: Mapping[str, float], start: str) -> dict[str, float]:
-    return {key.removeprefix(start): value for key, value in metrics.items() if key.startswith(start)}
+    return {
+        key.removeprefix(start): value for key, value in metrics.items() if key.startswith(start)
+    }
 
 
 def _value(name: str, about: Mapping[str, Any]) -> list[str]:

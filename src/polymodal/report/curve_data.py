@@ -13,8 +13,9 @@ POINTS = 1000
 
 Points = list[tuple[int, float]]
 Plot = dict[str, Any]
-"""As JSON: `title`, `x` (n,) steps in ascending order, `series`: each with a `name`, `y` (n,) with None where nothing
-was logged, and `smooth`, whether it is noise that one smooths; `log`, whether its scale is logarithmic at first."""
+"""As JSON: `title`, `x` (n,) steps in ascending order, `series`: each with a `name`, `y` (n,) with
+None where nothing was logged, and `smooth`, whether it is noise that one smooths; `log`, whether
+its scale is logarithmic at first."""
 
 
 def plots_of(rows: Sequence[Mapping[str, str]]) -> list[Plot]:
@@ -36,10 +37,14 @@ def plots_of(rows: Sequence[Mapping[str, str]]) -> list[Plot]:
         "Validation, R²": [name for name in starting("val/") if name.rpartition("/")[2] == "r2"],
         "Learning rate": starting("lr-"),
         "Samples per second": starting("train/samples_per_second"),
-        "Milliseconds per step": [name for name in ("train/step_ms", "train/data_wait_ms") if name in names],
+        "Milliseconds per step": [
+            name for name in ("train/step_ms", "train/data_wait_ms") if name in names
+        ],
         "Weights of the modalities": starting("val/weight/"),
     }
-    drawn = ((title, {name: points_of(rows, name) for name in keys}) for title, keys in groups.items())
+    drawn = (
+        (title, {name: points_of(rows, name) for name in keys}) for title, keys in groups.items()
+    )
     return [plot(title, curves) for title, curves in drawn if any(curves.values())]
 
 
@@ -60,14 +65,18 @@ def _number(cell: str | None) -> float | None:
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int = POINTS) -> list[tuple[float, float]]:
-    """At most so many points: each is the mean of some that follow each other, at the last step of them."""
+    """At most so many points: each is the mean of some that follow each other, at the last step of
+    them.
+    """
     size = -(-len(points) // most) if points else 1
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [(group[-1][0], math.fsum(value for _, value in group) / len(group)) for group in groups]
 
 
 def plot(
-    title: str, curves: Mapping[str, Points], is_noisy: Callable[[str], bool] = lambda name: name.startswith("train/")
+    title: str,
+    curves: Mapping[str, Points],
+    is_noisy: Callable[[str], bool] = lambda name: name.startswith("train/"),
 ) -> Plot:
     """Curves over one axis of steps.
 

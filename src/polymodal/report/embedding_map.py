@@ -44,7 +44,8 @@ class EmbeddingMap(NamedTuple):
 def map_of(
     table: Table, modalities: Sequence[str], classes: Mapping[int, str], points: int = 1200
 ) -> EmbeddingMap | None:
-    """t-SNE (van der Maaten & Hinton 2008) of the embeddings of all modalities in one space; None of fewer than five.
+    """t-SNE (van der Maaten & Hinton 2008) of the embeddings of all modalities in one space; None
+    of fewer than five.
 
     Of more than `PANELS` modalities the first ones are shown.
 
@@ -67,22 +68,34 @@ def map_of(
 
 
 def draw_map(file: Path, drawn: EmbeddingMap) -> None:
-    """A panel a modality, all with the same axes: modalities that are well aligned lie upon each other.
+    """A panel a modality, all with the same axes: modalities that are well aligned lie upon each
+    other.
 
     Each panel shows the other modalities in grey.
     """
     size = (4.6 * len(drawn.modalities) + 1.8, 4.9)
     everything = np.concatenate(drawn.places)
-    with picture(file, size=size, ncols=len(drawn.modalities), squeeze=False, sharex=True, sharey=True) as grid:
-        for axes, modality, places, names in zip(grid[0], drawn.modalities, drawn.places, drawn.names, strict=True):
+    with picture(
+        file, size=size, ncols=len(drawn.modalities), squeeze=False, sharex=True, sharey=True
+    ) as grid:
+        for axes, modality, places, names in zip(
+            grid[0], drawn.modalities, drawn.places, drawn.names, strict=True
+        ):
             axes.scatter(everything[:, 0], everything[:, 1], s=6, color="#ececec", linewidths=0)
             _draw_classes(axes, places, names, drawn.colours)
             axes.spines[:].set_visible(False)
-            axes.set(xticks=[], yticks=[], title=f"{len(places)} held-out {modality} embeddings (t-SNE)")
+            axes.set(
+                xticks=[], yticks=[], title=f"{len(places)} held-out {modality} embeddings (t-SNE)"
+            )
         if drawn.colours:
-            marks = [axes.scatter([], [], s=30, color=colour) for colour in (*drawn.colours.values(), OTHER)]
+            marks = [
+                axes.scatter([], [], s=30, color=colour)
+                for colour in (*drawn.colours.values(), OTHER)
+            ]
             names_shown = [*(short(name) for name in drawn.colours), "other"]
-            axes.figure.legend(marks, names_shown, frameon=False, fontsize=8, loc="outside right center")
+            axes.figure.legend(
+                marks, names_shown, frameon=False, fontsize=8, loc="outside right center"
+            )
 
 
 def map_panel(drawn: EmbeddingMap, table: Table, contents: Contents) -> dict[str, Any]:
@@ -98,16 +111,29 @@ def map_panel(drawn: EmbeddingMap, table: Table, contents: Contents) -> dict[str
     for number, modality in enumerate(drawn.modalities):
         places = ((drawn.places[number] - low) / width).round(4).tolist()
         rows = drawn.rows[number]
-        columns = (places, drawn.names[number], table["id"][rows].tolist(), table["items"][rows, number].tolist())
+        columns = (
+            places,
+            drawn.names[number],
+            table["id"][rows].tolist(),
+            table["items"][rows, number].tolist(),
+        )
         for (x, y), name, sample, item in zip(*columns, strict=True):
             thumbnail = _thumbnail(contents, modality, item)
             words = contents.words(modality, item) if contents.is_quick else ""
             which = classes.index(name) if name in drawn.colours else -1
-            points.append([x, y, number, which, sample, -1 if thumbnail is None else len(tiles), words])
+            points.append(
+                [x, y, number, which, sample, -1 if thumbnail is None else len(tiles), words]
+            )
             if thumbnail is not None:
                 tiles.append(thumbnail)
     kinds = [contents.kinds.get(modality, modality) for modality in drawn.modalities]
-    panel = {"kind": "map", "title": "Embedding map", "points": points, "tile": TILE, "columns": _side(len(tiles))}
+    panel = {
+        "kind": "map",
+        "title": "Embedding map",
+        "points": points,
+        "tile": TILE,
+        "columns": _side(len(tiles)),
+    }
     panel |= {"modalities": list(drawn.modalities), "kinds": kinds, "other": OTHER}
     # pairs, and no mapping: a point has the place of its class among them
     panel["classes"] = [[name, colour] for name, colour in drawn.colours.items()]
@@ -115,7 +141,9 @@ def map_panel(drawn: EmbeddingMap, table: Table, contents: Contents) -> dict[str
 
 
 def _thumbnail(contents: Contents, modality: str, item: int) -> np.ndarray | None:
-    """(TILE, TILE, 3) uint8 of an image, or of the spectrogram of a sound; None of anything else."""
+    """(TILE, TILE, 3) uint8 of an image, or of the spectrogram of a sound; None of anything
+    else.
+    """
     is_shown = contents.is_quick and contents.kinds.get(modality) in ("image", "audio")
     content = contents.content(modality, item) if is_shown else None
     if isinstance(content, Sound):
@@ -149,10 +177,14 @@ def places_of(x: np.ndarray) -> np.ndarray:
 def _spread(present: torch.Tensor, count: int) -> torch.Tensor:
     """Rows where `present`, at most `count` of them."""
     rows = present.nonzero().squeeze(1)
-    return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows)), device=rows.device).long().unique()]
+    return rows[
+        torch.linspace(0, len(rows) - 1, min(count, len(rows)), device=rows.device).long().unique()
+    ]
 
 
-def _draw_classes(axes: Any, places: np.ndarray, names: Sequence[str], colours: Mapping[str, str]) -> None:
+def _draw_classes(
+    axes: Any, places: np.ndarray, names: Sequence[str], colours: Mapping[str, str]
+) -> None:
     shown = np.array([colours.get(name, OTHER) for name in names])
     frequent = shown != OTHER
     for part in (~frequent, frequent):  # what has a colour lies above what has none

@@ -1,4 +1,6 @@
-"""What the model finds: queries with their nearest items in another modality, and those that it misses most."""
+"""What the model finds: queries with their nearest items in another modality, and those that it
+misses most.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,8 @@ def spread_queries(table: Table, source: int, target: int, count: int, top: int 
 
 
 def worst_queries(table: Table, source: int, target: int, count: int, top: int = 4) -> list[Query]:
-    """The queries whose best right item comes last, the worst first; none that found a right one at once.
+    """The queries whose best right item comes last, the worst first; none that found a right one at
+    once.
 
     Of more than `SEARCHED` queries, so many are looked at, spread evenly over the split.
     """
@@ -118,12 +121,19 @@ def _queries(table: Table, source: int, target: int, rows: torch.Tensor, top: in
         found = [Found(*one) for one in zip(*columns, strict=True)]
         own = int(table["items"][row, target])
         own_cosine = float(table["x"][row, target] @ table["x"][row, source])
-        queries.append(Query(int(table["items"][row, source]), Found(own, own_cosine, True), rank, found))
+        queries.append(
+            Query(int(table["items"][row, source]), Found(own, own_cosine, True), rank, found)
+        )
     return queries
 
 
 def draw_gallery(
-    file: Path, queries: Sequence[Query], source: str, target: str, describe: Callable[[str, int], Any], top: int = 5
+    file: Path,
+    queries: Sequence[Query],
+    source: str,
+    target: str,
+    describe: Callable[[str, int], Any],
+    top: int = 5,
 ) -> None:
     """Rows of a query, what is right, and the nearest items with their cosine; green = right.
 
@@ -137,7 +147,11 @@ def draw_gallery(
         describe: (modality, item) -> a sentence or an image; None if there is nothing to see.
         top: columns of answers.
     """
-    if not queries or describe(source, queries[0].item) is None or describe(target, queries[0].right.item) is None:
+    if (
+        not queries
+        or describe(source, queries[0].item) is None
+        or describe(target, queries[0].right.item) is None
+    ):
         return
     size = (2.1 * (top + 2), 1.5 * len(queries))
     with picture(file, size=size, nrows=len(queries), ncols=top + 2, squeeze=False) as axes:
@@ -151,7 +165,9 @@ def draw_gallery(
                 axis.axis("off")
 
 
-def gallery_panel(title: str, queries: Sequence[Query], source: str, target: str, contents: Contents) -> dict[str, Any]:
+def gallery_panel(
+    title: str, queries: Sequence[Query], source: str, target: str, contents: Contents
+) -> dict[str, Any]:
     """The same for the page; empty where there is nothing to show.
 
     Args:
@@ -161,7 +177,11 @@ def gallery_panel(title: str, queries: Sequence[Query], source: str, target: str
         target: modality that is searched.
         contents: what is seen of items.
     """
-    if not queries or not contents.cell(source, queries[0].item) or not contents.cell(target, queries[0].right.item):
+    if (
+        not queries
+        or not contents.cell(source, queries[0].item)
+        or not contents.cell(target, queries[0].right.item)
+    ):
         return {}
     rows = [
         {
@@ -169,7 +189,8 @@ def gallery_panel(title: str, queries: Sequence[Query], source: str, target: str
             "rank": query.rank,
             "right": contents.cell(target, query.right.item) | {"cosine": query.right.cosine},
             "found": [
-                contents.cell(target, found.item) | {"cosine": found.cosine, "is_right": found.is_right}
+                contents.cell(target, found.item)
+                | {"cosine": found.cosine, "is_right": found.is_right}
                 for found in query.found
             ],
         }
@@ -199,7 +220,9 @@ def show_content(axis: Any, content: Any, title: str, colour: str = "#333333") -
     for spine in axis.spines.values():
         spine.set(visible=True, color=colour, linewidth=1.5)
     if isinstance(content, str):
-        text = textwrap.fill(content if len(content) <= LONGEST else f"{content[: LONGEST - 1]}…", 18)
+        text = textwrap.fill(
+            content if len(content) <= LONGEST else f"{content[: LONGEST - 1]}…", 18
+        )
         place = {"ha": "center", "va": "center", "transform": axis.transAxes, "in_layout": False}
         axis.text(0.5, 0.5, text, fontsize=7.5, parse_math=False, **place)  # "$" is a dollar
     elif content is not None:

@@ -1,4 +1,6 @@
-"""Pages in one file: styles and scripts are within, text is escaped, and nothing is asked of a network."""
+"""Pages in one file: styles and scripts are within, text is escaped, and nothing is asked of a
+network.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,15 @@ def render(template: str, **content: Any) -> str:
         content: what it shows. Whatever it is, it is escaped: also within JSON, `'{{ x|tojson }}'`.
     """
     loader = PackageLoader("polymodal.report")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
     environment.filters |= {"number": cell, "duration": duration}
 
     def asset(name: str) -> Markup:
-        """A file of ours as it is, without the line that names its home: a page has no address in it."""
+        """A file of ours as it is, without the line that names its home: a page has no address in
+        it.
+        """
         lines = loader.get_source(environment, name)[0].splitlines()
         return Markup("\n".join(line for line in lines if not line.startswith("/*!")))  # noqa: S704
 

@@ -1,4 +1,6 @@
-"""What a person sees and hears of an item: an image, a sentence, a row of values, or a sound with its spectrogram."""
+"""What a person sees and hears of an item: an image, a sentence, a row of values, or a sound with
+its spectrogram.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ COLUMNS = 12
 """Columns of a row of a table."""
 
 Cell = dict[str, Any]
-"""As JSON: `text`; or `image`, a data URI; or `rows`, pairs of a name and a value; of a sound also `sound`, its key in
-`Contents.sounds`, and `seconds`. Empty where there is nothing to show."""
+"""As JSON: `text`; or `image`, a data URI; or `rows`, pairs of a name and a value; of a sound also
+`sound`, its key in `Contents.sounds`, and `seconds`. Empty where there is nothing to show."""
 
 
 class Sound(NamedTuple):
@@ -78,18 +80,27 @@ class Contents:
 
     def words(self, modality: str, item: int) -> str:
         """A sentence of an item; "" where it has none."""
-        content = self.data.describe(modality, item) if self.kinds.get(modality) in ("text", "tabular") else None
+        content = (
+            self.data.describe(modality, item)
+            if self.kinds.get(modality) in ("text", "tabular")
+            else None
+        )
         return cut(content) if isinstance(content, str) else ""
 
     def content(self, modality: str, item: int) -> Any:
-        """A `Sound`, or what the data give: a sentence, a uint8 image, a row (column -> value), or None."""
+        """A `Sound`, or what the data give: a sentence, a uint8 image, a row (column -> value), or
+        None.
+        """
         content = self.data.content(modality, item)
         if self.kinds.get(modality) == "audio" and isinstance(content, np.ndarray):
             return Sound(content, int(self.formats[modality]["sample_rate"]))
         return content
 
     def _heard(self, key: str, sound: Sound) -> Cell:
-        cell: Cell = {"image": image_uri(spectrogram(sound), SIDE * 2), "seconds": len(sound.waveform) / sound.rate}
+        cell: Cell = {
+            "image": image_uri(spectrogram(sound), SIDE * 2),
+            "seconds": len(sound.waveform) / sound.rate,
+        }
         if key not in self.sounds:
             uri = sound_uri(sound)
             if len(uri) > self.room:
@@ -112,7 +123,9 @@ def cut(text: str) -> str:
 
 
 def image_uri(pixels: np.ndarray, side: int = SIDE) -> str:
-    """(H, W) or (H, W, 3) uint8 -> a data URI; small images keep their size, so that pixels stay sharp."""
+    """(H, W) or (H, W, 3) uint8 -> a data URI; small images keep their size, so that pixels stay
+    sharp.
+    """
     image = Image.fromarray(np.ascontiguousarray(pixels))
     image.thumbnail((side, side))
     # few pixels are kept exactly; of many, nobody sees the loss
@@ -136,13 +149,18 @@ def sound_uri(sound: Sound) -> str:
 
 
 def spectrogram(sound: Sound, width: int = 192, height: int = 64) -> np.ndarray:
-    """(height, width, 3) uint8: decibels below the loudest, time from left to right, low frequencies at the bottom."""
+    """(height, width, 3) uint8: decibels below the loudest, time from left to right, low
+    frequencies at the bottom.
+    """
     waveform = torch.from_numpy(np.asarray(sound.waveform, dtype=np.float32))
     size = 512 if sound.rate >= 8000 else 256
     if len(waveform) < size:
         waveform = torch.nn.functional.pad(waveform, (0, size - len(waveform)))
     hop = max(1, len(waveform) // width)
-    power = torch.stft(waveform, size, hop, window=torch.hann_window(size), return_complex=True).abs() ** 2
+    power = (
+        torch.stft(waveform, size, hop, window=torch.hann_window(size), return_complex=True).abs()
+        ** 2
+    )
     decibels = 10 * torch.log10(power / power.max().clamp(min=1e-12) + 1e-12)
     levels = ((decibels + 70) / 70).clamp(0, 1).flip(0).numpy()
     colours = (colormaps["magma"](levels)[:, :, :3] * 255).astype(np.uint8)

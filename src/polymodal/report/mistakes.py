@@ -34,8 +34,12 @@ class Mistake(NamedTuple):
     probability: float | None
 
 
-def wrong_classes(y: Tensor, target: Tensor, count: int = SHOWN) -> list[tuple[int, int, int, float]]:
-    """(N, p) logits and (N,) classes -> (row, true class, answer, its probability), the most probable first."""
+def wrong_classes(
+    y: Tensor, target: Tensor, count: int = SHOWN
+) -> list[tuple[int, int, int, float]]:
+    """(N, p) logits and (N,) classes -> (row, true class, answer, its probability), the most
+    probable first.
+    """
     probability, answer = y.double().softmax(1).max(1)
     wrong = (answer != target).nonzero().squeeze(1)
     wrong = wrong[probability[wrong].argsort(descending=True, stable=True)[:count]]
@@ -44,7 +48,9 @@ def wrong_classes(y: Tensor, target: Tensor, count: int = SHOWN) -> list[tuple[i
 
 
 def wrong_tags(y: Tensor, target: Tensor, count: int = SHOWN) -> list[tuple[int, int, int, float]]:
-    """(N, p) logits and 0, 1 or -1 -> (row, tag, truth, probability of the tag), the furthest off first."""
+    """(N, p) logits and 0, 1 or -1 -> (row, tag, truth, probability of the tag), the furthest off
+    first.
+    """
     probability = y.double().sigmoid()
     off = (probability - target).abs().where(target >= 0, 0.0).flatten()
     # off by more than a half is what counts as wrong
@@ -55,13 +61,18 @@ def wrong_tags(y: Tensor, target: Tensor, count: int = SHOWN) -> list[tuple[int,
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def far_values(y: Tensor, target: Tensor, count: int = SHOWN) -> list[tuple[int, int, float, float]]:
-    """(N, p), (N, p) values, NaN if unknown -> (row, output, true value, answer), the furthest off first.
+def far_values(
+    y: Tensor, target: Tensor, count: int = SHOWN
+) -> list[tuple[int, int, float, float]]:
+    """(N, p), (N, p) values, NaN if unknown -> (row, output, true value, answer), the furthest off
+    first.
 
     Outputs of several units are compared in standard deviations of their true values.
     """
     known = ~target.isnan()
-    spread = torch.stack([column[seen].std(correction=0) for column, seen in zip(target.T, known.T, strict=True)])
+    spread = torch.stack(
+        [column[seen].std(correction=0) for column, seen in zip(target.T, known.T, strict=True)]
+    )
     off = ((y - target).abs() / spread.nan_to_num(1).clamp(min=1e-12)).where(known, -1.0).flatten()
     order = off.argsort(descending=True, stable=True)[:count]
     order = order[off[order] > 0]
@@ -70,7 +81,9 @@ def far_values(y: Tensor, target: Tensor, count: int = SHOWN) -> list[tuple[int,
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def mistakes_of(objective: Supervised, table: Columns, names: Sequence[str]) -> tuple[str, list[Mistake]]:
+def mistakes_of(
+    objective: Supervised, table: Columns, names: Sequence[str]
+) -> tuple[str, list[Mistake]]:
     """A title, and the worst answers of a split.
 
     Args:
@@ -81,7 +94,10 @@ def mistakes_of(objective: Supervised, table: Columns, names: Sequence[str]) -> 
     ids, y, target = table["id"].tolist(), table["y"], table["target"]
     if isinstance(objective, Classification):
         title, found = "Most confident mistakes", wrong_classes(y, target)
-        return title, [Mistake(ids[row], {"true": names[a], "predicted": names[b]}, p) for row, a, b, p in found]
+        return title, [
+            Mistake(ids[row], {"true": names[a], "predicted": names[b]}, p)
+            for row, a, b, p in found
+        ]
     if isinstance(objective, MultiLabel):
         told = ("no", "yes")
         return "Tags that are furthest off", [
@@ -116,7 +132,9 @@ def mistakes_panel(
     rows = []
     for mistake in facts:
         row = int(torch.searchsorted(samples["id"], mistake.id))
-        there = zip(modalities, samples["items"][row].tolist(), samples["mask"][row].tolist(), strict=True)
+        there = zip(
+            modalities, samples["items"][row].tolist(), samples["mask"][row].tolist(), strict=True
+        )
         cells = [{"name": name, **contents.cell(name, item)} for name, item, has in there if has]
         rows.append({"said": mistake.said, "probability": mistake.probability, "cells": cells})
     return {"kind": "mistakes", "title": title, "rows": rows} if rows else {}

@@ -46,7 +46,9 @@ SPLITS = {"test": "Held-out data", "val": "Last validation", "": "Training"}
 
 
 class StaticPlot(NamedTuple):
-    """A static plot within the page: heading, what it shows, the file as a data URI, whether it needs a whole row."""
+    """A static plot within the page: heading, what it shows, the file as a data URI, whether it
+    needs a whole row.
+    """
 
     title: str
     caption: str
@@ -55,7 +57,9 @@ class StaticPlot(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """Recall of the most frequent classes: (class, samples, recall), the lowest first; and how many more there are."""
+    """Recall of the most frequent classes: (class, samples, recall), the lowest first; and how many
+    more there are.
+    """
 
     title: str
     rows: list[tuple[str, float, float]]
@@ -63,7 +67,9 @@ class Bars(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What a folder of the report holds: panels of JSON files, bars, images, and (heading, table) of each CSV file."""
+    """What a folder of the report holds: panels of JSON files, bars, images, and (heading, table)
+    of each CSV file.
+    """
 
     title: str
     panels: list[dict[str, Any]]
@@ -73,9 +79,11 @@ class Section(NamedTuple):
 
 
 def write_page(run_dir: Path) -> Path:
-    """Writes `report/index.html`: metrics, plots, tables, config and environment in one file that needs no network.
+    """Writes `report/index.html`: metrics, plots, tables, config and environment in one file that
+    needs no network.
 
-    Whatever is missing in the folder is left out. All text is escaped, and only the page's own script may run.
+    Whatever is missing in the folder is left out. All text is escaped, and only the page's own
+    script may run.
 
     Args:
         run_dir: a run's folder, or that of an evaluation.
@@ -131,10 +139,16 @@ def _parts(config: Mapping[Any, Any]) -> list[tuple[str, str]]:
     nodes = {"data": config.get("data")}
     nodes |= {f"{name} encoder": node for name, node in (config.get("encoder") or {}).items()}
     nodes |= {group: config.get(group) for group in ("fusion", "head", "objective", "optimizer")}
-    return [(part, node["_target_"].rpartition(".")[2]) for part, node in nodes.items() if node and "_target_" in node]
+    return [
+        (part, node["_target_"].rpartition(".")[2])
+        for part, node in nodes.items()
+        if node and "_target_" in node
+    ]
 
 
-def _all_blocks(metrics: Mapping[str, float], about: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
+def _all_blocks(
+    metrics: Mapping[str, float], about: Mapping[str, Any]
+) -> list[tuple[str, list[Any]]]:
     """(heading, tables): of each split, and of the validation of the checkpoint that is tested."""
     blocks = [(title, _blocks(metrics, split)) for split, title in SPLITS.items()]
     if about.get("validation"):
@@ -142,8 +156,12 @@ def _all_blocks(metrics: Mapping[str, float], about: Mapping[str, Any]) -> list[
     return blocks
 
 
-def _blocks(metrics: Mapping[str, float], split: str) -> list[tuple[list[str], list[tuple[str, list[float]]]]]:
-    """Tables of (metrics, rows of (what, values)): what has the same metrics is in one table, that of all first."""
+def _blocks(
+    metrics: Mapping[str, float], split: str
+) -> list[tuple[list[str], list[tuple[str, list[float]]]]]:
+    """Tables of (metrics, rows of (what, values)): what has the same metrics is in one table, that
+    of all first.
+    """
     of: dict[str, dict[str, float]] = {}
     for key, value in metrics.items():
         first, _, rest = key.partition("/")
@@ -164,7 +182,10 @@ def _section(folder: Path, report: Path, has_curves: bool) -> Section:
     replaced = {*panels, *(["curves"] if has_curves else [])}
     images = [file for file in folder.glob("*.png") if file.stem not in replaced]
     images.sort(key=lambda file: (_place(file.stem), file.name))
-    tables = [(_words(file.stem), read_table(file, ROWS, COLUMNS)) for file in sorted(folder.glob("*.csv"))]
+    tables = [
+        (_words(file.stem), read_table(file, ROWS, COLUMNS))
+        for file in sorted(folder.glob("*.csv"))
+    ]
     bars = [bars for file in sorted(folder.glob("*.csv")) for bars in _bars(file)]
     title = "" if folder == report else _words(folder.name)
     return Section(title, ordered, bars, [_image(file) for file in images], tables)

@@ -16,7 +16,8 @@ ROWS = 10_000
 
 
 def publish(folder: Path, loggers: Sequence[Logger], step: int) -> None:
-    """Gives TensorBoard all pictures, wandb all pictures and tables; `report/clip/curves` is clip/curves.png.
+    """Gives TensorBoard all pictures, wandb all pictures and tables; `report/clip/curves` is
+    clip/curves.png.
 
     Args:
         folder: `report/` of a run.
@@ -36,5 +37,8 @@ def publish(folder: Path, loggers: Sequence[Logger], step: int) -> None:
             if isinstance(logger, WandbLogger):
                 table = read_table(file, ROWS)
                 logger.log_table(
-                    f"report/{file.relative_to(folder).with_suffix('')}", table.header, table.rows, step=step
+                    f"report/{file.relative_to(folder).with_suffix('')}",
+                    table.header,
+                    table.rows,
+                    step=step,
                 )

@@ -11,7 +11,8 @@ from polymodal.report.style import COLOURS, picture
 
 
 def draw_reliability(file: Path, bins: Reliability) -> None:
-    """Accuracy against confidence, with the diagonal of a calibrated model; below, how often each confidence occurs.
+    """Accuracy against confidence, with the diagonal of a calibrated model; below, how often each
+    confidence occurs.
 
     Args:
         file: PNG to write.
@@ -29,5 +30,11 @@ def draw_reliability(file: Path, bins: Reliability) -> None:
         upper.set_title(f"Expected calibration error {bins.error:.3f}, {samples.sum()} samples")
         upper.legend(frameon=False, loc="upper left")
         upper.grid(alpha=0.3)
-        lower.bar(edges[:-1], samples / samples.sum(), width=1 / len(samples), align="edge", edgecolor="white")
+        lower.bar(
+            edges[:-1],
+            samples / samples.sum(),
+            width=1 / len(samples),
+            align="edge",
+            edgecolor="white",
+        )
         lower.set(xlabel="confidence", ylabel="share of samples")

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter
 from torch import Tensor
 
 from polymodal.formatting import readable
-from polymodal.metrics.regression import regression_figures
+from polymodal.metrics.regression import regression_metrics
 from polymodal.report.style import COLOURS, picture, short
 
 PANELS = 6
@@ -29,7 +29,9 @@ TITLE = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
 """Metrics above a panel."""
 
 
-def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], samples: int = 5000) -> None:
+def draw_scatter(
+    file: Path, y: Tensor, target: Tensor, names: Sequence[str], samples: int = 5000
+) -> None:
     """A panel an output, with the diagonal that a perfect model would lie on.
 
     Args:
@@ -37,7 +39,8 @@ def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], sa
         y: (N, p) predictions, in the units of the labels.
         target: (N, p), NaN where it is not known.
         names: of the p outputs.
-        samples: points of a panel at most, spread evenly over the split; the metrics in the titles are of all.
+        samples: points of a panel at most, spread evenly over the split; the metrics in the titles
+            are of all.
     """
 
     def draw(axes: Any, k: int) -> None:
@@ -47,7 +50,7 @@ def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], sa
         axes.scatter(truth, points, s=8, alpha=_alpha(len(truth)), color=COLOURS[0], linewidths=0)
         name = short(names[k])
         axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
-        metrics = regression_figures(y[:, [k]], target[:, [k]])
+        metrics = regression_metrics(y[:, [k]], target[:, [k]])
         # a line is broken between two metrics alone
         said = [
             f"{label}\N{NO-BREAK SPACE}{readable(float(metrics[key]))}"
@@ -59,14 +62,20 @@ def draw_scatter(file: Path, y: Tensor, target: Tensor, names: Sequence[str], sa
     _panels(file, target, draw)
 
 
-def draw_residuals(file: Path, y: Tensor, target: Tensor, names: Sequence[str], samples: int = 5000) -> None:
-    """A panel an output: predicted minus true value, against the prediction. Arguments as for `draw_scatter`."""
+def draw_residuals(
+    file: Path, y: Tensor, target: Tensor, names: Sequence[str], samples: int = 5000
+) -> None:
+    """A panel an output: predicted minus true value, against the prediction. Arguments as for
+    `draw_scatter`.
+    """
 
     def draw(axes: Any, k: int) -> None:
         points, truth = _known(y[:, k], target[:, k], samples)
         residuals = points - truth
         axes.axhline(0, color="#999999", linestyle="--", linewidth=1)
-        axes.scatter(points, residuals, s=8, alpha=_alpha(len(truth)), color=COLOURS[2], linewidths=0)
+        axes.scatter(
+            points, residuals, s=8, alpha=_alpha(len(truth)), color=COLOURS[2], linewidths=0
+        )
         name = short(names[k])
         axes.set(xlabel=f"predicted {name}", ylabel="predicted - true")
         known = ~target[:, k].isnan()
@@ -84,7 +93,9 @@ def _panels(file: Path, target: Tensor, draw: Any) -> None:
         return
     columns = min(COLUMNS, len(known))
     rows = -(-len(known) // columns)
-    with picture(file, size=(3.9 * columns, 3.7 * rows), nrows=rows, ncols=columns, squeeze=False) as grid:
+    with picture(
+        file, size=(3.9 * columns, 3.7 * rows), nrows=rows, ncols=columns, squeeze=False
+    ) as grid:
         for axes in grid.flat[len(known) :]:
             axes.set_visible(False)
         for axes, k in zip(grid.flat, known, strict=False):

@@ -13,14 +13,27 @@ from matplotlib.figure import Figure
 
 from polymodal.files import replacing
 
-COLOURS = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0"]
+COLOURS = [
+    "#4269d0",
+    "#efb118",
+    "#ff725c",
+    "#6cc5b0",
+    "#3ca951",
+    "#ff8ab7",
+    "#a463f2",
+    "#97bbf5",
+    "#9c6b4e",
+    "#9498a0",
+]
 
 
 @contextmanager
 def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[Any]:
-    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`, whole or not at all.
+    """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`,
+    whole or not at all.
 
-    Without pyplot: that would take a screen, or take it away from a notebook which shows figures of its own.
+    Without pyplot: that would take a screen, or take it away from a notebook which shows figures of
+    its own.
     """
     style: Any = {
         "axes.spines.top": False,
@@ -38,7 +51,9 @@ def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[A
 
 
 def short(name: str, length: int = 30) -> str:
-    """A name that leaves room for the picture, without its middle; a sign that starts a formula stands for itself."""
+    """A name that leaves room for the picture, without its middle; a sign that starts a formula
+    stands for itself.
+    """
     if len(name) > length:
         name = f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
     return name.replace("$", r"\$")

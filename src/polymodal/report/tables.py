@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from polymodal.files import replacing
-from polymodal.metrics.regression import regression_figures
+from polymodal.metrics.regression import regression_metrics
 
 
 def write_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None:
@@ -21,8 +21,11 @@ def write_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None
     _write(file, ["true / predicted", *names], rows)
 
 
-def write_confused(file: Path, answer: Tensor, target: Tensor, names: Sequence[str], most: int = 10_000) -> None:
-    """(N,), (N,) classes: a row a pair of a true class and a wrong answer that occurs, the most frequent first.
+def write_confused(
+    file: Path, answer: Tensor, target: Tensor, names: Sequence[str], most: int = 10_000
+) -> None:
+    """(N,), (N,) classes: a row a pair of a true class and a wrong answer that occurs, the most
+    frequent first.
 
     Args:
         file: to write.
@@ -32,14 +35,22 @@ def write_confused(file: Path, answer: Tensor, target: Tensor, names: Sequence[s
         most: rows.
     """
     wrong = answer != target
-    pairs, counts = torch.stack([target[wrong], answer[wrong]], dim=1).unique(dim=0, return_counts=True)
+    pairs, counts = torch.stack([target[wrong], answer[wrong]], dim=1).unique(
+        dim=0, return_counts=True
+    )
     order = counts.argsort(descending=True, stable=True)[:most]
     shown = zip(pairs[order].tolist(), counts[order].tolist(), strict=True)
-    _write(file, ["true", "predicted", "samples"], [[names[a], names[b], count] for (a, b), count in shown])
+    _write(
+        file,
+        ["true", "predicted", "samples"],
+        [[names[a], names[b], count] for (a, b), count in shown],
+    )
 
 
 def write_classes(file: Path, table: Mapping[str, Tensor], names: Sequence[str]) -> None:
-    """A row a class; `table` is figure -> (K,) values. A figure that is not defined is an empty cell."""
+    """A row a class; `table` is metric -> (K,) values. A metric that is not defined is an empty
+    cell.
+    """
     columns = [[_cell(value) for value in column.tolist()] for column in table.values()]
     _write(file, ["class", *table], list(zip(names, *columns, strict=True)))
 
@@ -54,7 +65,7 @@ def write_values(file: Path, y: Tensor, target: Tensor, names: Sequence[str]) ->
         names: of the p outputs.
     """
     columns = range(len(names))
-    metrics = [regression_figures(y[:, [k]], target[:, [k]]) for k in columns]
+    metrics = [regression_metrics(y[:, [k]], target[:, [k]]) for k in columns]
     keys = list(dict.fromkeys(key for own in metrics for key in own))
     counts = (~target.isnan()).sum(0).tolist()
     cells = [[_cell(float(metrics[k].get(key, torch.nan))) for key in keys] for k in columns]
@@ -77,7 +88,8 @@ class TextTable(NamedTuple):
 
     Attributes:
         header: names of the columns.
-        rows: cells; in a column that holds nothing but numbers they are floats, and None where it is empty.
+        rows: cells; in a column that holds nothing but numbers they are floats, and None where it
+            is empty.
         shares: columns of numbers from 0 to 1, some of them between.
         left_out: what there is beyond these rows and columns, in words; "" for nothing.
     """
@@ -91,7 +103,11 @@ class TextTable(NamedTuple):
     def numeric(self) -> set[int]:
         """Columns of numbers, whose heads stand to the right as the numbers do."""
         columns = list(zip(*self.rows, strict=True))
-        return {index for index, column in enumerate(columns) if not any(isinstance(cell, str) for cell in column)}
+        return {
+            index
+            for index, column in enumerate(columns)
+            if not any(isinstance(cell, str) for cell in column)
+        }
 
 
 def read_table(file: Path, rows: int | None = None, columns: int | None = None) -> TextTable:
@@ -105,7 +121,9 @@ def read_table(file: Path, rows: int | None = None, columns: int | None = None) 
     shares = {index for index, column in enumerate(cells) if _are_shares(column)}
     beyond = {"rows": further, "columns": len(header) - len(header[:columns])}
     left_out = " and ".join(f"{count} {what}" for what, count in beyond.items() if count)
-    return TextTable(header[:columns], [list(row) for row in zip(*cells, strict=True)], shares, left_out)
+    return TextTable(
+        header[:columns], [list(row) for row in zip(*cells, strict=True)], shares, left_out
+    )
 
 
 def _numbers(column: Sequence[str]) -> Sequence[str | float | None]:
@@ -117,4 +135,8 @@ def _numbers(column: Sequence[str]) -> Sequence[str | float | None]:
 
 def _are_shares(column: Sequence[str | float | None]) -> bool:
     values = [value for value in column if isinstance(value, float)]
-    return bool(values) and all(0 <= value <= 1 for value in values) and any(0 < value < 1 for value in values)
+    return (
+        bool(values)
+        and all(0 <= value <= 1 for value in values)
+        and any(0 < value < 1 for value in values)
+    )

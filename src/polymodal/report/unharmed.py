@@ -12,7 +12,8 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def unharmed(what: Path | str) -> Iterator[None]:
-    """Says what goes wrong inside the block, and goes on after it: metrics are worth more than pictures of them.
+    """Says what goes wrong inside the block, and goes on after it: metrics are worth more than
+    pictures of them.
 
     Args:
         what: is written there.

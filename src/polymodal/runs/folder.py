@@ -22,12 +22,22 @@ from polymodal.errors import ConfigError, PolymodalError
 from polymodal.files import write_whole
 from polymodal.runs.slurm import begun_here
 
-PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "timm", "tokenizers")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "timm",
+    "tokenizers",
+)
 CLAIM = {"config.yaml", "environment.json", "train.log", ".lock"}
 """What is in the folder of a run that has not begun."""
 
 OWN = ("${run_dir}", "${hydra:runtime.output_dir}", CACHE, TRACKING)
-"""Starts of values that are not resolved in a stored config: they mean what they mean where it is used."""
+"""Starts of values that are not resolved in a stored config: they mean what they mean where it is
+used."""
 
 DEFAULTS = [{"hydra": "repeat"}, "_self_"]
 HEADER = """\
@@ -39,8 +49,11 @@ defaults:
 """
 
 
-def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Writes config.yaml and environment.json into a folder that no run has used; gives the config for checkpoints.
+def claim(
+    folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Writes config.yaml and environment.json into a folder that no run has used; gives the config
+    for checkpoints.
 
     A Slurm job that is started again takes the folder that it had, where nothing was saved in it.
 
@@ -56,12 +69,15 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not begun_here(folder):
-            (folder / "config.yaml").open("x").close()  # "x": of two runs that start at once, one gets it
+            (folder / "config.yaml").open(
+                "x"
+            ).close()  # "x": of two runs that start at once, one gets it
         stored = store(folder, config, plain)
         write_environment(folder, overrides)
     except FileExistsError:
         raise ConfigError(
-            f"The folder {folder} holds a run already. Choose another hydra.run.dir, or run_dir of eval.py."
+            f"The folder {folder} holds a run already. Choose another hydra.run.dir, or run_dir of "
+            "eval.py."
         ) from None
     except OSError as error:
         raise ConfigError(f"The run folder {folder} cannot be written: {error}") from error
@@ -69,7 +85,8 @@ def claim(folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Se
 
 
 def check_links(folder: Path) -> None:
-    """Refuses a folder that holds links out of it: what a run writes there would be written elsewhere.
+    """Refuses a folder that holds links out of it: what a run writes there would be written
+    elsewhere.
 
     A pipe is refused too: who opens one waits for ever.
 
@@ -80,9 +97,14 @@ def check_links(folder: Path) -> None:
     for place, folders, files in os.walk(root):
         for path in (Path(place, name) for name in (*folders, *files)):
             if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise ConfigError(f"{path} is a link out of the folder {folder}. No run makes one: remove it to go on.")
+                raise ConfigError(
+                    f"{path} is a link out of the folder {folder}. No run makes one: remove it to "
+                    "go on."
+                )
             if path.exists() and not (path.is_file() or path.is_dir()):
-                raise ConfigError(f"{path} is neither a file nor a folder. No run makes one: remove it to go on.")
+                raise ConfigError(
+                    f"{path} is neither a file nor a folder. No run makes one: remove it to go on."
+                )
 
 
 def give_back(folder: Path, claimed: bool) -> None:
@@ -105,7 +127,9 @@ def give_back(folder: Path, claimed: bool) -> None:
 
 @contextmanager
 def given_back(folder: Path) -> Iterator[None]:
-    """Leaves no folder that was claimed in here where an error that is foreseen comes before anything is written."""
+    """Leaves no folder that was claimed in here where an error that is foreseen comes before
+    anything is written.
+    """
     was_there = (folder / "config.yaml").exists()
     try:
         yield
@@ -116,8 +140,12 @@ def given_back(folder: Path) -> Iterator[None]:
 
 
 def header(folder: Path) -> str:
-    """The first lines of a config.yaml, up to its settings, whatever signs the folder has in its name."""
-    return HEADER.format(folder="".join(sign if sign.isprintable() else "?" for sign in str(folder)))
+    """The first lines of a config.yaml, up to its settings, whatever signs the folder has in its
+    name.
+    """
+    return HEADER.format(
+        folder="".join(sign if sign.isprintable() else "?" for sign in str(folder))
+    )
 
 
 def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
@@ -129,18 +157,27 @@ def store(folder: Path, config: DictConfig, plain: dict[str, Any]) -> dict[str, 
 
 def to_store(config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
     """The config as a run keeps it: in its folder, in its checkpoints and in loggers."""
-    return dict(mask(storable(OmegaConf.to_container(config, resolve=False), plain)) | {"resume": None})
+    return dict(
+        mask(storable(OmegaConf.to_container(config, resolve=False), plain)) | {"resume": None}
+    )
 
 
 def write_config(folder: Path, stored: dict[str, Any]) -> None:
     """Writes config.yaml."""
-    write_whole(folder / "config.yaml", header(folder) + OmegaConf.to_yaml(OmegaConf.create(stored)))
+    write_whole(
+        folder / "config.yaml", header(folder) + OmegaConf.to_yaml(OmegaConf.create(stored))
+    )
 
 
 def storable(raw: Any, resolved: Any) -> Any:
-    """Resolved values; what belongs to the run or to the user (its folder, a cache) stays a reference of ours."""
+    """Resolved values; what belongs to the run or to the user (its folder, a cache) stays a
+    reference of ours.
+    """
     if isinstance(raw, dict) and isinstance(resolved, dict):
-        return {key: storable(raw[key], resolved[key]) if key in raw else resolved[key] for key in resolved}
+        return {
+            key: storable(raw[key], resolved[key]) if key in raw else resolved[key]
+            for key in resolved
+        }
     if isinstance(raw, list) and isinstance(resolved, list):
         return [storable(r, v) for r, v in zip(raw, resolved, strict=True)]
     return raw if isinstance(raw, str) and raw.startswith(OWN) else resolved
@@ -180,7 +217,9 @@ def _version(package: str) -> str | None:
 def _git(*arguments: str) -> str | None:
     here = Path(__file__).parent
     try:
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout  # whole: without its last blank lines a diff cannot be applied

@@ -1,4 +1,6 @@
-"""Which process has which job. The system ends a lock with the last process that holds it, however that dies."""
+"""Which process has which job. The system ends a lock with the last process that holds it, however
+that dies.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ except ImportError:  # Windows: one process at a time should work on a sweep
 def take(folder: Path) -> int | None:
     """Takes a job; gives the open file that holds it, which the job's own process inherits.
 
-    Where the process that started it is killed, its training saves; nobody else takes the job until both are gone.
+    Where the process that started it is killed, its training saves; nobody else takes the job until
+    both are gone.
 
     Args:
         folder: of the job. The lock lies beside it, so that the folder can be moved away.
@@ -24,7 +27,9 @@ def take(folder: Path) -> int | None:
     Returns:
         None where another process has the job.
     """
-    if fcntl and _is_held(folder / ".lock", fcntl.lockf):  # a training that no sweep of ours started
+    if fcntl and _is_held(
+        folder / ".lock", fcntl.lockf
+    ):  # a training that no sweep of ours started
         return None
     file = _file(folder)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +41,9 @@ def take(folder: Path) -> int | None:
 
 
 def at_work(folder: Path) -> bool:
-    """Whether a process is at work on a run: a sweep has its job, or a training has its folder (`config.resume`)."""
+    """Whether a process is at work on a run: a sweep has its job, or a training has its folder
+    (`config.resume`).
+    """
     if fcntl is None:
         return False
     return _is_held(_file(folder), fcntl.flock) or _is_held(folder / ".lock", fcntl.lockf)

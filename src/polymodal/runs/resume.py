@@ -19,13 +19,21 @@ from polymodal.config.stored import load_yaml
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
 from polymodal.files import read_json, write_whole
-from polymodal.runs.folder import DEFAULTS, check_links, environment_of, storable, to_store, write_config
+from polymodal.runs.folder import (
+    DEFAULTS,
+    check_links,
+    environment_of,
+    storable,
+    to_store,
+    write_config,
+)
 
 LIMITS = ("max_epochs", "max_steps", "max_time")
 """Arguments of the trainer that say when a run ends."""
 
 FIXED = ("encoder", "fusion", "missing", "head", "objective", "dim", "data", "seed")
-"""What a run keeps: with others its weights do not fit, or the samples come in another order than those it has had."""
+"""What a run keeps: with others its weights do not fit, or the samples come in another order than
+those it has had."""
 
 FREE = ("data.num_workers", "data.cache_dir", "data.image_cache", "data.image_cache_gb")
 """How data are read, which changes nothing of what is read."""
@@ -35,11 +43,13 @@ def find_run(argument: str, experiment: str | None) -> Path:
     """The folder that `resume=<argument>` means.
 
     Args:
-        argument: a run folder, or `last` for the one under logs/ that was at work last and is not finished.
+        argument: a run folder, or `last` for the one under logs/ that was at work last and is not
+            finished.
         experiment: that was asked for beside it.
 
     Raises:
-        ConfigError: there is no such run, it is of another experiment, or its config is none that a run of ours wrote.
+        ConfigError: there is no such run, it is of another experiment, or its config is none that a
+            run of ours wrote.
     """
     if argument == "last":
         folder = _newest(experiment)
@@ -47,12 +57,15 @@ def find_run(argument: str, experiment: str | None) -> Path:
     else:
         folder = Path(argument)
     if not (folder / "config.yaml").is_file():
-        raise ConfigError(f"resume={argument}: there is no config.yaml in this folder. Give the folder of a run.")
+        raise ConfigError(
+            f"resume={argument}: there is no config.yaml in this folder. Give the folder of a run."
+        )
     check_links(folder)
     config = stored_config(folder)
     if experiment not in (None, config.get("name")):
         raise ConfigError(
-            f"experiment={experiment}: the run in {folder} is of experiment={config.get('name')}, and goes on as that."
+            f"experiment={experiment}: the run in {folder} is of experiment={config.get('name')}, "
+            "and goes on as that."
         )
     return folder.absolute()
 
@@ -78,7 +91,11 @@ def stored_config(folder: Path) -> dict[str, Any]:
     """
     file = folder / "config.yaml"
     config = load_yaml(file)
-    if not isinstance(config, dict) or config.pop("defaults", None) != DEFAULTS or "hydra" in config:
+    if (
+        not isinstance(config, dict)
+        or config.pop("defaults", None) != DEFAULTS
+        or "hydra" in config
+    ):
         raise ConfigError(f"{file} is none that a run wrote.")
     plain = {str(key): value for key, value in config.items()}
     check_trust(plain)
@@ -87,9 +104,11 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a run's folder. The system ends the lock with the process, however that dies.
+    """Keeps other processes out of a run's folder. The system ends the lock with the process,
+    however that dies.
 
-    It is a lock of the process (`lockf`), not one of the open file: loading processes would keep that for a while.
+    It is a lock of the process (`lockf`), not one of the open file: loading processes would keep
+    that for a while.
 
     Raises:
         ConfigError: another process has it.
@@ -112,7 +131,8 @@ def locked(folder: Path) -> Iterator[None]:
 def claim_again(
     folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], Callable[[], None]] | None:
-    """Finds the checkpoint from which a run goes on, and sets `resume` in `plain` to it. Nothing is written yet.
+    """Finds the checkpoint from which a run goes on, and sets `resume` in `plain` to it. Nothing is
+    written yet.
 
     Args:
         folder: of the run, locked.
@@ -121,15 +141,19 @@ def claim_again(
         overrides: what the command line changed.
 
     Returns:
-        the config for checkpoints, and what writes into the folder that the run goes on: to be called when training
-        really begins, so that a command which is refused leaves the folder as it was. None where the run is finished
-        and is not to be longer.
+        the config for checkpoints, and what writes into the folder that the run goes on: to be
+        called when training really begins, so that a command which is refused leaves the folder as
+        it was. None where the run is finished and is not to be longer.
 
     Raises:
-        ConfigError: no checkpoint is whole, it is of another model or of other data, the run has trained as long as
-            it is to, or it is finished and its other processes, which were started with this one, would train.
+        ConfigError: no checkpoint is whole, it is of another model or of other data, the run has
+            trained as long as it is to, or it is finished and its other processes, which were
+            started with this one, would train.
     """
-    from polymodal.training.checkpoints.files import load_checkpoint, newest_checkpoint  # torch is not needed to refuse
+    from polymodal.training.checkpoints.files import (
+        load_checkpoint,
+        newest_checkpoint,
+    )  # torch is not needed to refuse
 
     before, finished = stored_config(folder)["trainer"], folder / "metrics.json"
     is_longer = any(before.get(name) != plain["trainer"].get(name) for name in LIMITS)
@@ -150,7 +174,9 @@ def claim_again(
     return stored, partial(_begin_again, folder, stored, overrides, file)
 
 
-def _begin_again(folder: Path, stored: dict[str, Any], overrides: Sequence[str], file: Path) -> None:
+def _begin_again(
+    folder: Path, stored: dict[str, Any], overrides: Sequence[str], file: Path
+) -> None:
     """Writes into the folder of a run that it goes on."""
     finished, about = folder / "metrics.json", folder / "environment.json"
     if finished.exists():
@@ -164,7 +190,9 @@ def _begin_again(folder: Path, stored: dict[str, Any], overrides: Sequence[str],
 
 
 def _check_longer(checkpoint: dict[str, Any], trainer: dict[str, Any], folder: Path) -> None:
-    """Refuses limits that the run has reached already: it would train nothing, and be tested again."""
+    """Refuses limits that the run has reached already: it would train nothing, and be tested
+    again.
+    """
     from lightning.pytorch.callbacks import Timer
 
     from polymodal.training.checkpoints.files import position_of
@@ -182,20 +210,26 @@ def _check_longer(checkpoint: dict[str, Any], trainer: dict[str, Any], folder: P
         reached.append(f"trainer.max_time={max_time}: it has trained {seconds:.0f} seconds")
     if reached:
         raise ConfigError(
-            f"The run in {folder} would not be trained any longer with {'; '.join(reached)}. Give more.\n"
+            f"The run in {folder} would not be trained any longer with {'; '.join(reached)}. Give "
+            "more.\n"
             f"To evaluate what there is: python src/eval.py {shlex.quote(f'checkpoint={folder}')}"
         )
 
 
 def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
     """Refuses other values of what a run keeps."""
-    old, new = ({key: v for key, v in _flat(config) if key not in FREE} for config in (before, asked))
+    old, new = (
+        {key: v for key, v in _flat(config) if key not in FREE} for config in (before, asked)
+    )
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    changed = [key for key in changed if "${oc.env:" not in str(old.get(key))]  # which is given anew
+    changed = [
+        key for key in changed if "${oc.env:" not in str(old.get(key))
+    ]  # which is given anew
     if changed := [key for key in changed if key.partition(".")[0] in FIXED]:
         values = ", ".join(f"{key}={new.get(key)} (it was {old.get(key)})" for key in changed)
         raise ConfigError(
-            f"A run that goes on keeps its model, its data and their order; here it would have {values}.\n"
+            "A run that goes on keeps its model, its data and their order; here it would have "
+            f"{values}.\n"
             f"Leave that out, or start a new run. Of the data {', '.join(FREE)} can be changed."
         )
 

@@ -11,7 +11,9 @@ from polymodal.errors import ConfigError
 from polymodal.types import Fraction, NonNegativeFloat
 
 
-def cosine(optimizer: Optimizer, total_steps: int, warmup: NonNegativeFloat = 0.05, final: Fraction = 0.0) -> LambdaLR:
+def cosine(
+    optimizer: Optimizer, total_steps: int, warmup: NonNegativeFloat = 0.05, final: Fraction = 0.0
+) -> LambdaLR:
     """The learning rate rises over `warmup`, then falls along a cosine (Loshchilov & Hutter 2017).
 
     Args:
@@ -26,7 +28,8 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup: NonNegativeFloat = 0.
     steps = round(warmup * total_steps) if warmup < 1 else int(warmup)
     if steps > total_steps:
         raise ConfigError(
-            f"scheduler.warmup={warmup:g} is longer than the run, which has {total_steps} optimizer steps.\n"
+            f"scheduler.warmup={warmup:g} is longer than the run, which has {total_steps} "
+            "optimizer steps.\n"
             "Give fewer steps, or a share of the run below 1, such as scheduler.warmup=0.05."
         )
 

@@ -1,4 +1,6 @@
-"""A sweep that Weights & Biases leads: the file that describes it, and the commands that start it."""
+"""A sweep that Weights & Biases leads: the file that describes it, and the commands that start
+it.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,12 @@ from polymodal.config.secrets import mask
 from polymodal.errors import ConfigError
 from polymodal.files import write_whole
 from polymodal.sweeps.job import TRAIN
-from polymodal.sweeps.space import Order
+from polymodal.sweeps.space import SweepSpec
 
 
 class WandbSweep:
-    """Writes `wandb.yaml` and says what to type; the runs are started by wandb's agents, on any machine.
+    """Writes `wandb.yaml` and says what to type; the runs are started by wandb's agents, on any
+    machine.
 
     Args:
         space: key -> its values, as for a search.
@@ -32,29 +35,49 @@ class WandbSweep:
     ) -> None:
         self.space, self.method, self.trials = space, method, trials
 
-    def run(self, order: Order) -> int:
+    def run(self, order: SweepSpec) -> int:
         """Writes the file; runs nothing.
 
         Raises:
-            ConfigError: something varies in an interval, of which a grid cannot try all, or an argument is a secret.
+            ConfigError: something varies in an interval, of which a grid cannot try all, or an
+                argument is a secret.
         """
         for key, override in order.swept.items():
             if self.method == "grid" and not override.is_discrete_sweep():
-                raise ConfigError(f"{key}={override.get_value_string()}: sweep.method=grid takes values, no interval.")
-        logger = [] if any(argument.startswith("logger=") for argument in order.fixed) else ["logger=[csv,wandb]"]
+                raise ConfigError(
+                    f"{key}={override.get_value_string()}: sweep.method=grid takes values, no "
+                    "interval."
+                )
+        logger = (
+            []
+            if any(argument.startswith("logger=") for argument in order.fixed)
+            else ["logger=[csv,wandb]"]
+        )
         described = {
             "program": str(TRAIN.relative_to(TRAIN.parents[1])),
             "name": order.folder.name,
             "method": self.method,
             "metric": {"name": order.monitor, "goal": f"{order.mode}imize"},
             "parameters": {key: parameter(override) for key, override in order.swept.items()},
-            "command": ["${env}", "${interpreter}", "${program}", *order.fixed, *logger, "${args_no_hyphens}"],
+            "command": [
+                "${env}",
+                "${interpreter}",
+                "${program}",
+                *order.fixed,
+                *logger,
+                "${args_no_hyphens}",
+            ],
         } | ({"run_cap": self.trials} if self.trials else {})
         if mask(described) != described:
-            raise ConfigError("An argument holds a secret, which the file would show. Give it in the environment.")
+            raise ConfigError(
+                "An argument holds a secret, which the file would show. Give it in the environment."
+            )
         file = order.folder / "wandb.yaml"
         write_whole(file, OmegaConf.to_yaml(OmegaConf.create(described)))
-        print(f"wandb sweep --project polymodal {file}\nthen, from this folder, as often as runs are to go at a time:")
+        print(
+            f"wandb sweep --project polymodal {file}\nthen, from this folder, as often as runs are "
+            "to go at a time:"
+        )
         print("wandb agent <the id that it says>")
         return 0
 

@@ -20,7 +20,7 @@ from polymodal.config.environment import threads_each
 from polymodal.config.messages import CONFIGS, readable_errors
 from polymodal.errors import ConfigError, PolymodalError
 from polymodal.sweeps.hydra import claim_sweep, end_sweep
-from polymodal.sweeps.space import Order, corners, split
+from polymodal.sweeps.space import SweepSpec, corners, split
 from polymodal.sweeps.stored import stored_arguments
 
 HELP = """\
@@ -48,7 +48,11 @@ def main() -> None:
     """`python src/sweep.py ...`; the exit code is 1 if a job failed."""
     arguments = ["retry_failed=true" if a == "--retry-failed" else a for a in sys.argv[1:]]
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(HELP.format(names=", ".join(sorted(file.stem for file in (CONFIGS / "sweep").glob("*.yaml")))))
+        print(
+            HELP.format(
+                names=", ".join(sorted(file.stem for file in (CONFIGS / "sweep").glob("*.yaml")))
+            )
+        )
         sys.exit(0 if arguments else 2)
     with readable_errors():
         check_words(arguments)
@@ -64,7 +68,9 @@ def sweep(arguments: Sequence[str]) -> int:
     """
     retry = "retry_failed=true" in arguments
     resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
-    given = [a for a in arguments if not a.startswith(("retry_failed=", "resume=", "hydra.sweep.dir="))]
+    given = [
+        a for a in arguments if not a.startswith(("retry_failed=", "resume=", "hydra.sweep.dir="))
+    ]
     if resumed:
         folder = Path(home(resumed[-1])).absolute()
         given = [*stored_arguments(folder, given), *given]
@@ -74,24 +80,34 @@ def sweep(arguments: Sequence[str]) -> int:
     part = _make(node)
     fixed, swept = split(part.space, [a for a in given if a not in own])
     if not swept:
-        raise ConfigError("Nothing varies in this sweep. Give several values, such as seed=0,1,2 or fusion=sum,concat.")
+        raise ConfigError(
+            "Nothing varies in this sweep. Give several values, such as seed=0,1,2 or "
+            "fusion=sum,concat."
+        )
     jobs = getattr(part, "jobs", 1)
     if jobs > 1 and not any(a.lstrip("+").startswith("threads=") for a in [*fixed, *swept]):
         fixed.append(f"++threads={threads_each(jobs)}")
     base = compose_config([*fixed, "++run_dir=."])
     _check_fixed(fixed, swept)
     if not resumed:
-        chosen = [a.removeprefix("hydra.sweep.dir=") for a in arguments if a.startswith("hydra.sweep.dir=")]
+        chosen = [
+            a.removeprefix("hydra.sweep.dir=")
+            for a in arguments
+            if a.startswith("hydra.sweep.dir=")
+        ]
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
-        folder = Path(home(chosen[-1]) if chosen else f"logs/{base.task}/{base.name}/{stamp}").absolute()
+        folder = Path(
+            home(chosen[-1]) if chosen else f"logs/{base.task}/{base.name}/{stamp}"
+        ).absolute()
         claim_sweep(folder, given)
-    code = part.run(Order(folder, fixed, swept, base.monitor, base.monitor_mode, retry))
+    code = part.run(SweepSpec(folder, fixed, swept, base.monitor, base.monitor_mode, retry))
     failed = end_sweep(folder, stopped=code != 0)
     return code or failed
 
 
 def _check_fixed(fixed: Sequence[str], swept: Mapping[str, Override]) -> None:
-    """Says what is wrong with all jobs alike; what is wrong with some of them is said in their rows.
+    """Says what is wrong with all jobs alike; what is wrong with some of them is said in their
+    rows.
 
     Raises:
         ConfigError: two jobs that have no value in common have the same fault.

@@ -18,7 +18,7 @@ from polymodal.files import check_output, writing
 from polymodal.runs.results import Run, config_of, jobs_of, read_run
 
 HELP = """\
-Compares runs: what differs in their configs, their figures side by side, their learning curves.
+Compares runs: what differs in their configs, their metrics side by side, their learning curves.
 
     python src/compare.py <folder or glob> ... [output=<folder>]
 
@@ -41,7 +41,10 @@ def main() -> None:
         check_given_once(arguments)
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
         outputs = [home(a.removeprefix("output=")) for a in arguments if a.startswith("output=")]
-        compare([a for a in arguments if not a.startswith("output=")], Path([f"logs/compare/{stamp}", *outputs][-1]))
+        compare(
+            [a for a in arguments if not a.startswith("output=")],
+            Path([f"logs/compare/{stamp}", *outputs][-1]),
+        )
 
 
 def compare(patterns: Sequence[str], output: Path) -> list[Run]:
@@ -78,19 +81,29 @@ def _runs(pattern: str) -> list[Path]:
         jobs = jobs_of(folder) if folder.is_dir() else []
         found += [folder] if (folder / "config.yaml").exists() else jobs
     if not found:
-        raise ConfigError(f"{pattern}: there is no run. Give the folder of a run or of a sweep, or a glob of such.")
+        raise ConfigError(
+            f"{pattern}: there is no run. Give the folder of a run or of a sweep, or a glob of "
+            "such."
+        )
     return found
 
 
 def differences(configs: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """For each config, dotted key -> value of what is not the same in all of them.
 
-    Where the classes of a part differ, they are the difference, and not the arguments that only one of them has. What
-    only follows a key above it (`data.seed` does `seed`, and `fusion.dim` does `dim`) is no difference of its own.
+    Where the classes of a part differ, they are the difference, and not the arguments that only one
+    of them has. What only follows a key above it (`data.seed` does `seed`, and `fusion.dim` does
+    `dim`) is no difference of its own.
     """
-    known = [{key: value for key, value in config.items() if key not in NEVER} for config in configs]
+    known = [
+        {key: value for key, value in config.items() if key not in NEVER} for config in configs
+    ]
     found = dict(_differ(known, ""))
-    found = {key: v for key, v in found.items() if "." not in key or v != found.get(key.rpartition(".")[2])}
+    found = {
+        key: v
+        for key, v in found.items()
+        if "." not in key or v != found.get(key.rpartition(".")[2])
+    }
     return [{key: values[index] for key, values in found.items()} for index in range(len(configs))]
 
 
@@ -100,7 +113,9 @@ def _differ(nodes: Sequence[Any], path: str) -> Iterator[tuple[str, list[str]]]:
     inner = [node for node in nodes if isinstance(node, dict)]
     if len(inner) == len(nodes) and len({node.get("_target_") for node in inner}) == 1:
         for key in dict.fromkeys(key for node in inner for key in node):
-            yield from _differ([node.get(key, ABSENT) for node in inner], f"{path}.{key}" if path else str(key))
+            yield from _differ(
+                [node.get(key, ABSENT) for node in inner], f"{path}.{key}" if path else str(key)
+            )
     else:
         yield path, [_name(node) for node in nodes]
 

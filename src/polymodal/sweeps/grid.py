@@ -8,15 +8,17 @@ from typing import Any
 from polymodal.runs.results import end_of
 from polymodal.sweeps.job import Job
 from polymodal.sweeps.runner import run_jobs
-from polymodal.sweeps.space import Order, combinations
+from polymodal.sweeps.space import SweepSpec, combinations
 from polymodal.types import Threads
 
 
 class Grid:
-    """Runs a job for each combination; several processes can work on one grid, each takes what no other has.
+    """Runs a job for each combination; several processes can work on one grid, each takes what no
+    other has.
 
     Args:
-        space: key -> its values, as `a,b` or `range(5)`, or one value for all; the command line may say other ones.
+        space: key -> its values, as `a,b` or `range(5)`, or one value for all; the command line may
+            say other ones.
         jobs: that run at a time.
     """
 
@@ -26,7 +28,7 @@ class Grid:
         self.again: dict[Job, int] = {}
         self.total = 0
 
-    def run(self, order: Order) -> int:
+    def run(self, order: SweepSpec) -> int:
         """Runs what is not finished; gives the exit code.
 
         Raises:
@@ -35,7 +37,8 @@ class Grid:
         choices = combinations(order.swept)
         self.total = len(choices)
         self.waiting = [
-            Job(order.folder / str(number), [*order.fixed, *choice]) for number, choice in enumerate(choices)
+            Job(order.folder / str(number), [*order.fixed, *choice])
+            for number, choice in enumerate(choices)
         ]
         failed = [job for job in self.waiting if end_of(job.folder) == "failed"]
         self.again = {job: failed_at(job) for job in failed} if order.retry_failed else {}

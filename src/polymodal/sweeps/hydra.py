@@ -1,4 +1,6 @@
-"""What a sweep of Hydra's begins with and leaves: a folder of its own, a table of all its jobs, the failed ones too."""
+"""What a sweep of Hydra's begins with and leaves: a folder of its own, a table of all its jobs, the
+failed ones too.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,11 @@ from polymodal.files import write_whole
 from polymodal.runs.folder import write_environment
 from polymodal.runs.slurm import begun_here
 
-# our settings of launchers have the names of the plugins' own, whose types they are checked against: that is wanted
-warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+# our settings of launchers have the names of the plugins' own, whose types they are checked
+# against: that is wanted
+warnings.filterwarnings(
+    "ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema"
+)
 
 EXTRAS = {"joblib": "sweep", "ray": "ray", "submitit": "slurm"}
 """Launcher -> the extra of this package that brings it."""
@@ -38,10 +43,14 @@ def claim_sweep(folder: Path, arguments: Sequence[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not begun_here(folder):
-            (folder / "environment.json").open("x").close()  # "x": of two sweeps that start at once, one gets it
+            (folder / "environment.json").open(
+                "x"
+            ).close()  # "x": of two sweeps that start at once, one gets it
             write_environment(folder, arguments)
     except FileExistsError:
-        raise ConfigError(f"The folder {folder} is in use. To go on: python src/sweep.py resume={folder}") from None
+        raise ConfigError(
+            f"The folder {folder} is in use. To go on: python src/sweep.py resume={folder}"
+        ) from None
     except OSError as error:
         raise ConfigError(f"The folder {folder} cannot be written: {error}") from error
 
@@ -53,7 +62,9 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
         folder: of the sweep.
         stopped: there may be jobs that it has not begun.
     """
-    from polymodal.sweeps.report import end_sweep as end  # which draws, and is needed at the end only
+    from polymodal.sweeps.report import (
+        end_sweep as end,
+    )  # which draws, and is needed at the end only
 
     file = folder / "multirun.yaml"
     if file.exists():  # Hydra writes the command line into it
@@ -68,8 +79,13 @@ class SweepFolder(Callback):
     """The folder of the sweep that this process leads."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuses a launcher whose plugin is missing, and a folder that is in use; Hydra would pass an error over."""
-        folder, launcher = Path(config.hydra.sweep.dir).absolute(), str(config.hydra.launcher._target_)
+        """Refuses a launcher whose plugin is missing, and a folder that is in use; Hydra would pass
+        an error over.
+        """
+        folder, launcher = (
+            Path(config.hydra.sweep.dir).absolute(),
+            str(config.hydra.launcher._target_),
+        )
         try:
             _check_installed(launcher)
             claim_sweep(folder, list(config.hydra.overrides.task))
@@ -88,12 +104,16 @@ def _check_installed(launcher: str) -> None:
     package, plugin, *_ = launcher.split(".")
     if package == "hydra_plugins" and not (find_spec(package) and find_spec(f"{package}.{plugin}")):
         name = plugin.removeprefix("hydra_").removesuffix("_launcher")
-        raise ConfigError(f"hydra/launcher={name} needs a plugin: pip install -e '.[{EXTRAS.get(name, name)}]'")
+        raise ConfigError(
+            f"hydra/launcher={name} needs a plugin: pip install -e '.[{EXTRAS.get(name, name)}]'"
+        )
 
 
 @contextmanager
 def table_at_the_end() -> Iterator[None]:
-    """However a sweep of Hydra's ends, by its last job, a signal or an error of its launcher, there is its table."""
+    """However a sweep of Hydra's ends, by its last job, a signal or an error of its launcher, there
+    is its table.
+    """
     ended: BaseException | None = None
     try:
         yield

@@ -45,9 +45,11 @@ class Job:
         return self.lock is not None
 
     def start(self) -> None:
-        """Starts the training; where an earlier start of it was interrupted, it goes on from its checkpoint.
+        """Starts the training; where an earlier start of it was interrupted, it goes on from its
+        checkpoint.
 
-        What an earlier start left that cannot go on is kept beside it, as `<number>.1`, `<number>.2` and so on.
+        What an earlier start left that cannot go on is kept beside it, as `<number>.1`,
+        `<number>.2` and so on.
         """
         goes_on = end_of(self.folder) is None and any((self.folder / "checkpoints").glob("*.ckpt"))
         if self.folder.exists() and not goes_on:
@@ -69,7 +71,9 @@ class Job:
             )
 
     def is_over(self) -> bool:
-        """Whether the process has ended; then the folder says how, and the job is nobody's any more."""
+        """Whether the process has ended; then the folder says how, and the job is nobody's any
+        more.
+        """
         assert self.process is not None
         code = self.process.poll()
         if code is None:

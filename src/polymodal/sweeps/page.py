@@ -1,4 +1,6 @@
-"""One page for many runs: a table that links to their reports, settings against what they reach, curves of all."""
+"""One page for many runs: a table that links to their reports, settings against what they reach,
+curves of all.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Line(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """A setting in the parallel coordinates: its name, its place, and (height, value) of what is written beside it."""
+    """A setting in the parallel coordinates: its name, its place, and (height, value) of what is
+    written beside it.
+    """
 
     name: str
     x: float
@@ -69,7 +73,11 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
     done = comparable(runs)
     header, rows = _table(folder, best_first, keys)
     axes, lines = _parallel(done, keys) if done and varied(done) else ([], [])
-    shares = importance(done, varied(done)) if len(done) >= FEWEST and len({run.best for run in done}) > 1 else {}
+    shares = (
+        importance(done, varied(done))
+        if len(done) >= FEWEST and len({run.best for run in done}) > 1
+        else {}
+    )
     seeds = [row for row in over_seeds(runs) if is_main(str(row["metric"]))]
     html = render(
         "sweep.html",
@@ -80,7 +88,11 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
         best=_best(folder, done, keys),
         header=header,
         rows=rows,
-        numeric={key for place, key in enumerate(header) if any(isinstance(row.cells[place], float) for row in rows)},
+        numeric={
+            key
+            for place, key in enumerate(header)
+            if any(isinstance(row.cells[place], float) for row in rows)
+        },
         plots=_curves(best_first, keys),
         curves=min(len(runs), CURVES),
         axes=axes,
@@ -124,8 +136,14 @@ def _best(folder: Path, done: Sequence[Run], keys: Sequence[str]) -> dict[str, A
     best = ranked(done)[0]
     values = [float(run.best or 0) for run in done]
     tested = best.monitor.replace("val/", "test/", 1)
-    controls = {what: best.figures.get(tested.replace("test/", f"test/control/{what}/", 1)) for what in CONTROLS}
-    beside = {"test": best.figures.get(tested), **{CONTROLS[what]: value for what, value in controls.items()}}
+    controls = {
+        what: best.metrics.get(tested.replace("test/", f"test/control/{what}/", 1))
+        for what in CONTROLS
+    }
+    beside = {
+        "test": best.metrics.get(tested),
+        **{CONTROLS[what]: value for what, value in controls.items()},
+    }
     return {
         "monitor": best.monitor,
         "value": float(best.best or 0),
@@ -143,16 +161,23 @@ CONTROLS = {"chance": "chance", "linear": "linear model"}
 
 def _table(folder: Path, runs: Sequence[Run], keys: Sequence[str]) -> tuple[list[str], list[Row]]:
     """Columns, and a row a run; numbers as numbers, so that they are sorted as such."""
-    figures = {figure for run in runs for figure in run.figures if is_main(figure)}
+    metrics = {metric for run in runs for metric in run.metrics if is_main(metric)}
     found: list[Mapping[str, Any]] = []
     for run in runs:
-        seconds = run.figures.get("time/total_seconds")
-        found.append({**main_row(run, keys, figures), **({} if seconds is None else {"seconds": round(seconds)})})
+        seconds = run.metrics.get("time/total_seconds")
+        found.append(
+            {
+                **main_row(run, keys, metrics),
+                **({} if seconds is None else {"seconds": round(seconds)}),
+            }
+        )
     tested = next((run.monitor.removeprefix("val/") for run in runs if run.monitor), "")
     names = dict.fromkeys(key for row in found for key in row)
     first = ("job", "status", *keys)
     # the metric that runs are chosen by comes first among those of the test
-    header = sorted(names, key=lambda name: (name not in first, not name.startswith("best "), name != tested))
+    header = sorted(
+        names, key=lambda name: (name not in first, not name.startswith("best "), name != tested)
+    )
     rows = [[_value(row.get(key, "")) for key in header] for row in found]
     return header, [Row(_link(folder, run), cells) for run, cells in zip(runs, rows, strict=True)]
 
@@ -164,12 +189,19 @@ def _value(value: Any) -> str | float:
 
 
 def _curves(runs: Sequence[Run], keys: Sequence[str]) -> list[Plot]:
-    """A plot of each of the monitored metric and the losses, with a curve a run; the best ten have colours."""
+    """A plot of each of the monitored metric and the losses, with a curve a run; the best ten have
+    colours.
+    """
     monitor = next((run.monitor for run in runs if run.monitor), "val/loss")
     plots = []
     for metric in dict.fromkeys([monitor, "val/loss", "train/loss"]):
-        curves = {label_of(run, keys): thinned(curve(run.folder, metric), POINTS) for run in runs[:CURVES]}
-        whole = {label: [(int(step), value) for step, value in points] for label, points in curves.items()}
+        curves = {
+            label_of(run, keys): thinned(curve(run.folder, metric), POINTS) for run in runs[:CURVES]
+        }
+        whole = {
+            label: [(int(step), value) for step, value in points]
+            for label, points in curves.items()
+        }
         drawn = plot(metric, whole, lambda _, metric=metric: metric.startswith("train/"))  # type: ignore[misc]
         labels = list(curves)
         for series in drawn["series"]:
@@ -181,7 +213,9 @@ def _curves(runs: Sequence[Run], keys: Sequence[str]) -> list[Plot]:
 
 
 def _parallel(runs: Sequence[Run], keys: Sequence[str]) -> tuple[list[Axis], list[Line]]:
-    """A line a run through its settings to the best metric of its validation, which is its colour as well."""
+    """A line a run through its settings to the best metric of its validation, which is its colour
+    as well.
+    """
     keys = [key for key in keys if key in varied(runs)]
     columns: list[list[Any]] = [[run.changes.get(key, "") for run in runs] for key in keys]
     values = [float(run.best or 0) for run in runs]
@@ -190,14 +224,18 @@ def _parallel(runs: Sequence[Run], keys: Sequence[str]) -> tuple[list[Axis], lis
     for number, column in enumerate([*columns, values]):
         own, labels = heights(column)
         x = MARGIN + number * (WIDTH - 2.5 * MARGIN) / max(1, len(keys))
-        axes.append(Axis(names[number], x, [(_y(height), label) for height, label in labels.items()]))
+        axes.append(
+            Axis(names[number], x, [(_y(height), label) for height, label in labels.items()])
+        )
         places.append([(x, _y(height)) for height in own])
     lines = []
     for run, value, *corners in zip(runs, values, *places, strict=True):
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
         share = (value - min(values)) / ((max(values) - min(values)) or 1.0)
         better = share if run.mode == "max" else 1 - share
-        lines.append(Line(points, _shade(better), f"{label_of(run, keys)}: {run.monitor} {readable(value)}"))
+        lines.append(
+            Line(points, _shade(better), f"{label_of(run, keys)}: {run.monitor} {readable(value)}")
+        )
     # the best are drawn last, above the others
     order = {run.name: place for place, run in enumerate(ranked(runs))}
     pairs = sorted(zip(runs, lines, strict=True), key=lambda pair: -order[pair[0].name])

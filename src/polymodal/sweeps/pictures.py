@@ -1,4 +1,6 @@
-"""Pictures of many runs: parallel coordinates, which setting matters, learning curves on top of each other."""
+"""Pictures of many runs: parallel coordinates, which setting matters, learning curves on top of
+each other.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ FEWEST = 6
 
 
 def draw_all(folder: Path, runs: Sequence[Run]) -> None:
-    """Writes parallel_coordinates.png, importance.png and curves.png, as far as the runs give something to draw."""
+    """Writes parallel_coordinates.png, importance.png and curves.png, as far as the runs give
+    something to draw.
+    """
     done = comparable(runs)
     draw_curves(folder / "curves.png", runs)
     if keys := varied(done):
@@ -37,16 +41,22 @@ def comparable(runs: Sequence[Run]) -> list[Run]:
 
 
 def draw_parallel(file: Path, runs: Sequence[Run], keys: Sequence[str]) -> None:
-    """A line a run through its settings to the best figure of its validation, which is its colour as well."""
-    figures = [float(run.best or 0) for run in runs]
+    """A line a run through its settings to the best metric of its validation, which is its colour
+    as well.
+    """
+    metrics = [float(run.best or 0) for run in runs]
     columns = [[run.changes.get(key, "") for run in runs] for key in keys]
-    colours = ScalarMappable(Normalize(min(figures), max(figures)), "viridis").to_rgba(np.array(figures))
+    colours = ScalarMappable(Normalize(min(metrics), max(metrics)), "viridis").to_rgba(
+        np.array(metrics)
+    )
     with picture(file, size=(2.2 * (len(keys) + 1), 4)) as axes:
         scaled = [_scale(axes, place, column) for place, column in enumerate(columns)]
-        scaled.append(_scale(axes, len(keys), figures))
+        scaled.append(_scale(axes, len(keys), metrics))
         for colour, heights in zip(colours, zip(*scaled, strict=True), strict=True):
             axes.plot(heights, color=colour, alpha=0.8)
-        axes.set_xticks(range(len(keys) + 1), [short(name, 24) for name in (*keys, runs[0].monitor)])
+        axes.set_xticks(
+            range(len(keys) + 1), [short(name, 24) for name in (*keys, runs[0].monitor)]
+        )
         axes.set_yticks([])
         axes.set(ylim=(-0.05, 1.05), title=f"{len(runs)} runs")
         axes.spines["left"].set_visible(False)
@@ -64,7 +74,8 @@ def _scale(axes: Any, place: int, column: Sequence[str | float]) -> list[float]:
 
 
 def heights(column: Sequence[str | float]) -> tuple[list[float], dict[float, str]]:
-    """Heights from 0 to 1 of the values of a setting; and height -> label of its ends, or of each of its names.
+    """Heights from 0 to 1 of the values of a setting; and height -> label of its ends, or of each
+    of its names.
 
     Numbers whose ends are far apart are on a logarithmic scale.
     """
@@ -97,19 +108,24 @@ def numeric(column: Sequence[str | float]) -> list[float] | None:
 
 
 def importance(runs: Sequence[Run], keys: Sequence[str]) -> dict[str, float]:
-    """Key -> its share of what the settings do to the best figure; the shares sum to 1, the largest first.
+    """Key -> its share of what the settings do to the best metric; the shares sum to 1, the largest
+    first.
 
-    A random forest is fitted to the runs; a setting matters as much as the fit gets worse when its values are shuffled
-    (Breiman 2001).
+    A random forest is fitted to the runs; a setting matters as much as the fit gets worse when its
+    values are shuffled (Breiman 2001).
     """
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
 
     y = np.array([float(run.best or 0) for run in runs])
     columns = [[run.changes.get(key, "") for run in runs] for key in keys]
-    x = np.stack([numeric(column) or np.unique(column, return_inverse=True)[1] for column in columns], 1)
+    x = np.stack(
+        [numeric(column) or np.unique(column, return_inverse=True)[1] for column in columns], 1
+    )
     forest = RandomForestRegressor(200, random_state=0).fit(x, y)
-    gains = permutation_importance(forest, x, y, n_repeats=20, random_state=0).importances_mean.clip(0)
+    gains = permutation_importance(
+        forest, x, y, n_repeats=20, random_state=0
+    ).importances_mean.clip(0)
     shares = gains / (gains.sum() or 1)
     return {keys[k]: float(shares[k]) for k in np.argsort(-shares)}
 
@@ -120,21 +136,40 @@ def draw_importance(file: Path, runs: Sequence[Run], keys: Sequence[str]) -> Non
     with picture(file, size=(6, 0.9 + 0.35 * len(shares))) as axes:
         axes.barh([short(key) for key in shares], list(shares.values()), color=COLOURS[0])
         axes.invert_yaxis()
-        axes.set(xlim=(0, 1), xlabel=f"share, from {len(runs)} runs", title=f"What matters for {runs[0].monitor}")
+        axes.set(
+            xlim=(0, 1),
+            xlabel=f"share, from {len(runs)} runs",
+            title=f"What matters for {runs[0].monitor}",
+        )
 
 
 def draw_curves(file: Path, runs: Sequence[Run]) -> None:
-    """The validation loss on the left, the figure that runs are judged by on the right; the best ten are named."""
+    """The validation loss on the left, the metric that runs are judged by on the right; the best
+    ten are named.
+    """
     keys = varied(runs)
     monitor = next((run.monitor for run in runs if run.monitor), "val/loss")
     with picture(file, size=(12, 3.8), ncols=2) as panels:
-        for axes, figure in zip(panels, ("val/loss", monitor), strict=True):
+        for axes, metric in zip(panels, ("val/loss", monitor), strict=True):
             for place, run in enumerate(ranked(runs)):
-                if points := curve(run.folder, figure):
-                    label = ", ".join([run.name, *(cell(run.changes[key]) for key in keys if run.changes.get(key))])
-                    named = {"label": short(label, 44), "color": COLOURS[place]} if place < len(COLOURS) else {}
-                    axes.plot(*zip(*points, strict=True), marker=".", **({"color": "#cccccc", "zorder": 0} | named))
-            axes.set(title=figure, xlabel="optimizer step")
+                if points := curve(run.folder, metric):
+                    label = ", ".join(
+                        [
+                            run.name,
+                            *(cell(run.changes[key]) for key in keys if run.changes.get(key)),
+                        ]
+                    )
+                    named = (
+                        {"label": short(label, 44), "color": COLOURS[place]}
+                        if place < len(COLOURS)
+                        else {}
+                    )
+                    axes.plot(
+                        *zip(*points, strict=True),
+                        marker=".",
+                        **({"color": "#cccccc", "zorder": 0} | named),
+                    )
+            axes.set(title=metric, xlabel="optimizer step")
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
         if panels[1].lines:

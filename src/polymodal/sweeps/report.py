@@ -24,7 +24,8 @@ def write_report(folder: Path, name: str, runs: Sequence[Run]) -> None:
 
 
 def end_sweep(folder: Path, stopped: bool = False) -> int:
-    """Writes the report of a sweep, says how to go on; gives its exit code: 1 if a job failed or was not finished.
+    """Writes the report of a sweep, says how to go on; gives its exit code: 1 if a job failed or
+    was not finished.
 
     Args:
         folder: of the sweep.
@@ -34,13 +35,23 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
     if not runs:
         return 0
     write_report(folder, "sweep", runs)
-    said = {"failed": "failed", "running": "are at work in another process", "unfinished": "were interrupted"}
+    said = {
+        "failed": "failed",
+        "running": "are at work in another process",
+        "unfinished": "were interrupted",
+    }
     for status, what in said.items():
         if names := [run.name for run in runs if run.status == status]:
             where = "; see error.txt there" if status == "failed" else ""
-            print(f"{len(names)} of {len(runs)} jobs {what}: {', '.join(names)}{where}.", file=sys.stderr)
+            print(
+                f"{len(names)} of {len(runs)} jobs {what}: {', '.join(names)}{where}.",
+                file=sys.stderr,
+            )
     statuses = {run.status for run in runs}
     if stopped or statuses & {"failed", "unfinished"}:
         again = " retry_failed=true" if "failed" in statuses else ""
-        print(f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}{again}", file=sys.stderr)
+        print(
+            f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}{again}",
+            file=sys.stderr,
+        )
     return int(bool(statuses & said.keys()))

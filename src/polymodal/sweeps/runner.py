@@ -16,14 +16,14 @@ from polymodal.config.secrets import mask
 from polymodal.formatting import readable
 from polymodal.runs.results import Mode, Run, curve, end_of, jobs_of, read_run
 from polymodal.sweeps.job import Job
-from polymodal.sweeps.space import Order
+from polymodal.sweeps.space import SweepSpec
 from polymodal.training.distributed.signals import listener
 
 PAUSE = 0.25
 """Seconds between two looks at the jobs."""
 
 
-class Plan(Protocol):
+class JobSource(Protocol):
     """What the jobs are. A plan may choose the next one by what came of those before."""
 
     total: int
@@ -38,10 +38,11 @@ class Plan(Protocol):
         """A job has ended; its folder says how."""
 
 
-def run_jobs(plan: Plan, jobs: int, order: Order) -> int:
+def run_jobs(plan: JobSource, jobs: int, order: SweepSpec) -> int:
     """Runs all jobs of a plan, at most `jobs` at a time.
 
-    Ctrl-C and SIGTERM stop those that run, which save first; a later start of the sweep goes on with them.
+    Ctrl-C and SIGTERM stop those that run, which save first; a later start of the sweep goes on
+    with them.
 
     Returns:
         0, or the exit code of the signal that ended the sweep.
@@ -72,13 +73,17 @@ def run_jobs(plan: Plan, jobs: int, order: Order) -> int:
 
 
 class View:
-    """A line for each job that ends; below them, on a terminal, what is running, the best so far and the time left."""
+    """A line for each job that ends; below them, on a terminal, what is running, the best so far
+    and the time left.
+    """
 
-    def __init__(self, order: Order, plan: Plan) -> None:
+    def __init__(self, order: SweepSpec, plan: JobSource) -> None:
         self.order, self.plan = order, plan
         self.console = Console()
         self.live = Live(console=self.console, transient=True, refresh_per_second=4)
-        self.over = {folder.name: read_run(folder) for folder in jobs_of(order.folder) if end_of(folder)}
+        self.over = {
+            folder.name: read_run(folder) for folder in jobs_of(order.folder) if end_of(folder)
+        }
         self.earlier = len(self.over)
         self.started = time.monotonic()
 
@@ -108,21 +113,30 @@ class View:
         for job in running:
             values = curve(job.folder, self.order.monitor)
             last = readable(values[-1][1]) if values else ""
-            table.add_row(job.folder.name, clock(time.monotonic() - job.started), last, Text(self.swept(job)))
+            table.add_row(
+                job.folder.name, clock(time.monotonic() - job.started), last, Text(self.swept(job))
+            )
         self.live.update(Group(Text(self.summary(len(running))), table))
 
     def swept(self, job: Job) -> str:
         """What a job has that others have not."""
-        return str(mask(" ".join(a.lstrip("+") for a in job.overrides if a not in self.order.fixed)))
+        return str(
+            mask(" ".join(a.lstrip("+") for a in job.overrides if a not in self.order.fixed))
+        )
 
     def summary(self, running: int) -> str:
         """Jobs done, running and failed, the best so far, the time left."""
         count = Counter(run.status for run in self.over.values())
-        parts = [f"{count['done']} done, {running} running, {count['failed']} failed of {self.plan.total}"]
+        parts = [
+            f"{count['done']} done, {running} running, {count['failed']} failed of "
+            f"{self.plan.total}"
+        ]
         if count["pruned"]:
             parts[0] += f", {count['pruned']} pruned"
         if best := best_run(self.over.values(), self.order.monitor, self.order.mode):
-            parts.append(f"best {self.order.monitor} {readable(float(best.best or 0))} (job {best.name})")
+            parts.append(
+                f"best {self.order.monitor} {readable(float(best.best or 0))} (job {best.name})"
+            )
         if fresh := len(self.over) - self.earlier:
             each = (time.monotonic() - self.started) / fresh
             parts.append(f"about {clock(each * max(0, self.plan.total - len(self.over)))} left")
@@ -131,7 +145,11 @@ class View:
 
 def best_run(runs: Iterable[Run], monitor: str, mode: Mode) -> Run | None:
     """The run that reached the best value of a metric."""
-    judged = [run for run in runs if run.status == "done" and run.monitor == monitor and run.best is not None]
+    judged = [
+        run
+        for run in runs
+        if run.status == "done" and run.monitor == monitor and run.best is not None
+    ]
     sign = 1 if mode == "max" else -1
     return max(judged, key=lambda run: sign * float(run.best or 0), default=None)
 

@@ -17,37 +17,42 @@ from polymodal.files import write_whole
 from polymodal.runs.results import Mode, at_best, curve, end_of
 from polymodal.sweeps.job import Job
 from polymodal.sweeps.runner import run_jobs
-from polymodal.sweeps.space import Order
+from polymodal.sweeps.space import SweepSpec
 from polymodal.types import PositiveInt, Seed, Threads
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: dict[Mode, Direction] = {"max": "maximize", "min": "minimize"}
 
 PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
-    "Median": lambda: optuna.pruners.MedianPruner(n_warmup_steps=2),  # by its second validation, not before
+    "Median": lambda: optuna.pruners.MedianPruner(
+        n_warmup_steps=2
+    ),  # by its second validation, not before
     "Hyperband": optuna.pruners.HyperbandPruner,
     "SuccessiveHalving": optuna.pruners.SuccessiveHalvingPruner,
 }
 
 
 class Search:
-    """Asks a sampler for values, trains with them, tells it what came of it; hopeless trials are pruned on the way.
+    """Asks a sampler for values, trains with them, tells it what came of it; hopeless trials are
+    pruned on the way.
 
-    All that is known is in the storage, so that a search which was killed goes on, and several processes, on several
-    machines too, can work on one. The seed of a draw is `seed` plus the trial's number, for samplers that are named.
+    All that is known is in the storage, so that a search which was killed goes on, and several
+    processes, on several machines too, can work on one. The seed of a draw is `seed` plus the
+    trial's number, for samplers that are named.
 
     Args:
-        space: key -> its values: `tag(log, interval(1e-4, 1e-2))`, `int(interval(1, 8))`, `range(0, 1, 0.1)`, `a,b`;
-            or one value for all. The command line may say other ones.
+        space: key -> its values: `tag(log, interval(1e-4, 1e-2))`, `int(interval(1, 8))`, `range(0,
+            1, 0.1)`, `a,b`; or one value for all. The command line may say other ones.
         trials: in all.
         jobs: trials that run at a time.
-        metrics: figure -> `maximize` or `minimize`, of any figure of a run; with several, Optuna looks for the trials
-            that no other is better than in all of them. None: the figure that chooses a run's checkpoint (`monitor`).
-            Figures of the validation are those of the time when the first of them was best.
+        metrics: metric -> `maximize` or `minimize`, of any metric of a run; with several, Optuna
+            looks for the trials that no other is better than in all of them. None: the metric that
+            chooses a run's checkpoint (`monitor`). Metrics of the validation are those of the time
+            when the first of them was best.
         sampler: one of Optuna's by its name, or a node with the `_target_` of any other.
         pruner: the same; None for no pruning. It compares trials after equally many validations.
-        storage: an SQLite file (`sqlite:///search.db`) or another data base that Optuna knows. None: a journal in the
-            sweep's folder.
+        storage: an SQLite file (`sqlite:///search.db`) or another data base that Optuna knows.
+            None: a journal in the sweep's folder.
         seed: of the sampler.
     """
 
@@ -70,9 +75,11 @@ class Search:
         self.running: dict[str, Trial] = {}
         self.reported: dict[str, int] = {}
         if metrics and len(metrics) > 1 and pruner:
-            raise ConfigError("Optuna prunes by one metric only. Several sweep.metrics= need sweep.pruner=null.")
+            raise ConfigError(
+                "Optuna prunes by one metric only. Several sweep.metrics= need sweep.pruner=null."
+            )
 
-    def run(self, order: Order) -> int:
+    def run(self, order: SweepSpec) -> int:
         """Runs the trials that are still to do; gives the exit code.
 
         Raises:
@@ -97,14 +104,18 @@ class Search:
         pruner = PRUNERS[self.pruner]() if isinstance(self.pruner, str) else self.pruner
         return optuna.create_study(
             storage=self.storage or JournalStorage(JournalFileBackend(str(journal))),
-            study_name=self.order.folder.name if self.storage else "sweep",  # whose folder may get another name
+            study_name=self.order.folder.name
+            if self.storage
+            else "sweep",  # whose folder may get another name
             directions=[DIRECTIONS[mode] for mode in self.wanted.values()],
             pruner=pruner or optuna.pruners.NopPruner(),
             load_if_exists=True,
         )
 
     def _retry(self) -> None:
-        """The values of failed trials are tried again, under new numbers: what is in the storage stays as it is."""
+        """The values of failed trials are tried again, under new numbers: what is in the storage
+        stays as it is.
+        """
         again = list(self.study.user_attrs.get("tried_again", []))
         for trial in self.study.get_trials(deepcopy=False, states=[TrialState.FAIL]):
             if trial.number not in again and trial.params:
@@ -115,12 +126,16 @@ class Search:
     def next(self) -> Job | None:
         """A trial that was interrupted, or else a new one."""
         job = self._interrupted()
-        while job is None:  # another process may take a trial that we have asked for, as one that was interrupted
+        while (
+            job is None
+        ):  # another process may take a trial that we have asked for, as one that was interrupted
             trials = self.study.get_trials(deepcopy=False)
             if sum(trial.state != TrialState.WAITING for trial in trials) >= self.total:
                 return None
             if isinstance(self.sampler, str):
-                self.study.sampler = getattr(optuna.samplers, f"{self.sampler}Sampler")(seed=self.seed + len(trials))
+                self.study.sampler = getattr(optuna.samplers, f"{self.sampler}Sampler")(
+                    seed=self.seed + len(trials)
+                )
             else:
                 self.study.sampler = self.sampler
             job = self._job(self.study.ask(), reported=0)
@@ -155,7 +170,9 @@ class Search:
             return False
         if not self.running[job.folder.name].should_prune():
             return False
-        write_whole(job.folder / "pruned.txt", f"Pruned after {self.reported[job.folder.name]} validations.")
+        write_whole(
+            job.folder / "pruned.txt", f"Pruned after {self.reported[job.folder.name]} validations."
+        )
         return True
 
     def _report(self, job: Job) -> bool:
@@ -171,7 +188,9 @@ class Search:
         return bool(new)
 
     def ended(self, job: Job) -> None:
-        """Tells the storage. A trial that was stopped stays as it is there, and goes on another time."""
+        """Tells the storage. A trial that was stopped stays as it is there, and goes on another
+        time.
+        """
         self._report(job)
         trial = self.running.pop(job.folder.name)
         match end_of(job.folder):
@@ -195,6 +214,10 @@ def suggest(trial: Trial, key: str, override: Override) -> str:
     if not isinstance(space, IntervalSweep | RangeSweep):
         return str(trial.suggest_categorical(key, list(override.sweep_string_iterator())))
     ends = [space.start, space.end] if isinstance(space, IntervalSweep) else sorted(space.range())
-    how = {"log": "log" in space.tags} if isinstance(space, IntervalSweep) else {"step": abs(space.step)}
+    how = (
+        {"log": "log" in space.tags}
+        if isinstance(space, IntervalSweep)
+        else {"step": abs(space.step)}
+    )
     draw: Any = trial.suggest_int if isinstance(ends[0], int) else trial.suggest_float
     return str(draw(key, ends[0], ends[-1], **how))

@@ -1,4 +1,6 @@
-"""The table of runs on a screen, as wide as that is: what they share is said once, few runs are columns."""
+"""The table of runs on a screen, as wide as that is: what they share is said once, few runs are
+columns.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def show(title: str, rows: Sequence[Cells], details: Sequence[Cells] = ()) -> No
         console.print(part)
 
 
-def _layouts(title: str, rows: Sequence[Cells], details: Sequence[Cells]) -> Iterator[list[Table | Text]]:
+def _layouts(
+    title: str, rows: Sequence[Cells], details: Sequence[Cells]
+) -> Iterator[list[Table | Text]]:
     """The same, from the one that says most to the one that needs least room."""
     if details and len(details) <= FEW:
         yield _turned(title, details)
@@ -47,10 +51,14 @@ def _layouts(title: str, rows: Sequence[Cells], details: Sequence[Cells]) -> Ite
 
 
 def _plain(title: str, rows: Sequence[Cells], short: bool, without: int = 0) -> list[Table | Text]:
-    """A row a run, and below it what all have in common; `without` so many columns after the first."""
+    """A row a run, and below it what all have in common; `without` so many columns after the
+    first.
+    """
     columns, same = apart(rows)
     left_out, columns = columns[1 : 1 + without], [columns[0], *columns[1 + without :]]
-    table = Table(title=Text(title), title_justify="left")  # Text: [csv] is a value here, and no style
+    table = Table(
+        title=Text(title), title_justify="left"
+    )  # Text: [csv] is a value here, and no style
     names = short_names(columns) if short else columns
     for name in names:
         table.add_column(Text(name), overflow="fold")
@@ -61,7 +69,9 @@ def _plain(title: str, rows: Sequence[Cells], short: bool, without: int = 0) -> 
 
 
 def _turned(title: str, rows: Sequence[Cells]) -> list[Table | Text]:
-    """A column a run, and below the table what all have in common, and the names that are too long for a column."""
+    """A column a run, and below the table what all have in common, and the names that are too long
+    for a column.
+    """
     columns, same = apart(rows)
     head, *rest = columns
     names = [row.get(head, "") for row in rows]
@@ -73,25 +83,38 @@ def _turned(title: str, rows: Sequence[Cells]) -> list[Table | Text]:
         table.add_column(Text(name), justify="right", overflow="fold")
     for column in rest:
         table.add_row(Text(column), *[_cell(row, column) for row in rows])
-    legend = [Text(f"{number} is {name}") for number, name in zip(shown, names, strict=True)] if is_long else []
+    legend = (
+        [Text(f"{number} is {name}") for number, name in zip(shown, names, strict=True)]
+        if is_long
+        else []
+    )
     return [table, *_said(same), *legend]
 
 
 def apart(rows: Sequence[Cells]) -> tuple[list[str], dict[str, str]]:
-    """The columns that tell rows apart, the first one always; and what is the same in all rows of several."""
+    """The columns that tell rows apart, the first one always; and what is the same in all rows of
+    several.
+    """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     values = {column: {row.get(column, "") for row in rows} for column in columns}
     same = [column for column in columns[1:] if len(rows) > 1 and len(values[column]) == 1]
-    return [column for column in columns if column not in same], {column: rows[0][column] for column in same}
+    return [column for column in columns if column not in same], {
+        column: rows[0][column] for column in same
+    }
 
 
 def short_names(columns: Sequence[str]) -> list[str]:
-    """`encoder.text.width` -> `width`, `best val/recall@1` -> `best recall@1`, while they stay different."""
+    """`encoder.text.width` -> `width`, `best val/recall@1` -> `best recall@1`, while they stay
+    different.
+    """
     shortened = []
     for column in columns:
         short = column.replace("best val/", "best ")
         shortened.append(short if "/" in short or "@" in short else short.rpartition(".")[2])
-    return [short if shortened.count(short) == 1 else column for short, column in zip(shortened, columns, strict=True)]
+    return [
+        short if shortened.count(short) == 1 else column
+        for short, column in zip(shortened, columns, strict=True)
+    ]
 
 
 def _said(same: Cells) -> list[Text]:

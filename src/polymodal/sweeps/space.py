@@ -17,14 +17,14 @@ from polymodal.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Order:
+class SweepSpec:
     """What is to be run.
 
     Args:
         folder: of the sweep; its jobs have numbered folders in it.
         fixed: arguments of every job.
         swept: key -> what its values are.
-        monitor: the validation figure that says how good a job is.
+        monitor: the validation metric that says how good a job is.
         mode: whether that is better when it is larger or smaller.
         retry_failed: jobs that failed are run again.
     """
@@ -37,12 +37,14 @@ class Order:
     retry_failed: bool = False
 
 
-def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[list[str], dict[str, Override]]:
+def split(
+    space: Mapping[str, Any] | None, arguments: Sequence[str]
+) -> tuple[list[str], dict[str, Override]]:
     """The arguments that are the same for all jobs, and key -> values of those that are not.
 
     Args:
-        space: key -> value, as text in the grammar of the command line: `bow,transformer`, `range(5)`,
-            `interval(0, 1)`, `tag(log, interval(1e-4, 1e-2))`, or one value.
+        space: key -> value, as text in the grammar of the command line: `bow,transformer`,
+            `range(5)`, `interval(0, 1)`, `tag(log, interval(1e-4, 1e-2))`, or one value.
         arguments: of the command line; where both have a key, these count.
 
     Raises:
@@ -50,12 +52,22 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
         HydraException: one does not follow the grammar.
     """
     if wrong := [a for a in arguments if a.startswith(("-", "repeat=", "resume="))]:
-        raise ConfigError(f"{wrong[0]}: a sweep takes key=value and group=option, as train.py does (see --help).")
-    values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (space or {}).items()}
+        raise ConfigError(
+            f"{wrong[0]}: a sweep takes key=value and group=option, as train.py does (see --help)."
+        )
+    values = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in (space or {}).items()
+    }
     given = [f"{key}={value}" for key, value in values.items()]
     texts = as_hydra_arguments([*given, *arguments], several=True)
-    last = {override.key_or_group: override for override in OverridesParser.create().parse_overrides(texts)}
-    fixed = [_as_hydra_says(override) for override in last.values() if not override.is_sweep_override()]
+    last = {
+        override.key_or_group: override
+        for override in OverridesParser.create().parse_overrides(texts)
+    }
+    fixed = [
+        _as_hydra_says(override) for override in last.values() if not override.is_sweep_override()
+    ]
     swept = {key: override for key, override in last.items() if override.is_sweep_override()}
     for override in swept.values():
         _check_values(override)
@@ -63,7 +75,9 @@ def split(space: Mapping[str, Any] | None, arguments: Sequence[str]) -> tuple[li
 
 
 def _as_hydra_says(override: Override) -> str:
-    """As `train.py -m` has it (`1e-3` is 0.001, `false` False): a resumed sweep has jobs of both, in one table."""
+    """As `train.py -m` has it (`1e-3` is 0.001, `false` False): a resumed sweep has jobs of both,
+    in one table.
+    """
     if override.is_delete():
         return str(override.input_line)
     return f"{override.get_key_element()}={override.get_value_element_as_str()}"
@@ -72,7 +86,9 @@ def _as_hydra_says(override: Override) -> str:
 def _check_values(override: Override) -> None:
     given = f"{override.key_or_group}={override.get_value_string()}"
     if isinstance(override.value(), Glob):
-        raise ConfigError(f"{given}: a sweep takes the options by their names, as in fusion=sum,concat.")
+        raise ConfigError(
+            f"{given}: a sweep takes the options by their names, as in fusion=sum,concat."
+        )
     if getattr(override.value(), "shuffle", False):
         raise ConfigError(f"{given}: a sweep that goes on later needs one order of its values.")
     if override.is_discrete_sweep() and not any(True for _ in override.sweep_string_iterator()):
@@ -80,7 +96,8 @@ def _check_values(override: Override) -> None:
 
 
 def combinations(swept: Mapping[str, Override]) -> list[list[str]]:
-    """Every combination of values, the last key changing fastest, as `train.py -m` numbers its jobs.
+    """Every combination of values, the last key changing fastest, as `train.py -m` numbers its
+    jobs.
 
     Raises:
         ConfigError: a key has an interval, of which there are no combinations.
@@ -88,9 +105,13 @@ def combinations(swept: Mapping[str, Override]) -> list[list[str]]:
     for key, override in swept.items():
         if not override.is_discrete_sweep():
             raise ConfigError(
-                f"{key}={override.get_value_string()}: a grid takes values (a,b or range(3)), no interval."
+                f"{key}={override.get_value_string()}: a grid takes values (a,b or range(3)), no "
+                "interval."
             )
-    axes = [[f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] for o in swept.values()]
+    axes = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        for o in swept.values()
+    ]
     return [list(values) for values in product(*axes)]
 
 
@@ -99,7 +120,11 @@ def corners(swept: Mapping[str, Override]) -> tuple[list[str], list[str]]:
     first, last = [], []
     for override in swept.values():
         space = override.value()
-        ends = [space.start, space.end] if isinstance(space, IntervalSweep) else list(override.sweep_string_iterator())
+        ends = (
+            [space.start, space.end]
+            if isinstance(space, IntervalSweep)
+            else list(override.sweep_string_iterator())
+        )
         first.append(f"{override.get_key_element()}={ends[0]}")
         last.append(f"{override.get_key_element()}={ends[-1]}")
     return first, last

@@ -1,4 +1,6 @@
-"""The arguments that a sweep was started with, read from its folder: which is data, and may be somebody else's."""
+"""The arguments that a sweep was started with, read from its folder: which is data, and may be
+somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,12 @@ def stored_arguments(folder: Path, given: Sequence[str] = ()) -> list[str]:
 
     Args:
         folder: of the sweep.
-        given: what is on the command line now: settings of the sweep, and what is not taken from the folder.
+        given: what is on the command line now: settings of the sweep, and what is not taken from
+            the folder.
 
     Raises:
-        ConfigError: the folder holds no sweep or links out of it, or an argument is not taken from a folder; or what is
-            given would change the jobs.
+        ConfigError: the folder holds no sweep or links out of it, or an argument is not taken from
+            a folder; or what is given would change the jobs.
     """
     others = [argument for argument in given if not argument.startswith("sweep.")]
     check_links(folder)
@@ -44,7 +47,9 @@ def stored_arguments(folder: Path, given: Sequence[str] = ()) -> list[str]:
         except ConfigError as error:
             refused[_key(argument)] = error
     if wrong := [argument for argument in others if _key(argument) not in refused]:
-        raise ConfigError(f"{wrong[0]}: a sweep that goes on keeps its jobs. Only sweep.key=value can be changed.")
+        raise ConfigError(
+            f"{wrong[0]}: a sweep that goes on keeps its jobs. Only sweep.key=value can be changed."
+        )
     if stored is None:
         raise ConfigError(f"resume={folder}: there is no sweep in this folder.")
     for key in refused.keys() - set(map(_key, given)):
@@ -60,7 +65,9 @@ def _stored(folder: Path) -> list[str] | None:
         if ours.exists() and not (folder / "config.yaml").exists():
             return list(map(str, json.loads(ours.read_text())["overrides"]))
     except (ValueError, LookupError, TypeError) as error:
-        raise ConfigError(f"resume={folder}: what it was started with cannot be read: {error}") from error
+        raise ConfigError(
+            f"resume={folder}: what it was started with cannot be read: {error}"
+        ) from error
     return None
 
 
@@ -76,12 +83,21 @@ def _is_taken(folder: Path, argument: str) -> bool:
     """
     key, value = _key(argument), argument.partition("=")[2]
     if SECRET in argument:
-        raise ConfigError(f"resume={folder}: {key} held a secret, which is not stored. Give it again: {key}=...")
+        raise ConfigError(
+            f"resume={folder}: {key} held a secret, which is not stored. Give it again: {key}=..."
+        )
     group = is_group(key) or "/" in key
     outside = group and (".." in value or value.startswith("/"))  # Hydra would take it from there
     storage = key.startswith("sweep.storage")
-    if storage or outside or CODE.search(argument) or key.startswith(("-", "hydra", "repeat", "resume")):
-        raise ConfigError(f"resume={folder}: its {argument} is not taken from a file. Start a new sweep with it.")
+    if (
+        storage
+        or outside
+        or CODE.search(argument)
+        or key.startswith(("-", "hydra", "repeat", "resume"))
+    ):
+        raise ConfigError(
+            f"resume={folder}: its {argument} is not taken from a file. Start a new sweep with it."
+        )
     if group or argument.startswith("~"):
         return True
     override = OverridesParser.create().parse_override(as_hydra_arguments([argument])[0])
@@ -89,7 +105,9 @@ def _is_taken(folder: Path, argument: str) -> bool:
 
 
 def _values(value: Any) -> Iterator[Any]:
-    """Plain values of an argument: one, or all among which a sweep chooses. Ranges and intervals are of numbers."""
+    """Plain values of an argument: one, or all among which a sweep chooses. Ranges and intervals
+    are of numbers.
+    """
     if isinstance(value, ChoiceSweep):
         yield from (Override._convert_value(item) for item in value.list)
     elif not isinstance(value, Sweep):

@@ -1,4 +1,6 @@
-"""A sweep by submitit outlives its jobs: those that are killed, or whose machine fails, say nothing of themselves."""
+"""A sweep by submitit outlives its jobs: those that are killed, or whose machine fails, say nothing
+of themselves.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,19 @@ PATIENCE = 60.0
 
 
 def wait_for_all(sweep: Path) -> None:
-    """From now on a job of this sweep without a result is a failed one, and what stops the sweep cancels its jobs.
+    """From now on a job of this sweep without a result is a failed one, and what stops the sweep
+    cancels its jobs.
 
-    Hydra's launcher, which takes its executor from the module, would end with the first of them, and leave the others.
+    Hydra's launcher, which takes its executor from the module, would end with the first of them,
+    and leave the others.
     """
 
     class Executor(submitit.AutoExecutor):
         """Its jobs have a result in any case."""
 
         def map_array(self, fn: Any, *columns: Any) -> list[Any]:
-            """One job each, all of them over; the columns are the launcher's: arguments, a key, numbers, and others.
+            """One job each, all of them over; the columns are the launcher's: arguments, a key,
+            numbers, and others.
 
             Raises:
                 ConfigError: Slurm does not take the jobs.
@@ -43,9 +48,12 @@ def wait_for_all(sweep: Path) -> None:
                 with _deaf_to_the_terminal():
                     jobs = super().map_array(fn, *columns)
             except FailedJobError as error:
-                raise ConfigError(f"Slurm does not take these jobs: {str(error).strip()}") from error
+                raise ConfigError(
+                    f"Slurm does not take these jobs: {str(error).strip()}"
+                ) from error
             settled = [
-                Settled(job, sweep / str(number), a) for job, number, a in zip(jobs, numbers, arguments, strict=True)
+                FinishedJob(job, sweep / str(number), a)
+                for job, number, a in zip(jobs, numbers, arguments, strict=True)
             ]
             try:
                 for job in jobs:
@@ -60,7 +68,9 @@ def wait_for_all(sweep: Path) -> None:
 
 @contextmanager
 def _deaf_to_the_terminal() -> Iterator[None]:
-    """What is started in here does not get Ctrl-C: what starts jobs on this machine would kill them a second later."""
+    """What is started in here does not get Ctrl-C: what starts jobs on this machine would kill them
+    a second later.
+    """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -68,7 +78,7 @@ def _deaf_to_the_terminal() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class Settled:
+class FinishedJob:
     """A job of submitit's that is over when its results are asked for.
 
     Args:
@@ -96,11 +106,14 @@ class Settled:
             trace = str(error).split("----------------------\n")[1]
             return trace.strip().splitlines()[-1]
         state = f"{self.job.job_id}, {self.job.state}"
-        return f"Job {state}: no result. It was killed, had too little memory, or its machine failed."
+        return (
+            f"Job {state}: no result. It was killed, had too little memory, or its machine failed."
+        )
 
 
-def cancel(jobs: Sequence[Settled]) -> None:
-    """Tells all jobs that are not over to end, and waits until those that train have saved; a signal ends the waiting.
+def cancel(jobs: Sequence[FinishedJob]) -> None:
+    """Tells all jobs that are not over to end, and waits until those that train have saved; a
+    signal ends the waiting.
 
     On this machine they are told again and again: submitit's jobs do not listen before they train.
     """
@@ -108,18 +121,25 @@ def cancel(jobs: Sequence[Settled]) -> None:
     if not left:
         return
     names = ", ".join(settled.job.job_id for settled in left)
-    print(f"{len(left)} of {len(jobs)} jobs are cancelled; those that train save first: {names}.", file=sys.stderr)
+    print(
+        f"{len(left)} of {len(jobs)} jobs are cancelled; those that train save first: {names}.",
+        file=sys.stderr,
+    )
     here = isinstance(left[0].job, submitit.LocalJob)
     if not here:  # at once: submitit would ask Slurm for each of them
         subprocess.run(["scancel", *(settled.job.job_id for settled in left)], check=False)
     latest = time.monotonic() + PATIENCE
-    while time.monotonic() < latest and (left := [settled for settled in left if _is_at_work(settled, here)]):
+    while time.monotonic() < latest and (
+        left := [settled for settled in left if _is_at_work(settled, here)]
+    ):
         for settled in left if here else ():
-            os.kill(int(settled.job.job_id), signal.SIGTERM)  # what has started the job passes it on
+            os.kill(
+                int(settled.job.job_id), signal.SIGTERM
+            )  # what has started the job passes it on
         time.sleep(1.0)
 
 
-def _is_at_work(settled: Settled, here: bool) -> bool:
+def _is_at_work(settled: FinishedJob, here: bool) -> bool:
     """What Slurm itself would say of a job, it may say ten minutes later."""
     from polymodal.runs.lock import at_work
 

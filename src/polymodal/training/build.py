@@ -25,7 +25,12 @@ from polymodal.files import check_output
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.training.checkpoints.files import load_encoder
-from polymodal.training.compatibility import check_choices, check_modalities, check_shared, wanted_splits
+from polymodal.training.compatibility import (
+    check_choices,
+    check_modalities,
+    check_shared,
+    wanted_splits,
+)
 from polymodal.training.execution import compile_parts, recompute_blocks
 from polymodal.training.monitors import check_monitors
 from polymodal.training.trainer import build_trainer
@@ -35,14 +40,18 @@ Settings = dict[str, Any]
 
 
 def build(
-    config: Settings, stored: Settings, keep: Callable[[Callback], bool] | None = None, partial: bool = False
+    config: Settings,
+    stored: Settings,
+    keep: Callable[[Callback], bool] | None = None,
+    partial: bool = False,
 ) -> tuple[PairedDataModule, MultimodalModule, Trainer]:
     """Data, module and trainer of a config.
 
     Args:
         config: resolved and checked.
         stored: what checkpoints keep of it.
-        keep: where the run is only to be tested: which callbacks take part. Then there is no logger either.
+        keep: where the run is only to be tested: which callbacks take part. Then there is no logger
+            either.
         partial: whether the data may lack modalities of the model, but not all.
     """
     check_choices(config)
@@ -50,16 +59,23 @@ def build(
     data.wanted = wanted_splits(config) if keep is None else ("test",)
     if not partial or not set(config["encoder"]) & set(data.modalities):
         check_modalities(config, data.modalities, data.kinds, keep is not None)
-    objective = make(config["objective"], "objective")  # cheap, and says whether its modalities can be
+    objective = make(
+        config["objective"], "objective"
+    )  # cheap, and says whether its modalities can be
     check_shared(config, data.kinds)
     model = build_model(config)
     if keep is None and not config["resume"]:
         for name, settings in config["tuning"].items():
             if settings.get("weights"):
                 checkpoint = load_encoder(model.encoders[name], name, Path(settings["weights"]))
-                if any(isinstance(m, nn.Embedding | nn.EmbeddingBag) for m in model.encoders[name].modules()):
+                if any(
+                    isinstance(m, nn.Embedding | nn.EmbeddingBag)
+                    for m in model.encoders[name].modules()
+                ):
                     known = checkpoint.get(data.__class__.__qualname__, {})
-                    data.load_state_dict({k: v for k, v in known.items() if k == "tokenizer"})  # ids mean what they did
+                    data.load_state_dict(
+                        {k: v for k, v in known.items() if k == "tokenizer"}
+                    )  # ids mean what they did
     add_caches(model, config, data.varying)
     module = MultimodalModule(
         model,
@@ -74,11 +90,16 @@ def build(
     )
     callbacks = _make_all(config, "callbacks")
     if keep is not None:
-        chosen = [DataCheck(), Evaluated(), *(callback for callback in callbacks.values() if keep(callback))]
+        chosen = [
+            DataCheck(),
+            Evaluated(),
+            *(callback for callback in callbacks.values() if keep(callback)),
+        ]
         return data, module, build_trainer(config, make, chosen, loggers=None)
     check_monitors(config, module, callbacks)
     loggers = list(_make_all(config, "logger").values())
-    # in no file of the config: whichever callbacks a user chooses, the terminal says what is trained and how it goes
+    # in no file of the config: whichever callbacks a user chooses, the terminal says what is
+    # trained and how it goes
     told = [DataCheck(), Summary(Path(config["run_dir"])), Epochs(), ExpectedTime(), Evaluated()]
     trainer = build_trainer(config, make, [*told, *callbacks.values()], loggers)
     return data, module, trainer
@@ -99,12 +120,18 @@ def make(node: Settings | None, path: str, **arguments: Any) -> Any:
 
 
 def _make_all(config: Settings, group: str) -> dict[str, Any]:
-    return {name: make(node, f"{group}.{name}") for name, node in (config[group] or {}).items() if node}
+    return {
+        name: make(node, f"{group}.{name}") for name, node in (config[group] or {}).items() if node
+    }
 
 
 def build_model(config: Settings) -> MultimodalModel:
-    """Encoders, one that is shared under both names, fusion, head and what stands for missing modalities."""
-    encoders = in_place({name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()})
+    """Encoders, one that is shared under both names, fusion, head and what stands for missing
+    modalities.
+    """
+    encoders = in_place(
+        {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
+    )
     fusion, head, missing = (make(config[group], group) for group in ("fusion", "head", "missing"))
     model = MultimodalModel(encoders, fusion, head, missing)
     if config.get("activation_checkpointing"):

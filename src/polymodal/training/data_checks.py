@@ -1,4 +1,6 @@
-"""Refuses data on which an objective can learn or measure nothing: once they are read, before training."""
+"""Refuses data on which an objective can learn or measure nothing: once they are read, before
+training.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ FEW_SAMPLES = 20
 """Metrics of a split with fewer are warned of."""
 
 
-def check_data(data: PairedDataModule, objective: Objective, modalities: Sequence[str], splits: Sequence[str]) -> None:
+def check_data(
+    data: PairedDataModule, objective: Objective, modalities: Sequence[str], splits: Sequence[str]
+) -> None:
     """Checks each split against each objective; what is only doubtful is a warning with numbers.
 
     Args:
@@ -38,7 +42,8 @@ def check_data(data: PairedDataModule, objective: Objective, modalities: Sequenc
         splits: those that are used.
 
     Raises:
-        DataError: a split has nothing to pair or no label, or all of its training samples are alike.
+        DataError: a split has nothing to pair or no label, or all of its training samples are
+            alike.
     """
     parts = list(objective.parts().values())
     for split in splits:
@@ -65,10 +70,14 @@ class Look:
         after_training: whether the same data are trained on.
     """
 
-    def __init__(self, data: PairedDataModule, split: str, facts: SplitFacts, after_training: bool) -> None:
+    def __init__(
+        self, data: PairedDataModule, split: str, facts: SplitFacts, after_training: bool
+    ) -> None:
         self.data, self.split, self.facts = data, split, facts
         self.trains, self.after_training = split == "train", after_training
-        count = f"its {facts.samples} samples" if facts.whole else f"the first {facts.samples} samples"
+        count = (
+            f"its {facts.samples} samples" if facts.whole else f"the first {facts.samples} samples"
+        )
         self.count = f"of {count}"
         self.without = done_without(split, data.wanted)
 
@@ -76,17 +85,27 @@ class Look:
         """Why an objective can do nothing with the split."""
         if isinstance(part, Contrastive):
             yield from self._pairs(part)
-        elif isinstance(part, Supervised) and (label := self.facts.labels.get(part.label)) is not None:
+        elif (
+            isinstance(part, Supervised)
+            and (label := self.facts.labels.get(part.label)) is not None
+        ):
             use = "learned" if self.trains else "evaluated"
             if label.known == 0:
                 yield (
-                    f"The {self.split} split: none {self.count} has a label{self._named('label')}, so nothing can be "
+                    f"The {self.split} split: none {self.count} has a label{self._named('label')}, "
+                    "so nothing can be "
                     f"{use}.{self.without}"
                 )
-            elif isinstance(part, Classification) and self.after_training and sum(label.unseen.values()) == label.known:
+            elif (
+                isinstance(part, Classification)
+                and self.after_training
+                and sum(label.unseen.values()) == label.known
+            ):
                 yield (
-                    f"The {self.split} split: none {self.count} has a label{self._named('label')} that training "
-                    "has, so an accuracy would say nothing. To predict numbers: data.label_kind=value "
+                    f"The {self.split} split: none {self.count} has a label{self._named('label')} "
+                    "that training "
+                    "has, so an accuracy would say nothing. To predict numbers: "
+                    "data.label_kind=value "
                     "objective=regression."
                 )
             elif label.distinct == 1 and self.trains and self.facts.whole:
@@ -97,7 +116,8 @@ class Look:
         for name in modalities:
             if name in self.data.modalities and not self.facts.having(name):
                 yield (
-                    f"The {self.split} split: none {self.count} has {name}{self._named(name)}, so its encoder would "
+                    f"The {self.split} split: none {self.count} has {name}{self._named(name)}, so "
+                    "its encoder would "
                     f"not be trained. Leave it out: encoder/{name}=none."
                 )
 
@@ -106,17 +126,22 @@ class Look:
         label = self.facts.labels.get(part.label) if isinstance(part, Supervised) else None
         if not self.trains and self.facts.whole and self.facts.samples < FEW_SAMPLES:
             yield (
-                f"The {self.split} split has {self.facts.samples} samples: one more right answer changes a metric by "
+                f"The {self.split} split has {self.facts.samples} samples: one more right answer "
+                "changes a metric by "
                 f"{1 / self.facts.samples:.0%}. data.splits=[0.6, 0.2, 0.2] evaluates on more."
             )
         if label is not None and label.distinct == 1:
             yield f"{self._same_label(label.known)} An accuracy on it says little."
         if label is not None and label.unseen:
             known = self.data.class_names.get("label", [])
-            names = [known[number] if number < len(known) else str(number) for number in label.unseen]
+            names = [
+                known[number] if number < len(known) else str(number) for number in label.unseen
+            ]
             yield (
-                f"The {self.split} split has labels{self._named('label')} that no training sample has, "
-                f"{sum(label.unseen.values())} times: {named(names, 5)}. The model cannot know them."
+                f"The {self.split} split has labels{self._named('label')} that no training sample "
+                "has, "
+                f"{sum(label.unseen.values())} times: {named(names, 5)}. The model cannot know "
+                "them."
             )
         if isinstance(part, Contrastive):
             if self.trains:
@@ -126,9 +151,12 @@ class Look:
                 for name in part.modalities:
                     if shared := self.facts.shared.get(name):
                         yield (
-                            f"The train split: {shared} of {self.facts.items[name]} different {name}s"
-                            f"{self._named(name)} are in several groups: wrong answers of each other in the loss, "
-                            "though not in retrieval. data.columns.group=<column> says what belongs together."
+                            f"The train split: {shared} of {self.facts.items[name]} different "
+                            f"{name}s"
+                            f"{self._named(name)} are in several groups: wrong answers of each "
+                            "other in the loss, "
+                            "though not in retrieval. data.columns.group=<column> says what "
+                            "belongs together."
                         )
             elif alike := self._alike(part):
                 yield f"{alike} Recall is 1 there, whatever the model says."
@@ -136,19 +164,25 @@ class Look:
     def _pairs(self, part: Contrastive) -> Iterator[str]:
         compared = self._compared(part)
         most = max(compared.values())
-        alone = isinstance(part, SupCon) and self.facts.groups < self.facts.samples  # a group pairs them
-        comparable = min(self.facts.samples if alone else most, self.data.limit or self.facts.samples)
+        alone = (
+            isinstance(part, SupCon) and self.facts.groups < self.facts.samples
+        )  # a group pairs them
+        comparable = min(
+            self.facts.samples if alone else most, self.data.limit or self.facts.samples
+        )
         if most == 0 and not alone:
             found = ", ".join(f"{name} {self.facts.having(name)}" for name in part.modalities)
             yield (
-                f"The {self.split} split: none {self.count} has both {self._both(next(iter(compared)))}, so there is "
+                f"The {self.split} split: none {self.count} has both "
+                f"{self._both(next(iter(compared)))}, so there is "
                 f"nothing to pair. Samples that have: {found}.{self.data.pairing}{self.without}"
             )
         elif self.trains and comparable < 2 and self.facts.whole:
             yield "The train split: only one sample can be compared, and a contrastive loss compares several."
         elif self.trains and self.data.batch_size < 2:
             yield (
-                f"data.batch_size={self.data.batch_size}: a contrastive loss compares the samples of a batch, and is 0 "
+                f"data.batch_size={self.data.batch_size}: a contrastive loss compares the samples "
+                "of a batch, and is 0 "
                 "for one alone. Give it 2 or more."
             )
         elif self.trains and self.facts.whole and (alike := self._alike(part)):
@@ -181,11 +215,16 @@ class Look:
     def _named(self, key: str) -> str:
         """The setting that names a column, in brackets."""
         columns = getattr(self.data, "columns", None)
-        return f" (data.columns.{key}={','.join(columns[key])})" if columns is not None and key in columns else ""
+        return (
+            f" (data.columns.{key}={','.join(columns[key])})"
+            if columns is not None and key in columns
+            else ""
+        )
 
 
 def few_updates(updates: float, epochs: int | None) -> str:
-    """A warning of a run that is too short to learn much, with what to type; empty for one that is long enough.
+    """A warning of a run that is too short to learn much, with what to type; empty for one that is
+    long enough.
 
     Args:
         updates: optimizer steps of the run; infinite where nobody knows.
@@ -206,14 +245,21 @@ def check_vocabulary(data: PairedDataModule, model: MultimodalModel) -> None:
     Raises:
         ConfigError: names both numbers.
     """
-    if data.tokenizer is None or getattr(data, "pretrained_tokenizer", None):  # which comes with its encoder
+    if data.tokenizer is None or getattr(
+        data, "pretrained_tokenizer", None
+    ):  # which comes with its encoder
         return
     for name, encoder in model.encoders.items():
         if data.kinds.get(name, name) != "text":
             continue
-        tables = [m.num_embeddings for m in encoder.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)]
+        tables = [
+            m.num_embeddings
+            for m in encoder.modules()
+            if isinstance(m, nn.Embedding | nn.EmbeddingBag)
+        ]
         if tables and max(tables) < data.tokenizer.vocab_size:
             raise ConfigError(
-                f"encoder.{name}: it has {max(tables)} tokens, and the captions have {data.tokenizer.vocab_size}. "
+                f"encoder.{name}: it has {max(tables)} tokens, and the captions have "
+                f"{data.tokenizer.vocab_size}. "
                 f"Leave encoder.{name}.vocab_size out: it is data.vocab_size."
             )

@@ -1,4 +1,6 @@
-"""How encoders and fusion are run: recomputed in backward, compiled. Neither changes what they give."""
+"""How encoders and fusion are run: recomputed in backward, compiled. Neither changes what they
+give.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ from polymodal.training.tuning import blocks_of
 
 
 def recompute_blocks(encoder: nn.Module) -> None:
-    """Of each block only the input is kept for backward, which runs the block again (Chen et al. 2016).
+    """Of each block only the input is kept for backward, which runs the block again (Chen et al.
+    2016).
 
-    Dropout is replayed; batch norms take their running statistics from the first run alone. An encoder without blocks
-    stays as it is.
+    Dropout is replayed; batch norms take their running statistics from the first run alone. An
+    encoder without blocks stays as it is.
     """
     for path in blocks_of(encoder):
         block = encoder.get_submodule(path)
@@ -35,7 +38,8 @@ def compile_parts(model: MultimodalModel, dynamic: bool | None) -> None:
 
     Args:
         model: not yet run.
-        dynamic: whether one graph serves all lengths from the start; None: from the second length on.
+        dynamic: whether one graph serves all lengths from the start; None: from the second length
+            on.
     """
     for encoder in model.encoders.values():
         if model.reads_tokens and hasattr(encoder, "tokens"):
@@ -46,7 +50,9 @@ def compile_parts(model: MultimodalModel, dynamic: bool | None) -> None:
         model.fusion.compile(dynamic=dynamic)
 
 
-def _both_runs(norms: Sequence[_BatchNorm]) -> tuple[AbstractContextManager, AbstractContextManager]:
+def _both_runs(
+    norms: Sequence[_BatchNorm],
+) -> tuple[AbstractContextManager, AbstractContextManager]:
     """What the first and the second run of a block stand in."""
     return nullcontext(), _without_statistics(norms, [norm.training for norm in norms])
 

@@ -18,18 +18,20 @@ from polymodal.training.distributed.collectives import world_size
 
 
 def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOutput:
-    """What the model says of a batch, with the activations of one of `count` micro-batches in memory at a time.
+    """What the model says of a batch, with the activations of one of `count` micro-batches in
+    memory at a time.
 
-    Of all micro-batches but the last only the result is kept. When the loss of the whole batch sends its gradient back,
-    one after the other is computed again, with the same random numbers, and gets its share. For autograd this is one
-    graph in which each parameter gets its gradient once: DDP, a gradient scaler and clipping see nothing of it.
-    It costs (count - 1) / count of a forward pass. Batch norms, and the means of `missing`, are those of micro-batches.
+    Of all micro-batches but the last only the result is kept. When the loss of the whole batch
+    sends its gradient back, one after the other is computed again, with the same random numbers,
+    and gets its share. For autograd this is one graph in which each parameter gets its gradient
+    once: DDP, a gradient scaler and clipping see nothing of it. It costs (count - 1) / count of a
+    forward pass. Batch norms, and the means of `missing`, are those of micro-batches.
 
     Args:
         model: batch -> X and, with a fusion, Y.
         batch: B samples.
-        count: of micro-batches, which differ by one sample at most; there are B where B is smaller, and on all
-            processes as many as on that with the smallest B, since they meet in each.
+        count: of micro-batches, which differ by one sample at most; there are B where B is smaller,
+            and on all processes as many as on that with the smallest B, since they meet in each.
 
     Returns:
         what losses read: `x`, `mask`, `y`, `aux_loss`, `complete`.
@@ -46,8 +48,11 @@ def in_parts(model: MultimodalModel, batch: PairedBatch, count: int) -> ModelOut
         means = [] if model.missing is None else list(model.missing.buffers())
         return nullcontext(), _second_run(model, means, [values.clone() for values in means])
 
-    # `checkpoint` looks at tensors among the arguments to learn of which device it must keep the random numbers
-    outputs = [checkpoint(read, part.id, part, use_reentrant=False, context_fn=contexts) for part in first]
+    # `checkpoint` looks at tensors among the arguments to learn of which device it must keep the
+    # random numbers
+    outputs = [
+        checkpoint(read, part.id, part, use_reentrant=False, context_fn=contexts) for part in first
+    ]
     return _joined([*outputs, read(last.id, last)])
 
 
@@ -80,8 +85,8 @@ def _joined(outputs: list[ModelOutput]) -> ModelOutput:
 
 @contextmanager
 def _second_run(model: nn.Module, means: list[Tensor], first: list[Tensor]) -> Iterator[None]:
-    """Nothing counts again: batch norms do not read their running statistics, but what `missing` fills in depends on
-    its means, which are therefore as they were before the first run.
+    """Nothing counts again: batch norms do not read their running statistics, but what `missing`
+    fills in depends on its means, which are therefore as they were before the first run.
     """
     after = [values.clone() for values in means]
     _put(means, first)
@@ -104,7 +109,9 @@ def kept_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms if norm.training]
     for norm, *_ in before:
         norm.momentum = 0.0
-        norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
+        norm.num_batches_tracked = (
+            None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
+        )
     try:
         yield
     finally:

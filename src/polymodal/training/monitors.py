@@ -1,4 +1,6 @@
-"""Whether the metrics that a run waits for are ever logged: told before it trains, not after an epoch."""
+"""Whether the metrics that a run waits for are ever logged: told before it trains, not after an
+epoch.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +28,22 @@ COUNT = 24
 """Made-up samples: enough for each of a few classes to occur."""
 
 FEW = 12
-"""Outputs of the made-up samples at most: metrics of classes take time and memory by their square."""
+"""Outputs of the made-up samples at most: metrics of classes take time and memory by their
+square."""
 
 SHOWN = 12
 """Names in a message at most."""
 
 OTHERS = {LearningRateMonitor: ("lr-*",)}
-"""What callbacks of Lightning's log; those of ours have an attribute `logs`, patterns of names, if they log any."""
+"""What callbacks of Lightning's log; those of ours have an attribute `logs`, patterns of names, if
+they log any."""
 
 
-def check_monitors(config: Settings, module: MultimodalModule, callbacks: Mapping[str, Callback]) -> None:
-    """Refuses to wait for a metric that nothing logs, or that is logged in validations, where there is none.
+def check_monitors(
+    config: Settings, module: MultimodalModule, callbacks: Mapping[str, Callback]
+) -> None:
+    """Refuses to wait for a metric that nothing logs, or that is logged in validations, where there
+    is none.
 
     Args:
         config: resolved and checked.
@@ -54,19 +61,32 @@ def check_monitors(config: Settings, module: MultimodalModule, callbacks: Mappin
     names = metric_names(module, config["dim"])
     patterns = _patterns(callbacks.values())
     for key, monitor in monitors.items():
-        if names and monitor not in names and not any(fnmatch(monitor, pattern) for pattern in patterns):
-            raise ConfigError(f"{key}={monitor}: nothing logs such a metric.{_nearest(monitor, names)}")
+        if (
+            names
+            and monitor not in names
+            and not any(fnmatch(monitor, pattern) for pattern in patterns)
+        ):
+            raise ConfigError(
+                f"{key}={monitor}: nothing logs such a metric.{_nearest(monitor, names)}"
+            )
     if why := _never_validates(config["trainer"]):
-        waiting = [f"callbacks.{name}" for name, each in callbacks.items() if isinstance(each, EarlyStopping)]
+        waiting = [
+            f"callbacks.{name}"
+            for name, each in callbacks.items()
+            if isinstance(each, EarlyStopping)
+        ]
         waiting = [key for key in waiting if monitors.get(f"{key}.monitor", "").startswith("val/")]
         if str((config["scheduler"] or {}).get("_target_")).endswith(ReduceLROnPlateau.__name__):
             waiting.append("scheduler")
         if waiting:
-            raise ConfigError(f"{waiting[0]} waits for a metric of the validation, and with {why} there is none.")
+            raise ConfigError(
+                f"{waiting[0]} waits for a metric of the validation, and with {why} there is none."
+            )
 
 
 def metric_names(module: MultimodalModule, dim: int) -> set[str]:
-    """All that a module can log in training and validation, by an evaluation of made-up samples that have everything.
+    """All that a module can log in training and validation, by an evaluation of made-up samples
+    that have everything.
 
     Returns:
         nothing where that cannot be told: an objective that such samples are not good enough for.
@@ -80,8 +100,12 @@ def metric_names(module: MultimodalModule, dim: int) -> set[str]:
     return {"train/loss", "epoch", "step", *(f"val/{name}" for name in evaluated)}
 
 
-def _made_up(objective: Objective, modalities: list[str], dim: int) -> tuple[ModelOutput, PairedBatch]:
-    """What a model and data could give, with labels of the kind that each part of the objective reads."""
+def _made_up(
+    objective: Objective, modalities: list[str], dim: int
+) -> tuple[ModelOutput, PairedBatch]:
+    """What a model and data could give, with labels of the kind that each part of the objective
+    reads.
+    """
     generator = torch.Generator().manual_seed(0)
     numbers = torch.arange(COUNT)
     x = torch.randn(COUNT, len(modalities), dim, generator=generator)
@@ -94,7 +118,9 @@ def _made_up(objective: Objective, modalities: list[str], dim: int) -> tuple[Mod
     y = torch.randn(COUNT, outputs, generator=generator)
     items = dict.fromkeys(modalities, numbers)
     batch = PairedBatch({}, items, group=numbers, id=numbers, labels=labels)
-    return ModelOutput(x, torch.ones(COUNT, len(modalities), dtype=torch.bool), y, fused=x.mean(1)), batch
+    return ModelOutput(
+        x, torch.ones(COUNT, len(modalities), dtype=torch.bool), y, fused=x.mean(1)
+    ), batch
 
 
 def _reduce(part: Supervised) -> None:
@@ -116,7 +142,9 @@ def _labels_for(part: Supervised, numbers: torch.Tensor) -> Iterator[torch.Tenso
 
 
 def _patterns(callbacks: Any) -> list[str]:
-    """Names that callbacks log, as patterns; all names, where there is a callback that does not say."""
+    """Names that callbacks log, as patterns; all names, where there is a callback that does not
+    say.
+    """
     patterns: list[str] = []
     for callback in callbacks:
         known = type(callback).__module__.startswith(("lightning.", "polymodal."))

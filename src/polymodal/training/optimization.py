@@ -23,7 +23,8 @@ def built(what: str, make: Callable[..., Any], *arguments: Any, **options: Any) 
     """What `make` gives.
 
     Raises:
-        ConfigError: the settings of the optimizer or the schedule cannot work; says which one, and why.
+        ConfigError: the settings of the optimizer or the schedule cannot work; says which one, and
+            why.
     """
     try:
         return make(*arguments, **options)
@@ -32,9 +33,14 @@ def built(what: str, make: Callable[..., Any], *arguments: Any, **options: Any) 
 
 
 def schedule(
-    make: Callable[..., LRScheduler], optimizer: Optimizer, trainer: Trainer, monitor: str, mode: Literal["min", "max"]
+    make: Callable[..., LRScheduler],
+    optimizer: Optimizer,
+    trainer: Trainer,
+    monitor: str,
+    mode: Literal["min", "max"],
 ) -> dict[str, Any]:
-    """The schedule as Lightning takes it: counted in optimizer steps or, where it waits for a metric, in validations.
+    """The schedule as Lightning takes it: counted in optimizer steps or, where it waits for a
+    metric, in validations.
 
     Args:
         make: (optimizer, ...) -> schedule. It gets `total_steps` if it takes that.
@@ -60,9 +66,13 @@ def _on_plateau(
     """A schedule that Lightning saves and loads, but does not step."""
     given = make.keywords.get("mode", mode) if isinstance(make, partial) else mode
     if given != mode:
-        raise ConfigError(f"scheduler.mode={given}: monitor={monitor} has monitor_mode={mode}. Leave it out.")
+        raise ConfigError(
+            f"scheduler.mode={given}: monitor={monitor} has monitor_mode={mode}. Leave it out."
+        )
     for group in optimizer.param_groups:
-        group.setdefault("initial_lr", group["lr"])  # as all other schedules do: a resumed run compares with it
+        group.setdefault(
+            "initial_lr", group["lr"]
+        )  # as all other schedules do: a resumed run compares with it
     return {
         "scheduler": built("scheduler", make, optimizer, mode=mode),
         "interval": "epoch",
@@ -74,7 +84,8 @@ def _on_plateau(
 def step_on_plateau(trainer: Trainer, metrics: Mapping[str, Tensor], monitor: str) -> None:
     """Tells a ReduceLROnPlateau of a validation in training that is over.
 
-    Lightning would do so after the checkpoint at the end of the epoch is saved, and a resumed run would miss it.
+    Lightning would do so after the checkpoint at the end of the epoch is saved, and a resumed run
+    would miss it.
 
     Args:
         trainer: which has the schedule.
@@ -90,7 +101,10 @@ def step_on_plateau(trainer: Trainer, metrics: Mapping[str, Tensor], monitor: st
         if isinstance(config.scheduler, ReduceLROnPlateau):
             value = metrics.get(monitor, trainer.callback_metrics.get(monitor))
             if value is None:
-                raise ConfigError(f"scheduler: it waits for monitor={monitor}, and this validation has no such metric.")
+                raise ConfigError(
+                    f"scheduler: it waits for monitor={monitor}, and this validation has no such "
+                    "metric."
+                )
             config.scheduler.step(float(value))
 
 
@@ -98,7 +112,8 @@ def _total_steps(trainer: Trainer) -> int:
     steps = trainer.estimated_stepping_batches
     if steps == float("inf") or steps < 0:  # without an end, or epochs of data that are not counted
         raise ConfigError(
-            "A schedule needs an end: set trainer.max_epochs or trainer.max_steps, or scheduler=none.\n"
+            "A schedule needs an end: set trainer.max_epochs or trainer.max_steps, or "
+            "scheduler=none.\n"
             "A stream needs data.epoch_samples too, for epochs to have a length."
         )
     return int(steps)
@@ -110,4 +125,6 @@ def _class_of(make: Callable[..., Any]) -> Any:
 
 def _takes(make: Callable[..., Any], name: str) -> bool:
     parameters = inspect.signature(make).parameters
-    return name in parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return name in parameters or any(
+        p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()
+    )

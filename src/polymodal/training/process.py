@@ -19,12 +19,17 @@ Settings = dict[str, Any]
 IRRELEVANT = (
     "Experiment logs directory",  # the run folder holds config.yaml when the CSV logger comes to it
     "Checkpoint directory .* exists and is not empty",
-    "The number of training batches \\(\\d+\\) is smaller than the logging interval",  # each is logged
-    "Found \\d+ module\\(s\\) in eval mode at the start of training",  # the module sets the modes after that
+    # each is logged
+    "The number of training batches \\(\\d+\\) is smaller than the logging interval",
+    # the module sets the modes after that
+    "Found \\d+ module\\(s\\) in eval mode at the start of training",
     "The '\\w+_dataloader' does not have many workers",  # data in memory need none
-    "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",  # our metrics are the same on all processes
-    "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler starts where that was
-    "The `srun` command is available on your system but is not used",  # where one is missing, we say so (check_started)
+    # our metrics are the same on all processes
+    "It is recommended to use `self.log\\('(val|test)/.*sync_dist=True",
+    # our sampler starts where that was
+    "You're resuming from a checkpoint that ended before the epoch ended",
+    # where one is missing, we say so (check_started)
+    "The `srun` command is available on your system but is not used",
     ".*LeafSpec",  # of Lightning's own use of torch
     "Total length of `list` across ranks is zero",  # a split of which every row is embedded already
     "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
@@ -41,7 +46,9 @@ def prepare_process(config: Settings) -> None:
     seed_everything(config["seed"], workers=True, verbose=False)
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    multiprocessing.set_start_method(None, force=True)  # joblib's processes have one that no loading process starts by
+    multiprocessing.set_start_method(
+        None, force=True
+    )  # joblib's processes have one that no loading process starts by
     tf32 = config.get("tf32", True)  # where there is a GPU that has it; nothing changes on a CPU
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
@@ -49,9 +56,11 @@ def prepare_process(config: Settings) -> None:
 
 @contextmanager
 def own_processes() -> Iterator[None]:
-    """Leaves the process as it was: the next job of a sweep starts its own group of processes and run of wandb.
+    """Leaves the process as it was: the next job of a sweep starts its own group of processes and
+    run of wandb.
 
-    Lightning ends a group of nccl alone. The threads of one of gloo that is left would abort the process at its end.
+    Lightning ends a group of nccl alone. The threads of one of gloo that is left would abort the
+    process at its end.
     """
     before = dict(os.environ)
     try:

@@ -18,33 +18,43 @@ from polymodal.training.tuning import parameter_groups
 
 
 def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer) -> None:
-    """Gives the data what they had: before `fit`, since Lightning sets data up before it loads their state.
+    """Gives the data what they had: before `fit`, since Lightning sets data up before it loads
+    their state.
 
-    It also makes the loader before it loads how far training was: a schedule asks for the number of steps.
+    It also makes the loader before it loads how far training was: a schedule asks for the number of
+    steps.
     """
     data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
     data.position = position_of(checkpoint)
-    trainer.callbacks.append(ChosenOptions())  # type: ignore[attr-defined]
-    # with max_steps Lightning would never leave an epoch again that had ended, where its length is not known
+    trainer.callbacks.append(ConfiguredOptimizer())  # type: ignore[attr-defined]
+    # with max_steps Lightning would never leave an epoch again that had ended, where its length is
+    # not known
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger._kwargs["purge_step"] = checkpoint["global_step"]  # later events of the earlier start are not shown
+            logger._kwargs["purge_step"] = checkpoint[
+                "global_step"
+            ]  # later events of the earlier start are not shown
 
 
 class Beginning(Callback):
-    """What changes the folder of a run, done once and not before the first step is about to be trained.
+    """What changes the folder of a run, done once and not before the first step is about to be
+    trained.
 
-    Until then a command may be refused, by our checks, by the data or by Lightning, and all is as it was.
+    Until then a command may be refused, by our checks, by the data or by Lightning, and all is as
+    it was.
 
     Args:
-        begin: makes the folder ready for a run that goes on; None in other processes and for new runs.
+        begin: makes the folder ready for a run that goes on; None in other processes and for new
+            runs.
         stored: the config that loggers show.
-        rows: how many of metrics.csv came before the checkpoint; what was logged after it is logged again. None for a
-            new run.
+        rows: how many of metrics.csv came before the checkpoint; what was logged after it is logged
+            again. None for a new run.
     """
 
-    def __init__(self, begin: Callable[[], None] | None, stored: dict[str, Any], rows: int | None) -> None:
+    def __init__(
+        self, begin: Callable[[], None] | None, stored: dict[str, Any], rows: int | None
+    ) -> None:
         self.begin, self.stored, self.rows = begin, stored, rows
         self.has_begun = False
 
@@ -70,21 +80,33 @@ class Beginning(Callback):
             logger.log_hyperparams(self.stored)
 
 
-class ChosenOptions(Callback):
-    """The optimizer has the options of the config, which may be others now: a checkpoint brings back its own."""
+class ConfiguredOptimizer(Callback):
+    """The optimizer has the options of the config, which may be others now: a checkpoint brings
+    back its own.
+    """
 
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """The learning rate goes on where its schedule is, in proportion; what is as it was stays, bit for bit."""
-        chosen = pl_module.make_optimizer(parameter_groups(pl_module, pl_module.tuning)).param_groups
+        """The learning rate goes on where its schedule is, in proportion; what is as it was stays,
+        bit for bit.
+        """
+        chosen = pl_module.make_optimizer(
+            parameter_groups(pl_module, pl_module.tuning)
+        ).param_groups
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-        for number, (group, options) in enumerate(zip(trainer.optimizers[0].param_groups, chosen, strict=True)):
+        for number, (group, options) in enumerate(
+            zip(trainer.optimizers[0].param_groups, chosen, strict=True)
+        ):
             before, now = group.get("initial_lr", group["lr"]), options["lr"]
-            group.update({name: value for name, value in options.items() if name not in ("params", "lr")})
+            group.update(
+                {name: value for name, value in options.items() if name not in ("params", "lr")}
+            )
             if now == before:
                 continue
             group["lr"] = group["lr"] * now / before if before else now
             if "initial_lr" in group:
                 group["initial_lr"] = now
             for scheduler in schedulers:
-                if hasattr(scheduler, "base_lrs"):  # not ReduceLROnPlateau, which only looks at the group
+                if hasattr(
+                    scheduler, "base_lrs"
+                ):  # not ReduceLROnPlateau, which only looks at the group
                     scheduler.base_lrs[number] = now

@@ -1,4 +1,4 @@
-"""One run from a checked config to its final figures."""
+"""One run from a checked config to its final metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from polymodal.config.secrets import masked_arguments
-from polymodal.controls.control import control_figures, verdict
+from polymodal.controls.control import control_metrics, verdict
 from polymodal.module import MultimodalModule
 from polymodal.terminal import say
 from polymodal.training.build import build
@@ -29,18 +29,21 @@ from polymodal.training.trainer import fit
 Settings = dict[str, Any]
 
 
-def train(config: Settings, stored: Settings, begin: Callable[[], None] | None = None) -> float | None:
-    """Fits, tests the best checkpoint, writes metrics.json and shows the figures.
+def train(
+    config: Settings, stored: Settings, begin: Callable[[], None] | None = None
+) -> float | None:
+    """Fits, tests the best checkpoint, writes metrics.json and shows the metrics.
 
     With `resume`, a checkpoint file, it goes on from there as if the run had never ended.
 
     Args:
         config: resolved and checked (`polymodal.config.check`).
         stored: the same as it is kept in checkpoints and shown to loggers, without secrets.
-        begin: called in the moment in which training begins (`polymodal.training.restore.Beginning`).
+        begin: called in the moment in which training begins
+            (`polymodal.training.restore.Beginning`).
 
     Returns:
-        the best validation figure, or None where nothing was validated.
+        the best validation metric, or None where nothing was validated.
 
     Raises:
         Stopped: by a signal; a run that was training has saved where it was.
@@ -49,7 +52,9 @@ def train(config: Settings, stored: Settings, begin: Callable[[], None] | None =
     check_machine(config)
     with own_processes(), listener.listening():
         prepare_process(config)
-        checkpoint = load_checkpoint(Path(config["resume"]), parts=False) if config["resume"] else {}
+        checkpoint = (
+            load_checkpoint(Path(config["resume"]), parts=False) if config["resume"] else {}
+        )
         data, module, trainer = build(config, stored)
         with ending_together(trainer):
             if checkpoint:
@@ -60,19 +65,31 @@ def train(config: Settings, stored: Settings, begin: Callable[[], None] | None =
             with masked_arguments():
                 for logger in trainer.loggers:
                     logger.log_hyperparams(stored)
-            fit(trainer, module, data, config["resume"], Beginning(begin, stored, before.get("rows")))
-            figures = before["figures"] | figures_of(trainer) | {"time/fit_seconds": time.perf_counter() - started}
+            fit(
+                trainer,
+                module,
+                data,
+                config["resume"],
+                Beginning(begin, stored, before.get("rows")),
+            )
+            metrics = (
+                before["figures"]
+                | logged_metrics(trainer)
+                | {"time/fit_seconds": time.perf_counter() - started}
+            )
             best = best_of(trainer)
             if config["test"]:
                 load_best(trainer, module)
                 trainer.test(module, datamodule=data, verbose=False)
-                figures |= figures_of(trainer)
+                metrics |= logged_metrics(trainer)
                 if config.get("control", True):
-                    figures |= control_figures(trainer, data, module.objective, module.model.modalities)
-            figures["time/total_seconds"] = time.perf_counter() - started
+                    metrics |= control_metrics(
+                        trainer, data, module.objective, module.model.modalities
+                    )
+            metrics["time/total_seconds"] = time.perf_counter() - started
             if trainer.is_global_zero:
-                finish(figures, Path(config["run_dir"]))
-                if sentence := verdict(figures, config["monitor"], config["monitor_mode"]):
+                finish(metrics, Path(config["run_dir"]))
+                if sentence := verdict(metrics, config["monitor"], config["monitor_mode"]):
                     say(sentence)
     return None if best is None or best.best_model_score is None else float(best.best_model_score)
 
@@ -83,13 +100,15 @@ def best_of(trainer: Trainer) -> ModelCheckpoint | None:
 
 
 def load_best(trainer: Trainer, module: MultimodalModule) -> None:
-    """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks make of them."""
+    """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks
+    make of them.
+    """
     if (best := best_of(trainer)) and best.best_model_path:
         module.origin = load_weights(module, Path(best.best_model_path))
 
 
-def figures_of(trainer: Trainer) -> dict[str, float]:
-    """All figures that were logged last, by their keys."""
+def logged_metrics(trainer: Trainer) -> dict[str, float]:
+    """All metrics that were logged last, by their keys."""
     return {
         name: float(value)
         for name, value in trainer.callback_metrics.items()

@@ -1,4 +1,6 @@
-"""The trainer of a run: what correctness needs is set here, whatever the config says of Lightning's Trainer."""
+"""The trainer of a run: what correctness needs is set here, whatever the config says of Lightning's
+Trainer.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from polymodal.callbacks.progress_bar import ProgressBar
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
-from polymodal.training.checkpoints.atomic import WholeFiles
+from polymodal.training.checkpoints.atomic import AtomicCheckpointIO
 from polymodal.training.restore import Beginning
 
 Settings = dict[str, Any]
@@ -25,15 +27,19 @@ DEFAULTS: Settings = {"_target_": "lightning.pytorch.Trainer", "num_sanity_val_s
 """What holds where the config says nothing: a run does not validate before it trains."""
 
 FIXED: Settings = {
-    "use_distributed_sampler": False,  # our samplers share each batch among processes, and repeat no sample
-    "reload_dataloaders_every_n_epochs": 0,  # a loader knows the epoch, and where in it a run goes on
+    # our samplers share each batch among processes, and repeat no sample
+    "use_distributed_sampler": False,
+    # a loader knows the epoch, and where in it a run goes on
+    "reload_dataloaders_every_n_epochs": 0,
     "overfit_batches": 0.0,  # Lightning would put a sampler of its own in the place of ours
 }
 """What holds whatever the config says; `polymodal.config.training` refuses other values."""
 
 
 class LogsEachEpoch(Callback):
-    """An epoch of fewer steps than `log_every_n_steps` is logged once, where Lightning only warns that it is not."""
+    """An epoch of fewer steps than `log_every_n_steps` is logged once, where Lightning only warns
+    that it is not.
+    """
 
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """The number of batches is known now."""
@@ -61,8 +67,10 @@ def build_trainer(
     given = config["trainer"]
     if any(isinstance(callback, GradientAccumulationScheduler) for callback in callbacks):
         raise ConfigError(
-            "callbacks: GradientAccumulationScheduler: accumulated small batches are not one large batch.\n"
-            "Give data.batch_size the size of the large one, and accumulate=<parts that it is computed in>."
+            "callbacks: GradientAccumulationScheduler: accumulated small batches are not one large "
+            "batch.\n"
+            "Give data.batch_size the size of the large one, and accumulate=<parts that it is "
+            "computed in>."
         )
     options: Settings = {"logger": False, "enable_checkpointing": False}
     plugins = _plugins(given.get("plugins"), make)
@@ -71,7 +79,7 @@ def build_trainer(
         saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
         _check_saving(given.get("enable_checkpointing"), saves)
         options = {"logger": list(loggers), "enable_checkpointing": saves}
-        plugins.append(WholeFiles())
+        plugins.append(AtomicCheckpointIO())
     # a stored config may name the folder of the run that it is of: this one writes into its own
     node = DEFAULTS | given | FIXED | {"default_root_dir": config["run_dir"]}
     node.pop("plugins", None)  # they are made
@@ -79,15 +87,17 @@ def build_trainer(
     trainer = make(node, "trainer", callbacks=callbacks, plugins=plugins, **options)
     if not isinstance(trainer, Trainer):
         raise ConfigError(f"trainer._target_={node['_target_']} is no lightning.pytorch.Trainer.")
-    # signals are ours (`polymodal.training.distributed.signals`): Lightning's handlers wait for other processes within
-    # the signal, and under Slurm they put the job in the queue again, in another folder. To do that with resume= is yet
-    # to be written.
+    # signals are ours (`polymodal.training.distributed.signals`): Lightning's handlers wait for
+    # other processes within the signal, and under Slurm they put the job in the queue again, in
+    # another folder. To do that with resume= is yet to be written.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 
 
 def _with_bar(callbacks: Sequence[Callback], wanted: bool | None) -> list[Callback]:
-    """A bar where nobody says otherwise: Lightning's own would write a line for each of its drawings into a file."""
+    """A bar where nobody says otherwise: Lightning's own would write a line for each of its
+    drawings into a file.
+    """
     bars = [callback for callback in callbacks if isinstance(callback, AnyProgressBar)]
     if wanted is False:  # with a bar Lightning takes that for a contradiction
         return [callback for callback in callbacks if callback not in bars]
@@ -102,7 +112,10 @@ def _plugins(nodes: Any, make: Callable[..., Any]) -> list[Any]:
         raise ConfigError(f"trainer.plugins={nodes}: give a list of nodes, each with a _target_.")
     plugins = [make(node, "trainer.plugins") for node in nodes or []]
     if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-        raise ConfigError("trainer.plugins: a run writes its checkpoints in its own way. Leave the CheckpointIO out.")
+        raise ConfigError(
+            "trainer.plugins: a run writes its checkpoints in its own way. Leave the CheckpointIO "
+            "out."
+        )
     return plugins
 
 
@@ -111,15 +124,22 @@ def _check_saving(wanted: bool | None, saves: bool) -> None:
     if wanted is None or wanted == saves:
         return
     if wanted:
-        raise ConfigError("trainer.enable_checkpointing=true: no callback saves any: add callbacks=[checkpoint].")
+        raise ConfigError(
+            "trainer.enable_checkpointing=true: no callback saves any: add callbacks=[checkpoint]."
+        )
     raise ConfigError(
-        "trainer.enable_checkpointing=false: callbacks save checkpoints: type callbacks.checkpoint=null "
+        "trainer.enable_checkpointing=false: callbacks save checkpoints: type "
+        "callbacks.checkpoint=null "
         "callbacks.last=null, or choose other callbacks=[...]."
     )
 
 
 def fit(
-    trainer: Trainer, module: MultimodalModule, data: PairedDataModule, resume: str | None, beginning: Beginning
+    trainer: Trainer,
+    module: MultimodalModule,
+    data: PairedDataModule,
+    resume: str | None,
+    beginning: Beginning,
 ) -> None:
     """Trains.
 
@@ -136,5 +156,6 @@ def fit(
             raise
         raise ConfigError(
             f"trainer.val_check_interval={trainer.val_check_interval}: an epoch has {trainer.fit_loop.max_batches} "  # type: ignore[attr-defined]
-            "batches. Give fewer, or count them over epochs by trainer.check_val_every_n_epoch=null."
+            "batches. Give fewer, or count them over epochs by "
+            "trainer.check_val_every_n_epoch=null."
         ) from error

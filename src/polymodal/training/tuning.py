@@ -1,4 +1,6 @@
-"""How each encoder is trained: frozen as a whole or in part, for some steps, with a rate of its own."""
+"""How each encoder is trained: frozen as a whole or in part, for some steps, with a rate of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ class Tuning:
     """Settings of one encoder.
 
     Attributes:
-        freeze: True for the whole encoder; n for everything up to and with its first n blocks; one or
-            several patterns of parameter names, such as `stages.0.*`.
+        freeze: True for the whole encoder; n for everything up to and with its first n blocks; one
+            or several patterns of parameter names, such as `stages.0.*`.
         unfreeze_at: the optimizer step at which the frozen part begins to train; None for never.
         lr: learning rate of the encoder; None for the optimizer's.
         weight_decay: of the encoder; None for the optimizer's.
@@ -52,12 +54,17 @@ def frozen_parameters(encoder: nn.Module, freeze: bool | int | str | list[str]) 
     for pattern in freeze:
         if not any(fnmatch(name, pattern) for name in names):
             some = ", ".join(names[:: max(1, len(names) // 6)][:6])
-            raise ConfigError(f"freeze: no parameter of {type(encoder).__name__} fits {pattern!r}; it has {some}, ...")
+            raise ConfigError(
+                f"freeze: no parameter of {type(encoder).__name__} fits {pattern!r}; it has "
+                f"{some}, ..."
+            )
     return [name for name in names if any(fnmatch(name, pattern) for pattern in freeze)]
 
 
 def _end_of_block(encoder: nn.Module, names: list[str], count: int) -> int:
-    """Index of the first parameter after block number `count` (from 1), in the order of registration."""
+    """Index of the first parameter after block number `count` (from 1), in the order of
+    registration.
+    """
     blocks = blocks_of(encoder)
     if count > len(blocks):
         raise ConfigError(f"freeze={count}: {type(encoder).__name__} has {len(blocks)} blocks.")
@@ -66,11 +73,14 @@ def _end_of_block(encoder: nn.Module, names: list[str], count: int) -> int:
 
 
 def blocks_of(encoder: nn.Module) -> list[str]:
-    """Paths of the blocks of an encoder: the members of its outermost lists of modules, as far as they have parameters.
+    """Paths of the blocks of an encoder: the members of its outermost lists of modules, as far as
+    they have parameters.
 
     A transformer's layers, a residual network's blocks in all its stages, the stages of a CNN.
     """
-    lists = [name for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential)]
+    lists = [
+        name for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential)
+    ]
     outermost = min((name.count(".") for name in lists), default=0)
     members = [
         (f"{name}.{key}" if name else key, member)
@@ -82,7 +92,9 @@ def blocks_of(encoder: nn.Module) -> list[str]:
 
 
 def hold_still(encoder: nn.Module, frozen: set[str]) -> None:
-    """Puts what is frozen into evaluation mode: batch norms keep their statistics, dropout does nothing."""
+    """Puts what is frozen into evaluation mode: batch norms keep their statistics, dropout does
+    nothing.
+    """
     for path, module in encoder.named_modules():
         prefix = f"{path}." if path else ""
         own = [name for name, _ in module.named_parameters()]
@@ -91,26 +103,41 @@ def hold_still(encoder: nn.Module, frozen: set[str]) -> None:
 
 
 def parameter_groups(module: nn.Module, tuning: Mapping[str, Tuning]) -> list[dict[str, Any]]:
-    """Trainable parameters in groups: vectors and scalars (norms, biases, scales) are not decayed; an encoder with
-    settings of its own has groups of its own, and so has the objective, which stays whole where the model is sharded:
-    optimizers do not mix the two. Each has a name: `model`, `encoder.image`, `objective_no_decay`.
+    """Trainable parameters in groups: vectors and scalars (norms, biases, scales) are not decayed;
+    an encoder with settings of its own has groups of its own, and so has the objective, which stays
+    whole where the model is sharded: optimizers do not mix the two. Each has a name: `model`,
+    `encoder.image`, `objective_no_decay`.
 
     Args:
         module: with the encoders at `model.encoders.<name>` and the objective at `objective`.
         tuning: encoder -> its settings.
     """
-    special = {f"model.encoders.{n}": t for n, t in tuning.items() if t.lr is not None or t.weight_decay is not None}
+    special = {
+        f"model.encoders.{n}": t
+        for n, t in tuning.items()
+        if t.lr is not None or t.weight_decay is not None
+    }
     paths = (*special, "objective")
-    owner = {parameter: path for path in paths for parameter in module.get_submodule(path).parameters()}
+    owner = {
+        parameter: path for path in paths for parameter in module.get_submodule(path).parameters()
+    }
     owned: dict[str, list[nn.Parameter]] = {path: [] for path in ("model", *paths)}
-    for parameter in module.parameters():  # a shared encoder has paths under both its names: they do not tell
+    for (
+        parameter
+    ) in module.parameters():  # a shared encoder has paths under both its names: they do not tell
         if parameter.requires_grad:
             owned[owner.get(parameter, "model")].append(parameter)
-    return [group for path, own in owned.items() for group in _groups(path, own, special.get(path, Tuning()))]
+    return [
+        group
+        for path, own in owned.items()
+        for group in _groups(path, own, special.get(path, Tuning()))
+    ]
 
 
 def _groups(path: str, parameters: list[nn.Parameter], tuning: Tuning) -> Iterator[dict[str, Any]]:
-    name = path.replace("model.encoders.", "encoder.")  # loggers call the learning rate so: lr-AdamW/<name>
+    name = path.replace(
+        "model.encoders.", "encoder."
+    )  # loggers call the learning rate so: lr-AdamW/<name>
     rate = {} if tuning.lr is None else {"lr": tuning.lr}
     decay = {} if tuning.weight_decay is None else {"weight_decay": tuning.weight_decay}
     if matrices := [parameter for parameter in parameters if parameter.ndim > 1]:
@@ -123,14 +150,19 @@ def tunings(config: Settings) -> dict[str, Tuning]:
     """Encoder -> how it is trained.
 
     Raises:
-        ConfigError: settings of an encoder that the run does not have, or that contradict each other.
+        ConfigError: settings of an encoder that the run does not have, or that contradict each
+            other.
     """
     result = {}
     for name, settings in config["tuning"].items():
         if name not in config["encoder"]:
-            raise ConfigError(f"tuning.{name}: this run has no such encoder.{nearest(name, config['encoder'])}")
+            raise ConfigError(
+                f"tuning.{name}: this run has no such encoder.{nearest(name, config['encoder'])}"
+            )
         if settings.get("unfreeze_at") and not settings.get("freeze"):
-            raise ConfigError(f"tuning.{name}.unfreeze_at: nothing is frozen. Add tuning.{name}.freeze=true.")
+            raise ConfigError(
+                f"tuning.{name}.unfreeze_at: nothing is frozen. Add tuning.{name}.freeze=true."
+            )
         known = {key: value for key, value in settings.items() if key not in {"weights", "cache"}}
         result[name] = Tuning(**known)
     return result

@@ -63,16 +63,26 @@ def test_without_captions_or_counts_there_is_a_value_too() -> None:
     assert defaults.text_encoder(nothing).value == "transformer"
     assert defaults.text_encoder(Preview(1000, {})).value == "bow"
     assert defaults.lr(nothing).value == 2e-3
-    assert defaults.token_dropout(nothing, True).value == defaults.label_smoothing(nothing).value == 0.0
+    assert (
+        defaults.token_dropout(nothing, True).value
+        == defaults.label_smoothing(nothing).value
+        == 0.0
+    )
 
 
-@pytest.mark.parametrize(("rates", "rate"), [([8000, 8000, 44100], 8000), ([44100], 16000), ([], 16000)])
+@pytest.mark.parametrize(
+    ("rates", "rate"), [([8000, 8000, 44100], 8000), ([44100], 16000), ([], 16000)]
+)
 def test_sounds_keep_their_rate_up_to_16_khz(rates: list[int], rate: int) -> None:
     assert defaults.sample_rate(Preview(9, {}, rates=rates)).value == rate
 
 
-@pytest.mark.parametrize(("training", "smoothing", "dropout", "lr"), [(5000, 0.1, 0.5, 5e-4), (5001, 0.0, 0.0, 2e-3)])
-def test_a_small_set_is_regularised(training: int, smoothing: float, dropout: float, lr: float) -> None:
+@pytest.mark.parametrize(
+    ("training", "smoothing", "dropout", "lr"), [(5000, 0.1, 0.5, 5e-4), (5001, 0.0, 0.0, 2e-3)]
+)
+def test_a_small_set_is_regularised(
+    training: int, smoothing: float, dropout: float, lr: float
+) -> None:
     assert defaults.label_smoothing(Preview(training, {})).value == smoothing
     assert defaults.token_dropout(Preview(training, {}), True).value == dropout
     assert defaults.token_dropout(Preview(training, {}), False).value == 0.0
@@ -87,7 +97,11 @@ def test_few_short_sounds_are_looked_at_coarsely(
     training: int, seconds: float, mels: int, window: float, hop: float
 ) -> None:
     preview = Preview(training, {}, seconds=[seconds])
-    assert (defaults.mels(preview).value, defaults.window(preview).value, defaults.hop(preview).value) == (
+    assert (
+        defaults.mels(preview).value,
+        defaults.window(preview).value,
+        defaults.hop(preview).value,
+    ) == (
         mels,
         window,
         hop,

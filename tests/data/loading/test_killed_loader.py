@@ -31,7 +31,10 @@ class Killing:
             signal.SIGKILL,
             r"A loading process \(pid \d+\) ended by Killed: there may be too little memory. Try fewer data.num",
         ),
-        (signal.SIGBUS, r"A loading process \(pid \d+\) ended by Bus error: the shared memory \(/dev/shm\) is full"),
+        (
+            signal.SIGBUS,
+            r"A loading process \(pid \d+\) ended by Bus error: the shared memory \(/dev/shm\) is full",
+        ),
     ],
 )
 def test_a_killed_loading_process_is_said(signum: int, message: str) -> None:

@@ -11,7 +11,10 @@ worlds = st.integers(1, 4)
 
 
 def all_ranks(world_size: int, **arguments: object) -> list[list[list[int]]]:
-    return [list(BatchSampler(rank=rank, world_size=world_size, **arguments)) for rank in range(world_size)]
+    return [
+        list(BatchSampler(rank=rank, world_size=world_size, **arguments))
+        for rank in range(world_size)
+    ]
 
 
 @given(sizes, batch_sizes, worlds)
@@ -19,7 +22,9 @@ def test_evaluation_sees_every_sample_once(size: int, batch_size: int, world_siz
     ranks = all_ranks(world_size, size=size, batch_size=batch_size)
     seen = sorted(index for batches in ranks for batch in batches for index in batch)
     assert seen == list(range(size)) if size >= world_size else set(seen) == set(range(size))
-    assert all(0 < len(batch) <= batch_size + (world_size > 1) for batches in ranks for batch in batches)
+    assert all(
+        0 < len(batch) <= batch_size + (world_size > 1) for batches in ranks for batch in batches
+    )
     assert len({len(batches) for batches in ranks}) == 1  # collectives in a batch find everybody
 
 
@@ -27,7 +32,9 @@ def test_evaluation_sees_every_sample_once(size: int, batch_size: int, world_siz
 def test_training_batches_are_shared_out(size: int, batch_size: int, world_size: int) -> None:
     alone = [*BatchSampler(size, batch_size, shuffle=True)]
     ranks = all_ranks(world_size, size=size, batch_size=batch_size, shuffle=True)
-    assert len({len(batches) for batches in ranks}) == 1  # nobody waits for a step that does not come
+    assert (
+        len({len(batches) for batches in ranks}) == 1
+    )  # nobody waits for a step that does not come
     for index, parts in enumerate(zip(*ranks, strict=True)):
         assert [sample for part in parts for sample in part] == alone[index]
         assert all(parts)

@@ -1,4 +1,5 @@
-"""A batch is changed at random in training alone, and each sample alike on one process and on several."""
+"""A batch is changed at random in training alone, and each sample alike on one process and on
+several."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def transform(**given: float) -> BatchTransform:
 def batch(rows: slice = slice(None)) -> PairedBatch:
     torch.manual_seed(0)
     images = torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8)
-    ids = torch.cat([torch.randint(1, 9, (64, 20)), torch.full((64, 1), END), torch.full((64, 3), PAD)], dim=1)
+    ids = torch.cat(
+        [torch.randint(1, 9, (64, 20)), torch.full((64, 1), END), torch.full((64, 3), PAD)], dim=1
+    )
     number = torch.arange(64)
     items = {"image": number, "text": number}
     return PairedBatch({"image": images, "text": ids}, items, group=number, id=number).rows(rows)
@@ -35,9 +38,13 @@ def test_two_halves_of_a_batch_are_changed_as_the_whole_is() -> None:
     for rows in (slice(0, 32), slice(32, 64)):
         half = change(batch(rows), salt=3)
         for name in ("image", "text"):
-            torch.testing.assert_close(half.inputs[name], whole.inputs[name][rows], rtol=0, atol=1e-6)
+            torch.testing.assert_close(
+                half.inputs[name], whole.inputs[name][rows], rtol=0, atol=1e-6
+            )
     other = change(batch(), salt=4)
-    changed = [(whole.inputs[name] != other.inputs[name]).flatten(1).any(1) for name in ("image", "text")]
+    changed = [
+        (whole.inputs[name] != other.inputs[name]).flatten(1).any(1) for name in ("image", "text")
+    ]
     assert all(part.all() for part in changed)
 
 
@@ -49,7 +56,9 @@ def test_outside_of_training_nothing_is_random() -> None:
 
 
 def test_tokens_that_are_no_text_stay() -> None:
-    found = transform(token_dropout=0.5)(batch(), 3, SimpleNamespace(special_ids=[PAD, END])).inputs["text"]
+    found = transform(token_dropout=0.5)(
+        batch(), 3, SimpleNamespace(special_ids=[PAD, END])
+    ).inputs["text"]
     assert ((found == END).sum(1) == 1).all()
     lost = 1 - (found != PAD).sum() / (batch().inputs["text"] != PAD).sum()
     assert 0.4 < lost < 0.55

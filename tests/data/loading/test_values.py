@@ -32,7 +32,10 @@ from polymodal.errors import DataError
 FORMATS = ["csv", "tsv", "jsonl", "parquet"]
 
 MOMENTS = st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2100, 1, 1))
-WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs", "Cc"]), min_size=1)
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs", "Cc"]),
+    min_size=1,
+)
 COLUMNS = {
     "flag": st.booleans(),
     "count": st.integers(-(2**63), 2**63 - 1),
@@ -45,7 +48,9 @@ COLUMNS = {
     "zoned": MOMENTS.map(lambda moment: moment.replace(tzinfo=dt.timezone(dt.timedelta(hours=2)))),
     "price": st.decimals(-9999, 9999, places=2),
     "word": st.none()
-    | WORDS.filter(lambda word: word == word.strip() and word.lower() not in ("nan", "true", "false")),
+    | WORDS.filter(
+        lambda word: word == word.strip() and word.lower() not in ("nan", "true", "false")
+    ),
 }
 
 SCHEMA = pa.schema(
@@ -66,7 +71,9 @@ SCHEMA = pa.schema(
 @st.composite
 def frames(draw) -> dict[str, list]:
     size = draw(st.integers(1, 8))
-    return {name: draw(st.lists(value, min_size=size, max_size=size)) for name, value in COLUMNS.items()}
+    return {
+        name: draw(st.lists(value, min_size=size, max_size=size)) for name, value in COLUMNS.items()
+    }
 
 
 def write(frame: dict[str, list], folder: Path) -> list[Path]:
@@ -93,7 +100,9 @@ def columns_of(file: Path, names: list[str]) -> Rows:
 
 @settings(max_examples=60, deadline=None)
 @given(frames())
-def test_names_and_numbers_are_equal_in_all_formats(tmp_path_factory, frame: dict[str, list]) -> None:
+def test_names_and_numbers_are_equal_in_all_formats(
+    tmp_path_factory, frame: dict[str, list]
+) -> None:
     files = write(frame, tmp_path_factory.mktemp("frame"))
     read = [columns_of(file, list(COLUMNS)) for file in files]
     for name in COLUMNS:
@@ -101,10 +110,15 @@ def test_names_and_numbers_are_equal_in_all_formats(tmp_path_factory, frame: dic
         for file, rows in zip(files, read, strict=True):
             assert rows.names(name).to_pylist() == expected, (file.suffix, name)
         # equal values are equal names, and others are not
-        values = [None if isinstance(value, float) and math.isnan(value) else value for value in frame[name]]
+        values = [
+            None if isinstance(value, float) and math.isnan(value) else value
+            for value in frame[name]
+        ]
         assert len(set(expected)) == len(set(values))
     for name in ("flag", "count", "holes", "price"):
-        expected = np.array([[math.nan if value is None else float(value)] for value in frame[name]])
+        expected = np.array(
+            [[math.nan if value is None else float(value)] for value in frame[name]]
+        )
         for rows in read:
             assert np.array_equal(rows.numbers([name]), expected, equal_nan=True)
 
@@ -132,7 +146,8 @@ def test_equal_values_have_one_name(texts: list[str], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["007", "+5", "12e45", "1e5", "v1.0", "1.0.0", "2024-02-31 00:00:00", "1,5", "nan", "NA", "²"]
+    "text",
+    ["007", "+5", "12e45", "1e5", "v1.0", "1.0.0", "2024-02-31 00:00:00", "1,5", "nan", "NA", "²"],
 )
 def test_other_texts_stay(text: str) -> None:
     assert name_of(text) == text
@@ -140,11 +155,17 @@ def test_other_texts_stay(text: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(max_size=30) | st.from_regex(r"[-+]?[0-9]{1,4}\.?[0-9]{0,4}([eE][-+]?[0-9]{1,3})?", fullmatch=True))
+@given(
+    st.text(max_size=30)
+    | st.from_regex(r"[-+]?[0-9]{1,4}\.?[0-9]{0,4}([eE][-+]?[0-9]{1,3})?", fullmatch=True)
+)
 def test_columns_and_single_values_are_named_by_one_rule(text: str) -> None:
     name = name_of(text)
     assert name_of(name) == name
-    assert as_names(pa.array([text], pa.large_string()))[0].to_pylist() in ([name or None], [text.strip() or None])
+    assert as_names(pa.array([text], pa.large_string()))[0].to_pylist() in (
+        [name or None],
+        [text.strip() or None],
+    )
     if text == text.strip() and text.isascii():
         assert as_names(pa.array([text], pa.large_string()))[0].to_pylist() == [name or None]
 
@@ -158,10 +179,14 @@ def test_floats_of_any_width_are_written_as_python_does(kind: pa.DataType) -> No
 
 
 def test_equal_numbers_in_two_spellings_are_told(tmp_path: Path) -> None:
-    file = write_csv(tmp_path / "a.csv", [{"version": text} for text in ("1.10", "1.1", "2.0", "3.50")])
+    file = write_csv(
+        tmp_path / "a.csv", [{"version": text} for text in ("1.10", "1.1", "2.0", "3.50")]
+    )
     rows = columns_of(file, ["version"])
     assert rows.names("version").to_pylist() == ["1.1", "1.1", "2", "3.5"]
-    assert rows.notes == ["Column version: equal numbers and dates are one value: '1.10' as '1.1' is read."]
+    assert rows.notes == [
+        "Column version: equal numbers and dates are one value: '1.10' as '1.1' is read."
+    ]
 
 
 @pytest.mark.parametrize("file", FORMATS)
@@ -186,17 +211,27 @@ def test_numbers_that_float32_does_not_hold_are_named(file: str, tmp_path: Path)
         ready(path, {"tabular": ["y"], "label": "x"}, numeric=1, label_kind="value")
 
 
-@pytest.mark.parametrize("value", [1e39, "1e39", math.inf, "Infinity", "1_0", "three", 10**400, b"nan"])
+@pytest.mark.parametrize(
+    "value", [1e39, "1e39", math.inf, "Infinity", "1_0", "three", 10**400, b"nan"]
+)
 def test_numbers_of_streams_that_float32_does_not_hold(value: object) -> None:
     with pytest.raises(BadSampleError, match="no finite number"):
         as_value(value)
 
 
 def test_values_of_streams() -> None:
-    assert [as_value(value) for value in (True, "False", b" 1.5\n", 2, "1e3")] == [1, 0, 1.5, 2, 1000]
+    assert [as_value(value) for value in (True, "False", b" 1.5\n", 2, "1e3")] == [
+        1,
+        0,
+        1.5,
+        2,
+        1000,
+    ]
     assert all(math.isnan(as_value(value)) for value in (None, math.nan, "", "  "))
     names = ["1", "True", "cat"]
-    assert [as_class(value, names) for value in (1.0, "1.0", True, b"true\n", " cat ", math.nan, None)] == [
+    assert [
+        as_class(value, names) for value in (1.0, "1.0", True, b"true\n", " cat ", math.nan, None)
+    ] == [
         *(0, 0, 1, 1, 2),
         *(-1, -1),
     ]
@@ -211,11 +246,17 @@ def test_nan_in_json_is_nothing() -> None:
 
 
 def test_nan_in_tables_of_json_is_nothing(tmp_path: Path) -> None:
-    lines = ['{"caption": NaN, "n": 1, "c": "x"}', '{"caption": ["a", NaN], "n": NaN, "c": NaN}', '{"caption": "b"}']
+    lines = [
+        '{"caption": NaN, "n": 1, "c": "x"}',
+        '{"caption": ["a", NaN], "n": NaN, "c": NaN}',
+        '{"caption": "b"}',
+    ]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     rows = columns_of(tmp_path / "a.jsonl", ["caption", "n", "c"])
     texts, row = rows.captions(["caption"], 100)
-    assert [(text, of) for text, of in zip(texts.to_pylist(), row.tolist(), strict=True) if text] == [
+    assert [
+        (text, of) for text, of in zip(texts.to_pylist(), row.tolist(), strict=True) if text
+    ] == [
         ("a", 1),
         ("b", 2),
     ]
@@ -249,7 +290,17 @@ def test_lists_as_pandas_writes_those_of_parquet(items: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[a dog]", "[0, 10)", "['a'", "[[1], [2]]", "[1, {}]", "[" * 5000 + "]" * 5000, "a [b]", "['a' b]"]
+    "text",
+    [
+        "[a dog]",
+        "[0, 10)",
+        "['a'",
+        "[[1], [2]]",
+        "[1, {}]",
+        "[" * 5000 + "]" * 5000,
+        "a [b]",
+        "['a' b]",
+    ],
 )
 def test_texts_that_are_no_lists(text: str) -> None:
     assert listed(text) is None
@@ -262,7 +313,9 @@ def test_tuples_and_sets_of_texts_are_lists(items: list[str]) -> None:
     assert listed(str(set(items))) == sorted(set(items))
 
 
-@pytest.mark.parametrize("text", ["(a dog)", "('a dog')", "(1, 2)", "('a', 1)", "{'a': 'b'}", "{'a', 1}", "('a'"])
+@pytest.mark.parametrize(
+    "text", ["(a dog)", "('a dog')", "(1, 2)", "('a', 1)", "{'a': 'b'}", "{'a', 1}", "('a'"]
+)
 def test_other_brackets_are_text(text: str) -> None:
     assert listed(text) is None
 
@@ -284,10 +337,16 @@ def test_an_empty_text_in_a_list_is_none(ending: str, tmp_path: Path) -> None:
 
 def test_lists_of_lists_are_told(tmp_path: Path) -> None:
     rows = columns_of(
-        write_csv(tmp_path / "a.csv", [{"caption": text} for text in ("[['a']]", "[b]", "[('c',)]")]), ["caption"]
+        write_csv(
+            tmp_path / "a.csv", [{"caption": text} for text in ("[['a']]", "[b]", "[('c',)]")]
+        ),
+        ["caption"],
     )
     assert rows.captions(["caption"], 100)[0].to_pylist() == ["[['a']]", "[b]", "[('c',)]"]
-    assert "2 cells look like lists of lists, and are read as text. The first: \"[['a']]\"" in rows.notes[0]
+    assert (
+        "2 cells look like lists of lists, and are read as text. The first: \"[['a']]\""
+        in rows.notes[0]
+    )
 
 
 def test_a_duration_is_no_name() -> None:
@@ -296,7 +355,9 @@ def test_a_duration_is_no_name() -> None:
 
 
 def test_lists_among_texts_keep_their_rows() -> None:
-    text = pa.array(["a", '["b", "c"]', None, "[]", "['d']", "[e]", "('f', 'g')"], pa.large_string())
+    text = pa.array(
+        ["a", '["b", "c"]', None, "[]", "['d']", "[e]", "('f', 'g')"], pa.large_string()
+    )
     items, row, lists = with_lists(text)
     assert items.to_pylist() == ["a", "b", "c", None, "d", "[e]", "f", "g"]
     assert row.tolist() == [0, 1, 1, 2, 4, 5, 6, 6]
@@ -333,15 +394,26 @@ def tags(ending: str, cells: list, folder: Path) -> list[list[int]]:
 @pytest.mark.parametrize("ending", FORMATS)
 def test_no_tag_is_not_an_unknown_tag(ending: str, tmp_path: Path) -> None:
     lists = [["a"], [], None, ["b c", " a"], ["a"], [], None, ["a"]] * 3
-    assert tags(ending, lists, tmp_path) == [[1, 0], [0, 0], [-1, -1], [1, 1], [1, 0], [0, 0], [-1, -1], [1, 0]] * 3
+    assert (
+        tags(ending, lists, tmp_path)
+        == [[1, 0], [0, 0], [-1, -1], [1, 1], [1, 0], [0, 0], [-1, -1], [1, 0]] * 3
+    )
     texts = ["a", "", None, "b c| a", "a", "", None, "a"] * 3
-    assert tags(ending, texts, tmp_path) == [[1, 0], [0, 0], [0, 0], [1, 1], [1, 0], [0, 0], [0, 0], [1, 0]] * 3
+    assert (
+        tags(ending, texts, tmp_path)
+        == [[1, 0], [0, 0], [0, 0], [1, 1], [1, 0], [0, 0], [0, 0], [1, 0]] * 3
+    )
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_unknown_values_of_a_new_table_are_counted_and_named(ending: str, tmp_path: Path, caplog) -> None:
+def test_unknown_values_of_a_new_table_are_counted_and_named(
+    ending: str, tmp_path: Path, caplog
+) -> None:
     columns = {"tabular": ["smoker"], "label": "class"}
-    rows = [{"smoker": str(bool(index % 2)), "class": ["ill", "well "][index % 2]} for index in range(60)]
+    rows = [
+        {"smoker": str(bool(index % 2)), "class": ["ill", "well "][index % 2]}
+        for index in range(60)
+    ]
     trained = ready(write_csv(tmp_path / "train.csv", rows), columns, cardinalities=[2])
     assert trained.class_names["label"] == ["ill", "well"]
     new = [{"smoker": bool(index % 2), "class": "well"} for index in range(30)]
@@ -355,13 +427,17 @@ def test_unknown_values_of_a_new_table_are_counted_and_named(ending: str, tmp_pa
         table.to_pandas().to_csv(file, index=False, sep="\t" if ending == "tsv" else ",")
 
     def opened(path: Path) -> Manifest:
-        data = Manifest(str(path), columns, cardinalities=[2], on_error="skip", max_bad_fraction=1.0)
+        data = Manifest(
+            str(path), columns, cardinalities=[2], on_error="skip", max_bad_fraction=1.0
+        )
         data.load_state_dict(trained.state_dict())
         data.setup()
         return data
 
     data = opened(file)
-    assert data.samples.contents["tabular"].values[:, 0].tolist() == [index % 2 for index in range(30)]
+    assert data.samples.contents["tabular"].values[:, 0].tolist() == [
+        index % 2 for index in range(30)
+    ]
     assert data.samples.labels["label"].tolist() == [1] * 30
     assert not caplog.messages
     strange = [
@@ -369,8 +445,12 @@ def test_unknown_values_of_a_new_table_are_counted_and_named(ending: str, tmp_pa
         for index, row in enumerate(rows)
     ]
     opened(write_csv(tmp_path / "strange.csv", strange))
-    assert caplog.messages[0].endswith("smoker: 4 of 60 values were not in training: 'yes'. Known are 'False', 'True'.")
-    assert caplog.messages[1].endswith("class: 2 of 60 values were not in training: 'dead'. Known are 'ill', 'well'.")
+    assert caplog.messages[0].endswith(
+        "smoker: 4 of 60 values were not in training: 'yes'. Known are 'False', 'True'."
+    )
+    assert caplog.messages[1].endswith(
+        "class: 2 of 60 values were not in training: 'dead'. Known are 'ill', 'well'."
+    )
 
 
 def test_a_model_that_knows_names_with_blanks_is_still_read(tmp_path: Path) -> None:
@@ -404,7 +484,9 @@ def test_numbers_far_from_those_of_the_training_are_left_out(tmp_path: Path) -> 
     rows[3]["x"] = 1e20
     data = Manifest(str(write_csv(tmp_path / "b.csv", rows)), columns, numeric=1)
     data.load_state_dict(trained.state_dict())
-    with pytest.raises(DataError, match="row 4: a number of tabular is too far from those of the training"):
+    with pytest.raises(
+        DataError, match="row 4: a number of tabular is too far from those of the training"
+    ):
         data.setup()
 
 
@@ -422,11 +504,17 @@ def test_vectors_that_float32_does_not_hold(tmp_path: Path) -> None:
         models.Unigram([("[PAD]", 0.0), ("[UNK]", 0.0), ("a", -1.0)], unk_id=1),
     ],
 )
-def test_words_that_the_tokenizer_does_not_know_are_counted(model: models.Model, tmp_path: Path, caplog) -> None:
+def test_words_that_the_tokenizer_does_not_know_are_counted(
+    model: models.Model, tmp_path: Path, caplog
+) -> None:
     backend = Backend(model)
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    data = Manifest(str(write_csv(tmp_path / "a.csv", [{"c": "a b a"}] * 20 + [{"c": "a"}] * 20)), {"text": "c"})
+    data = Manifest(
+        str(write_csv(tmp_path / "a.csv", [{"c": "a b a"}] * 20 + [{"c": "a"}] * 20)), {"text": "c"}
+    )
     data.tokenizer = Tokenizer(backend)
     data.setup()
-    assert caplog.messages == ["20 of 80 tokens of the captions are words that the tokenizer does not know."]
+    assert caplog.messages == [
+        "20 of 80 tokens of the captions are words that the tokenizer does not know."
+    ]
     assert Tokenizer.train(["a b"], 300).unknown_id is None

@@ -14,8 +14,12 @@ def tone(rate: int, hertz: float = 440, seconds: float = 0.5) -> np.ndarray:
     return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
 
 
-@pytest.mark.parametrize(("ending", "tolerance"), [("wav", 1e-4), ("flac", 1e-4), ("ogg", 0.05), ("mp3", 0.05)])
-def test_every_format_gives_the_waveform_back(tmp_path: Path, ending: str, tolerance: float) -> None:
+@pytest.mark.parametrize(
+    ("ending", "tolerance"), [("wav", 1e-4), ("flac", 1e-4), ("ogg", 0.05), ("mp3", 0.05)]
+)
+def test_every_format_gives_the_waveform_back(
+    tmp_path: Path, ending: str, tolerance: float
+) -> None:
     soundfile.write(tmp_path / f"tone.{ending}", tone(16_000), 16_000)
     waveform = read(tmp_path / f"tone.{ending}", 16_000)
     assert waveform.dtype == np.float32
@@ -44,7 +48,9 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
-    soundfile.write(tmp_path / "nan.wav", np.full(10, np.nan, dtype=np.float32), 8000, subtype="FLOAT")
+    soundfile.write(
+        tmp_path / "nan.wav", np.full(10, np.nan, dtype=np.float32), 8000, subtype="FLOAT"
+    )
     (tmp_path / "text.wav").write_text("not a sound")
     soundfile.write(tmp_path / "tone.flac", tone(8000), 8000)
     (tmp_path / "cut.flac").write_bytes((tmp_path / "tone.flac").read_bytes()[:20])

@@ -1,4 +1,5 @@
-"""Images of any type of number come out with the grey levels that their type means, or are refused."""
+"""Images of any type of number come out with the grey levels that their type means, or are
+refused."""
 
 import io
 from pathlib import Path
@@ -36,7 +37,9 @@ def raw_tiff(samples: bytes, bits: tuple[int, ...], photometric: int = 1, kind: 
 
 TWELVE = GREY.astype(np.uint32).ravel() * 4095 // 255
 PACKED = bytes(
-    part for a, b in TWELVE.reshape(-1, 2) for part in (int(a) >> 4, (int(a) & 15) << 4 | int(b) >> 8, int(b) & 255)
+    part
+    for a, b in TWELVE.reshape(-1, 2)
+    for part in (int(a) >> 4, (int(a) & 15) << 4 | int(b) >> 8, int(b) & 255)
 )
 UNAMBIGUOUS = {
     "float 0 to 1": stored(GREY.astype(np.float32) / 255),
@@ -45,7 +48,9 @@ UNAMBIGUOUS = {
     "int16 0 to 255": raw_tiff(GREY.astype("<i2").tobytes(), (16,), kind=2),
     "16 bits, PNG": stored(GREY.astype(np.uint16) * 257, "PNG"),
     "16 bits, TIFF": stored(GREY.astype(np.uint16) * 257),
-    "16 bits, 0 is white": raw_tiff(((255 - GREY).astype("<u2") * 257).tobytes(), (16,), photometric=0),
+    "16 bits, 0 is white": raw_tiff(
+        ((255 - GREY).astype("<u2") * 257).tobytes(), (16,), photometric=0
+    ),
     "12 bits": raw_tiff(PACKED, (12,)),
     "PGM of 12 bits": b"P5 16 16 4095\n" + TWELVE.astype(">u2").tobytes(),
     "PGM of 16 bits": b"P5 16 16 65535\n" + (GREY.astype(">u2") * 257).tobytes(),
@@ -53,7 +58,9 @@ UNAMBIGUOUS = {
     "dark PGM": b"P5 16 16 65535\n" + (GREY.astype(">u2") * 0).tobytes(),
     "1 bit": stored(GREY > 127, "PNG"),
     "float 0 and 1": stored((GREY > 127).astype(np.float32)),
-    "16 bits of colour, TIFF": raw_tiff((COLOUR.astype("<u2") * 257).tobytes(), (16, 16, 16), photometric=2),
+    "16 bits of colour, TIFF": raw_tiff(
+        (COLOUR.astype("<u2") * 257).tobytes(), (16, 16, 16), photometric=2
+    ),
     "8 bits of dark": stored(GREY // 200, "PNG"),
 }
 MEANT = {
@@ -69,14 +76,32 @@ MEANT = {
 def test_what_the_type_means_is_what_comes(name: str) -> None:
     picture = read_image(UNAMBIGUOUS[name], 16, 3).transpose(1, 2, 0).astype(int)
     meant = MEANT.get(name, GREY)
-    assert np.abs(picture - (meant if meant.ndim == 3 else meant[..., None])).max() <= (1 if "12" in name else 0)
+    assert np.abs(picture - (meant if meant.ndim == 3 else meant[..., None])).max() <= (
+        1 if "12" in name else 0
+    )
 
 
 AMBIGUOUS = {
-    "float 0 to 255": (stored(GREY.astype(np.float32)), 255, "numbers from 0 to 255, and 0 to 1 is"),
-    "int32 0 to 65535": (stored(GREY.astype(np.int32) * 257), 65535, "numbers from 0 to 65535, and 0 to 255 is"),
-    "12 in 16 bits": (stored(GREY.astype(np.uint16) * 4095 // 255), None, "16 bits, and its largest number is"),
-    "12 in 16 bits, PNG": (stored(TWELVE.reshape(16, 16).astype(np.uint16), "PNG"), 4095, "largest number is 4095"),
+    "float 0 to 255": (
+        stored(GREY.astype(np.float32)),
+        255,
+        "numbers from 0 to 255, and 0 to 1 is",
+    ),
+    "int32 0 to 65535": (
+        stored(GREY.astype(np.int32) * 257),
+        65535,
+        "numbers from 0 to 65535, and 0 to 255 is",
+    ),
+    "12 in 16 bits": (
+        stored(GREY.astype(np.uint16) * 4095 // 255),
+        None,
+        "16 bits, and its largest number is",
+    ),
+    "12 in 16 bits, PNG": (
+        stored(TWELVE.reshape(16, 16).astype(np.uint16), "PNG"),
+        4095,
+        "largest number is 4095",
+    ),
     "14 in 16 bits": (stored(GREY.astype(np.uint16) * 64), 255 * 64, "largest number is 16320"),
 }
 
@@ -84,7 +109,9 @@ AMBIGUOUS = {
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_what_may_mean_several_things_is_refused_until_it_is_said(name: str) -> None:
     content, white, message = AMBIGUOUS[name]
-    with pytest.raises(BadSampleError, match=rf"^a\.tif (has|holds) .*{message}.*data\.image_max=") as caught:
+    with pytest.raises(
+        BadSampleError, match=rf"^a\.tif (has|holds) .*{message}.*data\.image_max="
+    ) as caught:
         read_image(content, 16, 1, "a.tif")
     assert caught.value.reason == "bad value"
     if white:
@@ -97,7 +124,9 @@ def test_a_number_that_is_no_grey_level_is_refused(value: float) -> None:
     pixels[3, 4] = value
     with pytest.raises(BadSampleError, match=r"^a\.tif(:| holds)") as caught:
         read_image(stored(pixels), 16, 1, "a.tif")
-    assert ("data.image_max" in str(caught.value)) == (value == 1.5)  # it mends no number below black
+    assert ("data.image_max" in str(caught.value)) == (
+        value == 1.5
+    )  # it mends no number below black
     assert caught.value.reason == ("bad value" if np.isfinite(value) else "bad number")
 
 
@@ -125,20 +154,27 @@ def test_colours_of_16_bits_that_do_not_fill_them_are_refused() -> None:
 def test_a_transparent_level_of_16_bits_shows_white() -> None:
     pixels = np.full((8, 8), 40_000, dtype=np.uint16)
     pixels[:, :4] = 20_000
-    assert read_image(stored(pixels, "PNG", transparency=20_000), 8, 1)[0, 0].tolist() == [255] * 4 + [155] * 4
+    assert (
+        read_image(stored(pixels, "PNG", transparency=20_000), 8, 1)[0, 0].tolist()
+        == [255] * 4 + [155] * 4
+    )
 
 
 def test_an_array_is_told_apart_from_a_damaged_picture(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", GREY)
     for source in (tmp_path / "a.npy", (tmp_path / "a.npy").read_bytes()):
-        with pytest.raises(BadSampleError, match=r"a\.npy is a NumPy array, no picture: save it as PNG"):
+        with pytest.raises(
+            BadSampleError, match=r"a\.npy is a NumPy array, no picture: save it as PNG"
+        ):
             read_image(source, 16, 1, "a.npy")
 
 
 def test_a_table_says_what_is_white_once_for_all(tmp_path: Path) -> None:
     rows = []
     for number in range(20):
-        (tmp_path / f"{number}.tif").write_bytes(stored(np.full((8, 8), 200 * number, dtype=np.uint16)))
+        (tmp_path / f"{number}.tif").write_bytes(
+            stored(np.full((8, 8), 200 * number, dtype=np.uint16))
+        )
         rows.append({"filepath": f"{number}.tif", "caption": f"number {number}"})
     table = write_csv(tmp_path / "p.csv", rows)
     refused = ready(table, PAIR, on_error="skip", max_bad_fraction=1.0)
@@ -166,4 +202,6 @@ def test_the_cache_knows_what_is_white(tmp_path: Path) -> None:
 def test_frames_of_a_video_follow_the_same_rule(tmp_path: Path) -> None:
     for number in range(2):
         (tmp_path / f"{number}.tif").write_bytes(stored(np.full((8, 8), 2000, dtype=np.uint16)))
-    assert torch.from_numpy(read_video(tmp_path, 2, 8, 1, image_max=4000)).unique().tolist() == [127]
+    assert torch.from_numpy(read_video(tmp_path, 2, 8, 1, image_max=4000)).unique().tolist() == [
+        127
+    ]

@@ -1,4 +1,5 @@
-"""A small file that asks for hours or gigabytes is refused in seconds, and left out where bad samples are."""
+"""A small file that asks for hours or gigabytes is refused in seconds, and left out where bad
+samples are."""
 
 import io
 import resource
@@ -32,9 +33,7 @@ NOISE = (
     '<rect width="40" height="40" filter="url(#f)"/>'
 )
 DASHES = '<path d="M0 0H1000000000" stroke="red" stroke-dasharray="0.000001"/>'
-BLUR = (
-    '<filter id="f"><feMorphology operator="dilate" radius="{}"/></filter><rect width="9" height="9" filter="url(#f)"/>'
-)
+BLUR = '<filter id="f"><feMorphology operator="dilate" radius="{}"/></filter><rect width="9" height="9" filter="url(#f)"/>'
 ENDLESS = {
     "octaves": drawing(NOISE.format(2_000_000_000)),
     "text": drawing(f'<text y="30">{"word " * 400_000}</text>'),
@@ -69,7 +68,9 @@ def seconds_of_children() -> float:
 def test_a_drawing_that_takes_hours_is_refused_in_seconds(name: str, monkeypatch) -> None:
     monkeypatch.setattr(svg_child, "SECONDS", 1)
     before = seconds_of_children()
-    with pytest.raises(BadSampleError, match=r"^a\.svg: it takes more than 1 seconds or 2 GB") as caught:
+    with pytest.raises(
+        BadSampleError, match=r"^a\.svg: it takes more than 1 seconds or 2 GB"
+    ) as caught:
         read_image(ENDLESS[name], 32, 3, "a.svg")
     assert caught.value.reason == "too large"
     assert seconds_of_children() - before < 2.5
@@ -125,8 +126,14 @@ def test_a_picture_of_a_thousand_scans_is_refused() -> None:
     content = stream.getvalue()
     assert read_image(content, 8, 3)[0].min() > 240
     start = content.index(b"\xff\xda")
-    scan = content[start : content.index(b"\xff", start + 2 + int.from_bytes(content[start + 2 : start + 4], "big"))]
-    with pytest.raises(BadSampleError, match=rf"^a\.jpg is drawn in \d+ scans; {MAX_SCANS} are allowed") as caught:
+    scan = content[
+        start : content.index(
+            b"\xff", start + 2 + int.from_bytes(content[start + 2 : start + 4], "big")
+        )
+    ]
+    with pytest.raises(
+        BadSampleError, match=rf"^a\.jpg is drawn in \d+ scans; {MAX_SCANS} are allowed"
+    ) as caught:
         read_image(content[:start] + scan * MAX_SCANS + content[start:], 8, 3, "a.jpg")
     assert caught.value.reason == "too large"
 
@@ -141,7 +148,10 @@ def test_a_program_is_no_picture() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nseg.ts\n", "ffconcat version 1.0\nfile 'real.mkv'\n"],
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nseg.ts\n",
+        "ffconcat version 1.0\nfile 'real.mkv'\n",
+    ],
 )
 def test_a_list_of_videos_is_no_video(content: str, tmp_path: Path) -> None:
     """A live one never ends, and any one names other files."""
@@ -170,7 +180,9 @@ def test_a_sample_rate_that_is_none_of_a_sound_is_refused(rate: int) -> None:
 def test_a_sound_is_cut_before_it_is_resampled(monkeypatch) -> None:
     given = []
     resample = soxr.resample
-    monkeypatch.setattr(audio.soxr, "resample", lambda x, *rates: given.append(len(x)) or resample(x, *rates))
+    monkeypatch.setattr(
+        audio.soxr, "resample", lambda x, *rates: given.append(len(x)) or resample(x, *rates)
+    )
     assert len(read_sound(wav(100, 2_000_000), 16_000, 2.0)) == 32_000
     assert given == [300]
 
@@ -181,7 +193,9 @@ def test_what_is_cut_off_changes_nothing_before_it(rate: int) -> None:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (5 * rate, 2))
     soundfile.write(stream, noise, rate, format="WAV", subtype="FLOAT")
     whole = soxr.resample(noise.mean(1).astype(np.float32), rate, 16_000)
-    np.testing.assert_allclose(read_sound(stream.getvalue(), 16_000, 2.0), whole[:32_000], atol=1e-5)
+    np.testing.assert_allclose(
+        read_sound(stream.getvalue(), 16_000, 2.0), whole[:32_000], atol=1e-5
+    )
     np.testing.assert_allclose(read_sound(stream.getvalue(), 16_000, 30.0), whole, atol=1e-5)
 
 
@@ -198,7 +212,9 @@ def test_a_sound_that_says_it_lasts_for_days_takes_no_more_memory(traced) -> Non
     soundfile.write(stream, np.full(8000, 0.25), 8000, format="WAV")
     content = bytearray(stream.getvalue())
     content[4:8] = content[40:44] = b"\xff\xff\xff\x7f"
-    np.testing.assert_allclose(read_sound(bytes(content), 8000, 1e6), np.full(8000, 0.25), atol=1e-3)
+    np.testing.assert_allclose(
+        read_sound(bytes(content), 8000, 1e6), np.full(8000, 0.25), atol=1e-3
+    )
     assert traced() < 10**7
 
 
@@ -208,9 +224,12 @@ def npy(shape: str, numbers: bytes = bytes(40), descr: str = "<f4") -> bytes:
 
 
 @pytest.mark.parametrize(
-    "shape", ["(100000000000,)", "(1000000, 1000000)", "(11,)", "(-1,)", "(2**9,)", "(1" + "0" * 40 + ",)"]
+    "shape",
+    ["(100000000000,)", "(1000000, 1000000)", "(11,)", "(-1,)", "(2**9,)", "(1" + "0" * 40 + ",)"],
 )
-def test_a_vector_that_says_more_numbers_than_it_has_is_damaged(shape: str, tmp_path: Path, traced) -> None:
+def test_a_vector_that_says_more_numbers_than_it_has_is_damaged(
+    shape: str, tmp_path: Path, traced
+) -> None:
     (tmp_path / "a.npy").write_bytes(npy(shape))
     for source in (tmp_path / "a.npy", npy(shape)):
         with pytest.raises(BadSampleError, match=r"a\.npy is no \.npy file of numbers") as caught:
@@ -222,7 +241,10 @@ def test_a_vector_that_says_more_numbers_than_it_has_is_damaged(shape: str, tmp_
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2", "<i8", "|u1", "|b1", ">i2"])
 @pytest.mark.parametrize("shape", [(5,), (2, 3), ()])
 def test_arrays_are_those_of_numpy(dtype: str, shape: tuple[int, ...], tmp_path: Path) -> None:
-    for array in (np.arange(np.prod(shape)).reshape(shape).astype(dtype), np.ones(shape, dtype, order="F")):
+    for array in (
+        np.arange(np.prod(shape)).reshape(shape).astype(dtype),
+        np.ones(shape, dtype, order="F"),
+    ):
         np.save(tmp_path / "a.npy", array)
         for source in (tmp_path / "a.npy", (tmp_path / "a.npy").read_bytes()):
             ours = read_array(source)
@@ -255,7 +277,9 @@ def test_headers_of_megabytes_are_a_damaged_shard(packed: str, tmp_path: Path, t
     tracemalloc.reset_peak()
     entries = TarShards([str(tmp_path / "a.tar")]).entries(0)
     assert next(entries).record.fields == {"txt": b"{}", "json": b"{}"}
-    with pytest.raises(BadSampleError, match="a header of 30,000,0.. bytes; 262,144 are allowed") as caught:
+    with pytest.raises(
+        BadSampleError, match="a header of 30,000,0.. bytes; 262,144 are allowed"
+    ) as caught:
         [entry.record for entry in entries]
     assert caught.value.reason == "damaged shard"
     assert traced() < 5 * 10**6
@@ -279,7 +303,10 @@ def test_headers_of_a_whole_shard_are_not_kept(tmp_path: Path, traced) -> None:
             file.write(member.tobuf() + b"{}".ljust(512, b"\0"))
         file.write(bytes(1024))
     tracemalloc.reset_peak()
-    assert sum(len(entry.record.fields) for entry in TarShards([str(tmp_path / "a.tar")]).entries(0)) == 200
+    assert (
+        sum(len(entry.record.fields) for entry in TarShards([str(tmp_path / "a.tar")]).entries(0))
+        == 200
+    )
     assert traced() < 5 * 10**6
 
 
@@ -290,7 +317,9 @@ def test_a_member_of_a_negative_size_is_a_damaged_shard(tmp_path: Path) -> None:
     content[124:136] = b"\xff" * 10 + b"\xfe\x00"  # -512, in base 256
     content[148:156] = b" " * 8
     content[148:156] = b"%06o\0 " % sum(content)
-    (tmp_path / "a.tar").write_bytes(tarfile.TarInfo("0.txt").tobuf() + bytes(content) + bytes(1024))
+    (tmp_path / "a.tar").write_bytes(
+        tarfile.TarInfo("0.txt").tobuf() + bytes(content) + bytes(1024)
+    )
     with pytest.raises(BadSampleError, match="a negative size") as caught:
         list(TarShards([str(tmp_path / "a.tar")]).entries(0))
     assert caught.value.reason == "damaged shard"

@@ -30,7 +30,9 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "a"
 
 
-def cache_in(folder: Path, names=(11, 12, 13), size: int = 10**6, shape: tuple[int, ...] = SHAPE) -> ImageCache:
+def cache_in(
+    folder: Path, names=(11, 12, 13), size: int = 10**6, shape: tuple[int, ...] = SHAPE
+) -> ImageCache:
     return ImageCache(folder / "cache", np.array(names), shape, size)
 
 
@@ -56,7 +58,9 @@ def test_other_pictures_are_other_pictures(file: Path) -> None:
     cache_in(file.parent, names=(14,)).get(0, file, read)
     cache_in(file.parent).get(1, file, read)
     assert read.calls == 3
-    small = cache_in(file.parent, shape=(1, 2, 2)).get(0, file, lambda _: np.zeros((1, 2, 2), dtype=np.uint8))
+    small = cache_in(file.parent, shape=(1, 2, 2)).get(
+        0, file, lambda _: np.zeros((1, 2, 2), dtype=np.uint8)
+    )
     assert small.shape == (1, 2, 2)
 
 

@@ -1,4 +1,5 @@
-"""Pictures of every odd kind come out as the same upright uint8 square, and broken ones are named."""
+"""Pictures of every odd kind come out as the same upright uint8 square, and broken ones are
+named."""
 
 import contextlib
 import io
@@ -18,7 +19,10 @@ from polymodal.data.media import images
 from polymodal.data.media.images import read_image
 
 SMOOTH = np.stack(
-    np.broadcast_arrays(np.linspace(0, 255, 60)[:, None], np.linspace(255, 0, 80)[None], np.full((60, 80), 90)), axis=-1
+    np.broadcast_arrays(
+        np.linspace(0, 255, 60)[:, None], np.linspace(255, 0, 80)[None], np.full((60, 80), 90)
+    ),
+    axis=-1,
 ).astype(np.uint8)
 """60 rows, 80 columns: red grows downwards, green falls to the right."""
 
@@ -37,11 +41,17 @@ def expected(tmp_path: Path) -> np.ndarray:
     return read_image(saved(tmp_path, Image.fromarray(SMOOTH), "plain.png"), 16, 3)
 
 
-@pytest.mark.parametrize(("height", "width", "size"), [(60, 80, 16), (80, 60, 16), (33, 47, 32), (10, 12, 24)])
-def test_it_is_open_clips_resize_and_centre_crop(height: int, width: int, size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(60, 80, 16), (80, 60, 16), (33, 47, 32), (10, 12, 24)]
+)
+def test_it_is_open_clips_resize_and_centre_crop(
+    height: int, width: int, size: int, tmp_path: Path
+) -> None:
     image = Image.fromarray(SMOOTH).resize((width, height), Image.Resampling.BICUBIC)
     ours = read_image(saved(tmp_path, image, "a.png"), size, 3)
-    theirs = image_transform(size, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))(image).numpy() * 255
+    theirs = (
+        image_transform(size, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))(image).numpy() * 255
+    )
     assert ours.shape == (3, size, size)
     assert ours.dtype == np.uint8
     # theirs crops whole pixels of the resized picture, ours fractions of one
@@ -53,29 +63,52 @@ def pillows(image: Image.Image, size: int, mode: str = "RGB") -> np.ndarray:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.convert(mode).crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC)).reshape(size, size, -1).transpose(2, 0, 1)
+    return (
+        np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
+        .reshape(size, size, -1)
+        .transpose(2, 0, 1)
+    )
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 150), st.integers(1, 150), st.integers(1, 70), st.sampled_from([("L", 1), ("RGB", 3)]))
+@given(
+    st.integers(1, 150),
+    st.integers(1, 150),
+    st.integers(1, 70),
+    st.sampled_from([("L", 1), ("RGB", 3)]),
+)
 def test_it_is_pillows_resize(height: int, width: int, size: int, colours: tuple[str, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     image = Image.fromarray(noise).convert(colours[0])
     stream = io.BytesIO()
     image.save(stream, "PNG")
-    assert close(read_image(stream.getvalue(), size, colours[1]), pillows(image, size, colours[0]), 2)
+    assert close(
+        read_image(stream.getvalue(), size, colours[1]), pillows(image, size, colours[0]), 2
+    )
 
 
-@pytest.mark.parametrize(("size", "tolerance"), [(224, 0.02), (112, 0.4), (64, 1.0), (16, 0.5)])  # 1/1, 1/2, 1/4, 1/8
+@pytest.mark.parametrize(
+    ("size", "tolerance"), [(224, 0.02), (112, 0.4), (64, 1.0), (16, 0.5)]
+)  # 1/1, 1/2, 1/4, 1/8
 def test_a_jpeg_decoded_small_differs_little(size: int, tolerance: float, tmp_path: Path) -> None:
     random, pixels = np.random.default_rng(0), np.full((512, 640, 3), 128.0)
-    for cells, strength in ((4, 80), (16, 40), (64, 22), (256, 14)):  # as in photographs: the finer the weaker
+    for cells, strength in (
+        (4, 80),
+        (16, 40),
+        (64, 22),
+        (256, 14),
+    ):  # as in photographs: the finer the weaker
         layer = Image.fromarray(random.normal(size=(cells, cells)).astype(np.float32))
-        pixels += strength * np.asarray(layer.resize((640, 512), Image.Resampling.BICUBIC))[..., None]
+        pixels += (
+            strength * np.asarray(layer.resize((640, 512), Image.Resampling.BICUBIC))[..., None]
+        )
     image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     file = saved(tmp_path, image, "a.jpg", quality=90)
     with Image.open(file) as whole:
-        assert np.abs(read_image(file, size, 3) - pillows(whole, size).astype(float)).mean() < tolerance
+        assert (
+            np.abs(read_image(file, size, 3) - pillows(whole, size).astype(float)).mean()
+            < tolerance
+        )
 
 
 def test_bytes_are_read_as_a_file_is(tmp_path: Path) -> None:
@@ -89,7 +122,9 @@ def test_bytes_are_read_as_a_file_is(tmp_path: Path) -> None:
     ("name", "options"), [("a.jpg", {"quality": 98}), ("a.webp", {"lossless": True}), ("a.bmp", {})]
 )
 def test_formats_agree(name: str, options: dict, expected: np.ndarray, tmp_path: Path) -> None:
-    assert close(read_image(saved(tmp_path, Image.fromarray(SMOOTH), name, **options), 16, 3), expected, 6)
+    assert close(
+        read_image(saved(tmp_path, Image.fromarray(SMOOTH), name, **options), 16, 3), expected, 6
+    )
 
 
 def test_a_large_jpeg_is_decoded_small_to_nearly_the_same(tmp_path: Path, monkeypatch) -> None:
@@ -120,12 +155,18 @@ def test_exif_turns_the_picture(orientation: int, expected: np.ndarray, tmp_path
     assert close(read_image(file, 16, 3), expected)
 
 
-def test_damaged_exif_is_no_reason_to_lose_a_picture(expected: np.ndarray, tmp_path: Path, monkeypatch) -> None:
+def test_damaged_exif_is_no_reason_to_lose_a_picture(
+    expected: np.ndarray, tmp_path: Path, monkeypatch
+) -> None:
     def fails(image: Image.Image) -> None:
         raise struct.error("as Pillow does where it writes odd tags back")
 
     monkeypatch.setattr(ImageOps, "exif_transpose", fails)
-    assert close(read_image(saved(tmp_path, Image.fromarray(SMOOTH), "a.jpg", quality=98), 16, 3), expected, 6)
+    assert close(
+        read_image(saved(tmp_path, Image.fromarray(SMOOTH), "a.jpg", quality=98), 16, 3),
+        expected,
+        6,
+    )
 
 
 def test_alpha_shows_white(tmp_path: Path) -> None:
@@ -142,7 +183,10 @@ def test_a_palette_with_a_transparent_colour_shows_white(tmp_path: Path) -> None
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, 200, 0, 0])
     assert read_image(saved(tmp_path, image, "a.png"), 4, 3)[:, 0, 0].tolist() == [200, 0, 0]
-    assert read_image(saved(tmp_path, image, "b.png", transparency=1), 4, 3)[:, 0, 0].tolist() == [255] * 3
+    assert (
+        read_image(saved(tmp_path, image, "b.png", transparency=1), 4, 3)[:, 0, 0].tolist()
+        == [255] * 3
+    )
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
@@ -154,7 +198,11 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
 
 def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
     image = Image.new("RGB", (16, 16), (200, 40, 90)).convert("CMYK")
-    assert close(read_image(saved(tmp_path, image, "a.jpg", quality=98), 8, 3)[:, 4, 4], np.array([200, 40, 90]), 6)
+    assert close(
+        read_image(saved(tmp_path, image, "a.jpg", quality=98), 8, 3)[:, 4, 4],
+        np.array([200, 40, 90]),
+        6,
+    )
 
 
 def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
@@ -174,7 +222,9 @@ def test_a_decompression_bomb_is_refused_unopened(side: int, tmp_path: Path) -> 
 
 def encoded(format: str) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(stream, format)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(
+        stream, format
+    )
     return stream.getvalue()
 
 
@@ -192,7 +242,9 @@ def test_a_truncated_picture_is_damaged(format: str, tmp_path: Path) -> None:
     st.sampled_from(["JPEG", "PNG", "WEBP", "GIF"]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=5),
 )
-def test_flipped_bytes_give_a_picture_or_a_bad_sample(tmp_path_factory, format: str, changes: list) -> None:
+def test_flipped_bytes_give_a_picture_or_a_bad_sample(
+    tmp_path_factory, format: str, changes: list
+) -> None:
     content = bytearray(encoded(format))
     for place, value in changes:
         content[int(place * (len(content) - 1))] = value

@@ -14,7 +14,9 @@ from polymodal.data.media.images import read_image
 
 
 def save_picture(file: Path) -> None:
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(file, "PNG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(
+        file, "PNG"
+    )
 
 
 def save_sound(file: Path) -> None:

@@ -1,4 +1,5 @@
-"""Drawings come out at the wanted size on white, and nothing in one reaches outside or brings the process down."""
+"""Drawings come out at the wanted size on white, and nothing in one reaches outside or brings the
+process down."""
 
 import base64
 import gzip
@@ -25,8 +26,12 @@ def drawing(inner: str, head: str = 'viewBox="0 0 40 40"') -> bytes:
 
 @pytest.mark.parametrize("size", [16, 64])
 @pytest.mark.parametrize("ending", ["svg", "svgz", None])
-def test_a_drawing_is_rendered_at_the_wanted_size_on_white(size: int, ending: str | None, tmp_path: Path) -> None:
-    content = drawing('<rect width="20" height="40" fill="#c83264"/><rect x="20" width="10" height="40" opacity="0"/>')
+def test_a_drawing_is_rendered_at_the_wanted_size_on_white(
+    size: int, ending: str | None, tmp_path: Path
+) -> None:
+    content = drawing(
+        '<rect width="20" height="40" fill="#c83264"/><rect x="20" width="10" height="40" opacity="0"/>'
+    )
     source = content
     if ending:
         source = tmp_path / f"a.{ending}"
@@ -92,7 +97,9 @@ def test_nothing_outside_is_read(tmp_path: Path, monkeypatch) -> None:
         for key in ("href", "xlink:href"):
             assert (read_image(drawing(image(href, key)), 8, 3) == 255).all(), href
     effect = f'<filter id="f"><feImage href="{file}"/></filter><rect width="40" height="40" filter="url(#f)"/>'
-    assert (read_image(drawing(effect), 8, 3)[0] != 255).sum() == (read_image(drawing(effect), 8, 3)[1] != 255).sum()
+    assert (read_image(drawing(effect), 8, 3)[0] != 255).sum() == (
+        read_image(drawing(effect), 8, 3)[1] != 255
+    ).sum()
     hidden = f'<!DOCTYPE svg [<!ENTITY x \'<image &#104;ref="{file}" width="40" height="40"/>\'>]>'
     content = drawing("&x;").replace(b"\n", f"\n{hidden}".encode())
     assert (read_image(content, 8, 3) == 255).all()
@@ -113,11 +120,15 @@ BOMBS = {
     "entities": f'<!DOCTYPE svg [<!ENTITY x0 "lol">{LAUGHS}]><svg {NAMESPACES}><text>&x9;</text></svg>'.encode(),
     "uses": drawing(
         '<rect id="a0" width="2" height="2"/>'
-        + "".join(f'<g id="a{n}"><use href="#a{n - 1}"/><use href="#a{n - 1}"/></g>' for n in range(1, 30))
+        + "".join(
+            f'<g id="a{n}"><use href="#a{n - 1}"/><use href="#a{n - 1}"/></g>' for n in range(1, 30)
+        )
     ),
     "depth": drawing("<g>" * 100_000 + "</g>" * 100_000),
     "groups": drawing('<g opacity="0.9">' * 2000 + '<rect width="9" height="9"/>' + "</g>" * 2000),
-    "a picture in it": drawing(image(f"data:image/png;base64,{base64.b64encode(bomb(9000, 9000)).decode()}")),
+    "a picture in it": drawing(
+        image(f"data:image/png;base64,{base64.b64encode(bomb(9000, 9000)).decode()}")
+    ),
     "length": drawing(" " * svg.MAX_BYTES),
     "packed": gzip.compress(drawing(" " * svg.MAX_BYTES)),
 }
@@ -128,7 +139,9 @@ def test_a_bomb_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.svg").write_bytes(BOMBS[name])
     with pytest.raises(BadSampleError, match=r"a\.svg") as caught:
         read_image(tmp_path / "a.svg", 16, 3)
-    assert caught.value.reason == ("too large" if name in {"a picture in it", "length", "packed"} else "damaged file")
+    assert caught.value.reason == (
+        "too large" if name in {"a picture in it", "length", "packed"} else "damaged file"
+    )
 
 
 def test_groups_within_groups_are_drawn_where_an_ordinary_stack_would_end(tmp_path: Path) -> None:
@@ -160,7 +173,9 @@ def test_pixels_are_those_of_resvg() -> None:
     from resvg_py import svg_to_bytes
 
     inner = '<circle cx="20" cy="20" r="15" fill="orange" stroke="navy" stroke-width="3"/>'
-    plain = svg_to_bytes(svg_string=drawing(inner).decode(), width=32, height=32, background="white")
+    plain = svg_to_bytes(
+        svg_string=drawing(inner).decode(), width=32, height=32, background="white"
+    )
     expected = np.asarray(Image.open(io.BytesIO(plain)).convert("RGB"))
     assert np.array_equal(read_image(drawing(inner), 32, 3).transpose(1, 2, 0), expected)
 

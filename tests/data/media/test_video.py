@@ -20,7 +20,14 @@ from polymodal.data.media.images import read_image
 from polymodal.data.media.video import evenly, frames_of, read_video
 from polymodal.errors import ConfigError, DataError
 
-FORMATS = {"mp4": "mpeg4", "mkv": "libx264", "webm": "libvpx", "avi": "mpeg4", "mov": "libx264", "gif": "gif"}
+FORMATS = {
+    "mp4": "mpeg4",
+    "mkv": "libx264",
+    "webm": "libvpx",
+    "avi": "mpeg4",
+    "mov": "libx264",
+    "gif": "gif",
+}
 
 
 def brightness(index: int, count: int) -> int:
@@ -28,13 +35,16 @@ def brightness(index: int, count: int) -> int:
 
 
 def encoded(format: str, count: int, every: int = 12, frames: int = 2) -> bytes:
-    """A video whose frames grow brighter, with a key frame now and then and frames that refer to later ones."""
+    """A video whose frames grow brighter, with a key frame now and then and frames that refer to
+    later ones."""
     stream = io.BytesIO()
     with av.open(stream, "w", format={"mkv": "matroska"}.get(format, format)) as container:
         video = container.add_stream(FORMATS[format], rate=25)
         video.width, video.height, video.pix_fmt = 64, 48, "rgb8" if format == "gif" else "yuv420p"
         video.codec_context.gop_size = every
-        video.codec_context.max_b_frames = frames if FORMATS[format] == "libx264" or format == "mp4" else 0
+        video.codec_context.max_b_frames = (
+            frames if FORMATS[format] == "libx264" or format == "mp4" else 0
+        )
         for index in range(count):
             picture = np.full((48, 64, 3), brightness(index, count), np.uint8)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -45,7 +55,9 @@ def encoded(format: str, count: int, every: int = 12, frames: int = 2) -> bytes:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("count", "every"), [(40, 12), (1, 12), (5, 12), (100, 1000), (100, 3)])
-def test_a_file_gives_the_frames_that_a_folder_gives(format: str, count: int, every: int, tmp_path: Path) -> None:
+def test_a_file_gives_the_frames_that_a_folder_gives(
+    format: str, count: int, every: int, tmp_path: Path
+) -> None:
     content = encoded(format, count, every)
     (tmp_path / f"a.{format}").write_bytes(content)
     expected = [brightness(index, count) for index in evenly(count, 4)]
@@ -78,7 +90,9 @@ def test_frames_are_spread_evenly(count: int, frames: int) -> None:
         or frames % 2 == 0
         or count < frames * 2
     )
-    assert all(index <= (part + 0.5) * count / frames < index + 1 for part, index in enumerate(chosen))
+    assert all(
+        index <= (part + 0.5) * count / frames < index + 1 for part, index in enumerate(chosen)
+    )
 
 
 @pytest.mark.parametrize("format", ["mp4", "mkv", "mov"])
@@ -97,7 +111,10 @@ def test_a_damaged_file_is_named(format: str, tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(["mp4", "mkv", "avi"]), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=20))
+@given(
+    st.sampled_from(["mp4", "mkv", "avi"]),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=20),
+)
 def test_flipped_bytes_give_a_video_or_a_bad_sample(format: str, changes: list) -> None:
     content = bytearray(encoded(format, 12))
     for place, value in changes:
@@ -109,7 +126,9 @@ def test_flipped_bytes_give_a_video_or_a_bad_sample(format: str, changes: list) 
 def test_a_video_of_more_pixels_than_minutes_decode_is_refused(monkeypatch) -> None:
     content = encoded("mp4", 100, every=1000)
     monkeypatch.setattr(video_module, "MAX_DECODED", 64 * 48 * 5)
-    with pytest.raises(BadSampleError, match="^a.mp4: its frames of 64 x 48 are too many") as caught:
+    with pytest.raises(
+        BadSampleError, match="^a.mp4: its frames of 64 x 48 are too many"
+    ) as caught:
         read_video(content, 4, 8, 3, "a.mp4")
     assert caught.value.reason == "too large"
     monkeypatch.setattr(video_module, "MAX_DECODED", 64 * 48 * 100)
@@ -118,7 +137,9 @@ def test_a_video_of_more_pixels_than_minutes_decode_is_refused(monkeypatch) -> N
 
 def test_what_to_install_is_said(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ConfigError, match=r"a\.mp4 is a video file.*pip install 'polymodal\[video\]'"):
+    with pytest.raises(
+        ConfigError, match=r"a\.mp4 is a video file.*pip install 'polymodal\[video\]'"
+    ):
         read_video(tmp_path / "a.mp4", 4, 8, 3)
 
 
@@ -133,12 +154,21 @@ def clips(tmp_path: Path) -> Path:
                 Image.new("RGB", (20, 16), (5 * n,) * 3).save(tmp_path / f"{n}" / f"{index}.png")
         else:
             (tmp_path / f"{n}.mp4").write_bytes(encoded("mp4", 8 + n))
-        rows.append({"clip": "" if n == 6 else f"{n}" if n % 2 else f"{n}.mp4", "caption": f"clip {n}"})
+        rows.append(
+            {"clip": "" if n == 6 else f"{n}" if n % 2 else f"{n}.mp4", "caption": f"clip {n}"}
+        )
     return write_csv(tmp_path / "clips.csv", rows)
 
 
 def test_clips_of_a_table(clips: Path) -> None:
-    data = ready(clips, {"video": "clip", "text": "caption"}, frames=4, flip=1.0, shift=0.2, mean=(0.1, 0.2, 0.3))
+    data = ready(
+        clips,
+        {"video": "clip", "text": "caption"},
+        frames=4,
+        flip=1.0,
+        shift=0.2,
+        mean=(0.1, 0.2, 0.3),
+    )
     batch = whole(data.train_set)
     assert batch.inputs["video"].shape == (len(batch), 4, 3, 8, 8)
     assert batch.inputs["video"].dtype == torch.uint8
@@ -150,7 +180,9 @@ def test_clips_of_a_table(clips: Path) -> None:
     assert data.varying == ["video"]
     before = batch.inputs["video"].clone()
     after = data.on_after_batch_transfer(batch, 0).inputs["video"]
-    assert torch.allclose(after, (before / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / 0.25, atol=1e-6)
+    assert torch.allclose(
+        after, (before / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / 0.25, atol=1e-6
+    )
 
 
 def test_all_frames_are_moved_alike(clips: Path) -> None:
@@ -168,7 +200,9 @@ def test_a_broken_clip_has_its_row(clips: Path) -> None:
     for file in (clips.parent / "9").iterdir():
         file.unlink()
     data = ready(clips, {"video": "clip"})
-    with pytest.raises(DataError, match=r"clips\.csv, row (9: .*8\.mp4 is damaged|10: .*9 has no frames)"):
+    with pytest.raises(
+        DataError, match=r"clips\.csv, row (9: .*8\.mp4 is damaged|10: .*9 has no frames)"
+    ):
         [whole(part) for part in (data.train_set, data.val_set, data.test_set)]
 
 

@@ -1,4 +1,5 @@
-"""Of what is embedded every sample is told, those that cannot be read too, and none twice after a stop."""
+"""Of what is embedded every sample is told, those that cannot be read too, and none twice after a
+stop."""
 
 import copy
 from pathlib import Path
@@ -33,7 +34,9 @@ def table(tmp_path_factory):
     return ready_table(write_csv(folder / "pairs.csv", rows), batch_size=3, **DIRT)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.sets(st.integers(0, 39)), st.integers(1, 5))
 def test_what_is_left_of_a_table(table, done, batch_size) -> None:
     table.batch_size = batch_size
@@ -59,15 +62,24 @@ def test_every_training_glyph_is_seen_as_a_test_glyph_is(glyphs) -> None:
     assert (first.inputs["text"] == second.inputs["text"]).all()
     whole = glyphs.tokenize([glyphs.names[item] for item in first.items["text"].tolist()])
     assert first.inputs["text"].tolist() == whole.tolist()
-    assert glyphs.words("text", first.items["text"].numpy())[0] == glyphs.names[int(first.items["text"][0])]
+    assert (
+        glyphs.words("text", first.items["text"].numpy())[0]
+        == glyphs.names[int(first.items["text"][0])]
+    )
 
 
 def test_a_stream_tells_all_and_passes_over_what_is_done(tmp_path: Path) -> None:
     samples = [sample(number) for number in range(11)]
     for number in (2, 3, 4, 9):
         samples[number]["png"] = b"no picture"
-    data = ready(by_split(str(write_shard(tmp_path / "0.tar", samples[:6])), None, None), batch_size=2, **DIRT)
-    whole, left_out = told(data._loader("test", data.rest("test", ["image", "text"], np.zeros(0, np.int64))))
+    data = ready(
+        by_split(str(write_shard(tmp_path / "0.tar", samples[:6])), None, None),
+        batch_size=2,
+        **DIRT,
+    )
+    whole, left_out = told(
+        data._loader("test", data.rest("test", ["image", "text"], np.zeros(0, np.int64)))
+    )
     assert (len(whole), len(left_out)) == (3, 3)
     assert all("no picture" in problem for problem in left_out.values())
     done = np.array([whole[0], min(left_out)])

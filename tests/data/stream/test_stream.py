@@ -1,4 +1,5 @@
-"""Which samples are in which batch: exact for any number of shards, processes and loading processes."""
+"""Which samples are in which batch: exact for any number of shards, processes and loading
+processes."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,7 +17,7 @@ from polymodal.data.stream import batches as stream
 from polymodal.data.stream.batches import EvaluationStream, Split, TrainingStream
 from polymodal.data.stream.reader import TURNS, RecordReader
 from polymodal.data.stream.records import Entry, Record, number_of
-from polymodal.data.stream.skips import Reading
+from polymodal.data.stream.skips import ReadCounter
 from polymodal.errors import ConfigError, DataError
 
 COLUMNS = ColumnChoice({"vector": "vector"}, {})
@@ -34,7 +35,11 @@ class Numbers:
     def entries(self, shard: int):
         for position in range(self.sizes[shard]):
             number = number_of(shard, position)
-            yield Entry(f"{shard}/{position}", str(number), lambda n=number: Record(n, "", "", {"vector": b"x"}))
+            yield Entry(
+                f"{shard}/{position}",
+                str(number),
+                lambda n=number: Record(n, "", "", {"vector": b"x"}),
+            )
 
 
 READER = RecordReader(COLUMNS, {"vector": lambda *_, **__: np.zeros(1)}, {}, None, 100)
@@ -43,7 +48,7 @@ READER = RecordReader(COLUMNS, {"vector": lambda *_, **__: np.zeros(1)}, {}, Non
 def made(kind, sizes, rank=0, world_size=1, limit=None, **options):
     source = Numbers(sizes)
     split = Split("train", source, range(len(sizes)), limit=limit)
-    result = kind(split, READER, Reading("raise"), **options)
+    result = kind(split, READER, ReadCounter("raise"), **options)
     result.rank, result.world_size = rank, world_size
     return result
 
@@ -64,11 +69,17 @@ def in_turn(monkeypatch, workers: int, make, start=None) -> list[list[int]]:
 
 
 SIZES = st.lists(st.integers(0, 7), min_size=1, max_size=7)
-PLACES = {"workers": st.integers(0, 4), "world_size": st.integers(1, 3), "batch_size": st.integers(1, 6)}
+PLACES = {
+    "workers": st.integers(0, 4),
+    "world_size": st.integers(1, 3),
+    "batch_size": st.integers(1, 6),
+}
 
 
 def everything(sizes) -> list[int]:
-    return [number_of(shard, position) for shard, size in enumerate(sizes) for position in range(size)]
+    return [
+        number_of(shard, position) for shard, size in enumerate(sizes) for position in range(size)
+    ]
 
 
 @settings(max_examples=150, deadline=None)
@@ -79,7 +90,11 @@ def test_an_evaluation_sees_all_in_their_order_in_as_many_batches_on_each_proces
     total = sum(sizes)
     with pytest.MonkeyPatch.context() as patch:
         ranks = [
-            in_turn(patch, workers, lambda r=r: made(EvaluationStream, sizes, r, world_size, batch_size=batch_size))
+            in_turn(
+                patch,
+                workers,
+                lambda r=r: made(EvaluationStream, sizes, r, world_size, batch_size=batch_size),
+            )
             for r in range(world_size)
         ]
     assert {len(batches) for batches in ranks} == {-(-total // (batch_size * world_size))}
@@ -95,8 +110,15 @@ def test_an_evaluation_sees_all_in_their_order_in_as_many_batches_on_each_proces
 
 
 @settings(max_examples=150, deadline=None)
-@given(sizes=SIZES, workers=PLACES["workers"], batch_size=PLACES["batch_size"], buffer=st.integers(1, 9))
-def test_an_epoch_until_the_shards_end_has_every_sample_once(sizes, workers, batch_size, buffer) -> None:
+@given(
+    sizes=SIZES,
+    workers=PLACES["workers"],
+    batch_size=PLACES["batch_size"],
+    buffer=st.integers(1, 9),
+)
+def test_an_epoch_until_the_shards_end_has_every_sample_once(
+    sizes, workers, batch_size, buffer
+) -> None:
     options = {"batch_size": batch_size, "seed": 3, "buffer": buffer, "epoch_samples": None}
     with pytest.MonkeyPatch.context() as patch:
         batches = in_turn(patch, workers, lambda: made(TrainingStream, sizes, **options))
@@ -106,7 +128,9 @@ def test_an_epoch_until_the_shards_end_has_every_sample_once(sizes, workers, bat
 
 
 @settings(max_examples=100, deadline=None)
-@given(sizes=st.lists(st.integers(1, 7), min_size=1, max_size=7), rounds=st.integers(1, 3), **PLACES)
+@given(
+    sizes=st.lists(st.integers(1, 7), min_size=1, max_size=7), rounds=st.integers(1, 3), **PLACES
+)
 def test_an_epoch_of_known_length_has_the_same_steps_on_each_process(
     sizes, rounds: int, workers: int, world_size: int, batch_size: int
 ) -> None:
@@ -117,7 +141,9 @@ def test_an_epoch_of_known_length_has_the_same_steps_on_each_process(
         if batch_size < world_size or (len(sizes) < streams and sum(sizes) < streams):
             return
         ranks = [
-            in_turn(patch, workers, lambda r=r: made(TrainingStream, sizes, r, world_size, **options))
+            in_turn(
+                patch, workers, lambda r=r: made(TrainingStream, sizes, r, world_size, **options)
+            )
             for r in range(world_size)
         ]
     length = len(made(TrainingStream, sizes, world_size=world_size, **options))
@@ -133,7 +159,12 @@ def test_an_epoch_of_known_length_has_the_same_steps_on_each_process(
 @settings(max_examples=80, deadline=None)
 @given(sizes=SIZES, given=st.integers(0, 6), epoch=st.integers(0, 2), known=st.booleans())
 def test_a_stream_goes_on_where_it_was(sizes, given: int, epoch: int, known: bool) -> None:
-    options = {"batch_size": 2, "seed": 0, "buffer": 3, "epoch_samples": 15 if known and sum(sizes) else None}
+    options = {
+        "batch_size": 2,
+        "seed": 0,
+        "buffer": 3,
+        "epoch_samples": 15 if known and sum(sizes) else None,
+    }
     whole = made(TrainingStream, sizes, **options)
     whole.set_epoch(epoch)
     expected = [numbers(batch) for batch in whole.batches()]
@@ -161,16 +192,22 @@ def test_the_order_is_of_the_seed_and_the_epoch_alone() -> None:
 def test_a_limit_keeps_the_first_ones_on_any_number_of_workers(monkeypatch) -> None:
     training = {"batch_size": 2, "seed": 0, "buffer": 10, "epoch_samples": None}
     for workers in (0, 3):
-        batches = in_turn(monkeypatch, workers, lambda: made(TrainingStream, [3] * 5, limit=7, **training))
+        batches = in_turn(
+            monkeypatch, workers, lambda: made(TrainingStream, [3] * 5, limit=7, **training)
+        )
         assert sorted(sum(batches, [])) == everything([3] * 5)[:7]
-        batches = in_turn(monkeypatch, workers, lambda: made(EvaluationStream, [3] * 5, limit=7, batch_size=2))
+        batches = in_turn(
+            monkeypatch, workers, lambda: made(EvaluationStream, [3] * 5, limit=7, batch_size=2)
+        )
         assert sum(batches, []) == everything([3] * 5)[:7]
 
 
 def test_a_loading_process_without_samples_is_told(monkeypatch) -> None:
     monkeypatch.setattr(stream, "get_worker_info", lambda: SimpleNamespace(id=3, num_workers=4))
     empty = made(TrainingStream, [3], batch_size=2, seed=0, buffer=2, epoch_samples=100)
-    with pytest.raises(DataError, match="One of 4 loading processes has no sample .* lower data.num_workers"):
+    with pytest.raises(
+        DataError, match="One of 4 loading processes has no sample .* lower data.num_workers"
+    ):
         next(empty.batches())
 
 
@@ -196,7 +233,9 @@ def test_what_cannot_be_with_several_processes(tmp_path: Path) -> None:
     files = write_shards(tmp_path, [8])
     data = ready(by_split(files))
     data.trainer = SimpleNamespace(global_rank=1, world_size=2, training=True)
-    with pytest.raises(ConfigError, match="2 processes need equally many steps.*data.epoch_samples="):
+    with pytest.raises(
+        ConfigError, match="2 processes need equally many steps.*data.epoch_samples="
+    ):
         data.train_dataloader()
     assert len(list(data.val_dataloader())) == 1
     with pytest.raises(ConfigError, match="epoch_samples=3 is less than data.batch_size=4"):

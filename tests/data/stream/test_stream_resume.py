@@ -11,7 +11,7 @@ from tests.data.shards import by_split, ready, sample, write_shard, write_shards
 from torch import nn
 
 from polymodal.batch import PairedBatch
-from polymodal.data.stream.skips import SEEN, Reading, StreamSkips, counts_to_go_on
+from polymodal.data.stream.skips import SEEN, ReadCounter, StreamSkips, counts_to_go_on
 from polymodal.data.synthetic import Synthetic
 from polymodal.data.webdataset import WebDataset
 from polymodal.errors import ConfigError
@@ -27,7 +27,8 @@ def files(tmp_path_factory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def dirty(tmp_path_factory) -> list[str]:
-    """Shards with broken pictures, two of which are the last samples, and a shard that ends too early."""
+    """Shards with broken pictures, two of which are the last samples, and a shard that ends too
+    early."""
     folder = tmp_path_factory.mktemp("dirty")
     faults = dict.fromkeys((2, 5, 13, 19, 25, 26), b"") | {9: b"no picture"}
     samples = [sample(n) | ({"png": faults[n]} if n in faults else {}) for n in range(27)]
@@ -48,7 +49,9 @@ def ids(batches) -> list[list[int]]:
 @pytest.mark.parametrize("epoch_samples", [None, 30])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_goes_on(files: list[str], workers: int, epoch_samples: int | None) -> None:
-    make = partial(ready, by_split(files), num_workers=workers, epoch_samples=epoch_samples, shuffle_buffer=5)
+    make = partial(
+        ready, by_split(files), num_workers=workers, epoch_samples=epoch_samples, shuffle_buffer=5
+    )
     loader = make().train_dataloader()
     epochs = []
     for epoch in range(3):
@@ -58,7 +61,9 @@ def test_a_loader_goes_on(files: list[str], workers: int, epoch_samples: int | N
     for given in (1, 4, len(epochs[1])):
         data = make()
         data.position = (1, given)
-        assert ids(data.train_dataloader()) == epochs[0]  # asked outside of training, such as by a probe in the test
+        assert (
+            ids(data.train_dataloader()) == epochs[0]
+        )  # asked outside of training, such as by a probe in the test
         data.trainer = TRAINS
         rest = data.train_dataloader()
         assert ids(rest) == epochs[1][given:]
@@ -67,7 +72,8 @@ def test_a_loader_goes_on(files: list[str], workers: int, epoch_samples: int | N
 
 
 class Diary(LightningModule):
-    """Notes which samples each step has; leaves a checkpoint after some steps and at the end of each epoch."""
+    """Notes which samples each step has; leaves a checkpoint after some steps and at the end of
+    each epoch."""
 
     def __init__(self, folder: Path, steps: tuple[int, ...] = ()) -> None:
         super().__init__()
@@ -107,13 +113,24 @@ def fit(diary: Diary, data: WebDataset, checkpoint: Path | None = None, **option
 
 @pytest.mark.parametrize("epoch_samples", [None, 20])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_goes_on_and_counts_on(dirty: list[str], workers: int, epoch_samples: int | None, tmp_path: Path) -> None:
-    options = {"num_workers": workers, "epoch_samples": epoch_samples, "on_error": "skip", "max_bad_fraction": 0.6}
+def test_a_run_goes_on_and_counts_on(
+    dirty: list[str], workers: int, epoch_samples: int | None, tmp_path: Path
+) -> None:
+    options = {
+        "num_workers": workers,
+        "epoch_samples": epoch_samples,
+        "on_error": "skip",
+        "max_bad_fraction": 0.6,
+    }
     make = partial(ready, by_split(dirty, dirty[0]), **options)
     every = {} if epoch_samples is None else {"val_check_interval": 2}
     whole = fit(Diary(tmp_path, tuple(range(1, 16))), make(), **every)
     assert len({str(batch) for batch in whole.batches}) == len(whole.batches)
-    assert epoch_samples or whole.left_out[2] == {"empty file": 18, "damaged file": 3, "damaged shard": 3}
+    assert epoch_samples or whole.left_out[2] == {
+        "empty file": 18,
+        "damaged file": 3,
+        "damaged shard": 3,
+    }
     assert len({str(counts) for counts in whole.left_out}) == 3
     wanted = sorted(tmp_path.glob("*.ckpt"), key=lambda file: file.stat().st_mtime)
     assert len(wanted) > 12
@@ -127,14 +144,16 @@ def test_a_batch_and_a_validation_at_work_are_counted_when_they_come_again() -> 
     skips = {name: StreamSkips(1.0) for name in ("train", "val")}
     for name, skip in skips.items():
         for number in (1, 2, 3):
-            read = Reading("skip")
+            read = ReadCounter("skip")
             read.count()
             skip.use(read.taken()._replace(split=name, number=number, first=number == 1))
 
     def seen(ready: int, completed: int) -> tuple[int, ...]:
         progress = SimpleNamespace(current=SimpleNamespace(ready=ready))
         validation = SimpleNamespace(current=SimpleNamespace(ready=3, completed=completed))
-        loop = SimpleNamespace(batch_progress=progress, val_loop=SimpleNamespace(batch_progress=validation))
+        loop = SimpleNamespace(
+            batch_progress=progress, val_loop=SimpleNamespace(batch_progress=validation)
+        )
         counts = counts_to_go_on(skips, SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop)))
         return tuple(int(counts[name][SEEN]) for name in ("train", "val"))
 
@@ -148,11 +167,16 @@ def test_a_batch_and_a_validation_at_work_are_counted_when_they_come_again() -> 
     [
         ({"num_workers": 1}, "data.num_workers=0"),
         ({"batch_size": 5}, "data.batch_size=4"),
-        ({"epoch_samples": None, "shuffle_buffer": 7}, "data.shuffle_buffer=2000, data.epoch_samples=30"),
+        (
+            {"epoch_samples": None, "shuffle_buffer": 7},
+            "data.shuffle_buffer=2000, data.epoch_samples=30",
+        ),
         ({"world_size": 2}, "number of processes=1"),
     ],
 )
-def test_an_epoch_goes_on_only_as_it_was_divided(files: list[str], changes: dict, told: str) -> None:
+def test_an_epoch_goes_on_only_as_it_was_divided(
+    files: list[str], changes: dict, told: str
+) -> None:
     begun = ready(by_split(files), epoch_samples=30)
     options = {"epoch_samples": 30} | changes
     world_size = options.pop("world_size", 1)
@@ -161,7 +185,9 @@ def test_an_epoch_goes_on_only_as_it_was_divided(files: list[str], changes: dict
     data.position = (1, 2)
     data.test_dataloader()  # as a stored run is judged
     data.trainer = SimpleNamespace(**vars(TRAINS) | {"world_size": world_size})
-    with pytest.raises(ConfigError, match=f"stopped within an epoch.* Go on as it began: {told}\\."):
+    with pytest.raises(
+        ConfigError, match=f"stopped within an epoch.* Go on as it began: {told}\\."
+    ):
         data.train_dataloader()
     data.position = (2, 0)
     data.train_dataloader()

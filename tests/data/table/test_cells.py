@@ -14,7 +14,8 @@ from polymodal.errors import DataError
 
 
 def embedded(folder: Path, rows: list[dict], how: str) -> Path:
-    """The rows with the pictures in them: as bytes, or as records of bytes and name; or as records of a path alone."""
+    """The rows with the pictures in them: as bytes, or as records of bytes and name; or as records
+    of a path alone."""
     make = {
         "bytes": lambda path: (folder / path).read_bytes(),
         "record": lambda path: {"bytes": (folder / path).read_bytes(), "path": "a.png"},
@@ -49,7 +50,9 @@ def test_bytes_are_the_same_pictures(how: str, cached: bool, tmp_path: Path, mon
     for turn in range(2):
         data = ready(file, columns, **options)
         if cached and turn:
-            monkeypatch.setattr(media, "read_image", lambda *_, **__: pytest.fail("it was decoded already"))
+            monkeypatch.setattr(
+                media, "read_image", lambda *_, **__: pytest.fail("it was decoded already")
+            )
             data = ready(file, columns, **options)
         batch = whole(data.train_set)
         assert torch.equal(batch.inputs["image"], expected.inputs["image"])
@@ -81,11 +84,16 @@ def test_a_changed_picture_is_not_taken_from_the_cache(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "row 8: drawing has no bytes"), (b"GIF89a no", "row 8: drawing is damaged or no picture")],
+    [
+        (b"", "row 8: drawing has no bytes"),
+        (b"GIF89a no", "row 8: drawing is damaged or no picture"),
+    ],
 )
 def test_bad_bytes_are_named_by_their_row(content: bytes, message: str, tmp_path: Path) -> None:
     rows = make_pairs(tmp_path, 40)
-    cells = [{"bytes": (tmp_path / row["filepath"]).read_bytes(), "path": "drawing"} for row in rows]
+    cells = [
+        {"bytes": (tmp_path / row["filepath"]).read_bytes(), "path": "drawing"} for row in rows
+    ]
     cells[7]["bytes"] = content
     table = pa.table({"filepath": cells, "caption": [row["caption"] for row in rows]})
     parquet.write_table(table, tmp_path / "p.parquet")
@@ -96,14 +104,24 @@ def test_bad_bytes_are_named_by_their_row(content: bytes, message: str, tmp_path
 
 def test_what_falls_into_one_split_is_a_column_of_its_own(tmp_path: Path) -> None:
     """A class is a group of positives, and yet in all splits; a scene is in one."""
-    rows = [row | {"scene": f"scene {index // 3}"} for index, row in enumerate(make_pairs(tmp_path, 120))]
+    rows = [
+        row | {"scene": f"scene {index // 3}"}
+        for index, row in enumerate(make_pairs(tmp_path, 120))
+    ]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "p.parquet")
     columns = PAIR | {"group": "class", "split_by": "scene"}
     data = ready(tmp_path / "p.parquet", columns, splits=(0.6, 0.2, 0.2))
-    scenes = [set((part.chosen // 3).tolist()) for part in (data.train_set, data.val_set, data.test_set)]
+    scenes = [
+        set((part.chosen // 3).tolist()) for part in (data.train_set, data.val_set, data.test_set)
+    ]
     assert sum(map(len, scenes)) == len(set.union(*scenes)) == 40
-    assert all(len(whole(part).group.unique()) == 4 for part in (data.train_set, data.val_set, data.test_set))
-    named = [row | {"part": ("train", "val", "test")[index // 3 % 3]} for index, row in enumerate(rows)]
+    assert all(
+        len(whole(part).group.unique()) == 4
+        for part in (data.train_set, data.val_set, data.test_set)
+    )
+    named = [
+        row | {"part": ("train", "val", "test")[index // 3 % 3]} for index, row in enumerate(rows)
+    ]
     parquet.write_table(pa.Table.from_pylist(named), tmp_path / "p.parquet")
     assert len(ready(tmp_path / "p.parquet", columns | {"split": "part"}).train_set) == 42
     named[0]["part"] = "test"

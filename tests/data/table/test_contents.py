@@ -14,7 +14,9 @@ from polymodal.data.table.contents import Captions
 def spelled(captions: list[str]) -> np.ndarray:
     """A tokenizer whose captions are their ids."""
     rows = [[int(word) for word in caption.split()] for caption in captions]
-    return np.array([row + [PAD] * (max(map(len, rows)) - len(row)) for row in rows], dtype=np.int64)
+    return np.array(
+        [row + [PAD] * (max(map(len, rows)) - len(row)) for row in rows], dtype=np.int64
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,9 @@ def _small_chunks(monkeypatch) -> None:
 @settings(deadline=None)
 @given(st.lists(st.lists(st.integers(1, 200_000), min_size=1, max_size=6), min_size=1, max_size=10))
 def test_ids_of_any_size_come_back(ids: list[list[int]]) -> None:
-    captions = Captions(pa.array([" ".join(map(str, row)) for row in ids]), np.ones(len(ids), dtype=np.int64))
+    captions = Captions(
+        pa.array([" ".join(map(str, row)) for row in ids]), np.ones(len(ids), dtype=np.int64)
+    )
     captions.tokenize(spelled)
     for item, row in enumerate(ids):
         read = captions.read(item)
@@ -34,7 +38,9 @@ def test_ids_of_any_size_come_back(ids: list[list[int]]) -> None:
 
 
 def test_ids_take_two_bytes_where_the_vocabulary_allows_it() -> None:
-    captions = Captions(pa.array([f"{number} 40000" for number in range(1, 9)]), np.ones(8, dtype=np.int64))
+    captions = Captions(
+        pa.array([f"{number} 40000" for number in range(1, 9)]), np.ones(8, dtype=np.int64)
+    )
     captions.tokenize(spelled)
     assert captions.ids.dtype == np.uint16
 

@@ -1,4 +1,5 @@
-"""Samples with the same captions are positives of each other; one caption in common joins nothing."""
+"""Samples with the same captions are positives of each other; one caption in common joins
+nothing."""
 
 import shutil
 from pathlib import Path
@@ -27,31 +28,53 @@ def content(texts: list[list[str]]) -> Captions:
 @settings(max_examples=200, deadline=None)
 @given(captions, st.data())
 def test_groups_are_joined_where_sets_say_so(texts: list[list[str]], data: st.DataObject) -> None:
-    group = np.array(data.draw(st.lists(st.integers(0, 4), min_size=len(texts), max_size=len(texts))))
-    sets = [{text for own, other in zip(texts, group, strict=True) if other == mine for text in own} for mine in group]
+    group = np.array(
+        data.draw(st.lists(st.integers(0, 4), min_size=len(texts), max_size=len(texts)))
+    )
+    sets = [
+        {text for own, other in zip(texts, group, strict=True) if other == mine for text in own}
+        for mine in group
+    ]
     joined = joined_by_captions(group, {"text": content(texts)})
     for i in range(len(group)):
         for j in range(len(group)):
             same = group[i] == group[j] or bool(sets[i] and sets[i] == sets[j])
             assert (joined[i] == joined[j]) == same
-    counts = [len({int(g) for g, own in zip(group, texts, strict=True) if word in own}) for word in "abc"]
+    counts = [
+        len({int(g) for g, own in zip(group, texts, strict=True) if word in own}) for word in "abc"
+    ]
     assert in_several_groups(group, content(texts)) == sum(n > 1 for n in counts)
 
 
 def test_of_more_than_a_pair_nothing_is_joined() -> None:
     text, one = content([["a"], ["a"], ["b"]]), Columns(np.zeros((3, 1), dtype=np.float32), 1)
     assert joined_by_captions(np.arange(3), {"text": text, "tabular": one}).tolist() == [0, 0, 2]
-    assert joined_by_captions(np.arange(3), {"text": text, "tabular": one, "more": one}).tolist() == [0, 1, 2]
+    assert joined_by_captions(
+        np.arange(3), {"text": text, "tabular": one, "more": one}
+    ).tolist() == [0, 1, 2]
     question = content([["q"], ["r"], ["q"]])
-    assert joined_by_captions(np.arange(3), {"text": text, "question": question}).tolist() == [0, 1, 2]
+    assert joined_by_captions(np.arange(3), {"text": text, "question": question}).tolist() == [
+        0,
+        1,
+        2,
+    ]
 
 
 @pytest.mark.parametrize("templates", [(), ("a photo of a {}.", "look: {}!")])
-def test_equal_captions_are_one_group_and_one_item(templates: tuple[str, ...], tmp_path: Path) -> None:
-    rows = [row | {"part": ["train", "val", "test"][n // 4 % 3]} for n, row in enumerate(make_pairs(tmp_path, 48))]
+def test_equal_captions_are_one_group_and_one_item(
+    templates: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = [
+        row | {"part": ["train", "val", "test"][n // 4 % 3]}
+        for n, row in enumerate(make_pairs(tmp_path, 48))
+    ]
     file = write_csv(tmp_path / "p.csv", rows)
     data = ready(file, {"image": "filepath", "text": "class", "split": "part"}, templates=templates)
-    for part in (data.train_set, data.val_set, data.test_set):  # a caption may be in all splits: a picture is in one
+    for part in (
+        data.train_set,
+        data.val_set,
+        data.test_set,
+    ):  # a caption may be in all splits: a picture is in one
         batch = whole(part)
         same = [row["class"] for row in rows]
         kinds = [same[int(data.samples.row[int(item)])] for item in batch.items["image"]]
@@ -61,15 +84,27 @@ def test_equal_captions_are_one_group_and_one_item(templates: tuple[str, ...], t
                 assert (batch.group[i] == batch.group[j]) == (kind == other)
                 if not templates:
                     assert (batch.items["text"][i] == batch.items["text"][j]) == (kind == other)
-    apart = ready(file, PAIR | {"split": "part"})  # where no caption is there twice, nothing changes
+    apart = ready(
+        file, PAIR | {"split": "part"}
+    )  # where no caption is there twice, nothing changes
     assert apart.samples.group.tolist() == list(range(48))
-    grouped = ready(file, {"image": "filepath", "text": "class", "split": "part", "group": "filepath"})
+    grouped = ready(
+        file, {"image": "filepath", "text": "class", "split": "part", "group": "filepath"}
+    )
     assert len(set(grouped.samples.group.tolist())) == 48  # what is given wins
 
 
 @pytest.mark.parametrize("templates", [(), ("a photo of {}.",)])
-def test_captions_that_differ_in_case_and_blanks_are_equal(templates: tuple[str, ...], tmp_path: Path) -> None:
-    words = ["A red caf\u00e9", "a red  cafe\u0301", " a RED caf\u00e9 ", "a blue caf\u00e9", "a red cafe"]
+def test_captions_that_differ_in_case_and_blanks_are_equal(
+    templates: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = [
+        "A red caf\u00e9",
+        "a red  cafe\u0301",
+        " a RED caf\u00e9 ",
+        "a blue caf\u00e9",
+        "a red cafe",
+    ]
     rows = [row | {"caption": words[n % 5]} for n, row in enumerate(make_pairs(tmp_path, 60))]
     data = ready(write_csv(tmp_path / "p.csv", rows), PAIR, templates=templates)
     group = data.samples.group
@@ -80,11 +115,16 @@ def test_captions_that_differ_in_case_and_blanks_are_equal(templates: tuple[str,
     ]
     assert data.facts("train").items["text"] == 3
     text = data.samples.contents["text"]
-    assert text.show(text.item(1, 0)) == (templates or ("{}",))[0].replace("{}", words[1])  # as it is written
+    assert text.show(text.item(1, 0)) == (templates or ("{}",))[0].replace(
+        "{}", words[1]
+    )  # as it is written
 
 
 def test_a_caption_in_common_joins_no_pictures(tmp_path: Path) -> None:
-    rows = [{"filepath": row["filepath"], "caption": ["a photo", row["caption"]]} for row in make_pairs(tmp_path, 40)]
+    rows = [
+        {"filepath": row["filepath"], "caption": ["a photo", row["caption"]]}
+        for row in make_pairs(tmp_path, 40)
+    ]
     data = ready(write_jsonl(tmp_path / "p.jsonl", rows))
     assert data.samples.group.tolist() == list(range(40))
     text = data.samples.contents["text"]
@@ -104,7 +144,9 @@ def test_a_table_with_the_classes_as_captions_says_what_class_folders_say(tmp_pa
     folders = Folder(str(tmp_path / "folders"), **options)
     folders.setup("test")
     rows.sort(key=lambda row: row["filepath"])
-    table = Manifest(str(write_csv(tmp_path / "p.csv", rows)), {"image": "filepath", "text": "class"}, **options)
+    table = Manifest(
+        str(write_csv(tmp_path / "p.csv", rows)), {"image": "filepath", "text": "class"}, **options
+    )
     table.setup("test")
     one, other = whole(folders.test_set), whole(table.test_set)
     for values in (lambda batch: batch.group, lambda batch: batch.items["text"]):

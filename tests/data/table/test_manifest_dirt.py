@@ -48,7 +48,9 @@ CELLS = {
 
 
 @pytest.mark.parametrize("reason", FILES)
-def test_a_bad_file_is_named_or_left_out(reason: str, rows: list[dict], tmp_path: Path, caplog) -> None:
+def test_a_bad_file_is_named_or_left_out(
+    reason: str, rows: list[dict], tmp_path: Path, caplog
+) -> None:
     FILES[reason](tmp_path / rows[7]["filepath"])
     file = write_csv(tmp_path / "pairs.csv", rows)
     with pytest.raises(DataError, match=r"pairs\.csv, row 8: .*images/007\.png"):
@@ -69,7 +71,11 @@ def test_a_bad_file_is_named_or_left_out(reason: str, rows: list[dict], tmp_path
 def test_a_bad_cell_is_named_or_left_out(fault: str, rows: list[dict], tmp_path: Path) -> None:
     reason, change, message = CELLS[fault]
     rows[7] |= change
-    file = write_jsonl(tmp_path / "p.jsonl", rows) if fault == "path" else write_csv(tmp_path / "p.csv", rows)
+    file = (
+        write_jsonl(tmp_path / "p.jsonl", rows)
+        if fault == "path"
+        else write_csv(tmp_path / "p.csv", rows)
+    )
     with pytest.raises(DataError, match=rf"row 8: .*{message}"):
         read_all(ready(file, VALUES, label_kind="value"))
     data = ready(file, VALUES, label_kind="value", on_error="skip", max_bad_fraction=0.05)
@@ -90,11 +96,15 @@ def test_bytes_that_are_no_text(ending: str, rows: list[dict], tmp_path: Path) -
     assert data.samples.skips.counts() == {"bad text": 1}
 
 
-def test_too_many_are_an_error_while_reading_and_while_training(rows: list[dict], tmp_path: Path) -> None:
+def test_too_many_are_an_error_while_reading_and_while_training(
+    rows: list[dict], tmp_path: Path
+) -> None:
     for row in rows[::4]:
         row["caption"] = " "
     file = write_csv(tmp_path / "pairs.csv", rows)
-    with pytest.raises(DataError, match=r"5 of 40 rows left out: bad caption 5 .*\n.*max_bad_fraction=0\.1"):
+    with pytest.raises(
+        DataError, match=r"5 of 40 rows left out: bad caption 5 .*\n.*max_bad_fraction=0\.1"
+    ):
         ready(file, on_error="skip", max_bad_fraction=0.1)
     file = write_csv(tmp_path / "pairs.csv", make_pairs(tmp_path, 40))
     for row in rows[1::4]:
@@ -104,7 +114,9 @@ def test_too_many_are_an_error_while_reading_and_while_training(rows: list[dict]
         list(data.train_dataloader())
 
 
-def test_an_error_in_a_loading_process_is_one_message_too(rows: list[dict], tmp_path: Path, capsys) -> None:
+def test_an_error_in_a_loading_process_is_one_message_too(
+    rows: list[dict], tmp_path: Path, capsys
+) -> None:
     data = ready(write_csv(tmp_path / "pairs.csv", rows))
     (tmp_path / rows[7]["filepath"]).unlink()
     try:
@@ -124,13 +136,22 @@ def test_workers_count_together(rows: list[dict], tmp_path: Path) -> None:
     for row in rows[::10]:
         (tmp_path / row["filepath"]).write_bytes(b"")
     file = write_csv(tmp_path / "pairs.csv", rows)
-    data = ready(file, on_error="skip", max_bad_fraction=0.5, num_workers=2, batch_size=6, splits=(0.6, 0.2, 0.2))
+    data = ready(
+        file,
+        on_error="skip",
+        max_bad_fraction=0.5,
+        num_workers=2,
+        batch_size=6,
+        splits=(0.6, 0.2, 0.2),
+    )
     loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
     assert sum(len(batch) for loader in loaders for batch in loader) == 36
     assert data.samples.skips.counts() == {"empty file": 4}
 
 
-def test_for_a_batch_that_cannot_be_read_the_next_sample_stands(rows: list[dict], tmp_path: Path) -> None:
+def test_for_a_batch_that_cannot_be_read_the_next_sample_stands(
+    rows: list[dict], tmp_path: Path
+) -> None:
     data = ready(write_csv(tmp_path / "pairs.csv", rows), on_error="skip", max_bad_fraction=1.0)
     chosen = data.train_set.chosen.tolist()
     for sample in (*chosen[:3], chosen[-1]):
@@ -145,15 +166,22 @@ def test_for_a_batch_that_cannot_be_read_the_next_sample_stands(rows: list[dict]
 
 def test_a_column_that_is_not_there(rows: list[dict], tmp_path: Path) -> None:
     for file in (write_csv(tmp_path / "p.csv", rows), write_jsonl(tmp_path / "p.jsonl", rows)):
-        with pytest.raises(ConfigError, match=r"data\.columns\.text=captions: .*Did you mean 'caption'.*filepath"):
+        with pytest.raises(
+            ConfigError, match=r"data\.columns\.text=captions: .*Did you mean 'caption'.*filepath"
+        ):
             ready(file, {"image": "filepath", "text": "captions"})
     (tmp_path / "excel.csv").write_text("filepath;caption\na.png;red\n")
-    with pytest.raises(ConfigError, match=r"excel\.csv has no such column\. ';' seems to stand between its columns"):
+    with pytest.raises(
+        ConfigError, match=r"excel\.csv has no such column\. ';' seems to stand between its columns"
+    ):
         ready(tmp_path / "excel.csv", {"image": "filepath", "text": "caption"})
 
 
 def test_rows_of_one_id_that_contradict_each_other(rows: list[dict], tmp_path: Path) -> None:
-    rows = [row | {"id": index // 2, "filepath": rows[index // 2]["filepath"]} for index, row in enumerate(rows)]
+    rows = [
+        row | {"id": index // 2, "filepath": rows[index // 2]["filepath"]}
+        for index, row in enumerate(rows)
+    ]
     rows[9]["filepath"] = rows[12]["filepath"]
     file = write_csv(tmp_path / "pairs.csv", rows)
     with pytest.raises(DataError, match=r"row 10: id '4' has another filepath than in .*row 9"):
@@ -165,7 +193,9 @@ def test_rows_of_one_id_that_contradict_each_other(rows: list[dict], tmp_path: P
     with pytest.raises(DataError, match="row 2: id '0' has another value than"):
         ready(file, labels, label_kind="value")
     rows = [row | {"value": "" if index % 2 else 0} for index, row in enumerate(rows)]
-    with pytest.raises(DataError, match="row 2: id '0' has another value than"):  # 0 is not "unknown"
+    with pytest.raises(
+        DataError, match="row 2: id '0' has another value than"
+    ):  # 0 is not "unknown"
         ready(write_csv(file, rows), labels, label_kind="value")
 
 
@@ -176,7 +206,11 @@ def test_rows_of_one_id_that_contradict_each_other(rows: list[dict], tmp_path: P
         ("a.csv", b"", "is empty"),
         ("a.csv", b"filepath,caption\n", "no rows"),
         ("a.csv", b"filepath,caption\na,b,c\n", "row 1: line 2 has 3 cells and the header 2"),
-        ("a.jsonl", b'{"filepath": "a", "caption": "b"}\n{"filepath": ', "row 2: it is no JSON: Expecting value"),
+        (
+            "a.jsonl",
+            b'{"filepath": "a", "caption": "b"}\n{"filepath": ',
+            "row 2: it is no JSON: Expecting value",
+        ),
         (
             "a.jsonl",
             b'{"filepath": {"x": 1}, "caption": "b"}\n',
@@ -186,7 +220,9 @@ def test_rows_of_one_id_that_contradict_each_other(rows: list[dict], tmp_path: P
         ("a.txt", b"a", "ends in one of .csv"),
     ],
 )
-def test_a_manifest_that_cannot_be_read(path: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_a_manifest_that_cannot_be_read(
+    path: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
     if content is not None:
         (tmp_path / path).write_bytes(content)
     with pytest.raises((DataError, ConfigError), match=message) as caught:
@@ -200,7 +236,10 @@ def test_an_empty_split(rows: list[dict], tmp_path: Path) -> None:
         ready(file, PAIR | {"split": "part"})
     rows[3]["part"] = "holdout"
     with pytest.raises(DataError, match="row 4: part='holdout' is no split"):
-        ready(write_csv(tmp_path / "p.csv", [{"part": "train"} | row for row in rows]), PAIR | {"split": "part"})
+        ready(
+            write_csv(tmp_path / "p.csv", [{"part": "train"} | row for row in rows]),
+            PAIR | {"split": "part"},
+        )
 
 
 @pytest.mark.parametrize(
@@ -215,7 +254,9 @@ def test_an_empty_split(rows: list[dict], tmp_path: Path) -> None:
         (PAIR | {"label": ["a", "b"]}, {}, "label_kind=value"),
     ],
 )
-def test_settings_that_cannot_be(columns: dict, options: dict, message: str, rows: list[dict], tmp_path: Path) -> None:
+def test_settings_that_cannot_be(
+    columns: dict, options: dict, message: str, rows: list[dict], tmp_path: Path
+) -> None:
     rows = [row | {"a": 1, "b": 2} for row in rows]
     with pytest.raises(ConfigError, match=message):
         ready(write_csv(tmp_path / "p.csv", rows), columns, **options)
@@ -224,17 +265,27 @@ def test_settings_that_cannot_be(columns: dict, options: dict, message: str, row
 
 
 def test_a_run_may_do_without_validation_and_test(rows: list[dict], tmp_path: Path) -> None:
-    files = {name: str(write_csv(tmp_path / f"{name}.csv", own)) for name, own in (("a", rows[:30]), ("b", rows[30:]))}
+    files = {
+        name: str(write_csv(tmp_path / f"{name}.csv", own))
+        for name, own in (("a", rows[:30]), ("b", rows[30:]))
+    }
     path = {"train": files["a"], "val": files["b"]}
-    with pytest.raises(ConfigError, match=r"data.path has train, val, and no test: .*data.path.test=.* test=false"):
+    with pytest.raises(
+        ConfigError, match=r"data.path has train, val, and no test: .*data.path.test=.* test=false"
+    ):
         ready(path)
     data = Manifest(path, PAIR, image_size=8)
     data.wanted = ("train", "val")
     data.setup()
     assert [len(part) for part in (data.train_set, data.val_set, data.test_set)] == [30, 10, 0]
-    table = write_csv(tmp_path / "p.csv", [row | {"part": "val" if n < 10 else "train"} for n, row in enumerate(rows)])
+    table = write_csv(
+        tmp_path / "p.csv",
+        [row | {"part": "val" if n < 10 else "train"} for n, row in enumerate(rows)],
+    )
     for columns, options in ((PAIR | {"split": "part"}, {}), (PAIR, {"splits": (0.7, 0.3, 0.0)})):
-        with pytest.raises(DataError, match=r"The test split is empty. Samples: train \d+, .* test=false"):
+        with pytest.raises(
+            DataError, match=r"The test split is empty. Samples: train \d+, .* test=false"
+        ):
             ready(table, columns, **options)
         data = Manifest(str(table), columns, image_size=8, **options)
         data.wanted = ("train", "val")
@@ -258,7 +309,9 @@ def test_broken_sounds_and_vectors(tmp_path: Path) -> None:
     np.save(tmp_path / "4.npy", np.zeros(4))
     (tmp_path / "6.npy").write_bytes(b"RIFF no sound, no array")
     file = write_csv(tmp_path / "p.csv", rows)
-    data = ready(file, {"vector": "vector"}, on_error="skip", max_bad_fraction=0.5, splits=(0.5, 0.25, 0.25))
+    data = ready(
+        file, {"vector": "vector"}, on_error="skip", max_bad_fraction=0.5, splits=(0.5, 0.25, 0.25)
+    )
     assert read_all(data) == 35
     assert data.samples.skips.counts() == {"damaged file": 2, "bad number": 1, "bad value": 2}
     sounds = ready(file, {"audio": "vector"}, on_error="skip", max_bad_fraction=0.5)
@@ -283,7 +336,9 @@ def test_where_nothing_is_left_it_is_said_why(tmp_path: Path) -> None:
     rows = [{"caption": " ", "name": index, "label": "x"} for index in range(5)]
     columns = {"text": "caption", "id": "name", "label": "label"}
     with pytest.raises(DataError, match="5 of 5 rows left out: bad caption 5"):
-        ready(write_csv(tmp_path / "pairs.csv", rows), columns, on_error="skip", max_bad_fraction=1.0)
+        ready(
+            write_csv(tmp_path / "pairs.csv", rows), columns, on_error="skip", max_bad_fraction=1.0
+        )
 
 
 def test_a_run_that_goes_on_knows_what_was_left_out(tmp_path: Path) -> None:

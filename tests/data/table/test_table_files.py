@@ -1,4 +1,5 @@
-"""Files of tables as people have them: quotation marks, ragged rows, encodings, JSON of any fields."""
+"""Files of tables as people have them: quotation marks, ragged rows, encodings, JSON of any
+fields."""
 
 import csv
 import io
@@ -29,7 +30,9 @@ def lines(count: int) -> list[str]:
     return [f"{index}.png,caption {index}" for index in range(count)]
 
 
-def written(file: Path, rows: list[str], header: str = "filepath,caption", encoding: str = "utf-8") -> Path:
+def written(
+    file: Path, rows: list[str], header: str = "filepath,caption", encoding: str = "utf-8"
+) -> Path:
     tab = file.suffix == ".tsv"
     text = "\n".join(row.replace(",", "\t", 1) if tab else row for row in [header, *rows]) + "\n"
     file.write_bytes(text.encode(encoding))
@@ -70,11 +73,19 @@ CELLS = st.text(st.sampled_from('ab",;\n\t é'), max_size=8)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_what_csv_writers_write_is_read(tmp_path_factory, rows: list, end: str, all_quoted: bool) -> None:
+@given(
+    st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+)
+def test_what_csv_writers_write_is_read(
+    tmp_path_factory, rows: list, end: str, all_quoted: bool
+) -> None:
     stream = io.StringIO()
     quoting = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
-    csv.writer(stream, lineterminator=end, quoting=quoting).writerows([["filepath", "caption"], *rows])
+    csv.writer(stream, lineterminator=end, quoting=quoting).writerows(
+        [["filepath", "caption"], *rows]
+    )
     file = tmp_path_factory.mktemp("csv") / "a.csv"
     file.write_text(stream.getvalue(), newline="")
     read = Delimited(file, ",")
@@ -89,14 +100,18 @@ def test_a_mark_that_does_not_close_is_named_with_its_line(tmp_path: Path) -> No
     rows[11] = '11.png,"the end'
     rows[20] = '20.png,"in, marks"'
     file = written(tmp_path / "a.csv", rows)
-    with pytest.raises(DataError, match=r"a\.csv, row 12: line 13 opens a quotation mark that does not close"):
+    with pytest.raises(
+        DataError, match=r"a\.csv, row 12: line 13 opens a quotation mark that does not close"
+    ):
         ready(file, TEXT)
     data = ready(file, TEXT, on_error="skip", max_bad_fraction=0.05)
     assert len(data.samples.row) == 39
     assert data.samples.row.tolist() == [row for row in range(40) if row != 11]
     assert data.samples.contents["text"].texts.to_pylist()[19] == "in, marks"
     rows[20] = "20.png,plain"
-    with pytest.raises(DataError, match="row 12: line 13 opens a quotation mark"):  # to the end of the file
+    with pytest.raises(
+        DataError, match="row 12: line 13 opens a quotation mark"
+    ):  # to the end of the file
         ready(written(file, rows), TEXT)
 
 
@@ -123,7 +138,8 @@ def test_text_after_a_closing_mark_is_told(tmp_path: Path) -> None:
 def test_a_column_that_a_table_may_do_without(tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", lines(3))
     with pytest.raises(
-        ConfigError, match=r"\.split=part: .* no such column\. .*Without it: data\.columns\.split=null\. It has"
+        ConfigError,
+        match=r"\.split=part: .* no such column\. .*Without it: data\.columns\.split=null\. It has",
     ):
         read_tables([file], WANTED | {"part": "data.columns.split"})
     with pytest.raises(ConfigError, match=r"Did you mean 'filepath'\? It has: filepath, caption"):
@@ -131,10 +147,15 @@ def test_a_column_that_a_table_may_do_without(tmp_path: Path) -> None:
 
 
 def test_what_stands_between_columns_is_told(tmp_path: Path) -> None:
-    for ending, header in (("csv", "filepath;caption"), ("csv", "filepath\tcaption"), ("tsv", "filepath,caption")):
+    for ending, header in (
+        ("csv", "filepath;caption"),
+        ("csv", "filepath\tcaption"),
+        ("tsv", "filepath,caption"),
+    ):
         (tmp_path / f"a.{ending}").write_text(f"{header}\n1.png\n")
         with pytest.raises(
-            ConfigError, match=f"{header[8]!r}".replace("\\", r"\\") + " seems to stand between its columns"
+            ConfigError,
+            match=f"{header[8]!r}".replace("\\", r"\\") + " seems to stand between its columns",
         ):
             read_tables([tmp_path / f"a.{ending}"], WANTED)
 
@@ -148,7 +169,9 @@ def test_marks_within_text_are_text(tmp_path: Path) -> None:
 def test_bytes_of_a_code_page_in_a_row_of_another_length(ending: str, tmp_path: Path) -> None:
     rows = ["0.png,grün", "1.png,plain", "2.png,grün\t, blau", "3.png,漢"]
     file = written(tmp_path / f"a.{ending}", rows[:3], encoding="cp1252")
-    file.write_bytes(file.read_bytes() + written(tmp_path / f"b.{ending}", rows[3:]).read_bytes().split(b"\n")[1])
+    file.write_bytes(
+        file.read_bytes() + written(tmp_path / f"b.{ending}", rows[3:]).read_bytes().split(b"\n")[1]
+    )
     table = read_tables([file], WANTED)
     cells = table.column("caption").cast(pa.large_binary()).to_pylist()
     assert cells == ["grün".encode("cp1252"), b"plain", None, "漢".encode()]
@@ -163,7 +186,9 @@ def test_a_quoted_header_of_a_tsv_whose_cells_are_not(tmp_path: Path) -> None:
 
 def test_a_header_that_does_not_close_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('"filepath,caption\n' + "1,a\n" * 100_000)
-    with pytest.raises(DataError, match=r"a\.csv: the header opens a quotation mark that does not close"):
+    with pytest.raises(
+        DataError, match=r"a\.csv: the header opens a quotation mark that does not close"
+    ):
         read_tables([tmp_path / "a.csv"], WANTED)
 
 
@@ -173,7 +198,9 @@ def test_many_marks_are_read_in_a_moment() -> None:
     assert len(quotation_of(memoryview(b'1,"a\n' * 2000), ",", 2).open) == 2000
 
 
-@pytest.mark.parametrize(("wrong", "cells"), [("7.png,a dog, running", 3), ("7.png", 1), ("7.png,a,b,,", 5)])
+@pytest.mark.parametrize(
+    ("wrong", "cells"), [("7.png,a dog, running", 3), ("7.png", 1), ("7.png,a,b,,", 5)]
+)
 @pytest.mark.parametrize("ending", ["csv", "tsv"])
 def test_a_row_of_another_length_is_named_or_left_out(
     wrong: str, cells: int, ending: str, tmp_path: Path, caplog
@@ -182,7 +209,9 @@ def test_a_row_of_another_length_is_named_or_left_out(
     rows[7] = wrong.replace(",", "\t") if ending == "tsv" else wrong
     rows[3] = '3.png,"of two\nlines"'
     file = written(tmp_path / f"a.{ending}", ["", *rows])
-    with pytest.raises(DataError, match=rf"row 8: line 11 has {cells} cells and the header 2: '7\.png"):
+    with pytest.raises(
+        DataError, match=rf"row 8: line 11 has {cells} cells and the header 2: '7\.png"
+    ):
         ready(file, TEXT)
     data = ready(file, TEXT, on_error="skip", max_bad_fraction=0.05)
     assert data.samples.row.tolist() == [row for row in range(40) if row != 7]
@@ -199,10 +228,15 @@ def test_rows_of_another_length_in_several_files_and_blocks(tmp_path: Path, monk
     rows = lines(40)
     wrong = {"a.csv": (3, 17, 39), "b.csv": (0, 38)}
     for name, places in wrong.items():
-        written(tmp_path / name, [row + ",x" if index in places else row for index, row in enumerate(rows)])
+        written(
+            tmp_path / name,
+            [row + ",x" if index in places else row for index, row in enumerate(rows)],
+        )
     table = read_tables([tmp_path / name for name in wrong], WANTED, [0, 1])
     assert sorted(table.bad) == [3, 17, 39, 40, 78]
-    expected = [None if index in (3, 17, 39, 40, 78) else f"caption {index % 40}" for index in range(80)]
+    expected = [
+        None if index in (3, 17, 39, 40, 78) else f"caption {index % 40}" for index in range(80)
+    ]
     assert table.column("caption").to_pylist() == expected
     assert table.bad[78].startswith("line 40 has 3 cells")
 
@@ -213,7 +247,9 @@ def test_encodings_that_say_what_they_are(ending: str, encoding: str, tmp_path: 
     file = tmp_path / f"a.{ending}"
     if ending == "jsonl":
         file.write_bytes(
-            "".join(json.dumps({"caption": c}, ensure_ascii=False) + "\n" for c in "äß漢").encode(encoding)
+            "".join(json.dumps({"caption": c}, ensure_ascii=False) + "\n" for c in "äß漢").encode(
+                encoding
+            )
         )
     else:
         written(file, [f"1.png,{c}" for c in "äß漢"], "Größe,caption", encoding)
@@ -238,23 +274,32 @@ def test_utf_16_without_a_mark_is_named(encoding: str, ending: str, tmp_path: Pa
 def test_a_header_of_a_code_page(tmp_path: Path) -> None:
     """It is read where nobody asks for the column, and where somebody does."""
     file = written(
-        tmp_path / "a.csv", [f"{index}.png,caption,{index}" for index in range(5)], "filepath,caption,Größe", "cp1252"
+        tmp_path / "a.csv",
+        [f"{index}.png,caption,{index}" for index in range(5)],
+        "filepath,caption,Größe",
+        "cp1252",
     )
     assert captions(file) == ["caption"] * 5
     sizes = read_tables([file], {"Größe": "data.columns.tabular"}).column("Größe").to_pylist()
     assert sizes == [str(index) for index in range(5)]
     written(file, ["1.png,grün"], encoding="cp1252")
-    with pytest.raises(DataError, match="row 1: caption holds bytes that are not UTF-8: save the file as UTF-8"):
+    with pytest.raises(
+        DataError, match="row 1: caption holds bytes that are not UTF-8: save the file as UTF-8"
+    ):
         ready(file, TEXT)
 
 
 def test_fields_that_nobody_wants_are_of_any_type(tmp_path: Path) -> None:
     others = [1, "coco_1", None, [1], {"a": 1}, 1.5, True, 10**30]
     rows = [{"caption": f"c {index}", "other": others[index % len(others)]} for index in range(20)]
-    assert captions(write_jsonl(tmp_path / "a.jsonl", rows)) == [f"c {index}" for index in range(20)]
+    assert captions(write_jsonl(tmp_path / "a.jsonl", rows)) == [
+        f"c {index}" for index in range(20)
+    ]
     mixed = read_tables([tmp_path / "a.jsonl"], {"caption": "x"} | {"other": "y"})
     assert sorted(mixed.bad) == [4, 12]  # a record is no value; a list is one of several
-    plain = write_jsonl(tmp_path / "b.jsonl", [{"other": value} for value in (1, "coco_1", None, 1.5, True, 10**30)])
+    plain = write_jsonl(
+        tmp_path / "b.jsonl", [{"other": value} for value in (1, "coco_1", None, 1.5, True, 10**30)]
+    )
     texts = read_tables([plain], {"other": "y"}).column("other").to_pylist()
     assert texts == ["1", "coco_1", None, "1.5", "True", str(10**30)]
 
@@ -262,16 +307,23 @@ def test_fields_that_nobody_wants_are_of_any_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
 @pytest.mark.parametrize("indent", [None, 2])
 def test_one_list_of_records_is_a_table(name: str, indent: int | None, tmp_path: Path) -> None:
-    rows = [{"caption": [f"a {index}", f"b {index}"] if index % 2 else f"a {index}"} for index in range(6)]
+    rows = [
+        {"caption": [f"a {index}", f"b {index}"] if index % 2 else f"a {index}"}
+        for index in range(6)
+    ]
     (tmp_path / name).write_text("\n " + json.dumps(rows, indent=indent))
-    expected = [row["caption"] if isinstance(row["caption"], list) else [row["caption"]] for row in rows]
+    expected = [
+        row["caption"] if isinstance(row["caption"], list) else [row["caption"]] for row in rows
+    ]
     assert captions(tmp_path / name) == expected
 
 
 def test_lists_and_texts_in_parts_of_a_file(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(json_rows, "ROWS", 2)
     cells = ["a", None, ["b", "c"], None, "d", "e", [], [None, "f"]]
-    rows = JsonRows(write_jsonl(tmp_path / "a.jsonl", [{"caption": cell} for cell in cells]), ["caption"])
+    rows = JsonRows(
+        write_jsonl(tmp_path / "a.jsonl", [{"caption": cell} for cell in cells]), ["caption"]
+    )
     expected = [cell if cell is None or isinstance(cell, list) else [cell] for cell in cells]
     assert rows.table["caption"].to_pylist() == expected
     assert rows.names == ["caption"]
@@ -292,7 +344,9 @@ def test_a_line_that_is_no_record_is_named_or_left_out(line: str, tmp_path: Path
 
 @pytest.mark.parametrize("written_as", ["json", "python", "numpy"])
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "jsonl"])
-def test_several_captions_of_a_cell_in_any_format(written_as: str, ending: str, tmp_path: Path) -> None:
+def test_several_captions_of_a_cell_in_any_format(
+    written_as: str, ending: str, tmp_path: Path
+) -> None:
     lists = [[f"it's {index}", f'a "{index}", b'] for index in range(12)]
     texts = {
         "json": [json.dumps(items) for items in lists],
@@ -314,17 +368,27 @@ def test_several_captions_of_a_cell_in_any_format(written_as: str, ending: str, 
 
 def test_blanks_around_names_and_captions_are_no_part_of_them(tmp_path: Path) -> None:
     parts = ["train", " Val", "test "]
-    rows = [f"{' cat' if index % 2 else 'cat '},{parts[index % 3]}, caption {index} " for index in range(30)]
-    data = ready(written(tmp_path / "a.csv", rows, "class,part,caption"), TEXT | {"label": "class", "split": "part"})
+    rows = [
+        f"{' cat' if index % 2 else 'cat '},{parts[index % 3]}, caption {index} "
+        for index in range(30)
+    ]
+    data = ready(
+        written(tmp_path / "a.csv", rows, "class,part,caption"),
+        TEXT | {"label": "class", "split": "part"},
+    )
     assert data.class_names["label"] == ["cat"]
     assert [len(part) for part in (data.train_set, data.val_set, data.test_set)] == [10, 10, 10]
-    assert data.samples.contents["text"].texts.to_pylist() == [f"caption {index}" for index in range(30)]
+    assert data.samples.contents["text"].texts.to_pylist() == [
+        f"caption {index}" for index in range(30)
+    ]
 
 
 def test_too_many_categories_are_named(tmp_path: Path) -> None:
     rows = [f"{['a', 'b', 'A'][index % 3]},{index}" for index in range(60)]
     file = written(tmp_path / "a.csv", rows, "kind,caption")
-    with pytest.raises(ConfigError, match=r"cardinalities=\[2\].*\[3\] categories, kind 'A', 'a', 'b'"):
+    with pytest.raises(
+        ConfigError, match=r"cardinalities=\[2\].*\[3\] categories, kind 'A', 'a', 'b'"
+    ):
         ready(file, {"tabular": ["kind"]}, cardinalities=[2])
 
 
@@ -343,4 +407,6 @@ def test_lists_and_categories_of_every_type_of_parquet(kind: str, tmp_path: Path
         else pa.array(lists, types[kind])
     )
     pa.parquet.write_table(pa.table({"caption": column}), tmp_path / "a.parquet")
-    assert ready(tmp_path / "a.parquet", TEXT).samples.contents["text"].texts.to_pylist() == sum(lists, [])
+    assert ready(tmp_path / "a.parquet", TEXT).samples.contents["text"].texts.to_pylist() == sum(
+        lists, []
+    )

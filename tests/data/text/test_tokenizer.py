@@ -14,7 +14,12 @@ from polymodal.batch import PAD
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.errors import DataError
 
-CAPTIONS = ["latin small letter a", "braille pattern dots-126", "black chess knight", "latin capital letter b"] * 5
+CAPTIONS = [
+    "latin small letter a",
+    "braille pattern dots-126",
+    "black chess knight",
+    "latin capital letter b",
+] * 5
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +97,14 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     tokens = list(dict.fromkeys([*VOCABULARIES[request.param], *words]))
     vocabulary = {token: index for index, token in enumerate(tokens)}
     backend = Backend(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    backend.normalizer, backend.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
+    backend.normalizer, backend.pre_tokenizer = (
+        normalizers.Lowercase(),
+        pre_tokenizers.BertPreTokenizer(),
+    )
     ends = [("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
-    backend.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=ends
+    )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=backend, **names).save_pretrained(tmp_path)
     return tmp_path

@@ -6,7 +6,12 @@ from polymodal.batch import PAD
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.data.text.word_dropout import drop_words, word_numbers
 
-NAMES = ["latin small letter a with acute", "black chess knight", "braille pattern dots-126", "arrow"] * 50
+NAMES = [
+    "latin small letter a with acute",
+    "black chess knight",
+    "braille pattern dots-126",
+    "arrow",
+] * 50
 
 
 def test_words_are_lost_whole_and_the_others_stay_in_order() -> None:
@@ -27,7 +32,11 @@ def test_words_are_lost_whole_and_the_others_stay_in_order() -> None:
 
 def test_the_choice_is_the_sample_s_own() -> None:
     tokenizer = Tokenizer.train(NAMES, 300)
-    tokens, words, ids = torch.from_numpy(tokenizer(NAMES)), word_numbers(tokenizer, NAMES), torch.arange(len(NAMES))
+    tokens, words, ids = (
+        torch.from_numpy(tokenizer(NAMES)),
+        word_numbers(tokenizer, NAMES),
+        torch.arange(len(NAMES)),
+    )
     whole = drop_words(tokens, words, ids, 0.5, 3)[0]
     part = drop_words(tokens[20:30], words[20:30], ids[20:30], 0.5, 3)[0]
     assert torch.equal(part, whole[20:30, : part.shape[1]])

@@ -1,4 +1,5 @@
-"""Checkpoints in parts: read on any number of processes, noticed where damaged, and nothing in them is pickled."""
+"""Checkpoints in parts: read on any number of processes, noticed where damaged, and nothing in them
+is pickled."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from polymodal.errors import ConfigError
-from polymodal.training.checkpoints.atomic import WholeFiles
+from polymodal.training.checkpoints.atomic import AtomicCheckpointIO
 from polymodal.training.checkpoints.files import load_checkpoint, newest_checkpoint
 from polymodal.training.checkpoints.sharded import put_back, remove_parts, tensors_of, write_parts
 from polymodal.training.distributed.fsdp import load_weights
@@ -23,33 +24,44 @@ SHAPES = {"wide": (5, 3), "one row": (1, 4), "odd": (7, 2, 2)}
 
 def content() -> dict[str, Any]:
     """What is to be shared out, in the places where a checkpoint has it, and a rest."""
-    weights = {name: torch.randn(shape, generator=torch.Generator().manual_seed(1)) for name, shape in SHAPES.items()}
+    weights = {
+        name: torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        for name, shape in SHAPES.items()
+    }
     weights["odd"] = weights["odd"].bfloat16()
-    state = {i: {"exp_avg": value + 1, "step": torch.tensor(3.0)} for i, value in enumerate(weights.values())}
+    state = {
+        i: {"exp_avg": value + 1, "step": torch.tensor(3.0)}
+        for i, value in enumerate(weights.values())
+    }
     return {
         "config": {},
         **{name: {} for name in ("resume", "loops", "callbacks")},
         "state_dict": {**weights, "whole": torch.arange(3.0)},
         "global_step": 0,
-        "optimizer_states": [{"state": state, "param_groups": [{"params": list(state), "betas": (0.9, 0.99)}]}],
+        "optimizer_states": [
+            {"state": state, "param_groups": [{"params": list(state), "betas": (0.9, 0.99)}]}
+        ],
     }
 
 
 def shared_out(node: Any) -> Any:
     """The same with each tensor of at least two dimensions divided among all processes."""
     if isinstance(node, Tensor) and node.ndim > 1:
-        return distribute_tensor(node, init_device_mesh("cpu", (dist.get_world_size(),)), [Shard(0)])
+        return distribute_tensor(
+            node, init_device_mesh("cpu", (dist.get_world_size(),)), [Shard(0)]
+        )
     if isinstance(node, dict):
         return {key: shared_out(value) for key, value in node.items()}
     return [shared_out(item) for item in node] if isinstance(node, list) else node
 
 
 def save(rank: int, world_size: int, file: Path) -> str:
-    """Saves twice, and once more when the second process cannot write; what each process says of that."""
+    """Saves twice, and once more when the second process cannot write; what each process says of
+    that."""
     for _ in range(2):  # the second takes the place of the first
         checkpoint = write_parts(shared_out(content()), file)
         if rank == 0:
-            WholeFiles().save_checkpoint(checkpoint, file)
+            AtomicCheckpointIO().save_checkpoint(checkpoint, file)
         dist.barrier()
     if rank == 1:
 
@@ -66,7 +78,11 @@ def save(rank: int, world_size: int, file: Path) -> str:
 
 def loaded(rank: int, world_size: int, file: Path) -> dict[str, Tensor]:
     """What the processes have when each has read its part alone, put together."""
-    shards = {path: tensor for path, tensor in tensors_of(shared_out(content())).items() if isinstance(tensor, DTensor)}
+    shards = {
+        path: tensor
+        for path, tensor in tensors_of(shared_out(content())).items()
+        if isinstance(tensor, DTensor)
+    }
     checkpoint = load_checkpoint(file, parts=False)
     put_back(checkpoint, file, shards.get)
     assert all(isinstance(tensors_of(checkpoint)[path], DTensor) for path in shards)
@@ -90,7 +106,9 @@ def copied(saved: Path, tmp_path: Path) -> Path:
     return tmp_path / "checkpoints" / "last.ckpt"
 
 
-def test_what_one_process_cannot_write_is_an_error_of_all_and_leaves_the_checkpoint_before(saved: Path) -> None:
+def test_what_one_process_cannot_write_is_an_error_of_all_and_leaves_the_checkpoint_before(
+    saved: Path,
+) -> None:
     assert len(list(saved.parent.iterdir())) == 2
     assert newest_checkpoint(saved.parents[1]) == saved
 
@@ -108,7 +126,10 @@ def test_one_process_reads_the_whole(saved: Path) -> None:
     assert tensors_of(checkpoint).keys() == tensors_of(expected).keys()
     for path, tensor in tensors_of(expected).items():
         assert torch.equal(tensors_of(checkpoint)[path], tensor), path
-    assert checkpoint["optimizer_states"][0]["param_groups"] == expected["optimizer_states"][0]["param_groups"]
+    assert (
+        checkpoint["optimizer_states"][0]["param_groups"]
+        == expected["optimizer_states"][0]["param_groups"]
+    )
 
 
 @pytest.mark.slow
@@ -129,7 +150,9 @@ def test_a_module_that_is_whole_takes_weights_in_parts(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flipped", "missing", "cut"])
-def test_a_damaged_part_is_noticed_and_the_checkpoint_before_is_taken(copied: Path, damage: str) -> None:
+def test_a_damaged_part_is_noticed_and_the_checkpoint_before_is_taken(
+    copied: Path, damage: str
+) -> None:
     torch.save(content(), copied.with_name("best.ckpt"))
     assert newest_checkpoint(copied.parents[1]) == copied
     part = sorted(copied.parent.glob("last.ckpt.parts-*/*"))[1]
@@ -154,7 +177,7 @@ def test_what_belongs_to_a_checkpoint_goes_with_it(copied: Path) -> None:
     stray = copied.with_name("last.ckpt.parts-0")
     stray.mkdir()
     checkpoint = torch.load(copied, weights_only=True)
-    files = WholeFiles()
+    files = AtomicCheckpointIO()
     files.save_checkpoint(checkpoint, copied)
     assert not stray.exists()
     assert newest_checkpoint(copied.parents[1]) == copied

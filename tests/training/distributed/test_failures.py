@@ -27,7 +27,9 @@ def test_the_killed_one_is_named(processes: list[subprocess.Popen]) -> None:
     processes[1].kill()
     words = killed_follower(processes, patience=5.0)
     assert words is not None
-    assert words.startswith(f"Process 2 of the run (pid {processes[1].pid}) was killed by SIGKILL: ")
+    assert words.startswith(
+        f"Process 2 of the run (pid {processes[1].pid}) was killed by SIGKILL: "
+    )
 
 
 def test_lightning_s_own_watcher_does_not_kill_this_process() -> None:
@@ -55,7 +57,9 @@ def test_a_process_that_cannot_find_out_by_itself_is_ended(
     assert processes[1].wait(5) < 0
 
 
-def test_it_has_nothing_to_do_once_they_are_nobody_s_concern(processes: list[subprocess.Popen], monkeypatch) -> None:
+def test_it_has_nothing_to_do_once_they_are_nobody_s_concern(
+    processes: list[subprocess.Popen], monkeypatch
+) -> None:
     monkeypatch.setattr("time.sleep", lambda _: processes.clear())
     left = list(processes)
     processes[0].kill()

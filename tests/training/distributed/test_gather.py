@@ -12,11 +12,17 @@ from polymodal.training.distributed.collectives import gather_rows
 def own_rows(rank: int) -> tuple[torch.Tensor, ...]:
     """Two rows more on every process, and none on the first."""
     number = torch.arange(2 * rank) + 10 * rank
-    return number[:, None] + torch.rand(2 * rank, 3).double(), number % 2 == 0, number, number[:, None, None].float()
+    return (
+        number[:, None] + torch.rand(2 * rank, 3).double(),
+        number % 2 == 0,
+        number,
+        number[:, None, None].float(),
+    )
 
 
 def gathered(rank: int, world_size: int) -> dict[str, Any]:
-    """What one process gets, what it costs, and the gradient of a sum that each process weighs otherwise."""
+    """What one process gets, what it costs, and the gradient of a sum that each process weighs
+    otherwise."""
     torch.manual_seed(rank)
     rows, sent = own_rows(rank), []
     rows[0].requires_grad_()
@@ -38,10 +44,15 @@ def gathered(rank: int, world_size: int) -> dict[str, Any]:
 
 def test_rows_of_several_types_come_in_the_order_of_the_ranks_in_one_message() -> None:
     processes = run_processes(gathered, 3)
-    everything = [torch.cat(parts) for parts in zip(*(own_rows(rank) for rank in range(3)), strict=True)]
+    everything = [
+        torch.cat(parts) for parts in zip(*(own_rows(rank) for rank in range(3)), strict=True)
+    ]
     everything[0] = torch.cat([process["rows"] for process in processes])
     for process in processes:
-        assert all(found.equal(expected[:1]) for found, expected in zip(process["single"], everything, strict=True))
+        assert all(
+            found.equal(expected[:1])
+            for found, expected in zip(process["single"], everything, strict=True)
+        )
         assert process["messages"] == 1
         assert process["gradient"].unique().tolist() in ([], [6.0])  # 1 + 2 + 3
         for found, expected in zip(process["result"], everything, strict=True):

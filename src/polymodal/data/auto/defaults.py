@@ -1,4 +1,6 @@
-"""Settings that follow the data where a config says `auto`: each a rule, and why its value was chosen."""
+"""Settings that follow the data where a config says `auto`: each a rule, and why its value was
+chosen.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from polymodal.data.auto.preview import Preview, is_small
 from polymodal.data.text.tokenizer import Tokenizer
 
 SMALL = 5_000
-"""Up to so many training samples a set is small: word order and fine detail are learned by heart."""
+"""Up to so many training samples a set is small: word order and fine detail are learned by
+heart."""
 
 UPDATES = 1_500
 """Optimizer steps of a run, where the epochs follow the data."""
@@ -26,7 +29,8 @@ VOCABULARIES = (300, 500, 1000, 2000, 4000, 8000, 16_000)
 """Sizes that a vocabulary may have."""
 
 UNTRAINED = 0.08
-"""Of the pieces of captions that were held out, so many at most may be such that training shows less than 3 times."""
+"""Of the pieces of captions that were held out, so many at most may be such that training shows
+less than 3 times."""
 
 
 class Setting(NamedTuple):
@@ -42,12 +46,16 @@ class Setting(NamedTuple):
 
 
 def vocab_size(preview: Preview) -> Setting:
-    """The largest vocabulary whose pieces training shows often enough, judged on captions that are held out."""
+    """The largest vocabulary whose pieces training shows often enough, judged on captions that are
+    held out.
+    """
     captions = sorted(set(preview.captions))
     if not captions:
         return Setting(VOCABULARIES[-2], "no captions were seen")
     held_out = captions[::10] if len(captions) >= 50 else captions
-    training = [caption for number, caption in enumerate(captions) if number % 10 or len(captions) < 50]
+    training = [
+        caption for number, caption in enumerate(captions) if number % 10 or len(captions) < 50
+    ]
     largest = Tokenizer.train(training, VOCABULARIES[-1], context_length=512)
     pieces = largest.vocab_size
     first = pieces - largest.merges
@@ -62,7 +70,9 @@ def vocab_size(preview: Preview) -> Setting:
         chosen = size
         if size >= pieces:
             break
-    return Setting(min(chosen, max(pieces, VOCABULARIES[0])), f"{len(captions):,} different captions")
+    return Setting(
+        min(chosen, max(pieces, VOCABULARIES[0])), f"{len(captions):,} different captions"
+    )
 
 
 def batch_size(preview: Preview) -> Setting:
@@ -74,7 +84,9 @@ def batch_size(preview: Preview) -> Setting:
 
 
 def max_epochs(preview: Preview, batch: int, learns_labels: bool) -> Setting:
-    """Epochs of about 1,500 updates together, or 600 for labels of a small set: 3 at least, 100 at most."""
+    """Epochs of about 1,500 updates together, or 600 for labels of a small set: 3 at least, 100 at
+    most.
+    """
     if preview.training is None:
         return Setting(5, "samples are not counted before the run")
     updates = UPDATES_OF_LABELS if learns_labels and is_small(preview, SMALL) else UPDATES
@@ -156,7 +168,9 @@ def scale(preview: Preview) -> Setting:
 
 
 def token_dropout(preview: Preview, is_bag: bool) -> Setting:
-    """A bag of words learns the captions of a small set by heart, unless half of the tokens are lost in training."""
+    """A bag of words learns the captions of a small set by heart, unless half of the tokens are
+    lost in training.
+    """
     if not is_bag:
         return Setting(0.0, "the order of the words counts")
     return Setting(0.5, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
@@ -168,12 +182,20 @@ def label_smoothing(preview: Preview) -> Setting:
 
 
 def lr(preview: Preview) -> Setting:
-    """Small steps for a small set: large ones learn it by heart before the metric of validation has settled."""
-    return Setting(5e-4, "a small set") if is_small(preview, SMALL) else Setting(2e-3, "a large set")
+    """Small steps for a small set: large ones learn it by heart before the metric of validation has
+    settled.
+    """
+    return (
+        Setting(5e-4, "a small set") if is_small(preview, SMALL) else Setting(2e-3, "a large set")
+    )
 
 
 def text_encoder(preview: Preview) -> Setting:
     """Words without their order for a small set, else a transformer."""
     if preview.training is None:
         return Setting("transformer", "the data have text")
-    return Setting("bow", "a small set") if is_small(preview, SMALL) else Setting("transformer", "a large set")
+    return (
+        Setting("bow", "a small set")
+        if is_small(preview, SMALL)
+        else Setting("transformer", "a large set")
+    )

@@ -1,4 +1,6 @@
-"""What data look like before they are read as a whole: counts, captions, sizes of files, columns of a table."""
+"""What data look like before they are read as a whole: counts, captions, sizes of files, columns of
+a table.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ class Preview:
         classes: number of classes, tags or values that the label has; None without a label.
         numeric: modality -> its columns that hold numbers.
         categories: modality -> its other columns, and how many values each has.
-        of_label: modalities that are read from the column of the label, as captions that are names of classes.
+        of_label: modalities that are read from the column of the label, as captions that are names
+            of classes.
     """
 
     training: int | None
@@ -67,7 +70,8 @@ def preview_of_table(
     label_kind: str,
     training_share: float,
 ) -> Preview:
-    """Preview of the rows of a table. What cannot be read is passed over: reading them all will say it.
+    """Preview of the rows of a table. What cannot be read is passed over: reading them all will say
+    it.
 
     Args:
         table: its rows.
@@ -114,8 +118,12 @@ GREY = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
 """Pillow's modes of images without colour."""
 
 
-def _training(table: ManifestTable, rows: Rows, columns: Mapping[str, Sequence[str]], share: float) -> int:
-    """Samples: rows of one id are one. Those of the training split where that is told, else its share of all."""
+def _training(
+    table: ManifestTable, rows: Rows, columns: Mapping[str, Sequence[str]], share: float
+) -> int:
+    """Samples: rows of one id are one. Those of the training split where that is told, else its
+    share of all.
+    """
     ids = rows.names(columns["id"][0]) if "id" in columns else pa.array(np.arange(len(table)))
     if "split" in columns:
         told = pc.utf8_lower(rows.names(columns["split"][0]))
@@ -135,7 +143,9 @@ def _captions(rows: Rows, names: Sequence[str]) -> list[str]:
     return texts.take(pa.array(_spread(len(texts), CAPTIONS))).to_pylist() if len(texts) else []
 
 
-def _read(table: ManifestTable, rows: Rows, name: str, look: Callable[[Path | bytes], Any]) -> list[Any]:
+def _read(
+    table: ManifestTable, rows: Rows, name: str, look: Callable[[Path | bytes], Any]
+) -> list[Any]:
     """What `look` says of some files of a column.
 
     Raises:
@@ -158,7 +168,10 @@ def _read(table: ManifestTable, rows: Rows, name: str, look: Callable[[Path | by
         except (OSError, ValueError, RuntimeError, SyntaxError, PolymodalError, BadSampleError):
             continue
     if chosen and len(absent) == len(chosen):
-        raise DataError(f"Column {name}: none of the {len(absent)} files looked at is there. The first: {absent[0]}.")
+        raise DataError(
+            f"Column {name}: none of the {len(absent)} files looked at is there. The first: "
+            f"{absent[0]}."
+        )
     return result
 
 
@@ -172,7 +185,9 @@ def _seconds_and_rate(source: Path | bytes) -> tuple[float, int]:
     return about.frames / about.samplerate, about.samplerate
 
 
-def _columns(table: ManifestTable, rows: Rows, names: Sequence[str]) -> tuple[list[str], dict[str, int]]:
+def _columns(
+    table: ManifestTable, rows: Rows, names: Sequence[str]
+) -> tuple[list[str], dict[str, int]]:
     """Names of the columns that hold numbers; and the others, each with how many values it has."""
     numeric: list[str] = []
     categories: dict[str, int] = {}

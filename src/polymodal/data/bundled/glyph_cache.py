@@ -1,8 +1,10 @@
-"""Renders every named character of the fonts that matplotlib ships, once, into a memory-mapped cache.
+"""Renders every named character of the fonts that matplotlib ships, once, into a memory-mapped
+cache.
 
-A cache is a folder whose name carries a hash of all that its content depends on (font files, Pillow, FreeType,
-the Unicode version, the settings). It is built beside its place and renamed into it when whole, so that
-a crash leaves nothing half-written, and two processes that build at once do no harm: the first one wins.
+A cache is a folder whose name carries a hash of all that its content depends on (font files,
+Pillow, FreeType, the Unicode version, the settings). It is built beside its place and renamed into
+it when whole, so that a crash leaves nothing half-written, and two processes that build at once do
+no harm: the first one wins.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ def font_files(families: Sequence[str]) -> list[Path]:
     for family in families:
         if not any(file.name.startswith(family) for file in available):
             names = ", ".join(sorted({file.stem for file in available}))
-            raise DataError(f"No font file starts with {family!r} (data.families). There are: {names}")
+            raise DataError(
+                f"No font file starts with {family!r} (data.families). There are: {names}"
+            )
     return [file for file in available if file.name.startswith(tuple(families))]
 
 
@@ -144,17 +148,23 @@ def _render_font(file: Path, size: int) -> Iterator[tuple[int, np.ndarray]]:
         if unicodedata.name(chr(codepoint), None) is None:
             continue
         mask, (_, top) = fonts[em].getmask2(chr(codepoint), mode="L", anchor="ls")
-        if max(mask.size) > size:  # too large: the same character in a smaller size of the same font
+        if (
+            max(mask.size) > size
+        ):  # too large: the same character in a smaller size of the same font
             smaller = max(1, int(em * size / max(mask.size)))
             if smaller not in fonts:
-                fonts[smaller] = ImageFont.truetype(file, smaller, layout_engine=ImageFont.Layout.BASIC)
+                fonts[smaller] = ImageFont.truetype(
+                    file, smaller, layout_engine=ImageFont.Layout.BASIC
+                )
             mask, (_, top) = fonts[smaller].getmask2(chr(codepoint), mode="L", anchor="ls")
         if mask.getbbox() is not None:
             yield codepoint, _place(mask, top, size)
 
 
 def _place(mask: Any, top: int, size: int) -> np.ndarray:
-    """Centres the ink from left to right and keeps its height over the base line, which tells ' from ,"""
+    """Centres the ink from left to right and keeps its height over the base line, which tells '
+    from ,
+    """
     width, height = mask.size
     ink = np.frombuffer(bytes(mask), dtype=np.uint8).reshape(height, width)[:size, :size]
     baseline = round(size * 0.76)

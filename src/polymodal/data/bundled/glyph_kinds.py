@@ -1,4 +1,6 @@
-"""The kind of a character (script or sort of symbol), read off its Unicode name: classes for zero-shot."""
+"""The kind of a character (script or sort of symbol), read off its Unicode name: classes for
+zero-shot.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,11 @@ KIND_NAMES: list[str] = [*KINDS, OPERATOR]
 
 SCRIPT_NAMES: list[str] = [
     "canadian syllabics",
-    *(kind.removesuffix(" letter") for kind in KINDS if kind.endswith(" letter") and kind != "modifier letter"),
+    *(
+        kind.removesuffix(" letter")
+        for kind in KINDS
+        if kind.endswith(" letter") and kind != "modifier letter"
+    ),
 ]
 """The kinds that are scripts."""
 

@@ -44,7 +44,9 @@ def spelled(number: int) -> str:
 def captions(signal: Signal, random: np.random.Generator) -> list[str]:
     """N sentences such as "look at the red tall seven at 43 percent"."""
     starts = random.integers(len(FILLERS), size=len(signal.label)).tolist()
-    rows = zip(starts, signal.label.tolist(), signal.tags.tolist(), signal.value.tolist(), strict=True)
+    rows = zip(
+        starts, signal.label.tolist(), signal.tags.tolist(), signal.value.tolist(), strict=True
+    )
     return [
         " ".join(
             [
@@ -58,8 +60,9 @@ def captions(signal: Signal, random: np.random.Generator) -> list[str]:
 
 
 def videos(signal: Signal, random: np.random.Generator, size: int, frames: int) -> np.ndarray:
-    """(N, T, 1, S, S) uint8: a bar at the angle of the class moves across; its brightness is the value, the lights in
-    three corners are the tags. A single frame has the bar anywhere near the middle.
+    """(N, T, 1, S, S) uint8: a bar at the angle of the class moves across; its brightness is the
+    value, the lights in three corners are the tags. A single frame has the bar anywhere near the
+    middle.
     """
     count = len(signal.label)
     y, x = np.meshgrid(*[np.linspace(-1, 1, size, dtype=np.float32)] * 2, indexing="ij")
@@ -71,15 +74,20 @@ def videos(signal: Signal, random: np.random.Generator, size: int, frames: int) 
     brightness = (0.4 + 0.6 * signal.value)[:, None, None]
     result = np.empty((count, frames, 1, size, size), dtype=np.uint8)
     for frame, place in enumerate(np.linspace(-0.3, 0.3, frames) if frames > 1 else [0.0]):
-        bar = np.clip(2 - np.abs(across - start - np.float32(place)) / 0.08, 0, 1) * (np.abs(along) < 0.6)
+        bar = np.clip(2 - np.abs(across - start - np.float32(place)) / 0.08, 0, 1) * (
+            np.abs(along) < 0.6
+        )
         noise = random.normal(0, 0.1, size=bar.shape).astype(np.float32)
         result[:, frame, 0] = 255 * np.clip(np.maximum(bar * brightness, lights) + noise, 0, 1)
     return result
 
 
-def waveforms(signal: Signal, random: np.random.Generator, sample_rate: int, seconds: float) -> np.ndarray:
-    """(N, samples) float32: a tone whose pitch is the class, over three octaves; the loudness of its fifth is the
-    value, three whistles above are the tags. Each ends somewhere in the second half; after that are zeros.
+def waveforms(
+    signal: Signal, random: np.random.Generator, sample_rate: int, seconds: float
+) -> np.ndarray:
+    """(N, samples) float32: a tone whose pitch is the class, over three octaves; the loudness of
+    its fifth is the value, three whistles above are the tags. Each ends somewhere in the second
+    half; after that are zeros.
     """
     count, samples = len(signal.label), max(2, round(seconds * sample_rate))
     time = np.arange(samples, dtype=np.float32)
@@ -93,14 +101,19 @@ def waveforms(signal: Signal, random: np.random.Generator, sample_rate: int, sec
     return np.where(time < ends, sound, 0).astype(np.float32)
 
 
-def tables(signal: Signal, random: np.random.Generator, numeric: int, cardinalities: Sequence[int]) -> np.ndarray:
-    """(N, columns) float32: first `numeric` random mixtures of class, value and tags, then a code a further column, the
-    class modulo its cardinality; a tenth of the numbers is missing (NaN), a tenth of the codes unknown (-1).
+def tables(
+    signal: Signal, random: np.random.Generator, numeric: int, cardinalities: Sequence[int]
+) -> np.ndarray:
+    """(N, columns) float32: first `numeric` random mixtures of class, value and tags, then a code a
+    further column, the class modulo its cardinality; a tenth of the numbers is missing (NaN), a
+    tenth of the codes unknown (-1).
     """
     count = len(signal.label)
     classes = np.eye(len(signal.names))[signal.label]
     shown = np.concatenate([classes, 4 * signal.value[:, None], signal.tags], axis=1)
-    numbers = shown @ random.normal(size=(shown.shape[1], numeric)) + random.normal(0, 0.3, size=(count, numeric))
+    numbers = shown @ random.normal(size=(shown.shape[1], numeric)) + random.normal(
+        0, 0.3, size=(count, numeric)
+    )
     numbers -= numbers.mean(0)
     numbers[random.random(numbers.shape) < 0.1] = np.nan
     codes = signal.label[:, None] % np.array(cardinalities, dtype=np.int64).reshape(1, -1)

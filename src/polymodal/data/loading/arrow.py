@@ -1,4 +1,6 @@
-"""Columns of any type as text, names, numbers and lists: equal values are equal in all formats of tables."""
+"""Columns of any type as text, names, numbers and lists: equal values are equal in all formats of
+tables.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polymodal.data.loading.values import LARGEST, LISTED, NUMERIC, SPECIAL, listed, moment_of, name_of
+from polymodal.data.loading.values import (
+    LARGEST,
+    LISTED,
+    NUMERIC,
+    SPECIAL,
+    listed,
+    moment_of,
+    name_of,
+)
 from polymodal.errors import DataError
 
 TEXT = pa.large_string()
 
 
 def as_text(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Any plain column -> its text (large_string, null where a cell is empty), and where its bytes are no UTF-8.
+    """Any plain column -> its text (large_string, null where a cell is empty), and where its bytes
+    are no UTF-8.
 
     Raises:
         DataError: the cells are lists or records, or of a type that has no text.
@@ -33,7 +44,9 @@ def as_text(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
         except pa.ArrowInvalid:
             broken = np.array([not _is_utf8(cell.as_py()) for cell in column])
             bad = np.flatnonzero(broken)
-            text = pc.if_else(pa.array(broken), pa.scalar(None, pa.large_binary()), column).cast(TEXT)
+            text = pc.if_else(pa.array(broken), pa.scalar(None, pa.large_binary()), column).cast(
+                TEXT
+            )
     else:
         text = _written(column)
     empty = pc.equal(text, "").fill_null(False)
@@ -41,7 +54,15 @@ def as_text(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    tests = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view", "fixed_size_binary")
+    tests = (
+        "string",
+        "large_string",
+        "string_view",
+        "binary",
+        "large_binary",
+        "binary_view",
+        "fixed_size_binary",
+    )
     return any(getattr(pa.types, f"is_{name}")(kind) for name in tests)
 
 
@@ -76,17 +97,24 @@ def _written(column: pa.Array) -> pa.Array:
 
 
 def as_names(column: pa.Array) -> tuple[pa.Array, np.ndarray, list[str]]:
-    """Any plain column -> the names that its cells are, see `name_of`; where its bytes are no UTF-8; what was joined.
+    """Any plain column -> the names that its cells are, see `name_of`; where its bytes are no
+    UTF-8; what was joined.
 
     The last are texts of which another way of writing occurs too: "1.10" beside "1.1".
     """
     text, bad = as_text(column)
     text = _composed(pc.utf8_trim_whitespace(text))
-    found = pc.unique(text.filter(pc.match_substring_regex(text, SPECIAL).fill_null(False))).to_pylist()
+    found = pc.unique(
+        text.filter(pc.match_substring_regex(text, SPECIAL).fill_null(False))
+    ).to_pylist()
     changed = {before: after for before in found if (after := name_of(before)) != before}
     joined: list[str] = []
     if changed:
-        others = set(pc.unique(text.filter(pc.is_in(text, pa.array(list(set(changed.values())), TEXT)))).to_pylist())
+        others = set(
+            pc.unique(
+                text.filter(pc.is_in(text, pa.array(list(set(changed.values())), TEXT)))
+            ).to_pylist()
+        )
         times = Counter(changed.values())
         joined = sorted(b for b, after in changed.items() if after in others or times[after] > 1)
         place = pc.index_in(text, pa.array(list(changed), TEXT))
@@ -95,21 +123,31 @@ def as_names(column: pa.Array) -> tuple[pa.Array, np.ndarray, list[str]]:
 
 
 def _composed(text: pa.Array) -> pa.Array:
-    """Text whose letters are written in one way, such as the "é" of a Mac and that of other systems."""
+    """Text whose letters are written in one way, such as the "é" of a Mac and that of other
+    systems.
+    """
     plain = pc.all(pc.string_is_ascii(text)).as_py()
     return text if plain is not False else pc.utf8_normalize(text, "NFC")
 
 
 def caption_keys(captions: pa.Array) -> pa.Array:
     """What is compared of captions, see `caption_key`."""
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(_composed(captions)), r"\s+", " "))
+    return pc.utf8_trim_whitespace(
+        pc.replace_substring_regex(pc.utf8_lower(_composed(captions)), r"\s+", " ")
+    )
 
 
 def as_numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """A column -> (N,) float64, NaN where a cell is empty or NaN, and where a cell is no finite number of float32."""
+    """A column -> (N,) float64, NaN where a cell is empty or NaN, and where a cell is no finite
+    number of float32.
+    """
     kind = column.type
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        column = column.cast("int8") if pa.types.is_boolean(kind) else column.cast(pa.float64(), safe=False)
+        column = (
+            column.cast("int8")
+            if pa.types.is_boolean(kind)
+            else column.cast(pa.float64(), safe=False)
+        )
         values = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
         empty = column.is_null().to_numpy(zero_copy_only=False) | np.isnan(values)
     else:
@@ -141,15 +179,27 @@ def as_list_items(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 
 def with_lists(text: pa.Array) -> tuple[pa.Array, np.ndarray, bool]:
-    """Text, some of it perhaps lists, see `listed` -> all items, the row of each, and whether there is a list."""
+    """Text, some of it perhaps lists, see `listed` -> all items, the row of each, and whether there
+    is a list.
+    """
     rows = np.arange(len(text))
     maybe = pc.match_substring_regex(text, LISTED).fill_null(False).to_numpy(zero_copy_only=False)
-    lists = {row: items for row in np.flatnonzero(maybe).tolist() if (items := listed(text[row].as_py())) is not None}
+    lists = {
+        row: items
+        for row in np.flatnonzero(maybe).tolist()
+        if (items := listed(text[row].as_py())) is not None
+    }
     if not lists:
         return text, rows, False
     plain = np.ones(len(text), dtype=bool)
     plain[list(lists)] = False
-    row = np.concatenate([rows[plain], np.repeat(list(lists), [len(items) for items in lists.values()])])
+    row = np.concatenate(
+        [rows[plain], np.repeat(list(lists), [len(items) for items in lists.values()])]
+    )
     items = pa.array([item or None for items in lists.values() for item in items], TEXT)
     order = np.argsort(row, kind="stable")  # in the order of the rows
-    return pa.concat_arrays([text.filter(pa.array(plain)), items]).take(pa.array(order)), row[order], True
+    return (
+        pa.concat_arrays([text.filter(pa.array(plain)), items]).take(pa.array(order)),
+        row[order],
+        True,
+    )

@@ -1,6 +1,7 @@
 """Augmentation of a whole batch on the device. Each sample is given its own random numbers.
 
-They are hashed of its id and of the step (`polymodal.hashing`), so that they depend on no process and no worker.
+They are hashed of its id and of the step (`polymodal.hashing`), so that they depend on no process
+and no worker.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def uniform_of(id: Tensor, count: int, *salts: int) -> Tensor:
 
 
 def shift_and_scale(images: Tensor, shift: float, scale: float, uniform: Tensor) -> Tensor:
-    """Moves and zooms each image, bilinear; what comes in from outside has the colour of the nearest edge.
+    """Moves and zooms each image, bilinear; what comes in from outside has the colour of the
+    nearest edge.
 
     Args:
         images: (B, C, H, W) float.
@@ -42,7 +44,9 @@ def shift_and_scale(images: Tensor, shift: float, scale: float, uniform: Tensor)
     signed = 2 * uniform.to(images) - 1
     zoom = 1 + scale * signed[:, :1]
     moved = 2 * shift * signed[:, 1:]  # a grid is 2 wide
-    x, y = (zoom * _centres(images, side) + moved[:, i, None] for i, side in enumerate((width, height)))
+    x, y = (
+        zoom * _centres(images, side) + moved[:, i, None] for i, side in enumerate((width, height))
+    )
     # F.affine_grid would multiply matrices for each pixel, and takes longer than the sampling
     grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
@@ -54,7 +58,9 @@ def _centres(images: Tensor, side: int) -> Tensor:
 
 
 def flip(images: Tensor, probability: float, uniform: Tensor) -> Tensor:
-    """Mirrors each image, left for right, with this probability. (B, C, H, W), (B,) in [0, 1) -> (B, C, H, W)."""
+    """Mirrors each image, left for right, with this probability. (B, C, H, W), (B,) in [0, 1) ->
+    (B, C, H, W).
+    """
     if probability == 0:
         return images
     mirrored = (uniform < probability)[:, None, None, None]

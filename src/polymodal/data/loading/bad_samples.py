@@ -1,4 +1,6 @@
-"""What is done with samples that cannot be used: the first one ends the run, or they are left out and counted."""
+"""What is done with samples that cannot be used: the first one ends the run, or they are left out
+and counted.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ class BadSampleError(DataError):
 
 
 class Skips:
-    """The rows that were left out, and why: one byte a row, shared by all loading processes of a machine.
+    """The rows that were left out, and why: one byte a row, shared by all loading processes of a
+    machine.
 
     Args:
         rows: number of rows.
@@ -54,7 +57,11 @@ class Skips:
     """
 
     def __init__(
-        self, rows: int, place: Callable[[int], str], on_error: Literal["raise", "skip"], max_bad_fraction: float
+        self,
+        rows: int,
+        place: Callable[[int], str],
+        on_error: Literal["raise", "skip"],
+        max_bad_fraction: float,
     ) -> None:
         self.reasons = torch.zeros(rows, dtype=torch.uint8).share_memory_()
         self.problems: dict[int, str] = {}
@@ -67,13 +74,16 @@ class Skips:
             DataError: bad rows are not to be skipped, or there are too many of them.
         """
         if self.on_error == "raise":
-            raise DataError(f"{self.place(row)}: {error} (data.on_error=skip leaves such rows out)") from error
+            raise DataError(
+                f"{self.place(row)}: {error} (data.on_error=skip leaves such rows out)"
+            ) from error
         log.debug("%s: %s", self.place(row), error)
         self.reasons[row] = 1 + REASONS.index(error.reason)
         self.problems[row] = str(error)
         if int(self.reasons.count_nonzero()) > self.max_bad_fraction * len(self.reasons):
             raise DataError(
-                f"{self.summary()}\nThat is more than data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
+                f"{self.summary()}\nThat is more than "
+                f"data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
                 "allow more. "
                 f"The last one: {self.place(row)}: {error}"
             ) from error
@@ -105,13 +115,13 @@ class Skips:
         return {reason: count for reason, count in zip(REASONS, counts, strict=True) if count}
 
     def summary(self) -> str:
-        """One sentence: how many rows were left out, why, and where the first of each reason stands."""
+        """One sentence: how many rows were left out, why, and where the first of each reason
+        stands.
+        """
         if not self.counts():
             return f"None of {len(self.reasons)} rows left out."
         parts = []
         for reason, count in self.counts().items():
             first = int((self.reasons == 1 + REASONS.index(reason)).nonzero()[0])
             parts.append(f"{reason} {count} (first: {self.place(first)})")
-        return (
-            f"{sum(self.counts().values())} of {len(self.reasons)} rows left out{': ' * bool(parts)}{', '.join(parts)}."
-        )
+        return f"{sum(self.counts().values())} of {len(self.reasons)} rows left out{': ' * bool(parts)}{', '.join(parts)}."

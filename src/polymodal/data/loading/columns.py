@@ -19,12 +19,13 @@ class ColumnChoice:
         kinds: modality -> its kind, one of `KINDS`.
 
     Args:
-        columns: modality or role -> column, or several of them; a number is a column of that name. None is as if it
-            were not there.
+        columns: modality or role -> column, or several of them; a number is a column of that name.
+            None is as if it were not there.
         kinds: modality -> kind, where that is not its name.
 
     Raises:
-        ConfigError: there is no modality, one is of no kind, or has several columns that can have only one.
+        ConfigError: there is no modality, one is of no kind, or has several columns that can have
+            only one.
     """
 
     def __init__(self, columns: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
@@ -32,11 +33,14 @@ class ColumnChoice:
         self.columns = {key: names for key, names in named.items() if names}
         self.kinds = {name: kinds.get(name, name) for name in self.columns if name not in ROLES}
         if not self.kinds:
-            raise ConfigError("data.columns names no modality. Such as: data.columns.image=filepath")
+            raise ConfigError(
+                "data.columns names no modality. Such as: data.columns.image=filepath"
+            )
         for name, kind in self.kinds.items():
             if kind not in KINDS:
                 raise ConfigError(
-                    f"data.columns.{name}: say what it is, one of {', '.join(KINDS)}: data.kinds.{name}=image"
+                    f"data.columns.{name}: say what it is, one of {', '.join(KINDS)}: "
+                    f"data.kinds.{name}=image"
                 )
         if stray := set(kinds) - set(self.kinds):
             raise ConfigError(f"data.kinds.{min(stray)}: there is no data.columns.{min(stray)}.")
@@ -61,11 +65,15 @@ class ColumnChoice:
 
     def wanted(self) -> dict[str, str]:
         """Column -> the setting that names it."""
-        return {column: f"data.columns.{key}" for key, names in self.columns.items() for column in names}
+        return {
+            column: f"data.columns.{key}" for key, names in self.columns.items() for column in names
+        }
 
 
 def _names(value: Any) -> list[str]:
-    """A column or several -> their names, as text: YAML and the command line make a number of the name 0."""
+    """A column or several -> their names, as text: YAML and the command line make a number of the
+    name 0.
+    """
     if value is None or value is False or value == "":
         return []
     several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
@@ -73,7 +81,8 @@ def _names(value: Any) -> list[str]:
 
 
 def value_names(columns: Any, label: str, count: int) -> list[str]:
-    """What the values of a label are called: its columns; the label itself where it is one value without a column.
+    """What the values of a label are called: its columns; the label itself where it is one value
+    without a column.
 
     Args:
         columns: a `ColumnChoice`, or what other data have in its place.

@@ -1,6 +1,7 @@
 """Data sets that are asked for whole batches.
 
-What is random in a training batch is a function of seed, epoch and batch, so that no state has to be saved.
+What is random in a training batch is a function of seed, epoch and batch, so that no state has to
+be saved.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from polymodal.hashing import mixed, seed_generators
 class BatchDataset(Protocol):
     """A data set that is asked for whole batches: a list of indices -> one `PairedBatch`.
 
-    In training the list is a `Draw`: what is random follows from it, or from the generators of Python, NumPy and torch.
+    In training the list is a `BatchIndices`: what is random follows from it, or from the generators
+    of Python, NumPy and torch.
     """
 
     def __len__(self) -> int: ...
@@ -26,7 +28,7 @@ class BatchDataset(Protocol):
     def __getitem__(self, indices: list[int]) -> PairedBatch: ...
 
 
-class EverySet(BatchDataset, Protocol):
+class CompleteDataset(BatchDataset, Protocol):
     """A split as it is judged."""
 
     @property
@@ -34,7 +36,7 @@ class EverySet(BatchDataset, Protocol):
         """(N,) int64 ids of its samples, in order."""
 
 
-class Draw(list[int]):
+class BatchIndices(list[int]):
     """The indices of a batch, with the numbers from which its data set draws what is random.
 
     Args:
@@ -48,7 +50,7 @@ class Draw(list[int]):
         self.epoch, self.batch = epoch, batch
 
     @classmethod
-    def of(cls, indices: list[int]) -> Draw:
+    def of(cls, indices: list[int]) -> BatchIndices:
         """Indices that come from the sampler as they are; others are those of a first batch."""
         return indices if isinstance(indices, cls) else cls(indices)
 
@@ -58,10 +60,12 @@ class Draw(list[int]):
         return mixed(self.epoch, self.batch) % 2**31
 
 
-class Drawn:
-    """A training set with the generators of Python, NumPy and torch seeded for each batch, wherever it is loaded.
+class SeededDataset:
+    """A training set with the generators of Python, NumPy and torch seeded for each batch, wherever
+    it is loaded.
 
-    A data set that draws from them gives the same batch after a resume as without one, with any number of workers.
+    A data set that draws from them gives the same batch after a resume as without one, with any
+    number of workers.
 
     Args:
         dataset: is asked for batches.
@@ -74,7 +78,7 @@ class Drawn:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, indices: Draw) -> PairedBatch:
+    def __getitem__(self, indices: BatchIndices) -> PairedBatch:
         """A batch of B indices."""
         seed_generators(torch.device("cpu"), indices.epoch, indices.batch, self.rank)
         return self.dataset[indices]
@@ -95,12 +99,12 @@ class Limited:
         return self.count
 
     def __getitem__(self, indices: list[int]) -> PairedBatch:
-        last, draw = max(1, self.count - 1), Draw.of(indices)
+        last, draw = max(1, self.count - 1), BatchIndices.of(indices)
         spread = (index * (len(self.dataset) - 1) // last for index in indices)
-        return self.dataset[Draw(spread, draw.epoch, draw.batch)]
+        return self.dataset[BatchIndices(spread, draw.epoch, draw.batch)]
 
 
-class Chosen:
+class Subset:
     """Some samples of a data set.
 
     Args:
@@ -108,7 +112,7 @@ class Chosen:
         indices: (n,) which.
     """
 
-    def __init__(self, dataset: EverySet, indices: np.ndarray) -> None:
+    def __init__(self, dataset: CompleteDataset, indices: np.ndarray) -> None:
         self.dataset, self.indices = dataset, indices
 
     def __len__(self) -> int:

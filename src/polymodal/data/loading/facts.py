@@ -1,4 +1,6 @@
-"""What a split holds once it is read: how many samples have which modalities, labels, groups and items."""
+"""What a split holds once it is read: how many samples have which modalities, labels, groups and
+items.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ class LabelFacts:
     """One label of a split.
 
     Attributes:
-        known: samples that have it; where no sample has any tag, their tags are of no use, and none.
+        known: samples that have it; where no sample has any tag, their tags are of no use, and
+            none.
         distinct: how many different ones there are.
         unseen: number of a class or tag that no training sample has -> samples that have it.
     """
@@ -30,7 +33,8 @@ class SplitFacts:
         whole: whether these are all.
         present: modalities -> samples that have exactly these.
         groups: how many different groups there are.
-        items: modality -> how many different items it has; of pictures different files, of text different captions.
+        items: modality -> how many different items it has; of pictures different files, of text
+            different captions.
         labels: name -> what is known of it.
         shared: modality -> how many of its captions are in several groups.
     """

@@ -1,4 +1,6 @@
-"""Files and folders that nobody means as data: what systems, storage devices and notebooks leave behind."""
+"""Files and folders that nobody means as data: what systems, storage devices and notebooks leave
+behind.
+"""
 
 LEFT_BEHIND = {
     "__macosx",
@@ -17,7 +19,9 @@ LEFT_BEHIND = {
 
 
 def is_hidden_path(path: str) -> bool:
-    """Whether a file, or a folder that it lies in, has such a name; "." and ".." are names of places."""
+    """Whether a file, or a folder that it lies in, has such a name; "." and ".." are names of
+    places.
+    """
     return any(is_hidden(name) for name in path.split("/") if name not in (".", ".."))
 
 

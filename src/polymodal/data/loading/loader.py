@@ -18,9 +18,11 @@ GRACE = 60
 """Seconds that a loading process goes on after it was told to end."""
 
 STUCK = 600
-"""Seconds without a batch after which a loading process is given up: an error is better than to wait for ever.
+"""Seconds without a batch after which a loading process is given up: an error is better than to
+wait for ever.
 
-Python before 3.12 may leave a process stuck at its very start, where another thread was busy in that moment.
+Python before 3.12 may leave a process stuck at its very start, where another thread was busy in
+that moment.
 """
 
 
@@ -73,7 +75,9 @@ def loading() -> Iterator[None]:
             why = "the shared memory (/dev/shm) is full. Make it larger, or try fewer data.num_workers"
         else:
             why = "there may be too little memory. Try fewer data.num_workers, or a smaller data.batch_size"
-        raise ProcessError(f"A loading process (pid {pid}) ended by {how}: {why}; 0 loads in this process.") from error
+        raise ProcessError(
+            f"A loading process (pid {pid}) ended by {how}: {why}; 0 loads in this process."
+        ) from error
 
 
 def _unchanged(batch: Any) -> Any:
@@ -81,9 +85,11 @@ def _unchanged(batch: Any) -> Any:
 
 
 def outlive_signals(_: int) -> None:
-    """For `worker_init_fn`: the step in work gets its batch, and a checkpoint is saved, before a process is gone.
+    """For `worker_init_fn`: the step in work gets its batch, and a checkpoint is saved, before a
+    process is gone.
 
-    Ctrl-C goes to all processes of a terminal, and SIGTERM often to all of a job. What trains ends those that load.
+    Ctrl-C goes to all processes of a terminal, and SIGTERM often to all of a job. What trains ends
+    those that load.
     """
 
     def end_later(*_: Any) -> None:

@@ -14,7 +14,13 @@ from polymodal.data.table.files import codes_of
 from polymodal.errors import ConfigError, DataError
 
 SPLITS = ("train", "val", "test")
-OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
+OTHER_NAMES = {
+    "training": "train",
+    "validation": "val",
+    "valid": "val",
+    "dev": "val",
+    "testing": "test",
+}
 
 
 def check_shares(shares: Sequence[float]) -> None:
@@ -24,13 +30,17 @@ def check_shares(shares: Sequence[float]) -> None:
         ConfigError: they are not.
     """
     if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6:
-        raise ConfigError(f"data.splits={list(shares)} must be three shares (train, val, test) that add up to 1.")
+        raise ConfigError(
+            f"data.splits={list(shares)} must be three shares (train, val, test) that add up to 1."
+        )
 
 
 def split_parts(names: Sequence[str]) -> dict[int, str]:
-    """Number of the split -> which of these names, such as train, validation and test, is it; empty without a train.
+    """Number of the split -> which of these names, such as train, validation and test, is it; empty
+    without a train.
 
-    Where val or test is not among them, it is made of train, whose number is then -1: to be dealt out.
+    Where val or test is not among them, it is made of train, whose number is then -1: to be dealt
+    out.
     """
     known = {OTHER_NAMES.get(name.lower(), name.lower()): name for name in names}
     parts = {number: known[split] for number, split in enumerate(SPLITS) if split in known}
@@ -38,28 +48,40 @@ def split_parts(names: Sequence[str]) -> dict[int, str]:
 
 
 def completed(parts: Mapping[int, str]) -> dict[int, str]:
-    """Number of the split -> anything; where val or test is not among them, train's number is -1."""
+    """Number of the split -> anything; where val or test is not among them, train's number is
+    -1.
+    """
     whole = len(parts) == len(SPLITS)
     return {number if whole or number else -1: part for number, part in parts.items()}
 
 
 def named_splits(names: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) text such as train, val, validation, test -> (N,) number of the split, and where it is none of these."""
+    """(N,) text such as train, val, validation, test -> (N,) number of the split, and where it is
+    none of these.
+    """
     code, values = codes_of(names)
-    known = [OTHER_NAMES.get(name, name) for name in (str(value).strip().lower() for value in values.to_pylist())]
-    split = np.array([SPLITS.index(name) if name in SPLITS else -1 for name in known], dtype=np.int64)[code]
+    known = [
+        OTHER_NAMES.get(name, name)
+        for name in (str(value).strip().lower() for value in values.to_pylist())
+    ]
+    split = np.array(
+        [SPLITS.index(name) if name in SPLITS else -1 for name in known], dtype=np.int64
+    )[code]
     return split, np.flatnonzero(split < 0)
 
 
 def hashed_splits(groups: pa.Array, shares: Sequence[float]) -> np.ndarray:
-    """(G,) names of groups -> (G,) number of the split: a pure function of the name, whatever other groups there are.
+    """(G,) names of groups -> (G,) number of the split: a pure function of the name, whatever other
+    groups there are.
 
     Args:
         groups: text.
         shares: of train, validation and test.
     """
     ends = np.cumsum(shares)[:-1]
-    places = np.fromiter((_place(name.as_py()) for name in groups), dtype=np.float64, count=len(groups))
+    places = np.fromiter(
+        (_place(name.as_py()) for name in groups), dtype=np.float64, count=len(groups)
+    )
     return np.digitize(places, ends)
 
 
@@ -68,8 +90,11 @@ def hashed_split(name: str, shares: Sequence[float]) -> int:
     return bisect_right(list(accumulate(shares))[:-1], _place(name))
 
 
-def dealt_splits(given: np.ndarray, key: np.ndarray, names: pa.Array, shares: Sequence[float]) -> np.ndarray:
-    """(N,) number of the split: as given, or by a hash, and then never a split that some sample is given to by name.
+def dealt_splits(
+    given: np.ndarray, key: np.ndarray, names: pa.Array, shares: Sequence[float]
+) -> np.ndarray:
+    """(N,) number of the split: as given, or by a hash, and then never a split that some sample is
+    given to by name.
 
     Where no other split has a share, what is to be dealt out is for training.
 
@@ -118,8 +143,10 @@ def check_apart(split: np.ndarray, group: np.ndarray, names: pa.Array) -> None:
     if len(torn):
         first = int(torn[0])
         raise DataError(
-            f"{len(torn)} groups are in several splits; {names[first].as_py()!r} is in {SPLITS[lowest[first]]} and "
-            f"{SPLITS[highest[first]]}. Metrics on such a split would be of what was seen in training."
+            f"{len(torn)} groups are in several splits; {names[first].as_py()!r} is in "
+            f"{SPLITS[lowest[first]]} and "
+            f"{SPLITS[highest[first]]}. Metrics on such a split would be of what was seen in "
+            "training."
         )
 
 
@@ -144,14 +171,17 @@ def check_filled(split: np.ndarray, wanted: Sequence[str] = SPLITS, left_out: st
         found = ", ".join(f"{name} {count}" for name, count in counts.items())
         also = f"{left_out} " if left_out else ""
         raise DataError(
-            f"The {empty[0]} split is empty. Samples: {found}. {also}Choose other data.splits, or name a column "
+            f"The {empty[0]} split is empty. Samples: {found}. {also}Choose other data.splits, or "
+            "name a column "
             "(data.columns.split) or files (data.path={train: ..., val: ..., test: ...})."
             f"{done_without(empty[0], wanted)}"
         )
 
 
 def done_without(split: str, wanted: Sequence[str]) -> str:
-    """How a training does without a split, as a further sentence; empty where it cannot, or nothing is trained."""
+    """How a training does without a split, as a further sentence; empty where it cannot, or nothing
+    is trained.
+    """
     known = "train" in wanted and split in NOT_WANTED
     return f" To do without it: {NOT_WANTED[split]}." if known else ""
 
@@ -164,7 +194,9 @@ def check_names(path: Mapping[str, object]) -> None:
     """
     if not path or set(path) - set(SPLITS):
         given = ", ".join(map(str, path)) or "nothing"
-        raise ConfigError(f"data.path has {given}: give one path, or one for each of {', '.join(SPLITS)}.")
+        raise ConfigError(
+            f"data.path has {given}: give one path, or one for each of {', '.join(SPLITS)}."
+        )
 
 
 def check_given(path: Mapping[str, object], wanted: Sequence[str]) -> None:

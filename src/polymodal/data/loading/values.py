@@ -17,7 +17,8 @@ LARGEST = 3.4028234663852886e38
 """What float32 holds."""
 
 NUMBER = re.compile(r"-?(?:0|[1-9]\d*)\.\d+|-?\d(?:\.\d+)?[eE][-+]\d{1,3}", re.ASCII)
-"""A number as Python, pandas, JSON and Arrow write floats and decimals: no "007", no "+5", no "12e45" of a hash."""
+"""A number as Python, pandas, JSON and Arrow write floats and decimals: no "007", no "+5", no
+"12e45" of a hash."""
 
 NUMERIC = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 """A cell of a column of numbers, however it is written."""
@@ -66,11 +67,12 @@ def text_of(value: Any) -> str | None:
 
 
 def name_of(text: str) -> str:
-    """The name that a text is, of a label, category, group, split or id: equal values have equal names.
+    """The name that a text is, of a label, category, group, split or id: equal values have equal
+    names.
 
-    Its letters are composed (NFC); there are no blanks around it; "1.0" and "1.50" are "1" and "1.5", "true" is
-    "True", and a moment is written as "2024-01-31 12:30:00", without the time at midnight, and in UTC where its zone
-    is known.
+    Its letters are composed (NFC); there are no blanks around it; "1.0" and "1.50" are "1" and
+    "1.5", "true" is "True", and a moment is written as "2024-01-31 12:30:00", without the time at
+    midnight, and in UTC where its zone is known.
     """
     text = unicodedata.normalize("NFC", text).strip()
     if text.lower() in BOOLEANS:
@@ -96,7 +98,9 @@ def moment_of(text: str) -> str:
     if match is None:
         return text
     try:
-        moment = datetime.fromisoformat(f"{match['date']} {match['time']}:{match['second'] or '00'}")
+        moment = datetime.fromisoformat(
+            f"{match['date']} {match['time']}:{match['second'] or '00'}"
+        )
         zone = match["zone"]
         if zone is not None and zone != "Z":
             offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
@@ -128,16 +132,20 @@ def number_of(value: Any) -> float:
 
 
 def listed(text: str) -> list[str | None] | None:
-    """The items of a list that is written as text: JSON, Python's, or NumPy's as pandas writes it; None for no list.
+    """The items of a list that is written as text: JSON, Python's, or NumPy's as pandas writes it;
+    None for no list.
 
-    Also of a tuple or a set of texts, as Python writes it: ('a', 'b'), {'b', 'a'}, of which the latter is sorted.
+    Also of a tuple or a set of texts, as Python writes it: ('a', 'b'), {'b', 'a'}, of which the
+    latter is sorted.
     """
     text = text.strip()
     if TUPLE_OR_SET.fullmatch(text):
         values = [] if text in ("()", "set()") else _of_python(text)
         if isinstance(values, set) and all(isinstance(value, str) for value in values):
             values = sorted(values)
-        texts = isinstance(values, list | tuple) and all(isinstance(value, str | None) for value in values)
+        texts = isinstance(values, list | tuple) and all(
+            isinstance(value, str | None) for value in values
+        )
         return list(values) if texts else None
     if not (text.startswith("[") and text.endswith("]")):
         return None

@@ -28,7 +28,8 @@ VIDEO = 4
 
 
 class Files:
-    """One file a sample at most, or the bytes of one. Samples with the same file share an item, the first one's number.
+    """One file a sample at most, or the bytes of one. Samples with the same file share an item, the
+    first one's number.
 
     Args:
         cells: of all rows.
@@ -60,7 +61,9 @@ class Files:
         self.first = np.where(named, first[number], np.arange(len(file)))
 
     def item(self, sample: int, turn: int) -> int:
-        """The number of the first sample with this file; the sample's own where it has none, or bytes."""
+        """The number of the first sample with this file; the sample's own where it has none, or
+        bytes.
+        """
         return int(self.first[sample])
 
     def distinct(self, chosen: np.ndarray) -> int:
@@ -103,10 +106,14 @@ class Files:
         """The paths; None for bytes."""
         paths = self.cells.names().take(pa.array(self.rows[items])).to_pylist()
         folders = self.folder[items].tolist()
-        return [p and str(self.folders[number] / p) for p, number in zip(paths, folders, strict=True)]
+        return [
+            p and str(self.folders[number] / p) for p, number in zip(paths, folders, strict=True)
+        ]
 
     def show(self, item: int) -> Any:
-        """The path if there is one; of a picture (S, S) or (S, S, 3) uint8, of a video its frames side by side."""
+        """The path if there is one; of a picture (S, S) or (S, S, 3) uint8, of a video its frames
+        side by side.
+        """
         if self.blank.dtype != np.uint8:
             return self.cells.paths[int(self.rows[item])].as_py()
         picture = self.read(item)
@@ -126,7 +133,8 @@ class MediaFormat:
         sample_rate: of sounds, in Hz.
         max_seconds: of sounds.
         frames: T of a video.
-        image_max: the value that is white in images of more than 8 bits; None where their type tells.
+        image_max: the value that is white in images of more than 8 bits; None where their type
+            tells.
     """
 
     image_shape: tuple[int, int, int]
@@ -144,21 +152,38 @@ class MediaFormat:
             return {"sample_rate": self.sample_rate, "max_seconds": self.max_seconds}
         frames = {"frames": self.frames} if kind == "video" else {}
         white = {} if self.image_max is None else {"image_max": self.image_max}
-        return {"size": size, "channels": channels} | white | frames if kind in ("image", "video") else {}
+        return (
+            {"size": size, "channels": channels} | white | frames
+            if kind in ("image", "video")
+            else {}
+        )
 
     def files(
-        self, kind: str, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]
+        self,
+        kind: str,
+        cells: FileCells,
+        rows: np.ndarray,
+        folder: np.ndarray,
+        folders: Sequence[Path],
     ) -> Files:
         """A modality of kind image, video, audio or vector; the rest as for `Files`."""
-        cache = self._cache(cells, rows, folder, folders) if self.image_cache and kind == "image" else None
+        cache = (
+            self._cache(cells, rows, folder, folders)
+            if self.image_cache and kind == "image"
+            else None
+        )
         files = Files(cells, rows, folder, folders, *self.reader(kind), cache)
         if kind == "vector":
             width = _width(files)
-            files.load, files.blank = partial(read_vector, width=width), np.zeros(width, dtype=np.float32)
+            files.load, files.blank = (
+                partial(read_vector, width=width),
+                np.zeros(width, dtype=np.float32),
+            )
         return files
 
     def reader(self, kind: str) -> tuple[Callable[..., np.ndarray], np.ndarray]:
-        """How a file of kind image, video, audio or vector is read, and what stands where there is none.
+        """How a file of kind image, video, audio or vector is read, and what stands where there is
+        none.
 
         The blank of a vector or a sound is one number, since its length is not known.
         """
@@ -169,23 +194,40 @@ class MediaFormat:
         if kind == "vector":
             return read_vector, np.zeros(1, dtype=np.float32)
         if kind == "video":
-            load = partial(read_video, frames=self.frames, size=size, channels=channels, image_max=self.image_max)
+            load = partial(
+                read_video,
+                frames=self.frames,
+                size=size,
+                channels=channels,
+                image_max=self.image_max,
+            )
             return load, np.zeros((self.frames, *self.image_shape), dtype=np.uint8)
         load = partial(read_image, size=size, channels=channels, image_max=self.image_max)
         return load, np.zeros(self.image_shape, dtype=np.uint8)
 
-    def _cache(self, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]) -> ImageCache:
+    def _cache(
+        self, cells: FileCells, rows: np.ndarray, folder: np.ndarray, folders: Sequence[Path]
+    ) -> ImageCache:
         """Places by path; by row where the cells hold bytes."""
         starts = [start.absolute() for start in folders]
         names = zip(folder.tolist(), taken(cells.names(), rows), rows.tolist(), strict=True)
-        files = (str(starts[part] / (name.as_py() or str(row))).encode() for part, name, row in names)
-        hashes = (int.from_bytes(hashlib.blake2b(file, digest_size=8).digest(), "big", signed=True) for file in files)
+        files = (
+            str(starts[part] / (name.as_py() or str(row))).encode() for part, name, row in names
+        )
+        hashes = (
+            int.from_bytes(hashlib.blake2b(file, digest_size=8).digest(), "big", signed=True)
+            for file in files
+        )
         keys = np.fromiter(hashes, dtype=np.int64, count=len(rows))
         most = int(self.image_cache_gb * 1e9)
-        return ImageCache(Path(self.image_cache or ""), keys, self.image_shape, most, self.image_max)
+        return ImageCache(
+            Path(self.image_cache or ""), keys, self.image_shape, most, self.image_max
+        )
 
 
-def read_sound(source: Path | bytes, sample_rate: int, max_seconds: float, name: str | None = None) -> np.ndarray:
+def read_sound(
+    source: Path | bytes, sample_rate: int, max_seconds: float, name: str | None = None
+) -> np.ndarray:
     """(samples,) float32, no longer than `max_seconds`.
 
     Raises:
@@ -197,7 +239,9 @@ def read_sound(source: Path | bytes, sample_rate: int, max_seconds: float, name:
         raise BadSampleError("damaged file", str(error)) from error
 
 
-def read_vector(source: Path | bytes, width: int | None = None, name: str | None = None) -> np.ndarray:
+def read_vector(
+    source: Path | bytes, width: int | None = None, name: str | None = None
+) -> np.ndarray:
     """(D,) float32 from an .npy file.
 
     Raises:
@@ -208,12 +252,18 @@ def read_vector(source: Path | bytes, width: int | None = None, name: str | None
         with np.errstate(over="ignore"):  # what is too large is infinite, and said below
             values = np.asarray(read_array(source), dtype=np.float32)
     except (OSError, ValueError, TypeError, EOFError, OverflowError) as error:
-        raise BadSampleError("damaged file", f"{name} is no .npy file of numbers: {error}") from error
+        raise BadSampleError(
+            "damaged file", f"{name} is no .npy file of numbers: {error}"
+        ) from error
     if values.ndim != 1 or (width is not None and len(values) != width):
         wanted = "one dimension" if width is None else f"{width} numbers, as the first one"
-        raise BadSampleError("bad value", f"{name} holds an array of shape {values.shape} instead of {wanted}.")
+        raise BadSampleError(
+            "bad value", f"{name} holds an array of shape {values.shape} instead of {wanted}."
+        )
     if not np.isfinite(values).all():
-        raise BadSampleError("bad number", f"{name}: a number is NaN, infinite or above 3.4e38, where float32 ends.")
+        raise BadSampleError(
+            "bad number", f"{name}: a number is NaN, infinite or above 3.4e38, where float32 ends."
+        )
     return values
 
 

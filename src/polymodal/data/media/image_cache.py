@@ -18,19 +18,22 @@ VERSION = 3
 
 
 class ImageCache:
-    """Pictures of one shape as one memory-mapped array, filled as they are asked for, in the first epoch.
+    """Pictures of one shape as one memory-mapped array, filled as they are asked for, in the first
+    epoch.
 
-    Every picture has a place of its own, which it keeps when others come to the list, go or change their order. It is
-    valid while its file has the size and the time of change that are noted beside it (bytes without a file: the size
-    and the checksum), and its pixels the checksum: whatever stopped a writer, what it left is decoded again. Two
-    processes that fill a place write the same.
+    Every picture has a place of its own, which it keeps when others come to the list, go or change
+    their order. It is valid while its file has the size and the time of change that are noted
+    beside it (bytes without a file: the size and the checksum), and its pixels the checksum:
+    whatever stopped a writer, what it left is decoded again. Two processes that fill a place write
+    the same.
 
     Args:
         folder: of the caches; those of one shape share a folder in it.
         names: (N,) int64, a hash of what each picture is called; equal ones are one picture.
         shape: (C, S, S) of each.
-        max_bytes: so many are kept at most, with the space reserved at once. When it is full, new pictures take the
-            places of those that are not in their list; what finds no place is always decoded.
+        max_bytes: so many are kept at most, with the space reserved at once. When it is full, new
+            pictures take the places of those that are not in their list; what finds no place is
+            always decoded.
         image_max: as the pictures are read with; None where their type tells what is white.
 
     Raises:
@@ -38,7 +41,12 @@ class ImageCache:
     """
 
     def __init__(
-        self, folder: Path, names: np.ndarray, shape: tuple[int, ...], max_bytes: int, image_max: float | None = None
+        self,
+        folder: Path,
+        names: np.ndarray,
+        shape: tuple[int, ...],
+        max_bytes: int,
+        image_max: float | None = None,
     ) -> None:
         white = "" if image_max is None else f"_white_{image_max:g}"
         self.folder = folder / f"images_{VERSION}_{'x'.join(map(str, shape))}{white}"
@@ -50,7 +58,8 @@ class ImageCache:
                 self._take_places(max_bytes // size, size)
         except OSError as error:
             raise DataError(
-                f"The image cache {self.folder} of {min(max_bytes, len(names) * size) / 1e9:.1f} GB cannot be written: "
+                f"The image cache {self.folder} of {min(max_bytes, len(names) * size) / 1e9:.1f} "
+                "GB cannot be written: "
                 f"{error}. Lower data.image_cache_gb, or leave out data.image_cache."
             ) from error
 
@@ -59,13 +68,17 @@ class ImageCache:
         stamps = self.folder / "stamps"
         count = stamps.stat().st_size // 32 if stamps.exists() else 0
         names, picture = np.unique(self.names, return_inverse=True)
-        noted = np.fromfile(stamps, np.int64, 4 * count)[::4] if count else np.zeros(0, dtype=np.int64)
+        noted = (
+            np.fromfile(stamps, np.int64, 4 * count)[::4] if count else np.zeros(0, dtype=np.int64)
+        )
         _, listed, place = np.intersect1d(names, noted, return_indices=True)
         places = np.full(len(names), -1)
         places[listed] = place
         new = np.flatnonzero(places < 0)
         total = max(count, min(most, count + len(new)))
-        free = np.concatenate([np.arange(count, total), np.setdiff1d(np.arange(min(count, most)), place)])[: len(new)]
+        free = np.concatenate(
+            [np.arange(count, total), np.setdiff1d(np.arange(min(count, most)), place)]
+        )[: len(new)]
         new = new[: len(free)]
         places[new] = free
         self.places, self.total = places[picture], total
@@ -73,23 +86,33 @@ class ImageCache:
             _reserve(self.folder / "pixels", total * size)
             _reserve(stamps, total * 32)
             self._open()
-            self.stamps[free] = np.stack([names[new], *np.zeros((3, len(new)), dtype=np.int64)], axis=1)
+            self.stamps[free] = np.stack(
+                [names[new], *np.zeros((3, len(new)), dtype=np.int64)], axis=1
+            )
 
     def _open(self) -> None:
         if self.total:
-            self.pixels = np.memmap(self.folder / "pixels", np.uint8, "r+", shape=(self.total, *self.shape))
+            self.pixels = np.memmap(
+                self.folder / "pixels", np.uint8, "r+", shape=(self.total, *self.shape)
+            )
             self.stamps = np.memmap(self.folder / "stamps", np.int64, "r+", shape=(self.total, 4))
 
     def __getstate__(self) -> dict[str, object]:
         """Without the maps: a process that is spawned opens them itself."""
-        return {key: value for key, value in self.__dict__.items() if key not in {"pixels", "stamps"}}
+        return {
+            key: value for key, value in self.__dict__.items() if key not in {"pixels", "stamps"}
+        }
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._open()
 
-    def get(self, index: int, source: Path | bytes, read: Callable[[Any], np.ndarray]) -> np.ndarray:
-        """Picture `index`, of this file or these bytes: (C, S, S) uint8 from the cache, or read and kept."""
+    def get(
+        self, index: int, source: Path | bytes, read: Callable[[Any], np.ndarray]
+    ) -> np.ndarray:
+        """Picture `index`, of this file or these bytes: (C, S, S) uint8 from the cache, or read and
+        kept.
+        """
         place, name = self.places[index], self.names[index]
         if place < 0 or self.stamps[place, 0] != name:  # or another run has taken its place
             return read(source)
@@ -98,7 +121,11 @@ class ImageCache:
             return np.array(kept)
         picture = np.ascontiguousarray(read(source))
         kept[:] = picture
-        self.stamps[place] = [name, *stamp, _checksum(picture.data)]  # of what is meant: another run may write here too
+        self.stamps[place] = [
+            name,
+            *stamp,
+            _checksum(picture.data),
+        ]  # of what is meant: another run may write here too
         return picture
 
 
@@ -116,7 +143,9 @@ def _stamp(source: Path | bytes) -> tuple[int, int]:
 
 
 def _reserve(file: Path, size: int) -> None:
-    """Makes a file so long without touching what is in it; a full disk is found here and not when a page is written."""
+    """Makes a file so long without touching what is in it; a full disk is found here and not when a
+    page is written.
+    """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if hasattr(os, "posix_fallocate"):

@@ -18,7 +18,8 @@ from polymodal.data.media.svg import is_svg, render_svg
 from polymodal.errors import PolymodalError
 
 MAX_PIXELS = 89_478_485
-"""A larger picture is refused before it is decoded (Pillow's own limit): a small file may unfold to gigabytes."""
+"""A larger picture is refused before it is decoded (Pillow's own limit): a small file may unfold to
+gigabytes."""
 
 
 LEFT_OUT = {"EPS"}
@@ -29,15 +30,19 @@ MAX_SCANS = 100
 
 
 def read_image(
-    source: Path | bytes, size: int, channels: int, name: str | None = None, image_max: float | None = None
+    source: Path | bytes,
+    size: int,
+    channels: int,
+    name: str | None = None,
+    image_max: float | None = None,
 ) -> np.ndarray:
     """(channels, size, size) uint8: the middle square, resized with antialiasing (bicubic).
 
-    JPEG, PNG, WebP, the first frame of a GIF, SVG (see `polymodal.data.media.svg`), and whatever else Pillow reads. A
-    picture is turned as its EXIF says; transparent parts show white; more than 8 bits are cut to 8 (see
-    `polymodal.data.media.bit_depth`). A large JPEG is decoded at 1/2, 1/4
-    or 1/8 where that leaves twice the wanted size: on average a pixel then differs by 1.5 % of white at most, and by
-    0.1 % at 1/2.
+    JPEG, PNG, WebP, the first frame of a GIF, SVG (see `polymodal.data.media.svg`), and whatever
+    else Pillow reads. A picture is turned as its EXIF says; transparent parts show white; more than
+    8 bits are cut to 8 (see `polymodal.data.media.bit_depth`). A large JPEG is decoded at 1/2, 1/4
+    or 1/8 where that leaves twice the wanted size: on average a pixel then differs by 1.5 % of
+    white at most, and by 0.1 % at 1/2.
 
     Args:
         source: a file, or what is in it.
@@ -47,14 +52,17 @@ def read_image(
         image_max: the value that is white in more than 8 bits; None where the type tells.
 
     Raises:
-        BadSampleError: it is no picture, is damaged, is too large, or its numbers do not tell what is white.
+        BadSampleError: it is no picture, is damaged, is too large, or its numbers do not tell what
+            is white.
         ConfigError: it is an SVG drawing, and nothing that renders them is installed.
     """
     name, mode = called(source, name), "L" if channels == 1 else "RGB"
     try:
         with _image(source, size, name) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise BadSampleError("too large", f"{name} has {image.width} x {image.height} pixels.")
+                raise BadSampleError(
+                    "too large", f"{name} has {image.width} x {image.height} pixels."
+                )
             if getattr(image, "layers", 0) and image.info.get("progressive"):
                 _check_scans(source, name)
             image.draft(mode, (2 * size, 2 * size))
@@ -69,13 +77,20 @@ def read_image(
     except (Image.DecompressionBombError, MemoryError) as error:
         raise BadSampleError("too large", f"{name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise BadSampleError("damaged file", f"{name} is damaged or no picture: its format is unknown.") from error
-    except Exception as error:  # decoders raise whatever their formats suggest: SyntaxError, struct.error, IndexError
+        raise BadSampleError(
+            "damaged file", f"{name} is damaged or no picture: its format is unknown."
+        ) from error
+    # decoders raise whatever their formats suggest: SyntaxError, struct.error, IndexError
+    except Exception as error:
         raise BadSampleError("damaged file", f"{name} is damaged or no picture: {error}") from error
 
 
 def middle_square(
-    picture: Image.Image, size: int, channels: int, image_max: float | None = None, name: str = "The image"
+    picture: Image.Image,
+    size: int,
+    channels: int,
+    image_max: float | None = None,
+    name: str = "The image",
 ) -> np.ndarray:
     """(channels, size, size) uint8 of a picture of any mode; see `read_image`."""
     picture = _in_mode(as_8_bits(picture, image_max, name), "L" if channels == 1 else "RGB")
@@ -95,7 +110,9 @@ def _image(source: Path | bytes, size: int, name: str) -> Image.Image:
     except UnidentifiedImageError:
         if _start(source).startswith(b"\x93NUMPY"):
             raise BadSampleError(
-                "damaged file", f"{name} is a NumPy array, no picture: save it as PNG or TIFF, or name it as a vector."
+                "damaged file",
+                f"{name} is a NumPy array, no picture: save it as PNG or TIFF, or name it as a "
+                "vector.",
             ) from None
         raise
 
@@ -118,11 +135,15 @@ def _start(source: Path | bytes) -> bytes:
 def _check_scans(source: Path | bytes, name: str) -> None:
     content = source if isinstance(source, bytes) else source.read_bytes()
     if (scans := content.count(b"\xff\xda")) > MAX_SCANS:
-        raise BadSampleError("too large", f"{name} is drawn in {scans} scans; {MAX_SCANS} are allowed.")
+        raise BadSampleError(
+            "too large", f"{name} is drawn in {scans} scans; {MAX_SCANS} are allowed."
+        )
 
 
 def _turn_upright(image: Image.Image) -> None:
-    with contextlib.suppress(Exception):  # damaged EXIF data say nothing; the picture itself is whole
+    with contextlib.suppress(
+        Exception
+    ):  # damaged EXIF data say nothing; the picture itself is whole
         ImageOps.exif_transpose(image, in_place=True)
 
 

@@ -1,4 +1,6 @@
-"""A file by its path, or by the bytes that it holds: what the readers of pictures, sounds and vectors take."""
+"""A file by its path, or by the bytes that it holds: what the readers of pictures, sounds and
+vectors take.
+"""
 
 from __future__ import annotations
 

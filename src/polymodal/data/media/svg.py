@@ -22,7 +22,8 @@ MAX_BYTES = 20_000_000
 """A larger drawing is refused, before it is unpacked further."""
 
 PATIENCE = 120
-"""Seconds of the clock that a drawing may take: for machines without a limit of the processor's time."""
+"""Seconds of the clock that a drawing may take: for machines without a limit of the processor's
+time."""
 
 
 def is_svg(source: Path | bytes) -> bool:
@@ -34,12 +35,13 @@ def is_svg(source: Path | bytes) -> bool:
 
 
 def render_svg(source: Path | bytes, size: int, name: str, whole: bool = False) -> Image.Image:
-    """The middle square, or a square with the `whole` drawing, on white and `size` pixels wide (resvg, in `resvg_py`).
+    """The middle square, or a square with the `whole` drawing, on white and `size` pixels wide
+    (resvg, in `resvg_py`).
 
-    Nothing outside of the drawing is read: references to other files and addresses are dropped. Text is drawn in
-    DejaVu Sans, on every machine. A process of its own renders (`polymodal.data.media.svg_child`), in 5 seconds and 2
-    GB at most: a line of text may ask for hours, and what renders it can neither be interrupted nor be limited from
-    within.
+    Nothing outside of the drawing is read: references to other files and addresses are dropped.
+    Text is drawn in DejaVu Sans, on every machine. A process of its own renders
+    (`polymodal.data.media.svg_child`), in 5 seconds and 2 GB at most: a line of text may ask for
+    hours, and what renders it can neither be interrupted nor be limited from within.
 
     Args:
         source: an .svg or .svgz file, or what is in it.
@@ -52,7 +54,9 @@ def render_svg(source: Path | bytes, size: int, name: str, whole: bool = False) 
         BadSampleError: it is no SVG, is damaged, or is too large.
     """
     if find_spec("resvg_py") is None:
-        raise ConfigError(f"{name} is an SVG drawing, which resvg_py renders: pip install 'polymodal[svg]'")
+        raise ConfigError(
+            f"{name} is an SVG drawing, which resvg_py renders: pip install 'polymodal[svg]'"
+        )
     try:
         content = _content(source, name)
     except (OSError, EOFError, zlib.error) as error:
@@ -62,15 +66,21 @@ def render_svg(source: Path | bytes, size: int, name: str, whole: bool = False) 
     command = [sys.executable, "-I", "-S", svg_child.__file__, *words]
     try:
         # a session of its own: Ctrl-C is for this process, which may want to end its step
-        done = subprocess.run(command, input=content, capture_output=True, timeout=PATIENCE, start_new_session=True)
+        done = subprocess.run(
+            command, input=content, capture_output=True, timeout=PATIENCE, start_new_session=True
+        )
     except subprocess.TimeoutExpired as error:
-        raise BadSampleError("too large", f"{name}: it takes more than {PATIENCE} seconds to be drawn.") from error
+        raise BadSampleError(
+            "too large", f"{name}: it takes more than {PATIENCE} seconds to be drawn."
+        ) from error
     said = done.stderr.decode(errors="replace").strip()
     if done.returncode == svg_child.TOO_LARGE:
         raise BadSampleError("too large", f"{name}: {said}.")
     if done.returncode < 0:  # ended by a limit
         seconds, memory = svg_child.SECONDS, svg_child.MEMORY // 2**30
-        raise BadSampleError("too large", f"{name}: it takes more than {seconds} seconds or {memory} GB to be drawn.")
+        raise BadSampleError(
+            "too large", f"{name}: it takes more than {seconds} seconds or {memory} GB to be drawn."
+        )
     if done.returncode:
         raise _damaged(name, said[-300:])
     return Image.open(io.BytesIO(done.stdout))

@@ -1,9 +1,11 @@
-"""Renders one drawing, as a program: what a drawing asks for, in time or memory, ends this process and no other.
+"""Renders one drawing, as a program: what a drawing asks for, in time or memory, ends this process
+and no other.
 
-    python svg_child.py <font> <module paths> <size> <meet or slice> <seconds> <bytes>  < drawing > PNG
+    python svg_child.py <font> <module paths> <size> <meet or slice> <seconds> <bytes>  < drawing >
+    PNG
 
-Nothing of the package is imported: starting takes a hundredth of a second. Exit code 2: the drawing is damaged; 3: it
-is too large; both with the reason on stderr.
+Nothing of the package is imported: starting takes a hundredth of a second. Exit code 2: the drawing
+is damaged; 3: it is too large; both with the reason on stderr.
 """
 
 from __future__ import annotations
@@ -29,11 +31,22 @@ MAX_EMBEDDED = 16_000_000
 """Pixels of a picture within a drawing; a larger one is refused."""
 
 STACK = 256 * 2**20
-"""Bytes of stack for the renderer, of which only those that are used are ever taken: it descends into groups within
-groups by recursion, up to a limit of its own that an ordinary stack does not reach."""
+"""Bytes of stack for the renderer, of which only those that are used are ever taken: it descends
+into groups within groups by recursion, up to a limit of its own that an ordinary stack does not
+reach."""
 
 DAMAGED, TOO_LARGE = 2, 3
-PIXELS = {"": 1, "px": 1, "pt": 4 / 3, "pc": 16, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96, "em": 16, "ex": 8}
+PIXELS = {
+    "": 1,
+    "px": 1,
+    "pt": 4 / 3,
+    "pc": 16,
+    "mm": 96 / 25.4,
+    "cm": 96 / 2.54,
+    "in": 96,
+    "em": 16,
+    "ex": 8,
+}
 SVG = "{http://www.w3.org/2000/svg}svg"
 LENGTH = re.compile(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(px|pt|pc|mm|cm|in|em|ex|)\s*")
 RASTER = re.compile(r"\s*data:image/(?:png|jpe?g|gif|webp);base64,")
@@ -104,18 +117,27 @@ def render(content: bytes, font: str, size: int, fit: str) -> bytes:
     kinds = ("font", "serif", "sans_serif", "cursive", "fantasy", "monospace")
     families: dict[str, Any] = {f"{kind}_family": "DejaVu Sans" for kind in kinds}
     text = ElementTree.tostring(root, encoding="unicode")
-    return svg_to_bytes(svg_string=text, background="white", skip_system_fonts=True, font_files=[font], **families)
+    return svg_to_bytes(
+        svg_string=text, background="white", skip_system_fonts=True, font_files=[font], **families
+    )
 
 
 def frame(root: ElementTree.Element, size: int, fit: str) -> None:
-    """Sets the size, and how the middle fits it; what tells no size of its own is 300 x 150, as in CSS."""
+    """Sets the size, and how the middle fits it; what tells no size of its own is 300 x 150, as in
+    CSS.
+    """
     if "viewBox" not in root.attrib:
         sides = [LENGTH.fullmatch(root.get(key, "")) for key in ("width", "height")]
         width, height = (
-            float(side[1]) * PIXELS[side[2]] if side else usual for side, usual in zip(sides, (300, 150), strict=True)
+            float(side[1]) * PIXELS[side[2]] if side else usual
+            for side, usual in zip(sides, (300, 150), strict=True)
         )
         root.set("viewBox", f"0 0 {width} {height}")
-    root.attrib |= {"width": str(size), "height": str(size), "preserveAspectRatio": f"xMidYMid {fit}"}
+    root.attrib |= {
+        "width": str(size),
+        "height": str(size),
+        "preserveAspectRatio": f"xMidYMid {fit}",
+    }
 
 
 def close(root: ElementTree.Element) -> None:

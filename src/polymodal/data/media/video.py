@@ -23,17 +23,20 @@ def read_video(
     name: str | None = None,
     image_max: float | None = None,
 ) -> np.ndarray:
-    """(frames, channels, size, size) uint8: the frames in the middle of equal parts of the video, as pictures.
+    """(frames, channels, size, size) uint8: the frames in the middle of equal parts of the video,
+    as pictures.
 
     Of a shorter video some frames are there several times.
 
     Args:
-        source: a folder whose files, in the order of their names, are the frames; or a file, or what is in it.
+        source: a folder whose files, in the order of their names, are the frames; or a file, or
+            what is in it.
         frames: T.
         size: side of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
         name: what messages call it; None for the path.
-        image_max: the value that is white in pictures of more than 8 bits; None where their type tells.
+        image_max: the value that is white in pictures of more than 8 bits; None where their type
+            tells.
 
     Raises:
         BadSampleError: it is no video, is damaged, is empty, or its frames are too large.
@@ -60,25 +63,34 @@ def evenly(count: int, frames: int) -> list[int]:
 
 
 MAX_DECODED = 100_000_000_000
-"""Pixels that are decoded to find the frames of a video: minutes. A small file may hold millions of still frames."""
+"""Pixels that are decoded to find the frames of a video: minutes. A small file may hold millions of
+still frames."""
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,image2,h264,hevc,y4m"
 """What a video file may be: no playlist, which names other files or has no end."""
 
 
-def _decoded(source: Path | bytes, frames: int, name: str, size: int, channels: int) -> list[np.ndarray]:
+def _decoded(
+    source: Path | bytes, frames: int, name: str, size: int, channels: int
+) -> list[np.ndarray]:
     """The chosen frames of a file, each (channels, size, size)."""
     try:
         import av
     except ImportError:
-        raise ConfigError(f"{name} is a video file, which PyAV reads: pip install 'polymodal[video]'") from None
+        raise ConfigError(
+            f"{name} is a video file, which PyAV reads: pip install 'polymodal[video]'"
+        ) from None
     try:
         with av.open(opened(source), options={"format_whitelist": FORMATS}) as container:
             if not container.streams.video:
-                raise BadSampleError("damaged file", f"{name} is no video: there are no pictures in it.")
+                raise BadSampleError(
+                    "damaged file", f"{name} is no video: there are no pictures in it."
+                )
             stream = container.streams.video[0]
             if stream.width * stream.height > MAX_PIXELS:
-                raise BadSampleError("too large", f"{name} has frames of {stream.width} x {stream.height} pixels.")
+                raise BadSampleError(
+                    "too large", f"{name} has frames of {stream.width} x {stream.height} pixels."
+                )
             times, keys = _times(container, stream)
             if not times or not keys:
                 raise BadSampleError("empty file", f"{name} has no frames.")
@@ -89,17 +101,22 @@ def _decoded(source: Path | bytes, frames: int, name: str, size: int, channels: 
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise BadSampleError("damaged file", f"{name} is damaged or no video: {error}") from error
     if lost := [time for time in wanted if time not in found]:
-        raise BadSampleError("damaged file", f"{name} is damaged: {len(lost)} of its frames cannot be decoded.")
+        raise BadSampleError(
+            "damaged file", f"{name} is damaged: {len(lost)} of its frames cannot be decoded."
+        )
     return [found[time] for time in wanted]
 
 
 def _times(container: Any, stream: Any) -> tuple[list[int], list[tuple[int, int]]]:
-    """When each frame is shown; and of those that can be decoded without another, also where they are found.
+    """When each frame is shown; and of those that can be decoded without another, also where they
+    are found.
 
     Nothing is decoded for that.
     """
     packets = [packet for packet in container.demux(stream) if packet.size]
-    shown = [packet.dts if packet.pts is None else packet.pts for packet in packets]  # AVI tells no more than the order
+    shown = [
+        packet.dts if packet.pts is None else packet.pts for packet in packets
+    ]  # AVI tells no more than the order
     keys = [
         (time, time if packet.dts is None else packet.dts)
         for packet, time in zip(packets, shown, strict=True)
@@ -111,7 +128,9 @@ def _times(container: Any, stream: Any) -> tuple[list[int], list[tuple[int, int]
 def _frames_at(
     container: Any, stream: Any, wanted: list[int], keys: list[tuple[int, int]], name: str
 ) -> Iterator[tuple[int, Any]]:
-    """The frames of these times, in order; what lies between them is passed over where a key frame allows it."""
+    """The frames of these times, in order; what lies between them is passed over where a key frame
+    allows it.
+    """
     position, pixels = None, 0
     for time in wanted:
         key, place = max((key for key in keys if key[0] <= time), default=keys[0])
@@ -120,8 +139,13 @@ def _frames_at(
             decoded = container.decode(stream)
         for frame in decoded:
             pixels += frame.width * frame.height
-            if pixels > MAX_DECODED or frame.width * frame.height > MAX_PIXELS:  # the head of the file may say less
-                raise BadSampleError("too large", f"{name}: its frames of {frame.width} x {frame.height} are too many.")
+            if (
+                pixels > MAX_DECODED or frame.width * frame.height > MAX_PIXELS
+            ):  # the head of the file may say less
+                raise BadSampleError(
+                    "too large",
+                    f"{name}: its frames of {frame.width} x {frame.height} are too many.",
+                )
             if frame.pts is not None and frame.pts >= time:
                 break
         else:

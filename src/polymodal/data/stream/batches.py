@@ -1,4 +1,6 @@
-"""Batches of samples that come one after the other: which ones, in which order, in which process."""
+"""Batches of samples that come one after the other: which ones, in which order, in which
+process.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,15 @@ from polymodal.data.loading.bad_samples import BadSampleError
 from polymodal.data.loading.splits import hashed_split
 from polymodal.data.stream.reader import TURNS, RecordReader, Sample
 from polymodal.data.stream.records import Entry, Record, Source
-from polymodal.data.stream.skips import Read, Reading, summary_of
+from polymodal.data.stream.skips import ReadCounter, ReadCounts, summary_of
 from polymodal.errors import DataError
 from polymodal.hashing import hashed_uniform
 
 
 @dataclass(frozen=True)
 class HashedPart:
-    """Whether a sample falls into a split by a fixed hash of its `split_by`; else of its group; else of its key.
+    """Whether a sample falls into a split by a fixed hash of its `split_by`; else of its group;
+    else of its key.
 
     Attributes:
         reader: knows these fields.
@@ -66,7 +69,7 @@ class Split:
     has: Callable[[Entry], bool] | None = None
     limit: int | None = None
 
-    def entries(self, shards: Iterable[int], reading: Reading | None) -> Iterator[Entry]:
+    def entries(self, shards: Iterable[int], reading: ReadCounter | None) -> Iterator[Entry]:
         """The samples of some shards, one shard after the other; one that is damaged ends early.
 
         Args:
@@ -80,7 +83,7 @@ class Split:
                 if reading is not None:
                     reading.reject(self.source.name(shard), error)
 
-    def first(self, reading: Reading | None) -> Iterator[Entry]:
+    def first(self, reading: ReadCounter | None) -> Iterator[Entry]:
         """Its samples in their order, up to the limit."""
         return islice(self.entries(self.shards, reading), self.limit)
 
@@ -100,11 +103,15 @@ class Stream(IterableDataset[Any]):
 
     rank, world_size = 0, 1
 
-    def __init__(self, split: Split, reader: RecordReader, reading: Reading, batch_size: int) -> None:
+    def __init__(
+        self, split: Split, reader: RecordReader, reading: ReadCounter, batch_size: int
+    ) -> None:
         self.split, self.reader, self.reading, self.batch_size = split, reader, reading, batch_size
 
-    def __iter__(self) -> Iterator[PairedBatch | None | Read]:
-        """The batches of this loading process, each with what was read for it; then what was read after the last."""
+    def __iter__(self) -> Iterator[PairedBatch | None | ReadCounts]:
+        """The batches of this loading process, each with what was read for it; then what was read
+        after the last.
+        """
         self.reading.taken()
         for batch in self.batches():
             read = self.reading.taken()
@@ -129,11 +136,16 @@ class Stream(IterableDataset[Any]):
             else:
                 yield record
 
-    def _batch(self, records: Iterable[Record], left_out: dict[int, str] | None = None) -> PairedBatch:
-        """Some records, decoded; where none of them can be, the first of the split that can: a step needs one."""
+    def _batch(
+        self, records: Iterable[Record], left_out: dict[int, str] | None = None
+    ) -> PairedBatch:
+        """Some records, decoded; where none of them can be, the first of the split that can: a step
+        needs one.
+        """
         samples = []
         for record in records:
-            self.reading.count()  # here, not where it came into the buffer, so that the share is of what was looked at
+            # here, not where it came into the buffer, so that the share is of what was looked at
+            self.reading.count()
             try:
                 samples.append(self.reader.read(record))
             except BadSampleError as error:
@@ -148,7 +160,10 @@ class Stream(IterableDataset[Any]):
         for entry in self.split.first(None):
             with suppress(BadSampleError):
                 return self.reader.read(entry.record)
-        raise DataError(f"No sample of the {self.split.name} split can be read. {summary_of(self.reading.recent)}")
+        raise DataError(
+            f"No sample of the {self.split.name} split can be read. "
+            f"{summary_of(self.reading.recent)}"
+        )
 
     @abstractmethod
     def _turns(self, sample: Sample) -> Iterable[int]:
@@ -156,11 +171,13 @@ class Stream(IterableDataset[Any]):
 
 
 class EvaluationStream(Stream):
-    """Every sample once with each of its captions, in one order, on any number of processes and loading processes.
+    """Every sample once with each of its captions, in one order, on any number of processes and
+    loading processes.
 
-    Every process passes over all shards, and reads what is its own: of each `batch_size` x `world_size` samples every
-    W-th. So all have equally many batches, without knowing how many samples there are; one that would have none at the
-    end repeats a sample, which evaluations count once. A batch is larger where samples have several captions.
+    Every process passes over all shards, and reads what is its own: of each `batch_size` x
+    `world_size` samples every W-th. So all have equally many batches, without knowing how many
+    samples there are; one that would have none at the end repeats a sample, which evaluations count
+    once. A batch is larger where samples have several captions.
     """
 
     def batches(self) -> Iterator[PairedBatch]:
@@ -186,14 +203,16 @@ class EvaluationStream(Stream):
 
 
 class TrainingStream(Stream):
-    """Shuffled batches: a pure function of seed, epoch, rank, world size, worker and number of workers.
+    """Shuffled batches: a pure function of seed, epoch, rank, world size, worker and number of
+    workers.
 
-    Each epoch has its order of the shards. Where there are as many as loading processes of all processes together, each
-    reads its own of them; else each reads all and takes every n-th sample. Then samples are mixed in a buffer.
+    Each epoch has its order of the shards. Where there are as many as loading processes of all
+    processes together, each reads its own of them; else each reads all and takes every n-th sample.
+    Then samples are mixed in a buffer.
 
-    An epoch ends with the shards, or has exactly `epoch_samples` samples; for these each loading process passes over
-    its part of the shards as often as that takes. `batch_size` is that of all processes together, before bad samples
-    are left out.
+    An epoch ends with the shards, or has exactly `epoch_samples` samples; for these each loading
+    process passes over its part of the shards as often as that takes. `batch_size` is that of all
+    processes together, before bad samples are left out.
 
     Args:
         split: whose samples.
@@ -211,7 +230,7 @@ class TrainingStream(Stream):
         self,
         split: Split,
         reader: RecordReader,
-        reading: Reading,
+        reading: ReadCounter,
         batch_size: int,
         seed: int,
         buffer: int,
@@ -232,7 +251,9 @@ class TrainingStream(Stream):
         return full + int(rest >= self.world_size)  # each process needs a sample
 
     def batches(self) -> Iterator[PairedBatch | None]:
-        """The batches of this loading process; None for each of the first `undecoded`, which nobody looks at."""
+        """The batches of this loading process; None for each of the first `undecoded`, which nobody
+        looks at.
+        """
         worker, workers = own_worker()
         records = self._shuffled(self.rank * workers + worker, self.world_size * workers)
         for number, size in enumerate(self._sizes(worker, workers)):
@@ -246,11 +267,15 @@ class TrainingStream(Stream):
             yield from repeat(self.batch_size)
             return
         for step in range(worker, len(self), workers):
-            share, rest = divmod(min(self.batch_size, self.epoch_samples - step * self.batch_size), self.world_size)
+            share, rest = divmod(
+                min(self.batch_size, self.epoch_samples - step * self.batch_size), self.world_size
+            )
             yield share + int(self.rank < rest)
 
     def _shuffled(self, stream: int, streams: int) -> Iterator[Record]:
-        """The records of one of so many streams, mixed; several passes over them where the epoch is long."""
+        """The records of one of so many streams, mixed; several passes over them where the epoch is
+        long.
+        """
         for turn in count():
             random = Random(f"{self.seed} {self.epoch} {turn} {stream}")
             records = mixed(self._records(self._own(turn, stream, streams)), self.buffer, random)
@@ -261,7 +286,8 @@ class TrainingStream(Stream):
                 return
             if first is None:
                 raise DataError(
-                    f"One of {streams} loading processes has no sample of the {self.split.name} split: lower "
+                    f"One of {streams} loading processes has no sample of the {self.split.name} "
+                    "split: lower "
                     "data.num_workers, or make more shards."
                 )
 

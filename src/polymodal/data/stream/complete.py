@@ -1,4 +1,6 @@
-"""A stream of which every sample is told, those too that cannot be read; for what is done once, and may be stopped."""
+"""A stream of which every sample is told, those too that cannot be read; for what is done once, and
+may be stopped.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from polymodal.data.stream.reader import TURNS, number_of_name
 from polymodal.data.stream.records import Entry, Record, place_of
 
 
-class EveryStream(EvaluationStream):
-    """Each sample is in a batch or in its `left_out`; a batch of which nothing is left has another sample, of id -1.
+class CompleteStream(EvaluationStream):
+    """Each sample is in a batch or in its `left_out`; a batch of which nothing is left has another
+    sample, of id -1.
 
     Args:
         done: ids of samples that are not wanted again; they are passed over without being decoded.
@@ -28,10 +31,15 @@ class EveryStream(EvaluationStream):
         self.unreadable: dict[int, str] = {}
 
     def places(self, ids: np.ndarray) -> list[str | None]:
-        """The shard of each id and its place in it, in words; None for one that could not be read at all."""
+        """The shard of each id and its place in it, in words; None for one that could not be read
+        at all.
+        """
         numbers = (ids // TURNS).tolist()
         places = [place_of(number) if number >= 0 else None for number in numbers]
-        return [place and f"{self.split.source.name(place[0])}, sample {place[1] + 1}" for place in places]
+        return [
+            place and f"{self.split.source.name(place[0])}, sample {place[1] + 1}"
+            for place in places
+        ]
 
     def _records(self, entries: Iterable[Entry]) -> Iterator[Record]:
         for entry in entries:
@@ -46,7 +54,9 @@ class EveryStream(EvaluationStream):
                 if record.number * TURNS not in self.done:
                     yield record
 
-    def _batch(self, records: Iterable[Record], left_out: dict[int, str] | None = None) -> PairedBatch:
+    def _batch(
+        self, records: Iterable[Record], left_out: dict[int, str] | None = None
+    ) -> PairedBatch:
         records = list(records)
         found: dict[int, str] = {}
         batch = super()._batch(records, found)

@@ -1,4 +1,6 @@
-"""A look at the first samples of a stream: is there what the settings name, and what is to be learned from it."""
+"""A look at the first samples of a stream: is there what the settings name, and what is to be
+learned from it.
+"""
 
 from __future__ import annotations
 
@@ -19,29 +21,33 @@ from polymodal.data.stream.batches import Split
 from polymodal.data.stream.deadline import with_deadline
 from polymodal.data.stream.reader import RecordReader
 from polymodal.data.stream.records import Record
-from polymodal.data.stream.skips import Reading
+from polymodal.data.stream.skips import ReadCounter
 from polymodal.errors import DataError
 
 ENOUGH = 1000
 """Samples in one of which each modality must be."""
 
 
-class FirstProblem(Reading):
-    """Keeps the first thing that cannot be read, for a message; it is counted when its turn comes."""
+class FirstProblem(ReadCounter):
+    """Keeps the first thing that cannot be read, for a message; it is counted when its turn
+    comes.
+    """
 
     def __init__(self) -> None:
         super().__init__("skip")
         self.told = ""
 
     def reject(self, place: str, error: BadSampleError) -> None:
-        """See `Reading`."""
+        """See `ReadCounter`."""
         self.told = self.told or f"{place}: {error}"
 
 
-class Head:
-    """The first samples of a split, read until each modality was seen and enough captions are there.
+class StreamPreview:
+    """The first samples of a split, read until each modality was seen and enough captions are
+    there.
 
-    It is read on, up to `ENOUGH` samples, while there is no pair, no label, or all samples are alike: see `facts`.
+    It is read on, up to `ENOUGH` samples, while there is no pair, no label, or all samples are
+    alike: see `facts`.
 
     Attributes:
         captions: sentences of the first samples.
@@ -54,7 +60,8 @@ class Head:
         timeout: seconds within which each modality must be seen, and the next sample must come.
 
     Raises:
-        DataError: nothing came, or a modality was in none of the first samples; says which fields they have.
+        DataError: nothing came, or a modality was in none of the first samples; says which fields
+            they have.
     """
 
     def __init__(self, split: Split, reader: RecordReader, samples: int, timeout: float) -> None:
@@ -94,7 +101,8 @@ class Head:
             if self.present and not self._missing():
                 return  # what came is enough to begin with
             raise DataError(
-                f"The {self.split.name} split: no sample came within data.timeout={self.timeout:g} s. The first shard "
+                f"The {self.split.name} split: no sample came within data.timeout={self.timeout:g} "
+                "s. The first shard "
                 f"is {self.split.source.name(self.split.shards[0])}."
             ) from None
 
@@ -102,12 +110,21 @@ class Head:
         """Whether more samples would not tell more about what can be learned."""
         paired = len(self.reader.columns.kinds) < 2 or any(len(names) > 1 for names in self.present)
         labelled = self.reader.label is None or len(set(self.labels)) > 1
-        return paired and labelled and len(self.groups) > 1 and all(len(found) > 1 for found in self.items.values())
+        return (
+            paired
+            and labelled
+            and len(self.groups) > 1
+            and all(len(found) > 1 for found in self.items.values())
+        )
 
     @property
     def facts(self) -> SplitFacts:
         """What the samples hold that were looked at."""
-        labels = {} if self.reader.label is None else {"label": LabelFacts(len(self.labels), len(set(self.labels)))}
+        labels = (
+            {}
+            if self.reader.label is None
+            else {"label": LabelFacts(len(self.labels), len(set(self.labels)))}
+        )
         return SplitFacts(
             samples=self.present.total(),
             whole=self.whole,
@@ -167,29 +184,45 @@ class Head:
         if name in self.refused or set(wanted.split(";")) & self.names.keys():
             why = self.refused.get(name, "there is nothing in it.")
             return (
-                f"data.columns.{name}={wanted}: none of the first {seen} samples of the {self.split.name} split has "
+                f"data.columns.{name}={wanted}: none of the first {seen} samples of the "
+                f"{self.split.name} split has "
                 f"one that can be used. The first: {why}"
             )
-        near = [close for field in wanted.split(";") for close in get_close_matches(field, self.names, 1, 0.6)]
+        near = [
+            close
+            for field in wanted.split(";")
+            for close in get_close_matches(field, self.names, 1, 0.6)
+        ]
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return (
-            f"data.columns.{name}={wanted}: none of the first {seen} samples of the {self.split.name} split has it."
+            f"data.columns.{name}={wanted}: none of the first {seen} samples of the "
+            f"{self.split.name} split has it."
             f"{hint} They have: {', '.join(self.names) or 'nothing'}."
         )
 
 
 def heads_of(
-    splits: Sequence[Split], reader: RecordReader, wanted: Sequence[str], captions: int, timeout: float
-) -> dict[str, Head]:
-    """Name -> head of each split that is needed, and of training where captions are to be learned from.
+    splits: Sequence[Split],
+    reader: RecordReader,
+    wanted: Sequence[str],
+    captions: int,
+    timeout: float,
+) -> dict[str, StreamPreview]:
+    """Name -> head of each split that is needed, and of training where captions are to be learned
+    from.
 
     Where none is needed, it is that of the first split that holds something.
 
     Raises:
-        DataError: see `Head`.
+        DataError: see `StreamPreview`.
     """
-    needed = [split for split in splits if split.name in wanted or (captions and split.name == "train")]
+    needed = [
+        split for split in splits if split.name in wanted or (captions and split.name == "train")
+    ]
     if not needed:
         filled = (split for split in splits if next(split.first(FirstProblem()), None) is not None)
         needed = [next(filled, splits[0])]
-    return {split.name: Head(split, reader, captions if split.name == "train" else 0, timeout) for split in needed}
+    return {
+        split.name: StreamPreview(split, reader, captions if split.name == "train" else 0, timeout)
+        for split in needed
+    }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from polymodal.batch import PairedBatch
 from polymodal.data.loading.loader import BatchLoader
 from polymodal.data.stream.batches import Stream, TrainingStream
-from polymodal.data.stream.skips import Read, counts_of
+from polymodal.data.stream.skips import ReadCounts, counts_of
 
 
 class StreamLoader(BatchLoader):
@@ -17,7 +17,8 @@ class StreamLoader(BatchLoader):
         stream: gives whole batches.
         num_workers: loading processes.
         epoch: the first one.
-        start: so many batches of the first epoch are left out: they were seen before the run was resumed.
+        start: so many batches of the first epoch are left out: they were seen before the run was
+            resumed.
     """
 
     def __init__(self, stream: Stream, num_workers: int, epoch: int = 0, start: int = 0) -> None:
@@ -33,10 +34,12 @@ class StreamLoader(BatchLoader):
     def __iter__(self) -> Iterator[PairedBatch]:  # type: ignore[override]
         """The batches of an epoch, or what is left of it.
 
-        Loading processes take turns, and one whose samples are used up is passed over. So each of them gave at least
-        its part of the first batches, if it has so many; these it need not decode.
+        Loading processes take turns, and one whose samples are used up is passed over. So each of
+        them gave at least its part of the first batches, if it has so many; these it need not
+        decode.
 
-        Each batch is held back until the next one is there: the last one has what was read after it, too.
+        Each batch is held back until the next one is there: the last one has what was read after
+        it, too.
         """
         start = 0
         if isinstance(self.stream, TrainingStream):
@@ -44,7 +47,7 @@ class StreamLoader(BatchLoader):
             self.stream.undecoded = start // max(1, self.num_workers)
         number, held, after = 0, None, self.stream.reading.taken()
         for item in super().__iter__():
-            if isinstance(item, Read):
+            if isinstance(item, ReadCounts):
                 after = after.with_counts(item)
                 continue
             number += 1

@@ -1,4 +1,6 @@
-"""What sources share whose samples come one after the other and are not counted: shards, and streams from a hub."""
+"""What sources share whose samples come one after the other and are not counted: shards, and
+streams from a hub.
+"""
 
 from __future__ import annotations
 
@@ -22,44 +24,61 @@ from polymodal.data.loading.transform import BatchTransform
 from polymodal.data.loading.values import name_of
 from polymodal.data.media.formats import MediaFormat, read_vector
 from polymodal.data.stream.batches import EvaluationStream, Stream, TrainingStream
-from polymodal.data.stream.complete import EveryStream
-from polymodal.data.stream.head import ENOUGH, Head, heads_of
+from polymodal.data.stream.complete import CompleteStream
+from polymodal.data.stream.head import ENOUGH, StreamPreview, heads_of
 from polymodal.data.stream.loader import StreamLoader
 from polymodal.data.stream.reader import TURNS, RecordReader, as_class, as_value
 from polymodal.data.stream.records import Record, Source, place_of
-from polymodal.data.stream.skips import Reading, StreamSkips, counts_of, counts_to_go_on, over_processes
+from polymodal.data.stream.skips import (
+    ReadCounter,
+    StreamSkips,
+    counts_of,
+    counts_to_go_on,
+    over_processes,
+)
 from polymodal.data.stream.splits import splits_of
 from polymodal.data.table.labels import learned_names, unique_names
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.errors import ConfigError
-from polymodal.types import Fraction, PositiveFloat, PositiveInt, Probability, Scale, Seed, VocabularySize, Workers
+from polymodal.types import (
+    Fraction,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Scale,
+    Seed,
+    VocabularySize,
+    Workers,
+)
 
 
 class StreamData(PairedDataModule):
     """Base of streamed sources. A subclass says where the shards are (`shards`).
 
-    A field is named as it stands in the samples; `a;b` is the first of the two that is there, and `json.caption` a key
-    within a field. By kind of modality it holds:
+    A field is named as it stands in the samples; `a;b` is the first of the two that is there, and
+    `json.caption` a key within a field. By kind of modality it holds:
 
     - `image`, `video`, `audio`, `vector`: the bytes of a file, as those that a manifest names.
     - `text`: a caption, or a list of them (several fields too).
 
-    A field that is not there, or an empty text, is a missing modality. In training each batch takes one of a sample's
-    captions, in evaluation all are used.
+    A field that is not there, or an empty text, is a missing modality. In training each batch takes
+    one of a sample's captions, in evaluation all are used.
 
     Args:
         path: of the shards; or {train: ..., val: ..., test: ...}.
         options: further arguments of what opens them, such as fsspec's for a kind of storage.
-        columns: modality -> field, or several; further keys: `label`; `group`, without which each sample is its own;
-            and `split_by`.
+        columns: modality -> field, or several; further keys: `label`; `group`, without which each
+            sample is its own; and `split_by`.
         kinds: modality -> image, video, text, audio or vector, where that is not its name.
         label_kind: the label is a class or a value.
         class_names: of the label; None where it is the number of the class.
-        splits: shares of train, validation and test where `path` does not tell; samples of one `split_by` fall into
-            one of them by a fixed hash; else those of one group; else those of one key.
+        splits: shares of train, validation and test where `path` does not tell; samples of one
+            `split_by` fall into one of them by a fixed hash; else those of one group; else those of
+            one key.
         image_size: S, side of the middle square of pictures and frames in pixels.
         channels: C, 3 for RGB or 1 for grey.
-        image_max: the value that is white in images of more than 8 bits; None where their type tells.
+        image_max: the value that is white in images of more than 8 bits; None where their type
+            tells.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
         std: of the pixels, one or C numbers.
         shift: random shift in training, as a share of the side.
@@ -68,7 +87,8 @@ class StreamData(PairedDataModule):
         frames: T of a video, spread evenly over it.
         sample_rate: of waveforms, in Hz.
         max_seconds: longer sounds are cut.
-        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn one.
+        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn
+            one.
         tokenizer_samples: training samples whose captions it is learned from, the first ones.
         vocab_size: tokens at most of the one that learns.
         context_length: tokens a caption at most.
@@ -78,7 +98,8 @@ class StreamData(PairedDataModule):
         max_bad_fraction: the largest share of samples that may be skipped.
         timeout: seconds in which the first samples must come and have what `columns` names.
         shuffle_buffer: training samples that each loading process keeps and mixes.
-        epoch_samples: training samples of an epoch; None until the shards end, which one process alone may do.
+        epoch_samples: training samples of an epoch; None until the shards end, which one process
+            alone may do.
         batch_size: samples of a training step, over all processes.
         num_workers: loading processes.
         seed: of the order of the samples.
@@ -132,18 +153,36 @@ class StreamData(PairedDataModule):
             check_names(path)
         check_shares(splits)
         if epoch_samples is not None and epoch_samples < batch_size:
-            raise ConfigError(f"data.epoch_samples={epoch_samples} is less than data.batch_size={batch_size}.")
+            raise ConfigError(
+                f"data.epoch_samples={epoch_samples} is less than data.batch_size={batch_size}."
+            )
         self.columns = ColumnChoice(columns, kinds or {})
-        for key in (*self.columns.of_kind("tabular"), *(role for role in ("split", "id") if role in self.columns)):
-            raise ConfigError(f"data.columns.{key}: a stream cannot have it. scripts/shards/make.py makes a manifest.")
+        for key in (
+            *self.columns.of_kind("tabular"),
+            *(role for role in ("split", "id") if role in self.columns),
+        ):
+            raise ConfigError(
+                f"data.columns.{key}: a stream cannot have it. scripts/shards/make.py makes a "
+                "manifest."
+            )
         self.path, self.options, self.shares = path, dict(options or {}), list(splits)
-        self.transform = BatchTransform(self.columns, channels, mean, std, shift, scale, flip, token_dropout)
+        self.transform = BatchTransform(
+            self.columns, channels, mean, std, shift, scale, flip, token_dropout
+        )
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.varying, shape = self.transform.varying, (channels, image_size, image_size)
         self.media = MediaFormat(shape, None, 0.0, sample_rate, max_seconds, frames, image_max)
-        self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = tokenizer, tokenizer_samples, vocab_size
+        self.pretrained_tokenizer, self.tokenizer_samples, self.vocab_size = (
+            tokenizer,
+            tokenizer_samples,
+            vocab_size,
+        )
         self.label_kind, self.max_caption, self.timeout = label_kind, max_caption, timeout
-        self.shuffle_buffer, self.epoch_samples, self.on_error = shuffle_buffer, epoch_samples, on_error
+        self.shuffle_buffer, self.epoch_samples, self.on_error = (
+            shuffle_buffer,
+            epoch_samples,
+            on_error,
+        )
         self.skips = {name: StreamSkips(max_bad_fraction) for name in SPLITS}
         self.learned: dict[str, list[str]] = {}
         if "label" in self.columns and class_names:
@@ -151,7 +190,8 @@ class StreamData(PairedDataModule):
 
     @abstractmethod
     def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
-        """The source, and number of the split -> its shards; -1: those that a hash deals out to the splits without any.
+        """The source, and number of the split -> its shards; -1: those that a hash deals out to the
+        splits without any.
 
         Raises:
             DataError: they are not there.
@@ -159,11 +199,18 @@ class StreamData(PairedDataModule):
 
     def fields(self) -> set[str]:
         """All that the columns name, with the fields around keys."""
-        names = [name for key in self.columns.columns for field in self.columns[key] for name in field.split(";")]
+        names = [
+            name
+            for key in self.columns.columns
+            for field in self.columns[key]
+            for name in field.split(";")
+        ]
         return {part for name in names for part in (name, name.split(".")[0])}
 
     def setup(self, stage: str | None = None) -> None:
-        """Looks at the first samples of each split that is needed, and learns the tokenizer; so on every process."""
+        """Looks at the first samples of each split that is needed, and learns the tokenizer; so on
+        every process.
+        """
         if hasattr(self, "test_set"):
             return
         self.source, shards = self.shards()
@@ -174,20 +221,25 @@ class StreamData(PairedDataModule):
         looked_at = max(captions, ENOUGH * (self.label_kind == "value"))
         self.heads = heads_of(chosen, self.reader, self.wanted, looked_at, self.timeout)
         self._learn(next(iter(self.heads.values())), learns)
-        common = [(split, self.reader, Reading(self.on_error), self.batch_size) for split in chosen]
+        common = [
+            (split, self.reader, ReadCounter(self.on_error), self.batch_size) for split in chosen
+        ]
         training = TrainingStream(*common[0], self.seed, self.shuffle_buffer, self.epoch_samples)
         training.head, self.train_set = self.heads.get("train"), training  # type: ignore[assignment]
         self.val_set, self.test_set = (EvaluationStream(*own) for own in common[1:])  # type: ignore[assignment]
 
     def _reader(self) -> RecordReader:
-        files = {name: self.media.reader(self.columns.kinds[name]) for name in self.columns.of_kind(*FILE_KINDS)}
+        files = {
+            name: self.media.reader(self.columns.kinds[name])
+            for name in self.columns.of_kind(*FILE_KINDS)
+        }
         readers, blanks = ({name: pair[index] for name, pair in files.items()} for index in (0, 1))
         names = [name_of(name) for name in self.class_names.get("label", [])]
         as_label = partial(as_class, names=names) if self.label_kind == "class" else as_value
         label = as_label if "label" in self.columns else None
         return RecordReader(self.columns, readers, blanks, label, self.max_caption)  # type: ignore[arg-type]
 
-    def _learn(self, head: Head, learns: bool) -> None:
+    def _learn(self, head: StreamPreview, learns: bool) -> None:
         """Widths of vectors from the first of them, and the tokenizer."""
         for name in self.columns.of_kind("vector"):
             self.reader.readers[name] = partial(read_vector, width=head.widths[name])
@@ -201,16 +253,24 @@ class StreamData(PairedDataModule):
     def _loader(self, split: str, dataset: Any, shuffle: bool = False) -> DataLoader[PairedBatch]:
         stream: Stream = dataset
         trainer = self.trainer
-        stream.rank, stream.world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        if self.num_workers:  # tokenizers would say on each fork that their threads do not survive it
+        stream.rank, stream.world_size = (
+            (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        )
+        if (
+            self.num_workers
+        ):  # tokenizers would say on each fork that their threads do not survive it
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         if not isinstance(stream, TrainingStream):
             return StreamLoader(stream, self.num_workers)
         if stream.world_size > self.batch_size:
-            raise ConfigError(f"data.batch_size={self.batch_size} cannot be shared by {stream.world_size} processes.")
+            raise ConfigError(
+                f"data.batch_size={self.batch_size} cannot be shared by {stream.world_size} "
+                "processes."
+            )
         if stream.world_size > 1 and self.epoch_samples is None:
             raise ConfigError(
-                f"{stream.world_size} processes need equally many steps, and how many samples there are is not known: "
+                f"{stream.world_size} processes need equally many steps, and how many samples "
+                "there are is not known: "
                 "give data.epoch_samples=<samples of an epoch>."
             )
         return StreamLoader(stream, self.num_workers, *self._start())
@@ -223,11 +283,15 @@ class StreamData(PairedDataModule):
         """See `PairedDataModule`; how many there are in all is not known."""
         return len(np.unique(ids // TURNS)), None
 
-    def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> EveryStream:
+    def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> CompleteStream:
         """See `PairedDataModule`."""
         stream: Stream = getattr(self, f"{split}_set")
-        return EveryStream(
-            done, split=stream.split, reader=self.reader, reading=stream.reading, batch_size=self.batch_size
+        return CompleteStream(
+            done,
+            split=stream.split,
+            reader=self.reader,
+            reading=stream.reading,
+            batch_size=self.batch_size,
         )
 
     def division(self) -> dict[str, int | None]:
@@ -240,28 +304,43 @@ class StreamData(PairedDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The tokenizer, the names of the classes, and what was left out before the batch with which a run goes on."""
+        """The tokenizer, the names of the classes, and what was left out before the batch with
+        which a run goes on.
+        """
         read = {} if self.trainer is None else counts_to_go_on(self.skips, self.trainer)
         return super().state_dict() | {"learned": dict(self.class_names), "read": read}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them from a checkpoint; where these data name their classes, a name means what it did in training."""
+        """Takes them from a checkpoint; where these data name their classes, a name means what it
+        did in training.
+        """
         super().load_state_dict(state_dict)
         self.learned = state_dict.get("learned", {})
         if "label" in self.columns:
             self.class_names |= learned_names(self.class_names, self.learned)
-        if self.position != (0, 0) and self.trainer is not None and self.trainer.is_global_zero:  # a run goes on
+        if (
+            self.position != (0, 0) and self.trainer is not None and self.trainer.is_global_zero
+        ):  # a run goes on
             for name, counts in state_dict.get("read", {}).items():
                 self.skips[name].total = counts
 
     def describe(self, modality: str, item: int) -> Any:
-        """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read again."""
-        return self.content(modality, item) if self.columns.kinds[modality] in ("image", "text") else None
+        """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read
+        again.
+        """
+        return (
+            self.content(modality, item)
+            if self.columns.kinds[modality] in ("image", "text")
+            else None
+        )
 
     def content(self, modality: str, item: int) -> Any:
         """As `describe`, and the waveform of a sound."""
         number, turn = divmod(item, TURNS)
-        value, kind = self.reader.read(self._found(number)).values[modality], self.columns.kinds[modality]
+        value, kind = (
+            self.reader.read(self._found(number)).values[modality],
+            self.columns.kinds[modality],
+        )
         if kind == "text":
             return value[turn]
         if kind == "image":
@@ -291,7 +370,9 @@ class StreamData(PairedDataModule):
         return counts_of(sum(totals.values()).tolist())  # type: ignore[union-attr]
 
     def teardown(self, stage: str) -> None:
-        """Tells what was left out, if that is new; of this process alone, since the others may be gone."""
+        """Tells what was left out, if that is new; of this process alone, since the others may be
+        gone.
+        """
         self._tell({name: skips.total for name, skips in self.skips.items()})
 
     def _tell(self, totals: Mapping[str, torch.Tensor]) -> None:

@@ -30,8 +30,8 @@ class Sample:
 
     Attributes:
         number: of its record.
-        group: equal = positive; without a group's field samples with the same captions are positives of each other,
-            and others are their own: keys may begin anew in each shard.
+        group: equal = positive; without a group's field samples with the same captions are
+            positives of each other, and others are their own: keys may begin anew in each shard.
         values: modality -> an array, its captions, or None where it is absent.
         label: a class, -1 without one, or a value; None where labels are not read.
     """
@@ -82,7 +82,8 @@ class RecordReader:
         values = {name: self.value(name, record) for name in self.columns.kinds}
         if all(value is None for value in values.values()):
             raise BadSampleError(
-                "missing field", f"no modality is in it, only {', '.join(record.names()) or 'nothing'}."
+                "missing field",
+                f"no modality is in it, only {', '.join(record.names()) or 'nothing'}.",
             )
         return Sample(record.number, self.group(record, values), values, self.label_of(record))
 
@@ -98,20 +99,24 @@ class RecordReader:
         return self.label(None if found is None else found[1])
 
     def group(self, record: Record, values: Mapping[str, Any]) -> int:
-        """The group of a record: that of its field, else of its captions if these are all beside one file.
+        """The group of a record: that of its field, else of its captions if these are all beside
+        one file.
 
         Raises:
             BadSampleError: its field holds no text.
         """
         texts = self.columns.of_kind("text")
-        captions = sorted({(name, caption_key(text)) for name in texts for text in values.get(name) or ()})
+        captions = sorted(
+            {(name, caption_key(text)) for name in texts for text in values.get(name) or ()}
+        )
         if "group" in self.columns or not captions or len(self.columns.kinds) - len(texts) > 1:
             name = self.named("group", record)
             return record.number if name is None else number_of_name(name)
         return number_of_name(repr(captions))
 
     def named(self, role: Literal["group", "split_by"], record: Record) -> str | None:
-        """The name that the field of a role holds; None where there is no such field, or nothing in it.
+        """The name that the field of a role holds; None where there is no such field, or nothing in
+        it.
 
         Raises:
             BadSampleError: it is no text.
@@ -150,7 +155,9 @@ class RecordReader:
         if source == b"":
             raise BadSampleError("empty file", f"{field} has no bytes.")
         if not isinstance(source, bytes | Path):
-            raise BadSampleError("bad value", f"{field} holds {type(source).__name__} instead of a file.")
+            raise BadSampleError(
+                "bad value", f"{field} holds {type(source).__name__} instead of a file."
+            )
         return self.readers[name](source, name=field)
 
     def batch(self, samples: Sequence[Sample], turns: Sequence[int]) -> PairedBatch:
@@ -162,16 +169,27 @@ class RecordReader:
             there = torch.tensor([value is not None for value in values])
             items[name] = base
             if self.columns.kinds[name] == "text":
-                chosen = [turn % len(texts) if texts else 0 for texts, turn in zip(values, turns, strict=True)]
-                inputs[name] = self._ids([texts and texts[turn] for texts, turn in zip(values, chosen, strict=True)])
+                chosen = [
+                    turn % len(texts) if texts else 0
+                    for texts, turn in zip(values, turns, strict=True)
+                ]
+                inputs[name] = self._ids(
+                    [texts and texts[turn] for texts, turn in zip(values, chosen, strict=True)]
+                )
                 items[name] = base + torch.tensor(chosen)
             else:
-                inputs[name] = padded([self.blanks[name] if value is None else value for value in values])
+                inputs[name] = padded(
+                    [self.blanks[name] if value is None else value for value in values]
+                )
             if not there.all():
                 present[name] = there
         group = torch.tensor([sample.group for sample in samples])
         id = base + torch.tensor(turns)
-        labels = {} if self.label is None else {"label": torch.tensor([sample.label for sample in samples])}
+        labels = (
+            {}
+            if self.label is None
+            else {"label": torch.tensor([sample.label for sample in samples])}
+        )
         return PairedBatch(inputs, items, group, id, present, labels)
 
     def _ids(self, texts: Sequence[str | None]) -> Tensor:
@@ -187,7 +205,8 @@ class RecordReader:
 
 
 def as_class(value: Any, names: Sequence[str]) -> int:
-    """The number of a class: its place among the names or, without names, the whole number that it is; -1 for None.
+    """The number of a class: its place among the names or, without names, the whole number that it
+    is; -1 for None.
 
     Args:
         value: of the field.
@@ -201,10 +220,14 @@ def as_class(value: Any, names: Sequence[str]) -> int:
         return -1
     if names:
         if text not in names:
-            raise BadSampleError("bad value", f"the label {text[:60]!r} is none of data.class_names.")
+            raise BadSampleError(
+                "bad value", f"the label {text[:60]!r} is none of data.class_names."
+            )
         return names.index(text)
     if not text.isdecimal() or len(text) > 9:
-        raise BadSampleError("bad value", f"the label {text[:60]!r} is no number of a class: give data.class_names.")
+        raise BadSampleError(
+            "bad value", f"the label {text[:60]!r} is no number of a class: give data.class_names."
+        )
     return int(text)
 
 
@@ -218,7 +241,9 @@ def as_value(value: Any) -> float:
     try:
         return number_of(text)
     except ValueError as error:
-        raise BadSampleError("bad number", f"the label {text[:60]!r} is no finite number of float32.") from error
+        raise BadSampleError(
+            "bad number", f"the label {text[:60]!r} is no finite number of float32."
+        ) from error
 
 
 def number_of_name(name: str) -> int:

@@ -19,7 +19,8 @@ class Record:
         number: of its own in the whole data set, below 2^48; the same wherever the sample is read.
         name: how messages call it.
         key: its name in its shard.
-        fields: name -> bytes, a path, text, a number, a list or a mapping; None where it was not read.
+        fields: name -> bytes, a path, text, a number, a list or a mapping; None where it was not
+            read.
     """
 
     number: int
@@ -32,7 +33,8 @@ class Record:
         """The first field of several that is there, and what it holds; NaN is nothing.
 
         Args:
-            names: with ";" between them. `json.caption` is a field of this name, or the key of a mapping or of JSON.
+            names: with ";" between them. `json.caption` is a field of this name, or the key of a
+                mapping or of JSON.
 
         Raises:
             BadSampleError: a field is no JSON.
@@ -51,7 +53,9 @@ class Record:
     def names(self) -> list[str]:
         """All names that `find` knows, but for what is deeper than a key of a field."""
         try:
-            inner = [f"{name}.{key}" for name in self.fields for key in self.mapping(name, "json") or {}]
+            inner = [
+                f"{name}.{key}" for name in self.fields for key in self.mapping(name, "json") or {}
+            ]
         except BadSampleError:
             inner = []
         return [*self.fields, *inner]

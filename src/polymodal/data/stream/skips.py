@@ -1,4 +1,6 @@
-"""Samples of a stream that were left out, counted by reason as far as batches were used; how many come is not known."""
+"""Samples of a stream that were left out, counted by reason as far as batches were used; how many
+come is not known.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ SEEN = len(REASONS)
 """Column after those of the reasons: samples that came."""
 
 
-class Read(NamedTuple):
+class ReadCounts(NamedTuple):
     """What was read for a batch.
 
     Attributes:
@@ -39,12 +41,14 @@ class Read(NamedTuple):
     first: bool = False
     last: bool = False
 
-    def with_counts(self, other: Read) -> Read:
+    def with_counts(self, other: ReadCounts) -> ReadCounts:
         """The same batch, for which the other was read too."""
-        return self._replace(counts=tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)))
+        return self._replace(
+            counts=tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
+        )
 
 
-class Reading:
+class ReadCounter:
     """What a loading process reads and leaves out; it sends the counts with its batches.
 
     Args:
@@ -66,22 +70,31 @@ class Reading:
             DataError: bad samples are not to be skipped.
         """
         if self.on_error == "raise":
-            raise DataError(f"{place}: {error} (data.on_error=skip leaves such samples out)") from error
-        log.log(logging.DEBUG if error.reason in self.known else logging.WARNING, "Left out: %s: %s", place, error)
+            raise DataError(
+                f"{place}: {error} (data.on_error=skip leaves such samples out)"
+            ) from error
+        log.log(
+            logging.DEBUG if error.reason in self.known else logging.WARNING,
+            "Left out: %s: %s",
+            place,
+            error,
+        )
         self.known.add(error.reason)
         self.recent[REASONS.index(error.reason)] += 1
 
-    def taken(self) -> Read:
+    def taken(self) -> ReadCounts:
         """What was read since this was asked for last."""
-        read = Read(tuple(self.recent))
+        read = ReadCounts(tuple(self.recent))
         self.recent = [0] * len(self.recent)
         return read
 
 
 class StreamSkips:
-    """What was read of a split and left out of it, in all epochs, up to the last batch that was used.
+    """What was read of a split and left out of it, in all epochs, up to the last batch that was
+    used.
 
-    It follows from the batches alone, however many of them were loaded in advance: so a run that goes on counts on.
+    It follows from the batches alone, however many of them were loaded in advance: so a run that
+    goes on counts on.
 
     Args:
         max_bad_fraction: the largest share of samples that may be skipped.
@@ -95,10 +108,12 @@ class StreamSkips:
 
     def __init__(self, max_bad_fraction: float) -> None:
         self.max_bad_fraction = max_bad_fraction
-        self.total = self.before_pass = self.before_last = torch.zeros(1 + len(REASONS), dtype=torch.int64)
+        self.total = self.before_pass = self.before_last = torch.zeros(
+            1 + len(REASONS), dtype=torch.int64
+        )
         self.number = self.told = 0
 
-    def use(self, read: Read) -> None:
+    def use(self, read: ReadCounts) -> None:
         """Counts a batch, and judges the share of bad samples, once `ENOUGH` came or a pass ends.
 
         Raises:
@@ -111,12 +126,15 @@ class StreamSkips:
         enough = 1 if read.last else ENOUGH
         if sum(self.counts().values()) > self.max_bad_fraction * max(int(self.total[SEEN]), enough):
             raise DataError(
-                f"{self.summary()}\nThat is more than data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
+                f"{self.summary()}\nThat is more than "
+                f"data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
                 "allow more."
             )
 
     def after(self, number: int) -> torch.Tensor:
-        """The counts after so many batches of the pass: all of them, or those without the last batch."""
+        """The counts after so many batches of the pass: all of them, or those without the last
+        batch.
+        """
         return self.before_last if number == self.number - 1 else self.total
 
     def tell(self, split: str, total: torch.Tensor) -> None:
@@ -141,7 +159,8 @@ class StreamSkips:
 
 
 def counts_to_go_on(skips: Mapping[str, StreamSkips], trainer: Trainer) -> dict[str, torch.Tensor]:
-    """Split -> (columns,) counts of all processes before the batch with which a run goes on from a checkpoint.
+    """Split -> (columns,) counts of all processes before the batch with which a run goes on from a
+    checkpoint.
 
     A batch at work, and a validation at work, begin again then.
     """
@@ -149,7 +168,9 @@ def counts_to_go_on(skips: Mapping[str, StreamSkips], trainer: Trainer) -> dict[
     validation = loop.val_loop.batch_progress.current
     counts = {
         "train": skips["train"].after(loop.batch_progress.current.ready),
-        "val": skips["val"].total if validation.ready == validation.completed else skips["val"].before_pass,
+        "val": skips["val"].total
+        if validation.ready == validation.completed
+        else skips["val"].before_pass,
     }
     return {split: over_processes(count) for split, count in counts.items()}
 

@@ -23,7 +23,8 @@ def splits_of(
 
     Args:
         source: of the samples.
-        shards: number of the split -> its shards; -1: those that a hash deals out to the splits without any.
+        shards: number of the split -> its shards; -1: those that a hash deals out to the splits
+            without any.
         shares: of the three splits, where a hash deals them out.
         reader: knows the fields that the hash is of.
         wanted: the splits that are needed.
@@ -35,7 +36,9 @@ def splits_of(
     left = [0.0 if part in shards else share for part, share in enumerate(shares)]
     open = [part for part, name in enumerate(SPLITS) if part not in shards and name in wanted]
     if -1 in shards and not all(left[part] for part in open):
-        raise ConfigError(f"data.splits={list(shares)}: a split that the data do not have needs a share above 0.")
+        raise ConfigError(
+            f"data.splits={list(shares)}: a split that the data do not have needs a share above 0."
+        )
     dealt = [share / sum(left) for share in left] if any(left) else [1.0, 0.0, 0.0]
     return [
         Split(name, source, shards[part], None, limit)

@@ -22,14 +22,23 @@ from polymodal.data.loading.hidden import is_hidden_path
 from polymodal.data.stream.records import Entry, Record, number_of
 from polymodal.errors import ConfigError
 
-BROKEN = (tarfile.TarError, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RecursionError)
+BROKEN = (
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    ValueError,
+    RecursionError,
+)
 """What reading raises where an archive, or the file that it is packed into, is damaged."""
 
 MAX_BYTES = 2**30
 """A larger field is refused: a few bytes may unpack to that many."""
 
 MAX_HEADER = 2**18
-"""Bytes of a long name, or of what else stands before a member in its own words (pax), all of which is kept."""
+"""Bytes of a long name, or of what else stands before a member in its own words (pax), all of which
+is kept."""
 
 
 HEADERS = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
@@ -37,19 +46,24 @@ HEADERS |= {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
 
 
 class TarShards:
-    """Samples of tar files, plain or compressed. Members `00012.jpg` and `00012.txt`, side by side, are one sample.
+    """Samples of tar files, plain or compressed. Members `00012.jpg` and `00012.txt`, side by side,
+    are one sample.
 
-    Members are read into memory and nowhere else; neither a decoder nor a command of theirs is run. What is not wanted
-    is not read: in a local plain file it is jumped over.
+    Members are read into memory and nowhere else; neither a decoder nor a command of theirs is run.
+    What is not wanted is not read: in a local plain file it is jumped over.
 
     Args:
         urls: paths, or URLs that fsspec opens.
-        fields: endings that are read, in small letters; the others of a sample are only named. None for all of them.
+        fields: endings that are read, in small letters; the others of a sample are only named. None
+            for all of them.
         options: of fsspec, for URLs.
     """
 
     def __init__(
-        self, urls: Sequence[str], fields: set[str] | None = None, options: Mapping[str, Any] | None = None
+        self,
+        urls: Sequence[str],
+        fields: set[str] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.urls, self.fields, self.options = urls, fields, options or {}
 
@@ -65,19 +79,30 @@ class TarShards:
         """
         try:
             with _opened(self.urls[shard], self.options) as tar:
-                for position, (key, members) in enumerate(groupby(_files(tar), key=lambda file: file[0])):
+                for position, (key, members) in enumerate(
+                    groupby(_files(tar), key=lambda file: file[0])
+                ):
                     name = f"{self.name(shard)}, {key}"
                     load = partial(self._load, tar, members, number_of(shard, position), name, key)
                     yield (entry := Entry(name, key, load))
-                    if isinstance(entry.loaded, BadSampleError) and entry.loaded.reason == "damaged shard":
+                    if (
+                        isinstance(entry.loaded, BadSampleError)
+                        and entry.loaded.reason == "damaged shard"
+                    ):
                         raise entry.loaded  # nothing can follow
         except FileNotFoundError as error:
             raise BadSampleError("missing file", "there is no such file.") from error
         except BROKEN as error:
-            reason = str(error).partition("\n")[0].rstrip(":")  # further lines tell of each format that it is not
-            raise BadSampleError("damaged shard", f"it cannot be read on: {shown(reason)}") from error
+            reason = (
+                str(error).partition("\n")[0].rstrip(":")
+            )  # further lines tell of each format that it is not
+            raise BadSampleError(
+                "damaged shard", f"it cannot be read on: {shown(reason)}"
+            ) from error
 
-    def _load(self, tar: tarfile.TarFile, members: Iterator[Any], number: int, name: str, key: str) -> Record:
+    def _load(
+        self, tar: tarfile.TarFile, members: Iterator[Any], number: int, name: str, key: str
+    ) -> Record:
         if PurePosixPath(key).is_absolute() or ".." in PurePosixPath(key).parts:
             raise BadSampleError("bad name", "it lies outside of the shard.")
         fields: dict[str, bytes | None] = {}
@@ -95,7 +120,8 @@ class TarShards:
 
 
 class _WholeTar(tarfile.TarInfo):
-    """A header; where there is none although the archive has not ended, that is no end but an error.
+    """A header; where there is none although the archive has not ended, that is no end but an
+    error.
 
     So is one of more than `MAX_HEADER`.
     """
@@ -132,7 +158,9 @@ def _opened(url: str, options: Mapping[str, Any]) -> Iterator[tarfile.TarFile]:
 
 
 def _files(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
-    """Key, ending and header of each regular file with an ending; hidden ones may stand between others."""
+    """Key, ending and header of each regular file with an ending; hidden ones may stand between
+    others.
+    """
     for member in tar:
         tar.members, tar.pax_headers = [], {}  # type: ignore[attr-defined]  # it would keep all headers
         key, field = base_plus_ext(member.name)
@@ -149,12 +177,16 @@ def expanded(path: str | Sequence[str]) -> list[str]:
     patterns = [path] if isinstance(path, str) else list(path)
     urls = [url for pattern in patterns for url in braceexpand(pattern)]
     if commands := [url for url in urls if url.startswith("pipe:")]:
-        raise ConfigError(f"data.path={commands[0]}: no command is run to get data. Give a file or a URL.")
+        raise ConfigError(
+            f"data.path={commands[0]}: no command is run to get data. Give a file or a URL."
+        )
     if not urls:
         raise ConfigError("data.path names no shard. Such as: data.path='shards/{000..127}.tar'")
     return urls
 
 
 def not_there(urls: Sequence[str]) -> list[str]:
-    """Those of `expanded` that are paths without a file; whether a URL can be read is seen when it is."""
+    """Those of `expanded` that are paths without a file; whether a URL can be read is seen when it
+    is.
+    """
     return [url for url in urls if "://" not in url and not Path(url).is_file()]

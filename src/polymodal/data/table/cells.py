@@ -18,7 +18,8 @@ class FileCells:
 
     Attributes:
         paths: (rows,) text; beside bytes, what they are called. Null where there is none.
-        content: (rows,) bytes, null where a path tells the file. Never copied as a whole: it may be a mapped file.
+        content: (rows,) bytes, null where a path tells the file. Never copied as a whole: it may be
+            a mapped file.
         spelled: (rows,) the paths, each file in one spelling; None where they are in one already.
     """
 
@@ -38,7 +39,9 @@ class FileCells:
         return pc.binary_length(self.content).fill_null(-1).to_numpy().astype(np.int64)
 
     def names(self) -> pa.Array:
-        """(rows,) paths of files, each file in one spelling; null for bytes, whose names need not differ."""
+        """(rows,) paths of files, each file in one spelling; null for bytes, whose names need not
+        differ.
+        """
         names = self.called()
         if self.content is None:
             return names
@@ -56,7 +59,9 @@ class FileCells:
         return (Path(path), path) if content is None else (content, path)
 
 
-def bytes_and_paths(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, pa.ChunkedArray | None]:
+def bytes_and_paths(
+    column: pa.ChunkedArray,
+) -> tuple[pa.ChunkedArray | None, pa.ChunkedArray | None]:
     """The bytes in a column of cells, and its paths; None for what it does not have.
 
     Raises:
@@ -64,10 +69,18 @@ def bytes_and_paths(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, pa
     """
     kind, content, paths = column.type, None, column
     if pa.types.is_struct(kind):
-        fields = {kind.field(index).name: kind.field(index).type for index in range(kind.num_fields)}
-        if not fields or not fields.keys() <= {"bytes", "path"} or not _is_binary(fields.get("bytes", pa.binary())):
+        fields = {
+            kind.field(index).name: kind.field(index).type for index in range(kind.num_fields)
+        }
+        if (
+            not fields
+            or not fields.keys() <= {"bytes", "path"}
+            or not _is_binary(fields.get("bytes", pa.binary()))
+        ):
             raise DataError(f"a cell is a path, bytes, or a record of bytes and path, not {kind}")
-        content, paths = (pc.struct_field(column, key) if key in fields else None for key in ("bytes", "path"))
+        content, paths = (
+            pc.struct_field(column, key) if key in fields else None for key in ("bytes", "path")
+        )
     elif _is_binary(kind):
         content, paths = column, None
     if content is not None and paths is not None and content.null_count == len(content):

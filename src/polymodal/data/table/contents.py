@@ -1,4 +1,6 @@
-"""What a modality holds of N samples, asked for one item at a time: captions, or columns of a table."""
+"""What a modality holds of N samples, asked for one item at a time: captions, or columns of a
+table.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from polymodal.data.table.files import codes_of, taken
 from polymodal.data.text.tokenizer import Tokenizer
 
 CHUNK = 5_000
-"""Captions that are tokenised at a time: memory of the tokenizer grows with it, its speed does not."""
+"""Captions that are tokenised at a time: memory of the tokenizer grows with it, its speed does
+not."""
 
 LONG = 20
 """So many chunks take seconds, and show a progress bar."""
@@ -81,9 +84,13 @@ class Captions:
         """Makes the ids of all sentences."""
         ids, lengths = [np.zeros(0, dtype=np.uint8)], [np.zeros(1, dtype=np.int64)]
         starts = range(0, len(self.texts), CHUNK)
-        for start in track(starts, "Captions to tokens", transient=True, disable=len(starts) < LONG):
+        for start in track(
+            starts, "Captions to tokens", transient=True, disable=len(starts) < LONG
+        ):
             rows = tokenizer(self.texts.slice(start, CHUNK).to_pylist())
-            ids.append(rows[rows != PAD].astype(np.min_scalar_type(rows.max())))  # two bytes each, mostly
+            ids.append(
+                rows[rows != PAD].astype(np.min_scalar_type(rows.max()))
+            )  # two bytes each, mostly
             lengths.append((rows != PAD).sum(1))
         self.ids, self.ends = np.concatenate(ids), np.cumsum(np.concatenate(lengths))
 
@@ -98,7 +105,9 @@ class Captions:
         return int(self.same[self.first[sample] + turn % self.count[sample]])
 
     def of_each(self) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) the sample of each sentence, and (K,) a number that sentences share which say the same."""
+        """(K,) the sample of each sentence, and (K,) a number that sentences share which say the
+        same.
+        """
         return np.repeat(np.arange(len(self.count)), self.count), self.alike
 
     def distinct(self, chosen: np.ndarray) -> int:
@@ -121,7 +130,8 @@ class Captions:
 
 
 def alike(number: np.ndarray, code: np.ndarray, words: pa.Array) -> np.ndarray:
-    """(K,) numbers of equal captions -> the same, or others where some are equal but for case and blanks.
+    """(K,) numbers of equal captions -> the same, or others where some are equal but for case and
+    blanks.
 
     Args:
         number: (K,).
@@ -144,7 +154,9 @@ class Columns:
         self.values = values
         self.blank = np.full(values.shape[1], -1, dtype=np.float32)
         self.blank[:numeric] = np.nan
-        there = ~np.isnan(values[:, :numeric]).all(1) if numeric else np.zeros(len(values), dtype=bool)
+        there = (
+            ~np.isnan(values[:, :numeric]).all(1) if numeric else np.zeros(len(values), dtype=bool)
+        )
         self.count = (there | (values[:, numeric:] >= 0).any(1)).astype(np.int64)
 
     def item(self, sample: int, turn: int) -> int:
@@ -161,11 +173,14 @@ class Columns:
 
     def show(self, item: int) -> Any:
         """The row in words."""
-        return ", ".join("missing" if np.isnan(value) else f"{value:.3g}" for value in self.values[item])
+        return ", ".join(
+            "missing" if np.isnan(value) else f"{value:.3g}" for value in self.values[item]
+        )
 
 
 def as_typed(row: np.ndarray, numeric: int, learned: Mapping[str, Any]) -> list[float | str | None]:
-    """A row of a table as a person would type it; None where a value is missing, or a category is unknown.
+    """A row of a table as a person would type it; None where a value is missing, or a category is
+    unknown.
 
     Args:
         row: (columns,) float32: standardised numbers, NaN if missing, then codes, -1 if unknown.
@@ -179,7 +194,9 @@ def as_typed(row: np.ndarray, numeric: int, learned: Mapping[str, Any]) -> list[
 
 
 def padded(arrays: Sequence[np.ndarray]) -> Tensor:
-    """B arrays of one dtype and number of dimensions -> (B, ...), with zeros up to the largest size of each."""
+    """B arrays of one dtype and number of dimensions -> (B, ...), with zeros up to the largest size
+    of each.
+    """
     shape = np.max([array.shape for array in arrays], axis=0)
     result = np.zeros((len(arrays), *shape), dtype=arrays[0].dtype)
     for row, array in zip(result, arrays, strict=True):
@@ -204,14 +221,23 @@ def bad_captions(texts: pa.Array, longest: int) -> tuple[np.ndarray, np.ndarray]
     """Where a sentence is only blanks, and where it has more than `longest` characters."""
     blank = pc.and_(texts.is_valid(), pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0))
     long = pc.greater(pc.utf8_length(texts), longest)
-    blank_at, long_at = (np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False)) for mask in (blank, long))
+    blank_at, long_at = (
+        np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False))
+        for mask in (blank, long)
+    )
     return blank_at, long_at
 
 
 def unknown_words(captions: Sequence[Captions], unknown: int | None) -> str | None:
-    """What to warn of where a tokenizer has a token for words that it does not know; None where there are none."""
+    """What to warn of where a tokenizer has a token for words that it does not know; None where
+    there are none.
+    """
     if unknown is None:
         return None
     count = sum(int((texts.ids == unknown).sum()) for texts in captions)
     whole = sum(len(texts.ids) for texts in captions)
-    return f"{count} of {whole} tokens of the captions are words that the tokenizer does not know." if count else None
+    return (
+        f"{count} of {whole} tokens of the captions are words that the tokenizer does not know."
+        if count
+        else None
+    )

@@ -36,7 +36,8 @@ class Delimited:
         delimiter: one character.
 
     Attributes:
-        names: of the columns, as UTF-8 or else in the code page of Western Europe that spreadsheets write.
+        names: of the columns, as UTF-8 or else in the code page of Western Europe that spreadsheets
+            write.
         notes: what a person should know of how it is read.
     """
 
@@ -48,7 +49,9 @@ class Delimited:
         self.notes: list[str] = []
         self.quotation = quotation_of(whole[start:], delimiter, len(self.names))
         if not self.quotation.used:
-            self.notes.append("not all quotation marks are in pairs around cells, so that they are read as text.")
+            self.notes.append(
+                "not all quotation marks are in pairs around cells, so that they are read as text."
+            )
             names, start = self._header(whole, quoted=False)
             self.names = [name[1:-1] if QUOTED.fullmatch(name) else name for name in names]
         self.content = whole[start:]
@@ -72,11 +75,15 @@ class Delimited:
         except python_csv.Error:
             names = [" " * (LONGEST + 1)]
         if any(len(name) > LONGEST for name in names):
-            raise DataError(f"{self.file}: the header opens a quotation mark that does not close, or has no line end.")
+            raise DataError(
+                f"{self.file}: the header opens a quotation mark that does not close, or has no "
+                "line end."
+            )
         return names, end
 
     def read(self, wanted: Sequence[str]) -> tuple[pa.Table, dict[int, str]]:
-        """The wanted columns as text, "007" too, and row -> why it cannot be read; in the table it is empty.
+        """The wanted columns as text, "007" too, and row -> why it cannot be read; in the table it
+        is empty.
 
         Raises:
             ArrowException: the file cannot be read.
@@ -91,11 +98,15 @@ class Delimited:
             return self._with_bad_rows(content, wanted)
         try:
             return self._parsed(content, wanted, handler=None), {}
-        except pa.ArrowInvalid:  # Arrow cannot hand over a row that is not UTF-8: for this each byte is a character
+        except (
+            pa.ArrowInvalid
+        ):  # Arrow cannot hand over a row that is not UTF-8: for this each byte is a character
             table, bad = self._with_bad_rows(bytes(content).decode("latin-1").encode(), wanted)
             return pa.table({name: _bytes_again(table[name]) for name in wanted}), bad
 
-    def _with_bad_rows(self, content: Any, wanted: Sequence[str]) -> tuple[pa.Table, dict[int, str]]:
+    def _with_bad_rows(
+        self, content: Any, wanted: Sequence[str]
+    ) -> tuple[pa.Table, dict[int, str]]:
         bad: list[csv.InvalidRow] = []
 
         def note(row: csv.InvalidRow) -> str:
@@ -106,18 +117,27 @@ class Delimited:
         if not bad:
             return table, {}
         bad.clear()
-        table = self._parsed(content, wanted, note, threads=False)  # only so are the bad rows numbered
+        table = self._parsed(
+            content, wanted, note, threads=False
+        )  # only so are the bad rows numbered
         rows = [row.number - 1 for row in bad]
-        return _with_gaps(table, rows), dict(zip(rows, self._problems(bad, self._lines(content, rows)), strict=True))
+        return _with_gaps(table, rows), dict(
+            zip(rows, self._problems(bad, self._lines(content, rows)), strict=True)
+        )
 
-    def _parsed(self, content: Any, wanted: Sequence[str], handler: Handler | None, threads: bool = True) -> pa.Table:
+    def _parsed(
+        self, content: Any, wanted: Sequence[str], handler: Handler | None, threads: bool = True
+    ) -> pa.Table:
         marks = '"' if self.quotation.used else False
         lines = self.quotation.lines
         return csv.read_csv(
             pa.BufferReader(pa.py_buffer(content)),
             csv.ReadOptions(block_size=BLOCK, column_names=self.names, use_threads=threads),
             csv.ParseOptions(
-                delimiter=self.delimiter, quote_char=marks, newlines_in_values=lines, invalid_row_handler=handler
+                delimiter=self.delimiter,
+                quote_char=marks,
+                newlines_in_values=lines,
+                invalid_row_handler=handler,
             ),
             csv.ConvertOptions(
                 include_columns=list(wanted),
@@ -135,12 +155,14 @@ class Delimited:
             if text.startswith("\0"):
                 shown = text[1:].rstrip(self.delimiter).replace(HIDDEN.decode(), MARK.decode())
                 yield (
-                    f"{place} opens a quotation mark that does not close at the end of the cell: {shown!r}. Write a "
+                    f"{place} opens a quotation mark that does not close at the end of the cell: "
+                    f"{shown!r}. Write a "
                     "mark within text twice, and marks around the text."
                 )
             else:
                 yield (
-                    f"{place} has {row.actual_columns} cells and the header {row.expected_columns}: {text!r}. Text "
+                    f"{place} has {row.actual_columns} cells and the header "
+                    f"{row.expected_columns}: {text!r}. Text "
                     f"with a {sign} in it stands in quotation marks."
                 )
 
@@ -160,8 +182,14 @@ class Delimited:
 
     def _note_odd_cells(self) -> None:
         for places, problem in (
-            (self.quotation.doubtful, "hold lines that look like rows. Is a quotation mark missing?"),
-            (self.quotation.followed, "go on after their closing quotation mark. Write a mark within text twice."),
+            (
+                self.quotation.doubtful,
+                "hold lines that look like rows. Is a quotation mark missing?",
+            ),
+            (
+                self.quotation.followed,
+                "go on after their closing quotation mark. Write a mark within text twice.",
+            ),
         ):
             if places:
                 text = bytes(self.content[places[0] : places[0] + 60]).decode(errors="replace")

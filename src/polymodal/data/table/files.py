@@ -1,4 +1,6 @@
-"""Manifest files as Arrow columns: read, checked, and never turned into Python objects as a whole."""
+"""Manifest files as Arrow columns: read, checked, and never turned into Python objects as a
+whole.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ def in_one_piece(column: pa.ChunkedArray) -> pa.Array:
         column = column.cast(column.type.value_type)
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
         # one piece of these may be larger than 2 GB
-        column = column.cast(pa.large_string() if pa.types.is_string(column.type) else pa.large_binary())
+        column = column.cast(
+            pa.large_string() if pa.types.is_string(column.type) else pa.large_binary()
+        )
     pieces = column.combine_chunks()
     return pieces if isinstance(pieces, pa.Array) else pa.concat_arrays(pieces.chunks)
 
@@ -91,7 +95,8 @@ def joined(
     split: Sequence[int],
     bad: Sequence[Mapping[int, str]] = (),
 ) -> ManifestTable:
-    """Parts one after the other, without a copy where their types are equal; values of different types as text.
+    """Parts one after the other, without a copy where their types are equal; values of different
+    types as text.
 
     Args:
         tables: at least one; of the same columns.
@@ -108,13 +113,21 @@ def joined(
     try:
         table = pa.concat_tables(_of_equal_types(tables), promote_options="permissive")
     except pa.ArrowException as error:
-        raise DataError(f"{', '.join(names)} do not have columns of the same types: {_first_line(error)}") from error
-    wrong = {int(start) + row: why for start, part in zip(starts, bad, strict=False) for row, why in part.items()}
+        raise DataError(
+            f"{', '.join(names)} do not have columns of the same types: {_first_line(error)}"
+        ) from error
+    wrong = {
+        int(start) + row: why
+        for start, part in zip(starts, bad, strict=False)
+        for row, why in part.items()
+    }
     return ManifestTable(table, Places(names, folders, starts), np.repeat(split, lengths), wrong)
 
 
 def _of_equal_types(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """The same tables; a column of single values as text where it is not of one type in all of them."""
+    """The same tables; a column of single values as text where it is not of one type in all of
+    them.
+    """
     tables = list(tables)
     for name in tables[0].column_names:
         kinds = {table[name].type for table in tables if not pa.types.is_null(table[name].type)}
@@ -122,7 +135,9 @@ def _of_equal_types(tables: Sequence[pa.Table]) -> list[pa.Table]:
             continue
         for index, table in enumerate(tables):
             text, bad = as_text(in_one_piece(table[name]))
-            if not len(bad):  # else the column stays as it is, and each such row is named when it is used
+            if not len(
+                bad
+            ):  # else the column stays as it is, and each such row is named when it is used
                 tables[index] = table.set_column(table.column_names.index(name), name, text)
     return tables
 
@@ -131,7 +146,9 @@ def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def read_tables(files: Sequence[Path], wanted: Mapping[str, str], split: Sequence[int] = (-1,)) -> ManifestTable:
+def read_tables(
+    files: Sequence[Path], wanted: Mapping[str, str], split: Sequence[int] = (-1,)
+) -> ManifestTable:
     """CSV, TSV, JSON lines or Parquet, told by the ending of the file name.
 
     Args:
@@ -144,8 +161,13 @@ def read_tables(files: Sequence[Path], wanted: Mapping[str, str], split: Sequenc
         DataError: a file is missing, is damaged, has no row, or does not go with the others.
     """
     tables, bad, notes = zip(*(_read(file, wanted) for file in files), strict=True)
-    table = joined(tables, [str(file) for file in files], [file.parent for file in files], split, bad)
-    return replace(table, notes=[f"{file}: {note}" for file, own in zip(files, notes, strict=True) for note in own])
+    table = joined(
+        tables, [str(file) for file in files], [file.parent for file in files], split, bad
+    )
+    return replace(
+        table,
+        notes=[f"{file}: {note}" for file, own in zip(files, notes, strict=True) for note in own],
+    )
 
 
 def check_file(file: Path) -> None:
@@ -161,7 +183,9 @@ def check_file(file: Path) -> None:
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty.")
     if file.suffix.lower() not in known:
-        raise ConfigError(f"data.path={file}: a manifest ends in one of {', '.join(sorted(known))}.")
+        raise ConfigError(
+            f"data.path={file}: a manifest ends in one of {', '.join(sorted(known))}."
+        )
 
 
 @contextmanager
@@ -177,7 +201,9 @@ def reading(file: Path) -> Iterator[None]:
         raise DataError(f"{file} cannot be read: {_first_line(error)}") from error
 
 
-def _read(file: Path, wanted: Mapping[str, str]) -> tuple[pa.Table, Mapping[int, str], Sequence[str]]:
+def _read(
+    file: Path, wanted: Mapping[str, str]
+) -> tuple[pa.Table, Mapping[int, str], Sequence[str]]:
     """The wanted columns, row -> why it cannot be read, and what a person should know of it."""
     check_file(file)
     ending = file.suffix.lower()
@@ -215,9 +241,13 @@ def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) 
             hint = f" Did you mean {near[0]!r}?" if near else ""
             if setting.rpartition(".")[2] in ROLES:
                 hint += f" Without it: {setting}=null."
-            if len(there) == 1 and (other := [mark for mark in DELIMITERS_ELSEWHERE if mark in there[0]]):
+            if len(there) == 1 and (
+                other := [mark for mark in DELIMITERS_ELSEWHERE if mark in there[0]]
+            ):
                 hint = f" {other[0]!r} seems to stand between its columns: a .csv file has commas there, a .tsv tabs."
-            raise ConfigError(f"{setting}={name}: {source} has no such column.{hint} It has: {', '.join(there)}.")
+            raise ConfigError(
+                f"{setting}={name}: {source} has no such column.{hint} It has: {', '.join(there)}."
+            )
         if list(there).count(name) > 1:
             raise DataError(f"{setting}={name}: {source} has several columns of this name.")
 
@@ -227,13 +257,17 @@ def _first_line(error: BaseException) -> str:
 
 
 def taken(column: pa.Array, rows: np.ndarray) -> pa.Array:
-    """Some rows of a column; the column itself, without a copy, where that is all of them in their order."""
+    """Some rows of a column; the column itself, without a copy, where that is all of them in their
+    order.
+    """
     if len(rows) == len(column) and np.array_equal(rows, np.arange(len(rows))):
         return column
     return column.take(pa.array(rows))
 
 
 def codes_of(text: pa.Array) -> tuple[np.ndarray, pa.Array]:
-    """(N,) int64 number of each cell's value in the order of first occurrence, and the values; null is one of them."""
+    """(N,) int64 number of each cell's value in the order of first occurrence, and the values; null
+    is one of them.
+    """
     encoded = text.dictionary_encode(null_encoding="encode")
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary

@@ -14,7 +14,8 @@ from polymodal.errors import ConfigError, named
 def row_of(
     given: Mapping[str, str], columns: Sequence[str], numeric: int, learned: Mapping[str, Any]
 ) -> tuple[np.ndarray, str]:
-    """Values of some columns -> (columns,) float32 as the encoder takes it; and what to say of unknown ones.
+    """Values of some columns -> (columns,) float32 as the encoder takes it; and what to say of
+    unknown ones.
 
     Args:
         given: column -> value, such as age: 40 and sex: male; what is not given is missing.
@@ -33,7 +34,10 @@ def row_of(
         code = {name_of(each): number for number, each in enumerate(names)}.get(text, -1)
         codes.append(code)
         if text and code < 0:
-            problems.append(f"{name}={text}: not in training, so it counts as missing. Known are {named(names)}.")
+            problems.append(
+                f"{name}={text}: not in training, so it counts as missing. Known are "
+                f"{named(names)}."
+            )
     return np.array([*standardised, *codes], dtype=np.float32), "\n".join(problems)
 
 

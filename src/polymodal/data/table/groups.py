@@ -1,4 +1,6 @@
-"""Equal captions of different samples: which groups are one because of them, and which captions are in several."""
+"""Equal captions of different samples: which groups are one because of them, and which captions are
+in several.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,12 @@ from polymodal.data.table.contents import Captions, Content
 
 
 def joined_by_captions(group: np.ndarray, contents: Mapping[str, Content]) -> np.ndarray:
-    """(N,) groups -> the same, where those with the very same captions are one, under the number of the first.
+    """(N,) groups -> the same, where those with the very same captions are one, under the number of
+    the first.
 
-    Groups that have only some of their captions in common stay apart: else a sentence such as "a photo" would join
-    what has nothing to do with each other. With two modalities or more beside the text they all stay apart: equal
-    captions say nothing of whether a picture goes with a sound.
+    Groups that have only some of their captions in common stay apart: else a sentence such as "a
+    photo" would join what has nothing to do with each other. With two modalities or more beside the
+    text they all stay apart: equal captions say nothing of whether a picture goes with a sound.
 
     Args:
         group: (N,) int64.
@@ -24,7 +27,9 @@ def joined_by_captions(group: np.ndarray, contents: Mapping[str, Content]) -> np
     if not texts or len(contents) - len(texts) > 1:
         return group
     parts = [content.of_each() for content in texts]
-    code = np.concatenate([own.astype(np.int64) * len(texts) + number for number, (_, own) in enumerate(parts)])
+    code = np.concatenate(
+        [own.astype(np.int64) * len(texts) + number for number, (_, own) in enumerate(parts)]
+    )
     of = np.concatenate([group[sample] for sample, _ in parts])
     of, code = np.unique(np.stack([of, code]), axis=1)
     # groups of equal sets have equal sums of 128 random bits a caption
@@ -37,7 +42,9 @@ def joined_by_captions(group: np.ndarray, contents: Mapping[str, Content]) -> np
     return one[group]
 
 
-def in_several_groups(group: np.ndarray, content: Captions, chosen: np.ndarray | None = None) -> int:
+def in_several_groups(
+    group: np.ndarray, content: Captions, chosen: np.ndarray | None = None
+) -> int:
     """How many different captions are in several groups; `chosen` are some of the samples, (n,)."""
     sample, code = content.of_each()
     if chosen is not None:

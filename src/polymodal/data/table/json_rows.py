@@ -74,7 +74,11 @@ class JsonRows:
             try:
                 record = json.loads(match.group().decode(errors="surrogateescape"))
             except (ValueError, RecursionError) as error:
-                where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+                where = (
+                    f" at character {error.pos + 1}"
+                    if isinstance(error, json.JSONDecodeError)
+                    else ""
+                )
                 self.bad[self.rows] = f"it is no JSON: {getattr(error, 'msg', error)}{where}."
                 yield {}
             else:
@@ -90,11 +94,17 @@ class JsonRows:
         try:
             if isinstance(value, list):
                 return [text_of(item) for item in value]
-            if isinstance(value, dict) and value.get("bytes") is None and set(value) <= {"bytes", "path"}:
+            if (
+                isinstance(value, dict)
+                and value.get("bytes") is None
+                and set(value) <= {"bytes", "path"}
+            ):
                 return text_of(value.get("path"))
             return text_of(value)
         except TypeError:
-            self.bad.setdefault(self.rows, f"{name} is one value, or a list of them, not {json.dumps(value)[:60]}.")
+            self.bad.setdefault(
+                self.rows, f"{name} is one value, or a list of them, not {json.dumps(value)[:60]}."
+            )
             return None
 
 
@@ -119,8 +129,12 @@ def _array(cells: Sequence[Cell]) -> pa.Array:
 def _text(cells: Sequence[str | None]) -> pa.Array:
     try:
         return pa.array(cells, TEXT)
-    except UnicodeEncodeError:  # the bytes as they were: who reads the column says in which row they are no text
-        return pa.array([cell and cell.encode(errors="surrogatepass") for cell in cells], pa.large_binary()).view(TEXT)
+    except (
+        UnicodeEncodeError
+    ):  # the bytes as they were: who reads the column says in which row they are no text
+        return pa.array(
+            [cell and cell.encode(errors="surrogatepass") for cell in cells], pa.large_binary()
+        ).view(TEXT)
 
 
 def _column(parts: Sequence[pa.Array]) -> pa.ChunkedArray:

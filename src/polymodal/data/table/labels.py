@@ -40,18 +40,22 @@ def unique_names(given: Sequence[object]) -> list[str]:
     return names
 
 
-def learned_names(own: Mapping[str, list[str]], learned: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def learned_names(
+    own: Mapping[str, list[str]], learned: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
     """The names of a trained model that replace those of other data, which may have none.
 
-    Labels without names are the numbers of classes. Where the model's names are numbers too, such as
-    1, 2 and 3 of classes 0, 1 and 2, a label is a name.
+    Labels without names are the numbers of classes. Where the model's names are numbers too, such
+    as 1, 2 and 3 of classes 0, 1 and 2, a label is a name.
     """
     names = learned.get("label", [])
     return {"label": names} if names and (own or any(map(str.isdecimal, names))) else {}
 
 
 def class_codes(text: pa.Array, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) text -> (N,) int64 index of each name, -1 for null and for others; and where it is another."""
+    """(N,) text -> (N,) int64 index of each name, -1 for null and for others; and where it is
+    another.
+    """
     code, values = codes_of(text)
     index: dict[str | None, int] = {None: -1}
     for number, name in enumerate(names):
@@ -77,7 +81,8 @@ def unknown_names(what: str, text: pa.Array, unknown: np.ndarray, names: Sequenc
 def tag_codes(
     tags: pa.Array, row: np.ndarray, there: np.ndarray, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All the tags of N samples -> (N, C) int8 of 0 and 1, -1 where nothing is known; and which tags have no name.
+    """All the tags of N samples -> (N, C) int8 of 0 and 1, -1 where nothing is known; and which
+    tags have no name.
 
     Args:
         tags: (K,) text.

@@ -1,4 +1,6 @@
-"""What all sources share whose samples are the rows of a table: of a manifest, of the hub, of class folders."""
+"""What all sources share whose samples are the rows of a table: of a manifest, of the hub, of class
+folders.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from polymodal.data.table.contents import Captions, as_typed, unknown_words
 from polymodal.data.table.files import ManifestTable
 from polymodal.data.table.given_values import row_of
 from polymodal.data.table.reader import Learned, ManifestFormat, ManifestReader
-from polymodal.data.table.samples import EverySample, SampleSet
+from polymodal.data.table.samples import CompleteSampleSet, SampleSet
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.types import (
     Finite,
@@ -49,29 +51,34 @@ class TableData(PairedDataModule):
 
     - `image`: a picture -> uint8 (C, S, S) up to the device, there normalised and augmented.
     - `text`: a caption, or a list of them (several columns too) -> token ids (T,).
-    - `video`: a file, or a folder of frames in the order of their names -> uint8 (T, C, S, S), treated as pictures are.
+    - `video`: a file, or a folder of frames in the order of their names -> uint8 (T, C, S, S),
+      treated as pictures are.
     - `audio`: a WAV, FLAC, OGG or MP3 file -> a waveform (samples,).
     - `vector`: an .npy file -> (D,) float32.
-    - `tabular`: first `numeric` columns of numbers, standardised over the training split, then one column a category.
+    - `tabular`: first `numeric` columns of numbers, standardised over the training split, then one
+      column a category.
 
-    A file is a path, its bytes (a binary cell), or a record of `bytes` and `path`. An empty cell means that the
-    modality is absent. Rows of one id are one sample with several captions: in training each batch takes one of them,
-    in evaluation all are used. Samples of one group are positives of each other; without a group column it is the id,
-    else the first file, else every row is its own, and those of pairs whose captions are all the same are one. What a
-    column, the id or the file makes a group is in one split, unless `split_by` names a column: then rows whose cells in
-    it are equal are. Paths that lead to one file are equal, however they are written.
+    A file is a path, its bytes (a binary cell), or a record of `bytes` and `path`. An empty cell
+    means that the modality is absent. Rows of one id are one sample with several captions: in
+    training each batch takes one of them, in evaluation all are used. Samples of one group are
+    positives of each other; without a group column it is the id, else the first file, else every
+    row is its own, and those of pairs whose captions are all the same are one. What a column, the
+    id or the file makes a group is in one split, unless `split_by` names a column: then rows whose
+    cells in it are equal are. Paths that lead to one file are equal, however they are written.
 
     Args:
-        columns: modality -> column, or several; further keys: `label`, `group`, `split` (train, val, test), `split_by`
-            and `id`.
+        columns: modality -> column, or several; further keys: `label`, `group`, `split` (train,
+            val, test), `split_by` and `id`.
         kinds: modality -> image, text, audio, video, vector or tabular, where that is not its name.
-        label_kind: the label is a class, a value (or several columns of them), or tags, in a list or separated by "|".
+        label_kind: the label is a class, a value (or several columns of them), or tags, in a list
+            or separated by "|".
         splits: shares of train, validation and test; a group falls by a fixed hash of its name.
         templates: such as "a picture of a {}.": each caption is put into each of them.
         eval_captions: so many captions of a sample at most are used in evaluation; None for all.
         image_size: S, side of the middle square of pictures and frames in pixels.
         channels: C, 3 for RGB or 1 for grey.
-        image_max: the value that is white in images of more than 8 bits; None where their type tells.
+        image_max: the value that is white in images of more than 8 bits; None where their type
+            tells.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
         std: of the pixels, one or C numbers.
         shift: random shift in training, as a share of the side.
@@ -84,8 +91,8 @@ class TableData(PairedDataModule):
         max_seconds: longer sounds are cut.
         numeric: number of numeric columns of a table.
         cardinalities: number of categories of each further column.
-        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn one from the training
-            captions.
+        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn
+            one from the training captions.
         vocab_size: tokens at most of the one that learns.
         context_length: tokens a caption at most.
         token_dropout: how often a token is lost in training.
@@ -141,10 +148,16 @@ class TableData(PairedDataModule):
         self.columns = ColumnChoice(columns, kinds or {})
         shape = (channels, image_size, image_size)
         sounds = (sample_rate, max_seconds)
-        self.media = media = MediaFormat(shape, image_cache, image_cache_gb, *sounds, frames, image_max)
+        self.media = media = MediaFormat(
+            shape, image_cache, image_cache_gb, *sounds, frames, image_max
+        )
         table = (numeric, cardinalities, max_caption, on_error, max_bad_fraction)
-        self.format = ManifestFormat(self.columns, media, label_kind, splits, templates, eval_captions, *table)
-        self.transform = BatchTransform(self.columns, channels, mean, std, shift, scale, flip, token_dropout)
+        self.format = ManifestFormat(
+            self.columns, media, label_kind, splits, templates, eval_captions, *table
+        )
+        self.transform = BatchTransform(
+            self.columns, channels, mean, std, shift, scale, flip, token_dropout
+        )
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.templates = templates
         self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
@@ -165,23 +178,34 @@ class TableData(PairedDataModule):
 
     @abstractmethod
     def column_names(self) -> list[str]:
-        """All columns that the source has, before anything else is read of it; a DataError where it cannot be read."""
+        """All columns that the source has, before anything else is read of it; a DataError where it
+        cannot be read.
+        """
 
     @abstractmethod
     def whole_table(self) -> pa.Table:
         """All columns of all rows of `read_table`, as they are in the source."""
 
     def preview(self) -> Preview:
-        """What settings can follow that are `auto`: read from the rows, before anything is made of them."""
+        """What settings can follow that are `auto`: read from the rows, before anything is made of
+        them.
+        """
         columns = {key: self.columns[key] for key in self.columns.columns}
-        return preview_of_table(self.read_table(), columns, self.kinds, self.format.label_kind, self.format.splits[0])
+        return preview_of_table(
+            self.read_table(), columns, self.kinds, self.format.label_kind, self.format.splits[0]
+        )
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and checks the table, and cuts captions into tokens; the same on every process."""
         if hasattr(self, "test_set"):
             return
         reader = ManifestReader(self.read_table(), self.format, self.learned)
-        self.samples, self.learned, split, captions = reader.samples, reader.learned, reader.split, reader.captions
+        self.samples, self.learned, split, captions = (
+            reader.samples,
+            reader.learned,
+            reader.split,
+            reader.captions,
+        )
         if self.trainer is None or self.trainer.is_global_zero:
             for note in reader.notes:
                 log.warning(note)
@@ -198,14 +222,20 @@ class TableData(PairedDataModule):
             texts.tokenize(self.tokenizer)
         self._warn_of_unknown_words(captions)
         self.train_set, self.val_set, self.test_set = (
-            SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0) for part in range(3)
+            SampleSet(self.samples, np.flatnonzero(split == part), training=part == 0)
+            for part in range(3)
         )
         wanted = [name for name in self.wanted if stage != "test" or name == "test"]
-        check_filled(split, wanted, self.samples.skips.summary() if self.samples.skips.counts() else "")
-        pa.default_memory_pool().release_unused()  # what was needed for it goes back before loading processes start
+        check_filled(
+            split, wanted, self.samples.skips.summary() if self.samples.skips.counts() else ""
+        )
+        # what was needed for it goes back before loading processes start
+        pa.default_memory_pool().release_unused()
 
     def _warn_of_unknown_words(self, captions: Sequence[Captions]) -> None:
-        warning = None if self.tokenizer is None else unknown_words(captions, self.tokenizer.unknown_id)
+        warning = (
+            None if self.tokenizer is None else unknown_words(captions, self.tokenizer.unknown_id)
+        )
         if warning and (self.trainer is None or self.trainer.is_global_zero):
             log.warning(warning)
 
@@ -219,17 +249,23 @@ class TableData(PairedDataModule):
         """See `PairedDataModule`; of a table the values of its columns, as they stand in a row."""
         if isinstance(given, str):
             return super().read(modality, given)
-        row, problem = row_of(given, self.columns[modality], self.format.numeric, self.learned[modality])
+        row, problem = row_of(
+            given, self.columns[modality], self.format.numeric, self.learned[modality]
+        )
         if problem:
             log.warning(problem)
         return row
 
     def describe(self, modality: str, item: int) -> Any:
-        """A picture (S, S) or (S, S, 3), a caption, the numbers of a table, or the path of another file."""
+        """A picture (S, S) or (S, S, 3), a caption, the numbers of a table, or the path of another
+        file.
+        """
         return self.samples.contents[modality].show(item)
 
     def content(self, modality: str, item: int) -> Any:
-        """See `PairedDataModule`; values are in the units of the table, None where they are missing."""
+        """See `PairedDataModule`; values are in the units of the table, None where they are
+        missing.
+        """
         kind, content = self.kinds[modality], self.samples.contents[modality]
         if kind == "audio":
             return content.read(item)
@@ -240,13 +276,17 @@ class TableData(PairedDataModule):
 
     def format_of(self, kind: str) -> dict[str, Any]:
         """Of files what reading them needs, of pictures their normalisation too."""
-        return super().format_of(kind) | self.format.media.described(kind) | self.transform.described(kind)
+        return (
+            super().format_of(kind)
+            | self.format.media.described(kind)
+            | self.transform.described(kind)
+        )
 
     def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
         """What a model takes, see `BatchTransform`."""
         return self.transform(batch, self.training_salt(), self.tokenizer)
 
-    def every(self, split: str, modalities: Sequence[str]) -> EverySample:
+    def every(self, split: str, modalities: Sequence[str]) -> CompleteSampleSet:
         """See `PairedDataModule`."""
         chosen: SampleSet = getattr(self, f"{split}_set")
         return chosen.every(modalities)
@@ -257,14 +297,18 @@ class TableData(PairedDataModule):
         return self.samples.facts(np.unique(chosen), trained)
 
     def counted(self, ids: np.ndarray) -> tuple[int, int]:
-        """See `PairedDataModule`; a sample with several captions is one, and those that cannot be read count too."""
+        """See `PairedDataModule`; a sample with several captions is one, and those that cannot be
+        read count too.
+        """
         sample = np.searchsorted(self.samples.first_id, ids, "right")
         return len(np.unique(sample)), len(self.samples.row) + len(self.unread())
 
     def unread(self) -> Mapping[str, str]:
         """Rows whose cells cannot be used."""
         skips, rows = self.samples.skips, set(self.samples.row.tolist())
-        return {skips.place(row): problem for row, problem in skips.problems.items() if row not in rows}
+        return {
+            skips.place(row): problem for row, problem in skips.problems.items() if row not in rows
+        }
 
     def words(self, modality: str, items: np.ndarray) -> Sequence[str | None]:
         """Captions, or paths."""
@@ -288,8 +332,13 @@ class TableData(PairedDataModule):
             self.told = count
 
     def state_dict(self) -> dict[str, Any]:
-        """The tokenizer, what was learned from the training split (classes, means ...), and the rows left out."""
-        return super().state_dict() | {"learned": self.learned, "skips": self.samples.skips.state_dict()}
+        """The tokenizer, what was learned from the training split (classes, means ...), and the
+        rows left out.
+        """
+        return super().state_dict() | {
+            "learned": self.learned,
+            "skips": self.samples.skips.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes them from a checkpoint, so that codes mean what they meant in training."""

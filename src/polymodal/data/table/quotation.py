@@ -31,8 +31,8 @@ class Quotation(NamedTuple):
 def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation:
     """Reads all marks of a file once.
 
-    In a CSV file marks stand around cells. In a TSV file they do if each cell that begins with one ends with one, and
-    no cell holds what looks like rows.
+    In a CSV file marks stand around cells. In a TSV file they do if each cell that begins with one
+    ends with one, and no cell holds what looks like rows.
 
     Args:
         content: the file.
@@ -43,9 +43,16 @@ def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation
     strict = delimiter == "\t"
     ends = rb"(?=[" + break_ + rb"]|\Z)"
     blanks = re.compile(rb"[^\S" + break_ + rb"]*+" + ends)
-    # All up to the next cell that is opened and does not close in its line: other text, marks within text, whole cells.
+    # All up to the next cell that is opened and does not close in its line: other text, marks
+    # within text, whole cells.
     simple = re.compile(
-        rb'(?:[^"]++|(?<=[^' + break_ + rb'])"|(?:(?<=[' + break_ + rb'])|\A)"(?:[^"\r\n]++|"")*+"' + ends + rb")*+"
+        rb'(?:[^"]++|(?<=[^'
+        + break_
+        + rb'])"|(?:(?<=['
+        + break_
+        + rb'])|\A)"(?:[^"\r\n]++|"")*+"'
+        + ends
+        + rb")*+"
     )
     cell = re.compile(rb'"((?:[^"]++|"")*+)("?)')
     position, lines, open_, doubtful, followed = 0, False, {}, [], []
@@ -54,7 +61,9 @@ def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation
         assert match is not None
         after = bytes(content[match.end() : match.end() + 1])
         closes = bool(match[2]) and after in (b"", delimiter.encode(), b"\r", b"\n")
-        rows = closes and _looks_like_rows(content, position, match, delimiter.encode(), columns, 0 if strict else 1)
+        rows = closes and _looks_like_rows(
+            content, position, match, delimiter.encode(), columns, 0 if strict else 1
+        )
         if strict and (rows or not closes):
             return Quotation(used=False)
         if closes:
@@ -71,7 +80,12 @@ def quotation_of(content: memoryview, delimiter: str, columns: int) -> Quotation
 
 
 def _looks_like_rows(
-    content: memoryview, start: int, match: re.Match[bytes], delimiter: bytes, columns: int, between: int
+    content: memoryview,
+    start: int,
+    match: re.Match[bytes],
+    delimiter: bytes,
+    columns: int,
+    between: int,
 ) -> bool:
     """Whether each line of a cell would be a row of the table, were it not for the marks."""
     parts = match[1].splitlines()
@@ -100,8 +114,12 @@ def _line_end(content: memoryview, position: int) -> int:
     return match.start()
 
 
-def with_bad_lines(content: memoryview, quotation: Quotation, delimiter: str, columns: int) -> bytes:
-    """The file, with each line in which a cell is opened for nothing begun by a 0, without marks, too many cells."""
+def with_bad_lines(
+    content: memoryview, quotation: Quotation, delimiter: str, columns: int
+) -> bytes:
+    """The file, with each line in which a cell is opened for nothing begun by a 0, without marks,
+    too many cells.
+    """
     result, position = bytearray(), 0
     for start in quotation.open:
         begin, end = _line_start(content, start), _line_end(content, start)

@@ -1,4 +1,6 @@
-"""From the columns of a manifest to samples: what each modality holds, labels, groups and splits."""
+"""From the columns of a manifest to samples: what each modality holds, labels, groups and
+splits.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from polymodal.data.table.templates import Templated
 from polymodal.errors import ConfigError, DataError, named
 
 Learned = dict[str, Any]
-"""`label`: names of the classes or tags; a table's name: its `names` of categories, `mean` and `std` of its numbers."""
+"""`label`: names of the classes or tags; a table's name: its `names` of categories, `mean` and
+`std` of its numbers."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,14 @@ class ManifestFormat:
         check_shares(shares)
         for template in self.templates:
             if template.count("{}") != 1:
-                raise ConfigError(f"data.templates: {template!r} needs one {{}}, where the caption goes.")
+                raise ConfigError(
+                    f"data.templates: {template!r} needs one {{}}, where the caption goes."
+                )
         for name in self.columns.of_kind("tabular"):
             if len(self.columns[name]) != self.numeric + len(sizes):
                 raise ConfigError(
-                    f"data.columns.{name} has {len(self.columns[name])} columns; data.numeric={self.numeric} and "
+                    f"data.columns.{name} has {len(self.columns[name])} columns; "
+                    f"data.numeric={self.numeric} and "
                     f"data.cardinalities={sizes} make {self.numeric + len(sizes)}."
                 )
 
@@ -69,7 +75,8 @@ class ManifestReader:
         samples: of all splits; captions are not cut into tokens yet.
         split: (N,) number of the split of each.
         learned: see `Learned`.
-        notes: what a person should know of how the table was read: values that the training did not have, and others.
+        notes: what a person should know of how the table was read: values that the training did not
+            have, and others.
 
     Args:
         table: the wanted columns.
@@ -90,31 +97,45 @@ class ManifestReader:
         label = self._label_cells() if "label" in self.columns else None
         roles = {key: self._role(key, cells) for key in ROLES[1:] if key in self.columns}
         split = self._given_split(roles)
-        self.first, self.sample = self.rows.samples(roles.get("id"), self._constant(cells, label, roles))
+        self.first, self.sample = self.rows.samples(
+            roles.get("id"), self._constant(cells, label, roles)
+        )
         if not len(self.first):
             raise DataError(self.skips.summary())
         group, names = codes_of(taken(self._group_names(cells, roles), self.first))
-        key = codes_of(taken(_named(roles["split_by"]), self.first)) if "split_by" in roles else (group, names)
+        key = (
+            codes_of(taken(_named(roles["split_by"]), self.first))
+            if "split_by" in roles
+            else (group, names)
+        )
         self.split = dealt_splits(split[self.first], *key, format.splits)
         self.learned, self.notes = dict(learned), self.rows.notes
         contents = {name: self._content(name, cells[name]) for name in cells}
         labels = {} if label is None else {"label": self._labels(label)}
         if "group" not in self.columns:
             group = joined_by_captions(group, contents)
-        self.samples = Samples(contents, labels, group, self.first, self.skips, format.eval_captions)
+        self.samples = Samples(
+            contents, labels, group, self.first, self.skips, format.eval_captions
+        )
 
     def _cells(self, name: str) -> Any:
-        """The checked rows of a modality: text and rows of captions, paths, or numbers with the text of categories."""
+        """The checked rows of a modality: text and rows of captions, paths, or numbers with the
+        text of categories.
+        """
         names, kind = self.columns[name], self.columns.kinds[name]
         if kind == "text":
             return self.rows.captions(names, self.format.max_caption)
         if kind == "tabular":
             numeric = self.format.numeric
-            return self.rows.numbers(names[:numeric]), [self.rows.names(column) for column in names[numeric:]]
+            return self.rows.numbers(names[:numeric]), [
+                self.rows.names(column) for column in names[numeric:]
+            ]
         return self.rows.files(names[0])
 
     def _role(self, key: str, cells: Mapping[str, Any]) -> pa.Array:
-        """(rows,) text of a group, a split or an id; of a column of files each file in one spelling."""
+        """(rows,) text of a group, a split or an id; of a column of files each file in one
+        spelling.
+        """
         column = self.columns[key][0]
         for name in self.columns.of_kind(*FILE_KINDS):
             if self.columns[name] == [column] and cells[name].content is None:
@@ -126,21 +147,35 @@ class ManifestReader:
         if self.format.label_kind == "value":
             return self.rows.numbers(names)
         if len(names) > 1:
-            raise ConfigError(f"data.columns.label={names}: give one column, or data.label_kind=value.")
-        return self.rows.names(names[0]) if self.format.label_kind == "class" else self.rows.tags(names[0])
+            raise ConfigError(
+                f"data.columns.label={names}: give one column, or data.label_kind=value."
+            )
+        return (
+            self.rows.names(names[0])
+            if self.format.label_kind == "class"
+            else self.rows.tags(names[0])
+        )
 
     def _given_split(self, roles: Mapping[str, pa.Array]) -> np.ndarray:
         """(rows,) number of the split where a column or the source tells it, else -1."""
         if "split" in roles:
             split, bad = named_splits(roles["split"])
             named = f"{self.columns['split'][0]}={{!r}} is no split: write {', '.join(SPLITS)}."
-            self.rows.reject(bad, "bad value", lambda row: named.format(roles["split"][row].as_py()))
+            self.rows.reject(
+                bad, "bad value", lambda row: named.format(roles["split"][row].as_py())
+            )
             return split
         return self.table.split
 
-    def _constant(self, cells: Mapping[str, Any], label: Any, roles: Mapping[str, pa.Array]) -> dict[str, Any]:
+    def _constant(
+        self, cells: Mapping[str, Any], label: Any, roles: Mapping[str, pa.Array]
+    ) -> dict[str, Any]:
         """Columns that must say the same in all rows of an id."""
-        same = {self.columns[key][0]: roles[key] for key in ("group", "split", "split_by") if key in roles}
+        same = {
+            self.columns[key][0]: roles[key]
+            for key in ("group", "split", "split_by")
+            if key in roles
+        }
         for name in self.columns.of_kind(*FILE_KINDS):
             column = self.columns[name][0]
             same |= {column: cells[name].called(), f"size of {column}": cells[name].sizes()}
@@ -154,7 +189,9 @@ class ManifestReader:
         return same
 
     def _group_names(self, cells: Mapping[str, Any], roles: Mapping[str, pa.Array]) -> pa.Array:
-        """(rows,) text: the group, else the id, else the first file, else something of the row's own."""
+        """(rows,) text: the group, else the id, else the first file, else something of the row's
+        own.
+        """
         text = pa.large_string()
         files = self.columns.of_kind(*FILE_KINDS)
         own = cells[files[0]].names() if files else pa.nulls(len(self.table), text)
@@ -163,7 +200,9 @@ class ManifestReader:
     @property
     def captions(self) -> list[Captions]:
         """The contents that are text."""
-        return [content for content in self.samples.contents.values() if isinstance(content, Captions)]
+        return [
+            content for content in self.samples.contents.values() if isinstance(content, Captions)
+        ]
 
     def _content(self, name: str, cells: Any) -> Content:
         """A modality of all samples."""
@@ -177,8 +216,12 @@ class ManifestReader:
         folder = self.places.part_of(self.first)
         return self.format.media.files(kind, cells, self.first, folder, self.places.folders)
 
-    def _standardised(self, name: str, numbers: np.ndarray, categories: Sequence[pa.Array]) -> np.ndarray:
-        """(N, columns) float32: numbers with mean 0 and deviation 1 over the training split, then codes."""
+    def _standardised(
+        self, name: str, numbers: np.ndarray, categories: Sequence[pa.Array]
+    ) -> np.ndarray:
+        """(N, columns) float32: numbers with mean 0 and deviation 1 over the training split, then
+        codes.
+        """
         numbers, training = numbers[self.first], self.split == 0
         texts = [taken(text, self.first) for text in categories]
         if name not in self.learned:
@@ -191,16 +234,21 @@ class ManifestReader:
         learned = self.learned[name]
         sizes = [len(names) for names in learned["names"]]
         columns = self.columns[name][self.format.numeric :]
-        for column, own, most in zip(columns, learned["names"], self.format.cardinalities, strict=True):
+        for column, own, most in zip(
+            columns, learned["names"], self.format.cardinalities, strict=True
+        ):
             if len(own) > most:
                 raise ConfigError(
-                    f"data.cardinalities={list(self.format.cardinalities)}: the columns of {name} have {sizes} "
+                    f"data.cardinalities={list(self.format.cardinalities)}: the columns of {name} "
+                    f"have {sizes} "
                     f"categories, {column} {named(own)}."
                 )
         numbers = (numbers - np.array(learned["mean"])) / np.array(learned["std"])
         far = np.abs(numbers) > LARGEST
         self.rows.reject(
-            self.first[far.any(1)], "bad number", lambda _: f"a number of {name} is too far from those of the training."
+            self.first[far.any(1)],
+            "bad number",
+            lambda _: f"a number of {name} is too far from those of the training.",
         )
         numbers[far] = np.nan
         codes = []
@@ -208,7 +256,9 @@ class ManifestReader:
             code, unknown = class_codes(text, names)
             codes.append(code)
             if len(unknown):
-                self.notes.append(unknown_names(f"data.columns.{name}, {column}", text, unknown, names))
+                self.notes.append(
+                    unknown_names(f"data.columns.{name}, {column}", text, unknown, names)
+                )
         return np.column_stack([numbers, *codes]).astype(np.float32)
 
     def _labels(self, cells: Any) -> np.ndarray:
@@ -231,7 +281,9 @@ class ManifestReader:
         if not names:
             raise DataError(f"{column}: no row has one.")
         if len(unknown):
-            self._reject_unknown(unknown_names(column, text, unknown, names), self.first[row[unknown]])
+            self._reject_unknown(
+                unknown_names(column, text, unknown, names), self.first[row[unknown]]
+            )
         return result
 
     def _reject_unknown(self, problem: str, rows: np.ndarray) -> None:

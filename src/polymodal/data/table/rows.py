@@ -10,7 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polymodal.data.loading.arrow import as_list_items, as_names, as_numbers, as_text, is_list, with_lists
+from polymodal.data.loading.arrow import (
+    as_list_items,
+    as_names,
+    as_numbers,
+    as_text,
+    is_list,
+    with_lists,
+)
 from polymodal.data.loading.bad_samples import BadSampleError, Reason, Skips
 from polymodal.data.loading.values import name_of
 from polymodal.data.table.cells import FileCells, bytes_and_paths
@@ -24,7 +31,8 @@ SHOWN = 5
 
 
 class Rows:
-    """Columns of a table as text, numbers or lists. A row with a cell that cannot be used is rejected.
+    """Columns of a table as text, numbers or lists. A row with a cell that cannot be used is
+    rejected.
 
     Args:
         table: of one or several files.
@@ -42,7 +50,9 @@ class Rows:
             self.notes.append(f"Left out: {table.places(row)}: {table.bad[row]}")
 
     def names(self, name: str) -> pa.Array:
-        """(rows,) names of labels, categories, groups and the like, see `as_names`; null where a cell is empty."""
+        """(rows,) names of labels, categories, groups and the like, see `as_names`; null where a
+        cell is empty.
+        """
         return self._as_names(name, self.table.column(name), np.arange(len(self.table)))
 
     def files(self, name: str) -> FileCells:
@@ -70,10 +80,12 @@ class Rows:
         return result
 
     def tags(self, name: str) -> tuple[pa.Array, np.ndarray, np.ndarray]:
-        """All tags (K,) of a column, the row of each, and (rows,) bool whether those of a row are known.
+        """All tags (K,) of a column, the row of each, and (rows,) bool whether those of a row are
+        known.
 
-        A cell is a list, or text with "|" between them. Where some are lists, [] is no tag and an empty cell means that
-        they are not known. Where all are text, an empty cell is all that can say that there is none.
+        A cell is a list, or text with "|" between them. Where some are lists, [] is no tag and an
+        empty cell means that they are not known. Where all are text, an empty cell is all that can
+        say that there is none.
         """
         column = self.table.column(name)
         known = column.is_valid().to_numpy(zero_copy_only=False)
@@ -92,7 +104,9 @@ class Rows:
     def _items(self, name: str) -> tuple[pa.Array, np.ndarray]:
         """A column of cells or of lists -> all its cells (K,) as text, and the row of each."""
         column = self.table.column(name)
-        cells, row = as_list_items(column) if is_list(column.type) else (column, np.arange(len(column)))
+        cells, row = (
+            as_list_items(column) if is_list(column.type) else (column, np.arange(len(column)))
+        )
         text, bad = self._as_text(name, cells)
         self.reject(row[bad], "bad text", lambda _: _no_text(name))
         self._note_nested(name, text)
@@ -100,24 +114,35 @@ class Rows:
         return items, row[of] if lists else row
 
     def captions(self, names: Sequence[str], longest: int) -> tuple[pa.Array, np.ndarray]:
-        """The sentences (K,) of one or several columns, each a cell or a list, and the row of each."""
+        """The sentences (K,) of one or several columns, each a cell or a list, and the row of
+        each.
+        """
         parts = [self._items(name) for name in names]
         texts, row = parts[0]
         if len(parts) > 1:
-            texts, row = pa.concat_arrays([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+            texts, row = (
+                pa.concat_arrays([part[0] for part in parts]),
+                np.concatenate([part[1] for part in parts]),
+            )
         blank, long = bad_captions(texts, longest)
         self.reject(
-            row[blank], "bad caption", lambda _: f"a caption in column {', '.join(names)} holds nothing but blanks."
+            row[blank],
+            "bad caption",
+            lambda _: f"a caption in column {', '.join(names)} holds nothing but blanks.",
         )
         self.reject(
             row[long],
             "bad caption",
-            lambda _: f"a caption in column {', '.join(names)} is longer than data.max_caption={longest} characters.",
+            lambda _: (
+                f"a caption in column {', '.join(names)} is longer than data.max_caption={longest} "
+                "characters."
+            ),
         )
         words = pc.sum(pc.equal(texts, "nan")).as_py()
         if words:
             self.notes.append(
-                f"Column {', '.join(names)}: {words} captions are the word 'nan', which some programs write where "
+                f"Column {', '.join(names)}: {words} captions are the word 'nan', which some "
+                "programs write where "
                 "there is none. Leave such cells empty."
             )
         return pc.utf8_trim_whitespace(texts), row
@@ -126,7 +151,8 @@ class Rows:
         nested = pc.match_substring_regex(text, r"(?s)^\s*\[\s*[\[(].*\]\s*$").fill_null(False)
         if nested.true_count:
             self.notes.append(
-                f"Column {name}: {nested.true_count} cells look like lists of lists, and are read as text. The first: "
+                f"Column {name}: {nested.true_count} cells look like lists of lists, and are read "
+                "as text. The first: "
                 f"{text.filter(nested)[0].as_py()[:60]!r}. A cell is one value, or a list of them."
             )
 
@@ -136,7 +162,9 @@ class Rows:
             if not self.skips.reasons[row]:  # of several problems the first counts
                 self.skips.reject(row, BadSampleError(reason, problem(row)))
 
-    def samples(self, ids: pa.Array | None, same: dict[str, pa.Array | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def samples(
+        self, ids: pa.Array | None, same: dict[str, pa.Array | np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Which rows are of one sample: those of one id, or else every row is one.
 
         Args:
@@ -144,7 +172,8 @@ class Rows:
             same: column -> cells that must be equal in all rows of an id.
 
         Returns:
-            (N,) the first row of each sample, and (rows,) the sample of each row, -1 where it was left out.
+            (N,) the first row of each sample, and (rows,) the sample of each row, -1 where it was
+            left out.
         """
         if ids is None:
             return _numbered(np.arange(len(self.table)), self.skips.kept())
@@ -153,7 +182,11 @@ class Rows:
         self.reject(np.flatnonzero(missing), "bad value", lambda _: "there is no id.")
         first, sample = _numbered(code, self.skips.kept())
         for name, cells in same.items():
-            values = codes_of(cells)[0] if isinstance(cells, pa.Array) else np.nan_to_num(cells, nan=np.inf)
+            values = (
+                codes_of(cells)[0]
+                if isinstance(cells, pa.Array)
+                else np.nan_to_num(cells, nan=np.inf)
+            )
             there = np.flatnonzero(sample >= 0)
             if not len(there):
                 break
@@ -180,7 +213,9 @@ class Rows:
         self.reject(row[bad], "bad text", lambda _: _no_text(name))
         if joined:
             pairs = ", ".join(f"{text!r} as {name_of(text)!r}" for text in joined[:SHOWN])
-            self.notes.append(f"Column {name}: equal numbers and dates are one value: {pairs} is read.")
+            self.notes.append(
+                f"Column {name}: equal numbers and dates are one value: {pairs} is read."
+            )
         return names
 
 

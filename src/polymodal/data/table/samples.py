@@ -10,7 +10,7 @@ import torch
 
 from polymodal.batch import PairedBatch
 from polymodal.data.loading.bad_samples import BadSampleError, Skips
-from polymodal.data.loading.dataset import Draw
+from polymodal.data.loading.dataset import BatchIndices
 from polymodal.data.loading.facts import LabelFacts, SplitFacts
 from polymodal.data.media.formats import Files
 from polymodal.data.table.contents import Captions, Content, padded
@@ -43,7 +43,9 @@ class Samples:
         counts = [content.count for content in self.contents.values()]
         self.turns = np.max([*counts, np.ones_like(self.row)], axis=0)
         self.first_id = np.cumsum(self.turns) - self.turns
-        self.sometimes = {name for name, content in self.contents.items() if (content.count == 0).any()}
+        self.sometimes = {
+            name for name, content in self.contents.items() if (content.count == 0).any()
+        }
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
         """(B,) ids of samples -> (B,) their rows in the table."""
@@ -58,7 +60,11 @@ class Samples:
             frozenset(name for bit, name in enumerate(there) if number >> bit & 1): int(count)
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         }
-        counted = {name: content for name, content in self.contents.items() if isinstance(content, Captions | Files)}
+        counted = {
+            name: content
+            for name, content in self.contents.items()
+            if isinstance(content, Captions | Files)
+        }
         return SplitFacts(
             samples=len(chosen),
             whole=True,
@@ -70,12 +76,17 @@ class Samples:
                 for name, content in self.contents.items()
                 if isinstance(content, Captions)
             },
-            labels={name: label_facts(values[chosen], values[trained]) for name, values in self.labels.items()},
+            labels={
+                name: label_facts(values[chosen], values[trained])
+                for name, values in self.labels.items()
+            },
         )
 
 
 def label_facts(values: np.ndarray, trained: np.ndarray) -> LabelFacts:
-    """(n,) classes, (n, C) tags or (n,) or (n, p) values, and those of training -> what is known of them."""
+    """(n,) classes, (n, C) tags or (n,) or (n, p) values, and those of training -> what is known of
+    them.
+    """
     rows = values[:, None] if values.ndim == 1 else values
     known = rows[(np.isfinite(rows) & (rows >= 0 if rows.dtype.kind == "i" else True)).any(1)]
     if rows.dtype.kind == "i" and values.ndim == 2 and not (known == 1).any():
@@ -83,7 +94,9 @@ def label_facts(values: np.ndarray, trained: np.ndarray) -> LabelFacts:
     unseen: dict[int, int] = {}
     if rows.dtype.kind == "i" and len(trained):
         own, before = (_counts(part, int(values.max(initial=0))) for part in (values, trained))
-        unseen = {int(number): int(own[number]) for number in np.flatnonzero((own > 0) & (before == 0))}
+        unseen = {
+            int(number): int(own[number]) for number in np.flatnonzero((own > 0) & (before == 0))
+        }
     return LabelFacts(len(known), len(np.unique(known, axis=0)), unseen)
 
 
@@ -95,7 +108,8 @@ def _counts(values: np.ndarray, highest: int) -> np.ndarray:
 
 
 class SampleSet:
-    """A split. In training a sample is in it once, with one of its captions at random; else once with each of them.
+    """A split. In training a sample is in it once, with one of its captions at random; else once
+    with each of them.
 
     Args:
         samples: of all splits.
@@ -107,7 +121,11 @@ class SampleSet:
         self.samples, self.training = samples, training
         turns = np.minimum(samples.turns[chosen], samples.eval_captions or samples.turns.max())
         self.chosen = chosen if training else np.repeat(chosen, turns)
-        self.turn = np.arange(len(self.chosen)) - np.repeat(np.cumsum(turns) - turns, turns) if not training else None
+        self.turn = (
+            np.arange(len(self.chosen)) - np.repeat(np.cumsum(turns) - turns, turns)
+            if not training
+            else None
+        )
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -115,14 +133,17 @@ class SampleSet:
     def __getitem__(self, indices: list[int]) -> PairedBatch:
         """A list of B indices -> a batch; smaller where a sample is left out.
 
-        Where all of them are, it is the next sample alone: a step needs one, and evaluations count a sample once.
+        Where all of them are, it is the next sample alone: a step needs one, and evaluations count
+        a sample once.
 
         Raises:
             DataError: a sample cannot be read and is not to be skipped, or none of the split can.
         """
-        last, epoch = indices[-1], Draw.of(indices).epoch
+        last, epoch = indices[-1], BatchIndices.of(indices).epoch
         for following in range(last, last + len(self)):
-            if batch := self._batch(indices if following == last else [following % len(self)], epoch):
+            if batch := self._batch(
+                indices if following == last else [following % len(self)], epoch
+            ):
                 return batch
         raise DataError(f"No sample of a split can be read. {self.samples.skips.summary()}")
 
@@ -141,11 +162,17 @@ class SampleSet:
         sample = np.searchsorted(self.samples.first_id, ids, "right") - 1
         return [self.samples.skips.place(row) for row in self.samples.row[sample].tolist()]
 
-    def _batch(self, indices: list[int], epoch: int, left_out: dict[int, str] | None = None) -> PairedBatch | None:
-        """Some samples; with `left_out` those that cannot be used are noted there, each time that they come."""
+    def _batch(
+        self, indices: list[int], epoch: int, left_out: dict[int, str] | None = None
+    ) -> PairedBatch | None:
+        """Some samples; with `left_out` those that cannot be used are noted there, each time that
+        they come.
+        """
         samples, sample = self.samples, self.chosen[indices]
         if self.turn is None:
-            share = hashed_uniform(torch.from_numpy(sample), epoch).numpy()  # a sample's own, in whichever batch it is
+            share = hashed_uniform(
+                torch.from_numpy(sample), epoch
+            ).numpy()  # a sample's own, in whichever batch it is
             turn = (share * samples.turns[sample]).astype(np.int64)
         else:
             turn = self.turn[indices]
@@ -170,19 +197,27 @@ class SampleSet:
             for name, content in samples.contents.items()
         }
         return PairedBatch(
-            inputs={name: padded(parts) for name, parts in zip(items, zip(*arrays, strict=True), strict=True)},
+            inputs={
+                name: padded(parts)
+                for name, parts in zip(items, zip(*arrays, strict=True), strict=True)
+            },
             items={name: torch.tensor(numbers) for name, numbers in items.items()},
             group=torch.from_numpy(samples.group[sample]),
             id=torch.from_numpy(samples.first_id[sample] + turn),
-            present={name: torch.from_numpy(samples.contents[name].count[sample] > 0) for name in samples.sometimes},
+            present={
+                name: torch.from_numpy(samples.contents[name].count[sample] > 0)
+                for name in samples.sometimes
+            },
             labels={name: _label(values[sample]) for name, values in samples.labels.items()},
         )
 
-    def every(self, modalities: Sequence[str]) -> EverySample:
+    def every(self, modalities: Sequence[str]) -> CompleteSampleSet:
         """The same split for a model of these modalities, with all that cannot be read."""
-        contents = {name: content for name, content in self.samples.contents.items() if name in modalities}
+        contents = {
+            name: content for name, content in self.samples.contents.items() if name in modalities
+        }
         samples = replace(self.samples, contents=contents, labels={})
-        return EverySample(samples, np.unique(self.chosen), training=False)
+        return CompleteSampleSet(samples, np.unique(self.chosen), training=False)
 
     def _arrays(self, sample: int, turn: int) -> list[np.ndarray]:
         """What each modality holds.
@@ -197,11 +232,13 @@ class SampleSet:
         return content.read(content.item(sample, turn)) if content.count[sample] else content.blank
 
 
-class EverySample(SampleSet):
+class CompleteSampleSet(SampleSet):
     """A split as it is evaluated, of which every sample is in a batch or in its `left_out`."""
 
     def __getitem__(self, indices: list[int]) -> PairedBatch:
-        """A batch; where none of its samples can be read it is one that means nothing, with the id -1."""
+        """A batch; where none of its samples can be read it is one that means nothing, with the id
+        -1.
+        """
         left_out: dict[int, str] = {}
         batch = self._batch(indices, 0, left_out) or self._nothing()
         batch.left_out = left_out
@@ -209,7 +246,10 @@ class EverySample(SampleSet):
 
     def _nothing(self) -> PairedBatch:
         none, contents = torch.full((1,), -1), self.samples.contents
-        ones = {name: torch.ones_like(torch.from_numpy(content.blank))[None] for name, content in contents.items()}
+        ones = {
+            name: torch.ones_like(torch.from_numpy(content.blank))[None]
+            for name, content in contents.items()
+        }
         return PairedBatch(ones, dict.fromkeys(contents, none), none, none)
 
     def _arrays(self, sample: int, turn: int) -> list[np.ndarray]:

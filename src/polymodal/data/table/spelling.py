@@ -1,4 +1,6 @@
-"""One file may be written in several ways, `im/1.png`, `./im/1.png`, `/data/im/1.png`: one name for all of them."""
+"""One file may be written in several ways, `im/1.png`, `./im/1.png`, `/data/im/1.png`: one name for
+all of them.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,12 @@ ODD = r"//|(^|/)\.\.?(/|$)|./$"
 
 
 def one_spelling(paths: pa.Array, places: Places) -> pa.Array:
-    """(rows,) paths as a table has them -> the same, equal where they lead to one file; null stays null.
+    """(rows,) paths as a table has them -> the same, equal where they lead to one file; null stays
+    null.
 
-    Paths below the table's folder start from there, so that what follows from them does not depend on where that lies.
-    Where rows come from several folders, all are absolute. Nothing is looked up on disk: links are not followed.
+    Paths below the table's folder start from there, so that what follows from them does not depend
+    on where that lies. Where rows come from several folders, all are absolute. Nothing is looked up
+    on disk: links are not followed.
     """
     roots = [os.path.abspath(folder) for folder in places.folders]  # noqa: PTH100  (of links as they are written)
     if len(set(roots)) > 1:
@@ -34,7 +38,9 @@ def one_spelling(paths: pa.Array, places: Places) -> pa.Array:
         return names
     # `../im/1.png` may lead back into the folder, and may stand beside its absolute path
     absolute = {name: normpath(join(roots[0], name)) for name in outside}
-    inside = {name: _below(pa.array([path]), roots[0])[0].as_py() for name, path in absolute.items()}
+    inside = {
+        name: _below(pa.array([path]), roots[0])[0].as_py() for name, path in absolute.items()
+    }
     back = {name: path for name, path in inside.items() if not path.startswith("/")}
     same = {path: name for name, path in absolute.items() if name not in back}
     return _replaced(names, back | same)
@@ -49,7 +55,9 @@ def _normal(paths: pa.Array) -> pa.Array:
 
 
 def _below(paths: pa.Array, root: str) -> pa.Array:
-    """Absolute paths below a folder, by its name or by where a link to it leads, as relative ones."""
+    """Absolute paths below a folder, by its name or by where a link to it leads, as relative
+    ones.
+    """
     for start in {root, os.path.realpath(root)}:
         if pc.starts_with(paths, f"{start}/").true_count:
             paths = pc.replace_substring_regex(paths, f"^{re.escape(start)}/", "")

@@ -13,7 +13,8 @@ from polymodal.data.table.files import codes_of
 
 
 class Templated(Captions):
-    """Captions in templates. Equal captions are one: their sentences are kept once, and are the same items.
+    """Captions in templates. Equal captions are one: their sentences are kept once, and are the
+    same items.
 
     Args:
         captions: K of them, of N samples.
@@ -23,18 +24,26 @@ class Templated(Captions):
     def __init__(self, captions: Captions, templates: Sequence[str]) -> None:
         self.code, words = codes_of(captions.texts)
         sentences = [_filled(template, words) for template in templates]
-        order = np.arange(len(words) * len(templates)).reshape(len(templates), -1).T.ravel()  # those of a word together
-        super().__init__(pa.concat_arrays(sentences).take(pa.array(order)), captions.count * len(templates))
+        order = (
+            np.arange(len(words) * len(templates)).reshape(len(templates), -1).T.ravel()
+        )  # those of a word together
+        super().__init__(
+            pa.concat_arrays(sentences).take(pa.array(order)), captions.count * len(templates)
+        )
         self.alike = alike(self.code, self.code, words)
         self.first, self.ways = captions.first, len(templates)
 
     def of_samples(self, chosen: np.ndarray) -> pa.Array:
         """The different sentences of some samples; `chosen` is (N,) bool."""
         words = np.unique(self.code[np.repeat(chosen, self.count // self.ways)])
-        return self.texts.take(pa.array((words[:, None] * self.ways + np.arange(self.ways)).ravel()))
+        return self.texts.take(
+            pa.array((words[:, None] * self.ways + np.arange(self.ways)).ravel())
+        )
 
     def of_each(self) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) the sample of each caption, and (K,) a number that captions share which say the same."""
+        """(K,) the sample of each caption, and (K,) a number that captions share which say the
+        same.
+        """
         count = self.count // self.ways
         return np.repeat(np.arange(len(count)), count), self.alike
 

@@ -20,7 +20,8 @@ HEAD = 200
 
 
 def utf8_content(file: Path) -> pa.Buffer:
-    """The bytes of a file in UTF-8, without a byte order mark; a file that is UTF-8 already is mapped, not read.
+    """The bytes of a file in UTF-8, without a byte order mark; a file that is UTF-8 already is
+    mapped, not read.
 
     Other bytes stay as they are: what is not UTF-8 is found where it is used.
 
@@ -34,7 +35,9 @@ def utf8_content(file: Path) -> pa.Buffer:
             try:
                 return pa.py_buffer(content.to_pybytes().decode(encoding).encode())
             except UnicodeError as error:
-                raise DataError(f"{file} begins as {encoding.upper()} and cannot be read so: {error}") from error
+                raise DataError(
+                    f"{file} begins as {encoding.upper()} and cannot be read so: {error}"
+                ) from error
     if b"\0" in (head[1::2][:1], head[::2][:1]) and head.count(b"\0") > len(head) // 3:
         raise DataError(f"{file} seems to be UTF-16 without its mark. Save it as UTF-8.")
     return content.slice(len(codecs.BOM_UTF8)) if head.startswith(codecs.BOM_UTF8) else content

@@ -1,4 +1,6 @@
-"""All columns of table files as they are written there, and their names: for tables that are handed back."""
+"""All columns of table files as they are written there, and their names: for tables that are handed
+back.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,11 @@ def column_names(file: Path) -> list[str]:
 
 
 def whole_table(files: Sequence[Path]) -> pa.Table:
-    """All columns of files that stand one after the other: the cells of CSV as text, others as they are.
+    """All columns of files that stand one after the other: the cells of CSV as text, others as they
+    are.
 
-    A row that cannot be read is empty, so that rows have the numbers that they have in `read_tables`.
+    A row that cannot be read is empty, so that rows have the numbers that they have in
+    `read_tables`.
 
     Raises:
         ConfigError: an ending is unknown.
@@ -50,7 +54,9 @@ def whole_table(files: Sequence[Path]) -> pa.Table:
     tables = [_whole(file, column_names(file)) for file in files]
     names = list(dict.fromkeys(name for table in tables for name in table.column_names))
     full = [_with_columns(table, names) for table in tables]
-    return joined(full, [str(file) for file in files], [file.parent for file in files], [-1] * len(files)).table
+    return joined(
+        full, [str(file) for file in files], [file.parent for file in files], [-1] * len(files)
+    ).table
 
 
 def _whole(file: Path, names: Sequence[str]) -> pa.Table:

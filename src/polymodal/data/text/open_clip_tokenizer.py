@@ -14,7 +14,8 @@ from polymodal.batch import PAD
 from polymodal.errors import ConfigError, DataError
 
 Cleaning = Literal["lower", "whitespace", "canonicalize"]
-"""What open_clip does to a caption before it cuts it up: mends it, and then lowers, joins blanks, drops punctuation."""
+"""What open_clip does to a caption before it cuts it up: mends it, and then lowers, joins blanks,
+drops punctuation."""
 
 CLEANINGS: tuple[Cleaning, ...] = ("lower", "whitespace", "canonicalize")
 PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -38,12 +39,15 @@ def cleaner(cleaning: Cleaning) -> Callable[[str], str]:
     try:
         from open_clip.tokenizer import get_clean_fn  # here, since it takes seconds
     except ImportError:
-        raise ConfigError("The captions are open_clip's to clean: pip install 'polymodal[open_clip]'") from None
+        raise ConfigError(
+            "The captions are open_clip's to clean: pip install 'polymodal[open_clip]'"
+        ) from None
     return get_clean_fn(cleaning)  # type: ignore[no-any-return]
 
 
 def open_clip_tokenizer(name: str) -> tuple[Backend, Cleaning]:
-    """The tokenizer of a model, which gives the ids that open_clip gives, and what is done to captions before.
+    """The tokenizer of a model, which gives the ids that open_clip gives, and what is done to
+    captions before.
 
     Raises:
         DataError: it cannot be found, or does what JSON cannot say.
@@ -63,9 +67,12 @@ def open_clip_tokenizer(name: str) -> tuple[Backend, Cleaning]:
         or getattr(own, "tokenizer_mode", "")
     ):
         raise DataError(
-            f"The tokenizer of {name!r} changes ids afterwards, which is not supported: choose another model."
+            f"The tokenizer of {name!r} changes ids afterwards, which is not supported: choose "
+            "another model."
         )
-    cleaning: Cleaning = next((c for c in CLEANINGS if getattr(own, "clean_fn", None) is cleaner(c)), "canonicalize")
+    cleaning: Cleaning = next(
+        (c for c in CLEANINGS if getattr(own, "clean_fn", None) is cleaner(c)), "canonicalize"
+    )
     if not isinstance(own, open_clip.SimpleTokenizer):
         backend = own.tokenizer.backend_tokenizer
         backend.enable_padding(pad_id=own.tokenizer.pad_token_id)
@@ -74,7 +81,9 @@ def open_clip_tokenizer(name: str) -> tuple[Backend, Cleaning]:
 
 
 def _byte_pairs(own: Any) -> Backend:
-    """That of OpenAI's CLIP (Radford et al. 2021): BPE over bytes, each caption between two special tokens."""
+    """That of OpenAI's CLIP (Radford et al. 2021): BPE over bytes, each caption between two special
+    tokens.
+    """
     merges = sorted(own.bpe_ranks, key=own.bpe_ranks.__getitem__)
     backend = Backend(models.BPE(own.encoder, merges, end_of_word_suffix="</w>"))
     pieces = pre_tokenizers.Split(Regex(PIECES), behavior="removed", invert=True)
@@ -84,7 +93,8 @@ def _byte_pairs(own: Any) -> Backend:
     first, last = (own.decoder[number] for number in (own.sot_token_id, own.eot_token_id))
     backend.add_special_tokens([first, last])
     backend.post_processor = processors.TemplateProcessing(
-        single=f"{first} $A {last}", special_tokens=[(first, own.sot_token_id), (last, own.eot_token_id)]
+        single=f"{first} $A {last}",
+        special_tokens=[(first, own.sot_token_id), (last, own.eot_token_id)],
     )
     backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("</w>", " ")])
     backend.enable_padding(pad_id=PAD)

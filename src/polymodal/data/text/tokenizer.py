@@ -1,4 +1,6 @@
-"""A tokenizer that is trained on the training captions or comes with a model, held as plain JSON text."""
+"""A tokenizer that is trained on the training captions or comes with a model, held as plain JSON
+text.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,21 @@ from tokenizers import Encoding, decoders, models, normalizers, pre_tokenizers, 
 from tokenizers import Tokenizer as Backend
 
 from polymodal.batch import PAD
-from polymodal.data.text.open_clip_tokenizer import Cleaning, cleaner, is_of_open_clip, open_clip_tokenizer
+from polymodal.data.text.open_clip_tokenizer import (
+    Cleaning,
+    cleaner,
+    is_of_open_clip,
+    open_clip_tokenizer,
+)
 from polymodal.errors import DataError
 
 
 class Tokenizer:
-    """Captions -> (N, T) token ids, padded with `PAD` to the longest of the N and cut at `context_length`.
+    """Captions -> (N, T) token ids, padded with `PAD` to the longest of the N and cut at
+    `context_length`.
 
-    A tokenizer that came with a model may pad with another id than `PAD`: then the two ids change places here, and the
-    encoder that is such a model changes them back.
+    A tokenizer that came with a model may pad with another id than `PAD`: then the two ids change
+    places here, and the encoder that is such a model changes them back.
 
     Args:
         backend: the tokenizer itself; it carries its padding id, which its JSON keeps.
@@ -27,7 +35,9 @@ class Tokenizer:
         cleaning: what open_clip does to a caption first, for one of its tokenizers.
     """
 
-    def __init__(self, backend: Backend, context_length: int = 64, cleaning: Cleaning | None = None) -> None:
+    def __init__(
+        self, backend: Backend, context_length: int = 64, cleaning: Cleaning | None = None
+    ) -> None:
         backend.enable_truncation(context_length)
         self.pad_id = PAD if backend.padding is None else int(backend.padding["pad_id"])
         backend.enable_padding(pad_id=self.pad_id)
@@ -41,8 +51,9 @@ class Tokenizer:
     def train(cls, captions: Iterable[str], vocab_size: int, context_length: int = 64) -> Tokenizer:
         """Learns at most `vocab_size` tokens (byte-pair encoding, Sennrich et al. 2016).
 
-        Bytes are the alphabet, so no caption is out of vocabulary. Text is lower-cased; every digit and every
-        punctuation mark is a token of its own, so that "dots-126" is made of parts that were seen in training.
+        Bytes are the alphabet, so no caption is out of vocabulary. Text is lower-cased; every digit
+        and every punctuation mark is a token of its own, so that "dots-126" is made of parts that
+        were seen in training.
         """
         backend = Backend(models.BPE())
         backend.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -68,7 +79,8 @@ class Tokenizer:
         """The tokenizer of a model, with its special tokens.
 
         Args:
-            name: of a model of open_clip, a folder, or a name on the Hugging Face hub (downloaded once).
+            name: of a model of open_clip, a folder, or a name on the Hugging Face hub (downloaded
+                once).
             context_length: tokens a caption at most.
 
         Raises:
@@ -85,7 +97,9 @@ class Tokenizer:
             raise DataError(f"No tokenizer {name!r}: {str(error).splitlines()[0]}") from error
         backend = getattr(loaded, "backend_tokenizer", None)
         if backend is None or loaded.pad_token_id is None:
-            raise DataError(f"The tokenizer {name!r} has no padding token, or cannot be kept as JSON.")
+            raise DataError(
+                f"The tokenizer {name!r} has no padding token, or cannot be kept as JSON."
+            )
         backend.enable_padding(pad_id=loaded.pad_token_id)
         return cls(backend, context_length)
 
@@ -99,13 +113,18 @@ class Tokenizer:
     def to_json(self) -> str:
         """The whole tokenizer as text: what a checkpoint keeps."""
         text = self.backend.to_str()
-        return text if self.cleaning is None else json.dumps({**json.loads(text), "cleaning": self.cleaning})
+        return (
+            text
+            if self.cleaning is None
+            else json.dumps({**json.loads(text), "cleaning": self.cleaning})
+        )
 
     def coarser(self, merges: int) -> Tokenizer:
-        """The same ids for smaller pieces: only the first `merges` merges, the most frequent ones, are made.
+        """The same ids for smaller pieces: only the first `merges` merges, the most frequent ones,
+        are made.
 
-        A rare word of the training captions is then cut up as an unseen word will be (after BPE dropout,
-        Provilkov et al. 2020, but the same in every run).
+        A rare word of the training captions is then cut up as an unseen word will be (after BPE
+        dropout, Provilkov et al. 2020, but the same in every run).
         """
         content = json.loads(self.to_json())
         content["model"]["merges"] = content["model"]["merges"][:merges]
@@ -123,16 +142,23 @@ class Tokenizer:
 
     @property
     def unknown_id(self) -> int | None:
-        """The id of what the tokenizer does not know; None where it knows every text, as one of bytes does."""
+        """The id of what the tokenizer does not know; None where it knows every text, as one of
+        bytes does.
+        """
         model = json.loads(self.backend.to_str())["model"]
-        token, number = model.get("unk_token"), model.get("unk_id")  # by name, or by number in a model of pieces
+        token, number = (
+            model.get("unk_token"),
+            model.get("unk_id"),
+        )  # by name, or by number in a model of pieces
         if model.get("type") != "BPE" and token is not None:
             number = self.backend.token_to_id(token)
         return None if number is None else int(self._swapped(np.array(number)))
 
     @cached_property
     def special_ids(self) -> list[int]:
-        """Ids of the tokens that are no text: where a caption begins and ends, padding and the like."""
+        """Ids of the tokens that are no text: where a caption begins and ends, padding and the
+        like.
+        """
         added = self.backend.get_added_tokens_decoder()
         numbers = [number for number, token in added.items() if token.special]
         return self._swapped(np.array(numbers, dtype=np.int64)).tolist()  # type: ignore[no-any-return]
@@ -151,7 +177,9 @@ class Tokenizer:
 
     def encodings(self, captions: Sequence[str]) -> list[Encoding]:
         """All that the backend knows of captions: their pieces, the words that these are of."""
-        return self.backend.encode_batch(list(captions if self.clean is None else map(self.clean, captions)))
+        return self.backend.encode_batch(
+            list(captions if self.clean is None else map(self.clean, captions))
+        )
 
     def decode(self, ids: Sequence[int]) -> str:
         """The caption that a row of ids stands for, without special tokens."""

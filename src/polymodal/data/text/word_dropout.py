@@ -14,15 +14,20 @@ from polymodal.hashing import hashed_uniform
 
 
 def word_numbers(tokenizer: Tokenizer, captions: Sequence[str]) -> Tensor:
-    """(N,) captions -> (N, T) int64: which word each token belongs to; -1 for padding and special tokens.
+    """(N,) captions -> (N, T) int64: which word each token belongs to; -1 for padding and special
+    tokens.
 
     A digit and a punctuation mark are words of their own, where the tokenizer has them so.
     """
-    rows = [[-1 if word is None else word for word in e.word_ids] for e in tokenizer.encodings(captions)]
+    rows = [
+        [-1 if word is None else word for word in e.word_ids] for e in tokenizer.encodings(captions)
+    ]
     return torch.from_numpy(np.array(rows, dtype=np.int64))
 
 
-def drop_words(tokens: Tensor, words: Tensor, id: Tensor, rate: float, salt: int) -> tuple[Tensor, Tensor]:
+def drop_words(
+    tokens: Tensor, words: Tensor, id: Tensor, rate: float, salt: int
+) -> tuple[Tensor, Tensor]:
     """Loses each word with probability `rate`.
 
     Args:

@@ -1,1 +1,3 @@
-"""Audio encoders: (B, samples) float waveforms, one channel, padded with zeros at the end -> (B, d)."""
+"""Audio encoders: (B, samples) float waveforms, one channel, padded with zeros at the end -> (B,
+d).
+"""

@@ -13,11 +13,11 @@ from polymodal.types import PositiveInt
 
 
 class CNN(nn.Module):
-    """Convolutions over the log-mel spectrogram, each halving time and pitch (after Kong et al. 2020), one linear map
-    of all pitches of a step, the mean over the real steps.
+    """Convolutions over the log-mel spectrogram, each halving time and pitch (after Kong et al.
+    2020), one linear map of all pitches of a step, the mean over the real steps.
 
-    Everything is normalised within its own step of time: neither padding nor other samples play a part, nor does how
-    loud a recording is.
+    Everything is normalised within its own step of time: neither padding nor other samples play a
+    part, nor does how loud a recording is.
 
     Args:
         dim: d, the width of the output.
@@ -28,10 +28,14 @@ class CNN(nn.Module):
         ValueError: the mels cannot be halved so often.
     """
 
-    def __init__(self, dim: PositiveInt, log_mel: LogMel, widths: Sequence[PositiveInt] = (32, 64, 128)) -> None:
+    def __init__(
+        self, dim: PositiveInt, log_mel: LogMel, widths: Sequence[PositiveInt] = (32, 64, 128)
+    ) -> None:
         super().__init__()
         if log_mel.mels % 2 ** len(widths):
-            raise ValueError(f"mels={log_mel.mels} is not a multiple of {2 ** len(widths)} (one halving a stage)")
+            raise ValueError(
+                f"mels={log_mel.mels} is not a multiple of {2 ** len(widths)} (one halving a stage)"
+            )
         self.log_mel = log_mel
         self.norm = nn.LayerNorm(log_mel.mels)
         sides = [log_mel.mels // 2**stage for stage in range(1, len(widths) + 1)]
@@ -51,7 +55,9 @@ class CNN(nn.Module):
     def _features(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
         """(B, samples) -> (B, steps, channels * pitches), (B, steps) bool."""
         real = self.log_mel.mask(waveforms)
-        x = self.norm(self.log_mel(waveforms).transpose(1, 2))[:, None].masked_fill(~real[:, None, :, None], 0)
+        x = self.norm(self.log_mel(waveforms).transpose(1, 2))[:, None].masked_fill(
+            ~real[:, None, :, None], 0
+        )
         lengths = real.sum(1)
         for stage in self.stages:
             lengths = (lengths + 1) // 2
@@ -60,7 +66,9 @@ class CNN(nn.Module):
 
 
 class Stage(nn.Module):
-    """A 3 x 3 convolution at stride 2, a normalisation and a ReLU; zeros at padding, as beyond the ends."""
+    """A 3 x 3 convolution at stride 2, a normalisation and a ReLU; zeros at padding, as beyond the
+    ends.
+    """
 
     def __init__(self, channels_in: int, channels: int, side: int) -> None:
         super().__init__()

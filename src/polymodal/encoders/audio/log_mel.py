@@ -13,11 +13,12 @@ FLOOR = 1e-6
 
 
 class LogMel(nn.Module):
-    """Natural logarithm of the power in `mels` bands of the mel scale (Slaney's scale, triangles of equal area), from a
-    Hann window that moves over the waveform. No parameters.
+    """Natural logarithm of the power in `mels` bands of the mel scale (Slaney's scale, triangles of
+    equal area), from a Hann window that moves over the waveform. No parameters.
 
-    How long a waveform really is: up to its last sample that is not exactly 0. What comes after is padding, whether
-    of the batch or of the recording, and no encoder reads it. So do not shift the mean of padded waveforms.
+    How long a waveform really is: up to its last sample that is not exactly 0. What comes after is
+    padding, whether of the batch or of the recording, and no encoder reads it. So do not shift the
+    mean of padded waveforms.
 
     Args:
         sample_rate: of the waveforms, in Hz.
@@ -45,14 +46,19 @@ class LogMel(nn.Module):
         self.window = torch.hann_window(self.size, dtype=torch.float64)
         if empty := int((self.filters.amax(1) == 0).sum()):
             raise ValueError(
-                f"mels={mels}: {empty} of the bands lie between the {self.size // 2 + 1} frequencies that a window of "
+                f"mels={mels}: {empty} of the bands lie between the {self.size // 2 + 1} "
+                "frequencies that a window of "
                 f"{window} s has at {sample_rate} Hz. Give fewer mels or a longer window"
             )
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        """(B, samples) -> (B, mels, frames), frames = 1 + samples // hop; frame i is centred on sample i * hop."""
+        """(B, samples) -> (B, mels, frames), frames = 1 + samples // hop; frame i is centred on
+        sample i * hop.
+        """
         signal = waveforms if waveforms.dtype == torch.float64 else waveforms.float()
-        with torch.autocast(signal.device.type, enabled=False):  # there is no Fourier transform in bf16
+        with torch.autocast(
+            signal.device.type, enabled=False
+        ):  # there is no Fourier transform in bf16
             spectrum = torch.stft(
                 signal,
                 self.size,
@@ -65,7 +71,9 @@ class LogMel(nn.Module):
             return power.clamp(min=FLOOR).log().to(waveforms.dtype)
 
     def mask(self, waveforms: Tensor) -> Tensor:
-        """(B, samples) -> (B, frames) bool: frames centred before the end of the sound; at least the first."""
+        """(B, samples) -> (B, frames) bool: frames centred before the end of the sound; at least
+        the first.
+        """
         place = torch.arange(1, waveforms.shape[1] + 1, device=waveforms.device)
         length = torch.where(waveforms != 0, place, 0).amax(1, keepdim=True).clamp(min=1)
         centres = torch.arange(0, waveforms.shape[1] + 1, self.hop, device=waveforms.device)
@@ -73,20 +81,27 @@ class LogMel(nn.Module):
 
 
 def mel_filters(sample_rate: int, size: int, mels: int) -> np.ndarray:
-    """(mels, size // 2 + 1): the triangles' weights on the frequencies of a window of `size` samples."""
+    """(mels, size // 2 + 1): the triangles' weights on the frequencies of a window of `size`
+    samples.
+    """
     frequencies = np.fft.rfftfreq(size, 1 / sample_rate)
     edges = _to_hertz(np.linspace(0, _to_mel(sample_rate / 2), mels + 2))
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = np.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre))
+    triangles = np.minimum(
+        (frequencies - low) / (centre - low), (high - frequencies) / (high - centre)
+    )
     return triangles.clip(min=0) * 2 / (high - low)
 
 
-# Slaney's mel scale (Auditory Toolbox, 1998): 3 mel in 200 Hz up to 1000 Hz, then 27 mel in a factor of 6.4.
+# Slaney's mel scale (Auditory Toolbox, 1998): 3 mel in 200 Hz up to 1000 Hz, then 27 mel in a
+# factor of 6.4.
 BREAK_HERTZ, BREAK_MEL, STEP = 1000.0, 15.0, np.log(6.4) / 27
 
 
 def _to_mel(hertz: float) -> float:
-    return hertz * 3 / 200 if hertz < BREAK_HERTZ else BREAK_MEL + np.log(hertz / BREAK_HERTZ) / STEP
+    return (
+        hertz * 3 / 200 if hertz < BREAK_HERTZ else BREAK_MEL + np.log(hertz / BREAK_HERTZ) / STEP
+    )
 
 
 def _to_hertz(mel: np.ndarray) -> np.ndarray:

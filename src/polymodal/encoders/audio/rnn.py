@@ -13,8 +13,8 @@ from polymodal.types import PositiveInt, Probability
 
 
 class RNN(nn.Module):
-    """The mean state of an LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014) over the log-mel frames, each
-    normalised by itself, then one linear map. Padding is never read.
+    """The mean state of an LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014) over the
+    log-mel frames, each normalised by itself, then one linear map. Padding is never read.
 
     Args:
         dim: d, the width of the output.

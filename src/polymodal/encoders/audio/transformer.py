@@ -13,10 +13,11 @@ from polymodal.types import PositiveInt, Probability
 
 
 class Transformer(nn.Module):
-    """Square patches of the log-mel spectrogram as words (AST, Gong et al. 2021), the mean over the real ones, one
-    linear map.
+    """Square patches of the log-mel spectrogram as words (AST, Gong et al. 2021), the mean over the
+    real ones, one linear map.
 
-    Unlike AST the patches do not overlap, and positions in time are sinusoids, so that a sound may be of any length.
+    Unlike AST the patches do not overlap, and positions in time are sinusoids, so that a sound may
+    be of any length.
 
     Args:
         dim: d, the width of the output.
@@ -58,19 +59,30 @@ class Transformer(nn.Module):
         return self.projection(masked_mean(states, real))
 
     def tokens(self, waveforms: Tensor) -> Tokens:
-        """(B, samples) -> a vector (B, steps * pitches, d) of each patch; their mean is `forward`."""
+        """(B, samples) -> a vector (B, steps * pitches, d) of each patch; their mean is
+        `forward`.
+        """
         states, real = self._states(waveforms)
         return Tokens(self.projection(states), real)
 
     def _states(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
         """(B, samples) -> (B, n, w), (B, n) bool, the pitches of a step side by side."""
         real = self.log_mel.mask(waveforms)
-        frames = self.norm_in(self.log_mel(waveforms).transpose(1, 2)).masked_fill(~real[:, :, None], 0)
+        frames = self.norm_in(self.log_mel(waveforms).transpose(1, 2)).masked_fill(
+            ~real[:, :, None], 0
+        )
         rest = -frames.shape[1] % self.patch_size
-        grid = self.patches(F.pad(frames, (0, 0, 0, rest))[:, None]).permute(0, 2, 3, 1)  # (B, steps, pitches, w)
+        grid = self.patches(F.pad(frames, (0, 0, 0, rest))[:, None]).permute(
+            0, 2, 3, 1
+        )  # (B, steps, pitches, w)
         steps, pitches, width = grid.shape[1:]
         x = (grid + self.pitches + sinusoids(steps, width, grid)[:, None]).flatten(1, 2)
-        real = F.pad(real, (0, rest)).unflatten(1, (steps, -1)).any(2).repeat_interleave(pitches, dim=1)
+        real = (
+            F.pad(real, (0, rest))
+            .unflatten(1, (steps, -1))
+            .any(2)
+            .repeat_interleave(pitches, dim=1)
+        )
         for block in self.blocks:
             x = block(x, real[:, None, None, :])
         return self.norm(x), real

@@ -12,9 +12,11 @@ from polymodal.types import PositiveInt
 
 
 class CNN(nn.Module):
-    """Residual stages, each at half the size of the one before (He et al. 2016), then one linear map.
+    """Residual stages, each at half the size of the one before (He et al. 2016), then one linear
+    map.
 
-    The last feature map is flattened, not averaged: where a stroke lies tells one glyph from another.
+    The last feature map is flattened, not averaged: where a stroke lies tells one glyph from
+    another.
 
     Args:
         dim: d, the width of the output.
@@ -34,7 +36,10 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         if image_size % 2 ** len(widths):
-            raise ValueError(f"image_size={image_size} is not a multiple of {2 ** len(widths)} (one halving a stage)")
+            raise ValueError(
+                f"image_size={image_size} is not a multiple of {2 ** len(widths)} (one halving a "
+                "stage)"
+            )
         stages: list[nn.Module] = []
         for channels_in, channels in zip([in_channels, *widths], widths, strict=False):
             stages.append(nn.Conv2d(channels_in, channels, kernel_size=4, stride=2, padding=1))
@@ -50,7 +55,8 @@ class CNN(nn.Module):
         return self.projection(self._features(images).flatten(1))
 
     def tokens(self, images: Tensor) -> Tokens:
-        """(B, C, H, W) -> (B, places, d): each place of the last feature map through its own part of the linear map.
+        """(B, C, H, W) -> (B, places, d): each place of the last feature map through its own part
+        of the linear map.
 
         The map adds up over the places; times their number, so that the mean is `forward`.
         """
@@ -65,7 +71,9 @@ class CNN(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + two 3 x 3 convolutions, each after a normalisation and a ReLU (He et al. 2016, identity mappings)."""
+    """x + two 3 x 3 convolutions, each after a normalisation and a ReLU (He et al. 2016, identity
+    mappings).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""What convolutional networks of timm share: one vector a picture, or one a place of the last feature map."""
+"""What convolutional networks of timm share: one vector a picture, or one a place of the last
+feature map.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,23 @@ class FeatureMapEncoder(nn.Module):
 
     def __init__(self, dim: int, in_channels: int, name: str, pretrained: bool) -> None:
         super().__init__()
-        self.network: Any = timm.create_model(name, pretrained=pretrained, in_chans=in_channels, num_classes=dim)
-        self.to(memory_format=torch.channels_last)  # depthwise convolutions are 2.5 times faster so, on a CPU
+        self.network: Any = timm.create_model(
+            name, pretrained=pretrained, in_chans=in_channels, num_classes=dim
+        )
+        self.to(
+            memory_format=torch.channels_last
+        )  # depthwise convolutions are 2.5 times faster so, on a CPU
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, d)."""
         return self.network(images.contiguous(memory_format=torch.channels_last))
 
     def tokens(self, images: Tensor) -> Tokens:
-        """(B, C, H, W) -> a vector (B, h * w, d) of each place of the last feature map; their mean is `forward`."""
-        features = self.network.forward_features(images.contiguous(memory_format=torch.channels_last))
+        """(B, C, H, W) -> a vector (B, h * w, d) of each place of the last feature map; their mean
+        is `forward`.
+        """
+        features = self.network.forward_features(
+            images.contiguous(memory_format=torch.channels_last)
+        )
         values = self.network.get_classifier()(features.flatten(2).transpose(1, 2))
         return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))

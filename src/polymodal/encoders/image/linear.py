@@ -16,7 +16,9 @@ class Linear(nn.Module):
         image_size: H = W.
     """
 
-    def __init__(self, dim: PositiveInt, in_channels: PositiveInt = 1, image_size: PositiveInt = 32) -> None:
+    def __init__(
+        self, dim: PositiveInt, in_channels: PositiveInt = 1, image_size: PositiveInt = 32
+    ) -> None:
         super().__init__()
         self.projection = nn.Linear(in_channels * image_size**2, dim)
 

@@ -11,7 +11,8 @@ from polymodal.types import PositiveInt
 
 
 class OpenCLIP(nn.Module):
-    """The image tower of a model of open_clip (Ilharco et al. 2021), with its own pooling and projection.
+    """The image tower of a model of open_clip (Ilharco et al. 2021), with its own pooling and
+    projection.
 
     Pretrained weights expect the pixels that they were trained with: for most of them
     `data.mean=[0.481,0.458,0.408] data.std=[0.269,0.261,0.276]`, for SigLIP 0.5 and 0.5.
@@ -21,7 +22,8 @@ class OpenCLIP(nn.Module):
         name: one of `open_clip.list_models()`, `local-dir:<folder>` or `hf-hub:<repository>`.
         in_channels: C; a grey picture is given to all three channels of the tower.
         image_size: H = W.
-        pretrained: a file of weights, or a tag of open_clip's (downloaded once); None for random weights.
+        pretrained: a file of weights, or a tag of open_clip's (downloaded once); None for random
+            weights.
 
     Raises:
         ConfigError: open_clip is not installed.

@@ -23,7 +23,14 @@ class ResNet(FeatureMapEncoder):
         dim: PositiveInt,
         in_channels: PositiveInt = 1,
         name: Literal[
-            "resnet10t", "resnet14t", "resnet18", "resnet26", "resnet34", "resnet50", "resnet101", "resnet152"
+            "resnet10t",
+            "resnet14t",
+            "resnet18",
+            "resnet26",
+            "resnet34",
+            "resnet50",
+            "resnet101",
+            "resnet152",
         ] = "resnet18",
         pretrained: bool = False,
     ) -> None:

@@ -18,8 +18,9 @@ class Timm(nn.Module):
 
     Args:
         dim: d, the width of the output.
-        name: of the model, if wanted with the tag of its weights: `vit_base_patch16_224.augreg_in1k`. All of them:
-            `python -c "import timm; print(timm.list_models())"`.
+        name: of the model, if wanted with the tag of its weights:
+            `vit_base_patch16_224.augreg_in1k`. All of them: `python -c "import timm;
+            print(timm.list_models())"`.
         in_channels: C.
         image_size: H = W. Models that are built for one size are built for this one.
         pretrained: start from timm's weights (downloaded once).
@@ -40,11 +41,17 @@ class Timm(nn.Module):
         self.model: Any
         size: dict[str, Any] = {"img_size": image_size} if _about(name).fixed_input_size else {}
         try:
-            self.model = timm.create_model(name, pretrained=pretrained, in_chans=in_channels, num_classes=0, **size)
+            self.model = timm.create_model(
+                name, pretrained=pretrained, in_chans=in_channels, num_classes=0, **size
+            )
             with torch.no_grad():
-                self.model.eval().forward_features(torch.zeros(1, in_channels, image_size, image_size))
+                self.model.eval().forward_features(
+                    torch.zeros(1, in_channels, image_size, image_size)
+                )
         except (AssertionError, RuntimeError, ValueError) as error:
-            raise ValueError(f"name={name} cannot be built for image_size={image_size}: {error}") from error
+            raise ValueError(
+                f"name={name} cannot be built for image_size={image_size}: {error}"
+            ) from error
         self.model.train()
         self.projection = nn.Linear(self.model.head_hidden_size, dim)
 
@@ -53,7 +60,8 @@ class Timm(nn.Module):
         return self.projection(self.model(images))
 
     def tokens(self, images: Tensor) -> Tokens:
-        """(B, C, H, W) -> (B, n, d): first what `forward` gives, then each patch or place of the last feature map.
+        """(B, C, H, W) -> (B, n, d): first what `forward` gives, then each patch or place of the
+        last feature map.
 
         Of models whose head is wider than their feature map, the first alone.
         """
@@ -76,11 +84,17 @@ class Timm(nn.Module):
 
 def _about(name: str) -> timm.models.PretrainedCfg:
     """What timm knows of a model without building it."""
-    if not timm.is_model(name):  # names of hubs and folders too: timm's own checkpoints alone are read
+    if not timm.is_model(
+        name
+    ):  # names of hubs and folders too: timm's own checkpoints alone are read
         near = get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
-        raise ValueError(f"name={name}: timm has no such model. Nearest: {', '.join(near) or 'none'}")
+        raise ValueError(
+            f"name={name}: timm has no such model. Nearest: {', '.join(near) or 'none'}"
+        )
     try:
         return timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
     except RuntimeError as error:  # of the tag
-        tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name.partition('.')[0]}.*")]
+        tags = [
+            full.partition(".")[2] for full in timm.list_pretrained(f"{name.partition('.')[0]}.*")
+        ]
         raise ValueError(f"name={name}: {error} There are: {', '.join(tags) or 'none'}") from error

@@ -37,7 +37,9 @@ class ViT(nn.Module):
     ) -> None:
         super().__init__()
         if image_size % patch_size:
-            raise ValueError(f"image_size={image_size} is not a multiple of patch_size={patch_size}")
+            raise ValueError(
+                f"image_size={image_size} is not a multiple of patch_size={patch_size}"
+            )
         if width % heads:
             raise ValueError(f"width={width} is not a multiple of heads={heads}")
         self.vit = timm.models.VisionTransformer(
@@ -56,6 +58,8 @@ class ViT(nn.Module):
         return self.vit(images)
 
     def tokens(self, images: Tensor) -> Tokens:
-        """(B, C, H, W) -> a vector (B, 1 + patches, d) of the class token, which is `forward`, and of each patch."""
+        """(B, C, H, W) -> a vector (B, 1 + patches, d) of the class token, which is `forward`, and
+        of each patch.
+        """
         values = self.vit.head(self.vit.forward_features(images))
         return Tokens(values, values.new_ones(values.shape[:2], dtype=torch.bool))

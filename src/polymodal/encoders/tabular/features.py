@@ -33,7 +33,10 @@ class Features(nn.Module):
     ) -> None:
         super().__init__()
         if dropout and not hidden:
-            raise ValueError(f"dropout={dropout} follows hidden layers, and there are none: give hidden or dropout=0")
+            raise ValueError(
+                f"dropout={dropout} follows hidden layers, and there are none: give hidden or "
+                "dropout=0"
+            )
         self.in_features = in_features
         layers: list[nn.Module] = []
         for width_in, width in zip([in_features, *hidden], hidden, strict=False):

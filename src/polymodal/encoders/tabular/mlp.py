@@ -12,11 +12,12 @@ from polymodal.types import NonNegativeInt, PositiveInt, Probability
 
 
 class MLP(nn.Module):
-    """Numbers and embedded categories side by side through a multi-layer perceptron (after Gorishniy et al. 2021).
+    """Numbers and embedded categories side by side through a multi-layer perceptron (after
+    Gorishniy et al. 2021).
 
-    A sample is one row of floats: first the numeric columns, then the categories' codes 0, 1, ... A number that is NaN
-    is missing: it counts as 0, and each numeric column has a second input that says so. A code that is negative, too
-    large or NaN is unknown, which is a category of its own.
+    A sample is one row of floats: first the numeric columns, then the categories' codes 0, 1, ... A
+    number that is NaN is missing: it counts as 0, and each numeric column has a second input that
+    says so. A code that is negative, too large or NaN is unknown, which is a category of its own.
 
     Args:
         dim: d, the width of the output.
@@ -47,8 +48,12 @@ class MLP(nn.Module):
             raise ValueError("numeric=0 and no cardinalities: a table has at least one column")
         self.numeric, self.cardinalities = numeric, list(cardinalities)
         # one table for all columns; the first row of each is for what is unknown
-        self.embedding = nn.Embedding(sum(c + 1 for c in cardinalities), embedding) if cardinalities else None
-        self.layers = Features(dim, 2 * numeric + embedding * len(self.cardinalities), hidden, dropout)
+        self.embedding = (
+            nn.Embedding(sum(c + 1 for c in cardinalities), embedding) if cardinalities else None
+        )
+        self.layers = Features(
+            dim, 2 * numeric + embedding * len(self.cardinalities), hidden, dropout
+        )
 
     def forward(self, columns: Tensor) -> Tensor:
         """(B, columns) -> (B, d).
@@ -58,7 +63,8 @@ class MLP(nn.Module):
         """
         if columns.shape[1] != self.numeric + len(self.cardinalities):
             raise ValueError(
-                f"The table has {columns.shape[1]} columns; numeric={self.numeric} and cardinalities="
+                f"The table has {columns.shape[1]} columns; numeric={self.numeric} and "
+                "cardinalities="
                 f"{self.cardinalities} make {self.numeric + len(self.cardinalities)}."
             )
         numbers, codes = columns.split([self.numeric, len(self.cardinalities)], dim=1)
@@ -73,7 +79,8 @@ class MLP(nn.Module):
         """(B, categorical columns) float codes -> rows of the embedding."""
         if max(self.cardinalities) > 2 / torch.finfo(codes.dtype).eps:
             raise ValueError(
-                f"cardinalities={self.cardinalities}: {codes.dtype} cannot tell so many codes apart. Choose another "
+                f"cardinalities={self.cardinalities}: {codes.dtype} cannot tell so many codes "
+                "apart. Choose another "
                 "precision than one with half-width weights, such as bf16."
             )
         sizes = torch.tensor(self.cardinalities).to(codes.device, non_blocking=True)

@@ -20,11 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class Bert(nn.Module):
-    """A BERT (Devlin et al. 2019) or any encoder of its kind, the mean over the real tokens, one linear map.
+    """A BERT (Devlin et al. 2019) or any encoder of its kind, the mean over the real tokens, one
+    linear map.
 
-    Without a `name` it is a small BERT over the data's own vocabulary, with random weights. A named one reads the ids
-    of its own tokenizer, so the captions must have been cut up by that (`data.tokenizer`). Only safetensors are read,
-    and no code that comes with a model is run.
+    Without a `name` it is a small BERT over the data's own vocabulary, with random weights. A named
+    one reads the ids of its own tokenizer, so the captions must have been cut up by that
+    (`data.tokenizer`). Only safetensors are read, and no code that comes with a model is run.
 
     Args:
         dim: d, the width of the output.
@@ -61,7 +62,8 @@ class Bert(nn.Module):
         if name is not None:
             if tokenizer != name:
                 raise ValueError(
-                    f"name={name} reads the ids of its own tokenizer, and those of the data are of tokenizer="
+                    f"name={name} reads the ids of its own tokenizer, and those of the data are of "
+                    "tokenizer="
                     f"{tokenizer}: choose data with data.tokenizer={name}"
                 )
             self.bert = _named(name, pretrained, context_length)
@@ -105,10 +107,15 @@ def _named(name: str, pretrained: bool, context_length: int) -> PreTrainedModel:
     """The model called `name`, in fp32 whatever it was saved in."""
     config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     if config.is_encoder_decoder or getattr(config, "pad_token_id", None) is None:
-        raise ValueError(f"name={name} is no text encoder with a padding token, such as bert-base-uncased")
+        raise ValueError(
+            f"name={name} is no text encoder with a padding token, such as bert-base-uncased"
+        )
     longest = getattr(config, "max_position_embeddings", context_length)
     if context_length > longest:
-        raise ValueError(f"context_length={context_length}: {name} reads {longest} tokens. Give data.context_length=")
+        raise ValueError(
+            f"context_length={context_length}: {name} reads {longest} tokens. Give "
+            "data.context_length="
+        )
     if not pretrained:
         return AutoModel.from_config(config, trust_remote_code=False)
     with quiet():
@@ -120,7 +127,9 @@ def _named(name: str, pretrained: bool, context_length: int) -> PreTrainedModel:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    lacking = sorted(key for key in loaded["missing_keys"] if not key.startswith("pooler."))  # which we leave out
+    lacking = sorted(
+        key for key in loaded["missing_keys"] if not key.startswith("pooler.")
+    )  # which we leave out
     if lacking:
         log.warning(
             "name=%s: %s of its weights are in no file and begin at random: %s",
@@ -133,7 +142,9 @@ def _named(name: str, pretrained: bool, context_length: int) -> PreTrainedModel:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the bar and the report of transformers, which names the weights of heads that nobody wants here."""
+    """Without the bar and the report of transformers, which names the weights of heads that nobody
+    wants here.
+    """
     logger, had_bar = logging.getLogger("transformers"), hub_logging.is_progress_bar_enabled()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -13,10 +13,11 @@ from polymodal.types import PositiveInt, Probability
 
 
 class CNN(nn.Module):
-    """Filters of several widths, each with its largest answer over the caption (Kim 2014), then one linear map.
+    """Filters of several widths, each with its largest answer over the caption (Kim 2014), then one
+    linear map.
 
-    A filter stands once on every real token and sees zeros beyond the ends, so that a caption may be shorter than it;
-    where it would stand on padding its answer does not count.
+    A filter stands once on every real token and sees zeros beyond the ends, so that a caption may
+    be shorter than it; where it would stand on padding its answer does not count.
 
     Args:
         dim: d, the width of the output.
@@ -38,7 +39,9 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, width, padding_idx=PAD)
-        self.convolutions = nn.ModuleList(nn.Conv1d(width, filters, size, padding=size // 2) for size in filter_widths)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, filters, size, padding=size // 2) for size in filter_widths
+        )
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(filters * len(filter_widths), dim)
 
@@ -51,11 +54,15 @@ class CNN(nn.Module):
         return Tokens(self._project(self._answers(ids)), ids != PAD)
 
     def _answers(self, ids: Tensor) -> Tensor:
-        """(B, T) -> (B, T, filters of all widths), zero at padding, which no real answer lies below."""
+        """(B, T) -> (B, T, filters of all widths), zero at padding, which no real answer lies
+        below.
+        """
         real = (ids != PAD)[:, :, None]
         x = self.embedding(ids).masked_fill(~real, 0).transpose(1, 2)
         length = ids.shape[1]  # an even filter would stand once more, beyond the end
-        answers = torch.cat([convolution(x)[:, :, :length] for convolution in self.convolutions], 1).transpose(1, 2)
+        answers = torch.cat(
+            [convolution(x)[:, :, :length] for convolution in self.convolutions], 1
+        ).transpose(1, 2)
         return answers.relu().masked_fill(~real, 0)
 
     def _project(self, answers: Tensor) -> Tensor:

@@ -12,22 +12,25 @@ from polymodal.types import PositiveInt
 
 
 class OpenCLIP(nn.Module):
-    """The text tower of a model of open_clip (Ilharco et al. 2021), with its own pooling and projection.
+    """The text tower of a model of open_clip (Ilharco et al. 2021), with its own pooling and
+    projection.
 
-    It reads the ids of its own tokenizer, so the captions must have been cut up by that (`data.tokenizer`). A tower
-    that looks back only is given captions as long as the longest of them, any other as long as it was made for: either
-    way the vectors are those of open_clip.
+    It reads the ids of its own tokenizer, so the captions must have been cut up by that
+    (`data.tokenizer`). A tower that looks back only is given captions as long as the longest of
+    them, any other as long as it was made for: either way the vectors are those of open_clip.
 
     Args:
         dim: d, the width of the output; with weights that of the model.
         name: one of `open_clip.list_models()`, `local-dir:<folder>` or `hf-hub:<repository>`.
         context_length: the longest T.
         tokenizer: the model whose tokenizer made the ids.
-        pretrained: a file of weights, or a tag of open_clip's (downloaded once); None for random weights.
+        pretrained: a file of weights, or a tag of open_clip's (downloaded once); None for random
+            weights.
 
     Raises:
         ConfigError: open_clip is not installed.
-        ValueError: there is no such model, its weights do not fit, or the ids are of another tokenizer.
+        ValueError: there is no such model, its weights do not fit, or the ids are of another
+            tokenizer.
     """
 
     def __init__(
@@ -41,7 +44,8 @@ class OpenCLIP(nn.Module):
         super().__init__()
         if tokenizer != name:
             raise ValueError(
-                f"name={name} reads the ids of its own tokenizer, and those of the data are of tokenizer={tokenizer}: "
+                f"name={name} reads the ids of its own tokenizer, and those of the data are of "
+                f"tokenizer={tokenizer}: "
                 f"choose data with data.tokenizer={name}"
             )
         self.name = name
@@ -49,12 +53,19 @@ class OpenCLIP(nn.Module):
         self.longest: int = self.tower.context_length
         if context_length > self.longest:
             raise ValueError(
-                f"context_length={context_length}: {name} reads {self.longest} tokens. Give data.context_length="
+                f"context_length={context_length}: {name} reads {self.longest} tokens. Give "
+                "data.context_length="
             )
-        own = getattr(library().get_tokenizer(name), "tokenizer", None)  # of transformers, with a padding id of its own
+        own = getattr(
+            library().get_tokenizer(name), "tokenizer", None
+        )  # of transformers, with a padding id of its own
         self.pad_id: int = PAD if own is None else own.pad_token_id
-        is_native = hasattr(self.tower, "attn_mask")  # the others are of transformers, and leave padding out
-        self.looks_back = is_native and self.tower.attn_mask is not None and self.tower.cls_emb is None
+        is_native = hasattr(
+            self.tower, "attn_mask"
+        )  # the others are of transformers, and leave padding out
+        self.looks_back = (
+            is_native and self.tower.attn_mask is not None and self.tower.cls_emb is None
+        )
         self.looks_back = self.looks_back and self.tower.pool_type in ("argmax", "eos")
         self.fills_up = is_native and not self.looks_back
 

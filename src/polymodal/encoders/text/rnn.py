@@ -13,7 +13,8 @@ from polymodal.types import PositiveInt, Probability
 
 
 class RNN(nn.Module):
-    """The mean state of an LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014), then one linear map.
+    """The mean state of an LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014), then one
+    linear map.
 
     Args:
         dim: d, the width of the output.

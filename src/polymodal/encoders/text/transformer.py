@@ -12,8 +12,8 @@ from polymodal.types import PositiveInt, Probability
 
 
 class Transformer(nn.Module):
-    """Token and position embeddings, `layers` blocks of bidirectional self-attention (Vaswani et al. 2017),
-    the mean over the real tokens, one linear map.
+    """Token and position embeddings, `layers` blocks of bidirectional self-attention (Vaswani et
+    al. 2017), the mean over the real tokens, one linear map.
 
     Args:
         dim: d, the width of the output.

@@ -9,10 +9,11 @@ from polymodal.outputs import Tokens
 
 
 class Mean(nn.Module):
-    """Every frame through one image encoder, then the mean over time: the order of the frames does not matter.
+    """Every frame through one image encoder, then the mean over time: the order of the frames does
+    not matter.
 
-    All videos of a batch have the same number of frames; there is no padding. Data of different lengths are to take T
-    frames of each, spread evenly.
+    All videos of a batch have the same number of frames; there is no padding. Data of different
+    lengths are to take T frames of each, spread evenly.
 
     Args:
         image: the encoder of a frame, (N, C, H, W) -> (N, d).

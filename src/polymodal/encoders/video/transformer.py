@@ -11,14 +11,15 @@ from polymodal.types import PositiveInt, Probability
 
 
 class Transformer(nn.Module):
-    """Every frame through one image encoder, then self-attention over time (the factorised encoder of ViViT, Arnab et
-    al. 2021), the mean, one linear map.
+    """Every frame through one image encoder, then self-attention over time (the factorised encoder
+    of ViViT, Arnab et al. 2021), the mean, one linear map.
 
-    All videos of a batch have the same number of frames; there is no padding. Data of different lengths are to take T
-    frames of each, spread evenly.
+    All videos of a batch have the same number of frames; there is no padding. Data of different
+    lengths are to take T frames of each, spread evenly.
 
     Args:
-        dim: d, the width of the frames' vectors, of the blocks and of the output, a multiple of `heads`.
+        dim: d, the width of the frames' vectors, of the blocks and of the output, a multiple of
+            `heads`.
         image: the encoder of a frame, (N, C, H, W) -> (N, d).
         layers: number of blocks.
         heads: attention heads a block.

@@ -11,8 +11,9 @@ from polymodal.fusion.layers.softmax import masked_softmax
 class Attention(nn.Module):
     """Attention of queries to those tokens of a context that are there (Vaswani et al. 2017).
 
-    Beside the context stand a key and a value of zeros, so that a query may look at nothing. Where no token is there,
-    it must: the result is finite and has a gradient. Where there is one, its weight still depends on both.
+    Beside the context stand a key and a value of zeros, so that a query may look at nothing. Where
+    no token is there, it must: the result is finite and has a gradient. Where there is one, its
+    weight still depends on both.
 
     Parameters: 4*d*d + d
 
@@ -27,7 +28,10 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         if dim % heads:
-            raise ValueError(f"dim={dim} is not a multiple of heads={heads}: give fusion.heads a divisor of {dim}.")
+            raise ValueError(
+                f"dim={dim} is not a multiple of heads={heads}: give fusion.heads a divisor of "
+                f"{dim}."
+            )
         self.heads = heads
         self.query = nn.Linear(dim, dim, bias=False)
         self.key = nn.Linear(dim, dim, bias=False)
@@ -36,14 +40,21 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """(B, q, d), (B, n, d), (B, n) bool -> (B, q, d)."""
-        q, k, v = self._split(self.query(queries)), self._split(self.key(context)), self._split(self.value(context))
+        q, k, v = (
+            self._split(self.query(queries)),
+            self._split(self.key(context)),
+            self._split(self.value(context)),
+        )
         nothing = (0, 0, 0, 1)
         attend = F.pad(mask, (0, 1), value=True)[:, None, None]  # (B, 1, 1, n + 1)
-        mixed = F.scaled_dot_product_attention(q, F.pad(k, nothing), F.pad(v, nothing), attn_mask=attend)
+        mixed = F.scaled_dot_product_attention(
+            q, F.pad(k, nothing), F.pad(v, nothing), attn_mask=attend
+        )
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def shares(self, queries: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """(B, q, d), (B, n, d), (B, n) bool -> (B, n): how the looks at the context are shared out among its tokens.
+        """(B, q, d), (B, n, d), (B, n) bool -> (B, n): how the looks at the context are shared out
+        among its tokens.
 
         The mean over heads and queries; it sums to 1, or to 0 where no token is there.
         """
@@ -75,14 +86,18 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, q, d) -> (B, q, d), after a look at `context` (B, n, d), by default x itself, where `mask` (B, n)."""
+        """(B, q, d) -> (B, q, d), after a look at `context` (B, n, d), by default x itself, where
+        `mask` (B, n).
+        """
         queries = self.norm1(x)
         seen = queries if context is None else self.norm1(context)
         x = x + self.dropout(self.attention(queries, seen, mask))
         return x + self.dropout(self.mlp(self.norm2(x)))
 
     def shares(self, x: Tensor, mask: Tensor, context: Tensor) -> Tensor:
-        """(B, n): how x, (B, q, d), shares out its looks among the tokens of `context`, (B, n, d)."""
+        """(B, n): how x, (B, q, d), shares out its looks among the tokens of `context`, (B, n,
+        d).
+        """
         return self.attention.shares(self.norm1(x), self.norm1(context), mask)
 
 

@@ -23,4 +23,6 @@ class LinearEach(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, m, d) -> (B, m, outputs)."""
-        return torch.stack([linear(row) for linear, row in zip(self.maps, x.unbind(1), strict=True)], dim=1)
+        return torch.stack(
+            [linear(row) for linear, row in zip(self.maps, x.unbind(1), strict=True)], dim=1
+        )

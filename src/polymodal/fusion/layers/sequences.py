@@ -1,4 +1,6 @@
-"""What fusions over sequences read: the tokens of each modality, or its one vector as the only token."""
+"""What fusions over sequences read: the tokens of each modality, or its one vector as the only
+token.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ def as_sequences(x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None) -> li
     if tokens is None:
         tokens = [Tokens(x[:, i, None], mask[:, i, None]) for i in range(x.shape[1])]
     there = [real & mask[:, i, None] for i, (_, real) in enumerate(tokens)]
-    return [Tokens(t.values.masked_fill(~real[:, :, None], 0), real) for t, real in zip(tokens, there, strict=True)]
+    return [
+        Tokens(t.values.masked_fill(~real[:, :, None], 0), real)
+        for t, real in zip(tokens, there, strict=True)
+    ]
 
 
 def joined(sequences: Sequence[Tokens]) -> Tokens:
@@ -52,7 +57,12 @@ class Labelled(nn.Module):
         super().__init__()
         self.labels = nn.Parameter(torch.randn(count, dim) * 0.02)
 
-    def forward(self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None) -> list[Tokens]:
+    def forward(
+        self, x: Tensor, mask: Tensor, tokens: Sequence[Tokens] | None = None
+    ) -> list[Tokens]:
         """(B, m, d), (B, m) bool, m sequences -> m sequences."""
         sequences = as_sequences(x, mask, tokens)
-        return [Tokens(values + label, real) for (values, real), label in zip(sequences, self.labels, strict=True)]
+        return [
+            Tokens(values + label, real)
+            for (values, real), label in zip(sequences, self.labels, strict=True)
+        ]

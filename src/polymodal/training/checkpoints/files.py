@@ -42,9 +42,14 @@ def find_checkpoint(path: Path) -> Path:
         ConfigError: there is none.
     """
     if path == Path("last") and not path.exists():
-        files = sorted(Path("logs").glob("**/checkpoints/*.ckpt"), key=lambda file: file.stat().st_mtime)
+        files = sorted(
+            Path("logs").glob("**/checkpoints/*.ckpt"), key=lambda file: file.stat().st_mtime
+        )
         if not files:
-            raise ConfigError("checkpoint=last: no run under logs/ has a checkpoint. Train one: python src/train.py")
+            raise ConfigError(
+                "checkpoint=last: no run under logs/ has a checkpoint. Train one: python "
+                "src/train.py"
+            )
         path = files[-1].parents[1]
     best, last = (path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
     for candidate in (path, best):
@@ -53,12 +58,19 @@ def find_checkpoint(path: Path) -> Path:
     others = sorted(file.name for file in last.parent.glob("*.ckpt") if file != last)
     if others:  # of a callback of the user's own: which of them is best, only its names tell
         names = ", ".join([*others, last.name])
-        raise ConfigError(f"checkpoint={path} has no checkpoints/best.ckpt. Give one of its files: {names}.")
+        raise ConfigError(
+            f"checkpoint={path} has no checkpoints/best.ckpt. Give one of its files: {names}."
+        )
     if last.is_file():
         return last
     if (path / "model.safetensors").is_file():
-        raise ConfigError(f"checkpoint={path} is an exported model. Use it in Python: polymodal.load({str(path)!r}).")
-    raise ConfigError(f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt.")
+        raise ConfigError(
+            f"checkpoint={path} is an exported model. Use it in Python: "
+            f"polymodal.load({str(path)!r})."
+        )
+    raise ConfigError(
+        f"checkpoint={path}: neither a checkpoint file nor a run folder with checkpoints/best.ckpt."
+    )
 
 
 def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
@@ -70,18 +82,22 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
             (`polymodal.training.checkpoints.sharded`), too.
 
     Raises:
-        ConfigError: the file is damaged, holds more than data, its config builds what is not to be trusted, or its
-            weights or running statistics are NaN or infinite.
+        ConfigError: the file is damaged, holds more than data, its config builds what is not to be
+            trusted, or its weights or running statistics are NaN or infinite.
     """
     try:
         _check_sums(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
         config = checkpoint["config"]
-    except Exception as error:  # damaged files fail in many ways; a pickle bomb is an UnpicklingError
+    except (
+        Exception
+    ) as error:  # damaged files fail in many ways; a pickle bomb is an UnpicklingError
         if called := re.search(r"GLOBAL (\S+)", str(error)):
             raise ConfigError(
-                f"checkpoint={file} is not one of ours: it holds more than data, and would call {called[1]} when it is "
-                "unpickled. Nothing of it was run. Do not use this file unless you know where it comes from."
+                f"checkpoint={file} is not one of ours: it holds more than data, and would call "
+                f"{called[1]} when it is "
+                "unpickled. Nothing of it was run. Do not use this file unless you know where it "
+                "comes from."
             ) from None  # torch's own message says how to run it
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
@@ -92,7 +108,9 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
         check_parts(checkpoint, file)
         put_back(checkpoint, file)
     if spoilt := not_finite(checkpoint.get("state_dict", {})):
-        raise ConfigError(f"checkpoint={file} is spoilt: {spoilt[0]} holds NaN or infinity. Take an earlier one.")
+        raise ConfigError(
+            f"checkpoint={file} is spoilt: {spoilt[0]} holds NaN or infinity. Take an earlier one."
+        )
     return checkpoint  # type: ignore[no-any-return]
 
 
@@ -113,15 +131,27 @@ class Origin(NamedTuple):
 
 
 def origin_of(checkpoint: dict[str, Any], file: Path) -> Origin:
-    """What a checkpoint says of itself: it keeps the metrics that were logged last when it was saved.
+    """What a checkpoint says of itself: it keeps the metrics that were logged last when it was
+    saved.
 
     A run saves its best checkpoint after a validation of the weights that are in it.
     """
     logged = checkpoint.get("resume", {}).get("figures", {})
     entries = logged.items() if isinstance(logged, dict) else ()
-    numbers = {key: value for key, value in entries if isinstance(value, int | float) and math.isfinite(value)}
-    validation = {key: float(value) for key, value in numbers.items() if str(key).startswith("val/")}
-    return Origin(file.name, int(checkpoint.get("epoch", 0)), int(checkpoint.get("global_step", 0)), validation)
+    numbers = {
+        key: value
+        for key, value in entries
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
+    validation = {
+        key: float(value) for key, value in numbers.items() if str(key).startswith("val/")
+    }
+    return Origin(
+        file.name,
+        int(checkpoint.get("epoch", 0)),
+        int(checkpoint.get("global_step", 0)),
+        validation,
+    )
 
 
 def _check_form(checkpoint: dict[str, Any], file: Path) -> None:
@@ -130,7 +160,9 @@ def _check_form(checkpoint: dict[str, Any], file: Path) -> None:
         field = checkpoint.get(name, kind())
         keys = field if isinstance(field, dict) else ()
         if not isinstance(field, kind) or not all(isinstance(key, str) for key in keys):
-            raise ConfigError(f"checkpoint={file} is damaged or not one of ours: its {name} is of another kind.")
+            raise ConfigError(
+                f"checkpoint={file} is damaged or not one of ours: its {name} is of another kind."
+            )
 
 
 def _check_sums(file: Path) -> None:
@@ -148,26 +180,38 @@ def fingerprint(file: Path) -> str:
 
 
 def newest_checkpoint(folder: Path) -> Path:
-    """The newest checkpoint of a run that is whole and from which training can go on; says which ones are not.
+    """The newest checkpoint of a run that is whole and from which training can go on; says which
+    ones are not.
 
     Raises:
         ConfigError: there is none.
     """
     files = (folder / "checkpoints").glob("*.ckpt")
-    for file in sorted(files, key=lambda file: (file.name == "last.ckpt", file.stat().st_mtime), reverse=True):
+    for file in sorted(
+        files, key=lambda file: (file.name == "last.ckpt", file.stat().st_mtime), reverse=True
+    ):
         try:
             checkpoint = load_checkpoint(file, parts=False)
-            if missing := {"resume", "loops", "optimizer_states", "callbacks", "global_step"} - checkpoint.keys():
-                raise ConfigError(f"{file} has no {', '.join(sorted(missing))}: training cannot go on from it.")
+            if (
+                missing := {"resume", "loops", "optimizer_states", "callbacks", "global_step"}
+                - checkpoint.keys()
+            ):
+                raise ConfigError(
+                    f"{file} has no {', '.join(sorted(missing))}: training cannot go on from it."
+                )
             check_parts(checkpoint, file)
             return file
         except ConfigError as error:
             log.warning("%s An earlier checkpoint is tried.", error)
-    raise ConfigError(f"resume={folder}: no checkpoint is whole. checkpoints/ is written by callbacks=[checkpoint].")
+    raise ConfigError(
+        f"resume={folder}: no checkpoint is whole. checkpoints/ is written by "
+        "callbacks=[checkpoint]."
+    )
 
 
 def load_encoder(encoder: nn.Module, name: str, path: Path) -> dict[str, Any]:
-    """Gives an encoder the weights that the encoder of the same modality has in a checkpoint, which is returned.
+    """Gives an encoder the weights that the encoder of the same modality has in a checkpoint, which
+    is returned.
 
     Raises:
         ConfigError: there is no such encoder in it, or it is built otherwise.
@@ -176,9 +220,13 @@ def load_encoder(encoder: nn.Module, name: str, path: Path) -> dict[str, Any]:
     checkpoint = load_checkpoint(file)
     state = checkpoint["state_dict"]
     prefix = f"model.encoders.{name}."
-    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    weights = {
+        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+    }
     if not weights:
-        raise ConfigError(f"tuning.{name}.weights={path}: the checkpoint has no encoder of the modality {name!r}.")
+        raise ConfigError(
+            f"tuning.{name}.weights={path}: the checkpoint has no encoder of the modality {name!r}."
+        )
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
@@ -196,12 +244,20 @@ def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:
     try:
         loop = checkpoint["loops"]["fit_loop"]
         epoch, batch = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
-        started, processed, is_last = int(epoch["started"]), int(epoch["processed"]), batch["is_last_batch"]
+        started, processed, is_last = (
+            int(epoch["started"]),
+            int(epoch["processed"]),
+            batch["is_last_batch"],
+        )
         ready = int(batch["current"]["ready"])
     except (LookupError, TypeError, ValueError) as error:
-        raise ConfigError("The checkpoint does not say how far training was: no run of ours stores that.") from error
+        raise ConfigError(
+            "The checkpoint does not say how far training was: no run of ours stores that."
+        ) from error
     if started == processed:
         return processed, 0
-    if is_last:  # Lightning makes one loader for what is left of this epoch, nothing, and for the next
+    if (
+        is_last
+    ):  # Lightning makes one loader for what is left of this epoch, nothing, and for the next
         return processed + 1, 0
     return processed, ready

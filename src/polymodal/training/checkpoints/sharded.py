@@ -1,8 +1,9 @@
-"""Checkpoints of which each process writes its own part: safetensors beside the file, and nothing that is pickled.
+"""Checkpoints of which each process writes its own part: safetensors beside the file, and nothing
+that is pickled.
 
-The file `last.ckpt` holds all but the tensors that are shared out, and names the folder beside it that has those: one
-file a process, each with its sum. A new checkpoint comes with a new folder, and counts from the moment that its file
-takes the place of the old one.
+The file `last.ckpt` holds all but the tensors that are shared out, and names the folder beside it
+that has those: one file a process, each with its sum. A new checkpoint comes with a new folder, and
+counts from the moment that its file takes the place of the old one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.hf_storage import (
+    HuggingFaceStorageReader,
+    HuggingFaceStorageWriter,
+)
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
@@ -40,15 +44,23 @@ def write_parts(checkpoint: dict[str, Any], file: Path) -> dict[str, Any]:
     token = [uuid4().hex[:8]]
     dist.broadcast_object_list(token)
     folder = file.with_name(f"{file.name}.parts-{token[0]}")
-    shared = {path: tensor for path, tensor in tensors_of(checkpoint).items() if isinstance(tensor, DTensor)}
+    shared = {
+        path: tensor
+        for path, tensor in tensors_of(checkpoint).items()
+        if isinstance(tensor, DTensor)
+    }
     try:
         save(shared, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
         sync_folder(folder)
         sums: list[dict[str, str]] = [{} for _ in range(dist.get_world_size())]
-        dist.all_gather_object(sums, {own.name: _sum(own) for own in folder.glob(f"shard-{dist.get_rank() + 1:05d}-*")})
+        dist.all_gather_object(
+            sums, {own.name: _sum(own) for own in folder.glob(f"shard-{dist.get_rank() + 1:05d}-*")}
+        )
         together = {name: value for own in sums for name, value in own.items()}
         if {own.name for own in folder.iterdir()} != together.keys():
-            raise OSError(f"{folder} is not the same folder for all processes: they need one file system")
+            raise OSError(
+                f"{folder} is not the same folder for all processes: they need one file system"
+            )
     except (CheckpointException, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise OSError(_words(error)) from error
@@ -75,8 +87,9 @@ def put_back(checkpoint: dict[str, Any], file: Path, like: Like | None = None) -
     Args:
         checkpoint: what `file` holds; without parts, it stays as it is.
         file: beside which they are.
-        like: the path of a tensor, as `tensors_of` gives it -> one that is shared out as this one is to be, or a whole
-            one; None: it is not read. Without `like`, everything is, into whole tensors on the CPU.
+        like: the path of a tensor, as `tensors_of` gives it -> one that is shared out as this one
+            is to be, or a whole one; None: it is not read. Without `like`, everything is, into
+            whole tensors on the CPU.
 
     Raises:
         ConfigError: a part cannot be read.
@@ -90,12 +103,20 @@ def put_back(checkpoint: dict[str, Any], file: Path, like: Like | None = None) -
         if example is not None and isinstance(about, TensorStorageMetadata):
             shared = isinstance(example, DTensor) and example.shape == about.size
             dtype = about.properties.dtype
-            tensors[path] = torch.empty_like(example, dtype=dtype) if shared else torch.empty(about.size, dtype=dtype)
+            tensors[path] = (
+                torch.empty_like(example, dtype=dtype)
+                if shared
+                else torch.empty(about.size, dtype=dtype)
+            )
     try:
-        with warnings.catch_warnings(action="ignore"):  # each process reads for itself, and torch is afraid for it
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # each process reads for itself, and torch is afraid for it
             load(tensors, storage_reader=reader, no_dist=True)
     except CheckpointException as error:  # not an `Exception`
-        raise ConfigError(f"checkpoint={file}: its parts cannot be read: {_words(error)}") from error
+        raise ConfigError(
+            f"checkpoint={file}: its parts cannot be read: {_words(error)}"
+        ) from error
     for path, tensor in tensors.items():
         put(checkpoint, path, tensor)
 
@@ -125,27 +146,47 @@ def sync_folder(folder: Path) -> None:
 
 
 def tensors_of(node: Any, path: str = "") -> dict[str, Tensor]:
-    """All tensors in nested dictionaries and lists, by their path, such as `state_dict/model.head.weight`."""
+    """All tensors in nested dictionaries and lists, by their path, such as
+    `state_dict/model.head.weight`.
+    """
     if isinstance(node, Tensor):
         return {path: node}
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    items = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list | tuple)
+        else ()
+    )
     start = f"{path}/" if path else ""
-    return {name: tensor for key, item in items for name, tensor in tensors_of(item, f"{start}{key}").items()}
+    return {
+        name: tensor
+        for key, item in items
+        for name, tensor in tensors_of(item, f"{start}{key}").items()
+    }
 
 
 def not_finite(state: Mapping[str, Any]) -> list[str]:
-    """Names of the tensors of a model's state that hold NaN or infinity; of shards, those of this process.
+    """Names of the tensors of a model's state that hold NaN or infinity; of shards, those of this
+    process.
 
-    A buffer that holds -inf beside other numbers may be a mask of attention. Running statistics are none.
+    A buffer that holds -inf beside other numbers may be a mask of attention. Running statistics are
+    none.
     """
-    return [name for name, values in state.items() if isinstance(values, Tensor) and _is_spoilt(name, values)]
+    return [
+        name
+        for name, values in state.items()
+        if isinstance(values, Tensor) and _is_spoilt(name, values)
+    ]
 
 
 def _is_spoilt(name: str, values: Tensor) -> bool:
     values = values.to_local() if isinstance(values, DTensor) else values
     if not values.is_floating_point() or bool(values.isfinite().all()):
         return False
-    may_be_a_mask = "running_" not in name and not values.isnan().any() and not values.isposinf().any()
+    may_be_a_mask = (
+        "running_" not in name and not values.isnan().any() and not values.isposinf().any()
+    )
     return not (may_be_a_mask and bool(values.isfinite().any()))
 
 

@@ -27,19 +27,22 @@ GRACE = 10.0
 """Seconds that a process is given to notice that another has failed."""
 
 FAILED, HEARD = "polymodal/failed", "polymodal/heard"
-"""Keys in the store of the group: the rank and the words of the first that failed; that rank 0 knows of it."""
+"""Keys in the store of the group: the rank and the words of the first that failed; that rank 0
+knows of it."""
 
 
 @contextmanager
 def ending_together(trainer: Trainer) -> Iterator[None]:
     """An error in one process ends all of them within seconds, and is shown once.
 
-    The first to fail leaves its words with the group and, if it is not the first process, shows them itself. Then it
-    leaves the group, so that those who wait for it fail too: they find that they are not the first, and are silent.
+    The first to fail leaves its words with the group and, if it is not the first process, shows
+    them itself. Then it leaves the group, so that those who wait for it fail too: they find that
+    they are not the first, and are silent.
 
     Raises:
         FollowedError: in the first process, where another one failed before it.
-        ProcessError: a process that this one has started, or one that loads data, was killed from outside.
+        ProcessError: a process that this one has started, or one that loads data, was killed from
+            outside.
     """
     try:
         with loading():
@@ -57,7 +60,9 @@ def ending_together(trainer: Trainer) -> Iterator[None]:
         first = _first_words(store, words)
         if rank > 0 and first == words:
             show(error)
-        if dist.get_backend() == "gloo":  # with others, what waits in a collective cannot be woken, only killed
+        if (
+            dist.get_backend() == "gloo"
+        ):  # with others, what waits in a collective cannot be woken, only killed
             dist.destroy_process_group()
         if rank > 0:
             with suppress(Exception):  # the first process may be gone, and the store with it
@@ -104,7 +109,8 @@ def _followers(trainer: Trainer) -> list[subprocess.Popen]:
 
 
 def killed_follower(processes: Sequence[subprocess.Popen], patience: float = 0.0) -> str | None:
-    """What to say of the first of these processes that a signal has ended; None where there is none.
+    """What to say of the first of these processes that a signal has ended; None where there is
+    none.
 
     Args:
         processes: of rank 1 and so on.
@@ -123,7 +129,8 @@ def killed_follower(processes: Sequence[subprocess.Popen], patience: float = 0.0
 
 def _words_of_killed(rank: int, pid: int, name: str) -> str:
     return (
-        f"Process {rank} of the run (pid {pid}) was killed by {name}: there may be too little memory. "
+        f"Process {rank} of the run (pid {pid}) was killed by {name}: there may be too little "
+        "memory. "
         "Try a smaller data.batch_size, accumulate=2, fewer data.num_workers or fewer processes."
     )
 
@@ -131,8 +138,8 @@ def _words_of_killed(rank: int, pid: int, name: str) -> str:
 class Watch(threading.Thread):
     """Ends this process where one that it has started is gone and it does not find out by itself.
 
-    A collective may wait for ever for a process that is gone. Lightning's own watcher kills this process at once, so
-    that neither a message nor a code says why.
+    A collective may wait for ever for a process that is gone. Lightning's own watcher kills this
+    process at once, so that neither a message nor a code says why.
 
     Args:
         processes: which it has started; an empty list where they are nobody's concern any more.
@@ -147,13 +154,20 @@ class Watch(threading.Thread):
         found_at = 0.0
         while any(process.poll() is None or process.returncode for process in self.processes):
             time.sleep(1.0)
-            ended = [(rank, process.returncode) for rank, process in enumerate(self.processes, 1) if process.returncode]
+            ended = [
+                (rank, process.returncode)
+                for rank, process in enumerate(self.processes, 1)
+                if process.returncode
+            ]
             if not ended:
                 continue
             found_at = found_at or time.monotonic()
             if time.monotonic() - found_at > GRACE:
                 rank, code = ended[0]
-                words = killed_follower(self.processes) or f"Process {rank} of the run ended with exit code {code}."
+                words = (
+                    killed_follower(self.processes)
+                    or f"Process {rank} of the run ended with exit code {code}."
+                )
                 self._end(words)
 
     def _end(self, words: str) -> None:

@@ -1,4 +1,6 @@
-"""Parameters, gradients and optimizer state shared out among processes (FSDP2, Zhao et al. 2023)."""
+"""Parameters, gradients and optimizer state shared out among processes (FSDP2, Zhao et al.
+2023).
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ from polymodal.training.tuning import blocks_of
 
 
 def shard(model: MultimodalModel, device: str) -> None:
-    """Shares out each block of the encoders, and what is left of each encoder, of fusion, head and `missing`.
+    """Shares out each block of the encoders, and what is left of each encoder, of fusion, head and
+    `missing`.
 
-    Each of these is whole on a process only while it runs. Done once: again it changes nothing. The parameters of an
-    objective, a few numbers that figures need too, stay whole.
+    Each of these is whole on a process only while it runs. Done once: again it changes nothing. The
+    parameters of an objective, a few numbers that metrics need too, stay whole.
 
     Args:
         model: in which each process has the same weights.
@@ -61,7 +64,9 @@ def share_buffers(model: nn.Module) -> None:
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float, algorithm: str | None) -> None:
-    """Clips by the norm of all gradients, or by `value`, as torch.nn.utils does where nothing is sharded."""
+    """Clips by the norm of all gradients, or by `value`, as torch.nn.utils does where nothing is
+    sharded.
+    """
     sharded, whole = [], []
     for parameter in parameters:
         if isinstance(parameter.grad, DTensor):
@@ -85,18 +90,30 @@ def share_out(checkpoint: dict[str, Any], like: Like) -> None:
 
     Args:
         checkpoint: as it was read; its tensors are replaced.
-        like: the path of a tensor -> one that is shared out in the way that this one is to be; a whole one or None, and
-            it stays whole.
+        like: the path of a tensor -> one that is shared out in the way that this one is to be; a
+            whole one or None, and it stays whole.
     """
     for path, tensor in tensors_of(checkpoint).items():
         example = like(path)
-        if isinstance(example, DTensor) and not isinstance(tensor, DTensor) and example.shape == tensor.shape:
+        if (
+            isinstance(example, DTensor)
+            and not isinstance(tensor, DTensor)
+            and example.shape == tensor.shape
+        ):
             whole = tensor.to(example.device)
-            put(checkpoint, path, distribute_tensor(whole, example.device_mesh, example.placements, src_data_rank=None))
+            put(
+                checkpoint,
+                path,
+                distribute_tensor(
+                    whole, example.device_mesh, example.placements, src_data_rank=None
+                ),
+            )
 
 
 def load_weights(module: nn.Module, file: Path) -> Origin:
-    """Gives a module the weights of a checkpoint, whether they are whole or in parts in one or in the other."""
+    """Gives a module the weights of a checkpoint, whether they are whole or in parts in one or in
+    the other.
+    """
     checkpoint = load_checkpoint(file, parts=False)
     weights = {f"state_dict/{name}": tensor for name, tensor in module.state_dict().items()}
     put_back(checkpoint, file, weights.get)

@@ -1,4 +1,6 @@
-"""SIGTERM, Ctrl-C, warnings of Slurm: a run ends its step, or batch of validation, and saves; all else ends at once."""
+"""SIGTERM, Ctrl-C, warnings of Slurm: a run ends its step, or batch of validation, and saves; all
+else ends at once.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-TIME_IS_OVER = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
-"""What a Slurm job gets a while before its time is over (`sbatch --signal=USR1@120`; submitit asks for SIGUSR2)."""
+TIME_IS_OVER = tuple(
+    getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)
+"""What a Slurm job gets a while before its time is over (`sbatch --signal=USR1@120`; submitit asks
+for SIGUSR2)."""
 
 TAKEN = (signal.SIGTERM, signal.SIGINT, *TIME_IS_OVER)
 
 TWICE = 1.0
-"""Seconds after which the same signal was meant a second time: a launcher may pass on what its processes have got."""
+"""Seconds after which the same signal was meant a second time: a launcher may pass on what its
+processes have got."""
 
 
 PARENT = "POLYMODAL_PARENT"
@@ -24,7 +30,9 @@ PARENT = "POLYMODAL_PARENT"
 
 
 def end_with_parent() -> None:
-    """SIGTERM for this process as soon as the one that started it is gone, killed or crashed, where PARENT names it."""
+    """SIGTERM for this process as soon as the one that started it is gone, killed or crashed, where
+    PARENT names it.
+    """
     parent = os.environ.pop(PARENT, None)  # not for the processes that this one starts
 
     def watch() -> None:
@@ -37,7 +45,8 @@ def end_with_parent() -> None:
 
 
 class Stopped(BaseException):
-    """The run was told to end. Its exit code is that of a process which the signal ends, such as 143 or 130.
+    """The run was told to end. Its exit code is that of a process which the signal ends, such as
+    143 or 130.
 
     Args:
         signum: of the signal.
@@ -50,7 +59,9 @@ class Stopped(BaseException):
 
 
 class Listener:
-    """Takes the signals that end a run. They belong to a process, and so does the one instance of this: `listener`."""
+    """Takes the signals that end a run. They belong to a process, and so does the one instance of
+    this: `listener`.
+    """
 
     def __init__(self) -> None:
         self.signum = 0

@@ -1,4 +1,6 @@
-"""The strategy of devices=fsdp: how a run that is shared out among processes is saved and goes on."""
+"""The strategy of devices=fsdp: how a run that is shared out among processes is saved and goes
+on.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,16 @@ from polymodal.training.distributed.fsdp import share_out
 
 
 class ShardedStrategy(ModelParallelStrategy):
-    """FSDP2 as Lightning has it, with checkpoints that are data: Lightning's in parts have an index that is a pickle.
+    """FSDP2 as Lightning has it, with checkpoints that are data: Lightning's in parts have an index
+    that is a pickle.
 
-    A checkpoint holds what one of any other strategy holds, so that a run can go on with any other, and the other way.
+    A checkpoint holds what one of any other strategy holds, so that a run can go on with any other,
+    and the other way.
 
     Args:
-        save_distributed_checkpoint: each process writes its own part (`checkpoint_parts`), for models of
-            which one machine cannot hold the whole; else the first process puts all together in one file.
+        save_distributed_checkpoint: each process writes its own part (`checkpoint_parts`), for
+            models of which one machine cannot hold the whole; else the first process puts all
+            together in one file.
     """
 
     def __init__(self, save_distributed_checkpoint: bool = False) -> None:
@@ -34,7 +39,9 @@ class ShardedStrategy(ModelParallelStrategy):
     load_optimizer_state_dict = Strategy.load_optimizer_state_dict
     lightning_restore_optimizer = True  # type: ignore[assignment]
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None
+    ) -> None:
         """Called by all processes.
 
         Raises:
@@ -51,11 +58,18 @@ class ShardedStrategy(ModelParallelStrategy):
         if self.is_global_zero:
             self.checkpoint_io.save_checkpoint(checkpoint, file)
 
-    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, checkpoint_path: str | Path, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """The checkpoint of any strategy, of which each process has its shards."""
-        checkpoint: dict[str, Any] = torch.load(checkpoint_path, map_location="cpu", mmap=True, weights_only=True)
+        checkpoint: dict[str, Any] = torch.load(
+            checkpoint_path, map_location="cpu", mmap=True, weights_only=True
+        )
         weights = self.lightning_module_state_dict()
-        trained = [[p for group in optimizer.param_groups for p in group["params"]] for optimizer in self.optimizers]
+        trained = [
+            [p for group in optimizer.param_groups for p in group["params"]]
+            for optimizer in self.optimizers
+        ]
 
         def like(path: str) -> Tensor | None:
             key, _, name = path.partition("/")
@@ -70,7 +84,8 @@ class ShardedStrategy(ModelParallelStrategy):
 
 
 def whole(node: Any, keep: bool) -> Any:
-    """The same containers with whole tensors in the place of shards; in processes that do not `keep` it, with None.
+    """The same containers with whole tensors in the place of shards; in processes that do not
+    `keep` it, with None.
 
     Called by all processes.
     """

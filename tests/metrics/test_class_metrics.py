@@ -1,4 +1,4 @@
-"""Figures of classes against scikit-learn, and calibration against a loop."""
+"""Metrics of classes against scikit-learn, and calibration against a loop."""
 
 import math
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from polymodal.metrics.calibration import reliability
-from polymodal.metrics.classification import class_table, classification_figures, confusion_of
+from polymodal.metrics.classification import class_table, classification_metrics, confusion_of
 from polymodal.metrics.confusion import accuracy, macro_recall
-from polymodal.metrics.multilabel import multilabel_figures, multilabel_table
+from polymodal.metrics.multilabel import multilabel_metrics, multilabel_table
 from polymodal.metrics.order import auroc, average_precision
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
@@ -24,15 +24,19 @@ def answers(seed: int, count: int, classes: int) -> tuple[torch.Tensor, torch.Te
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randint(-3, 4, (count, classes), generator=generator).double() / 2
     logits += torch.rand(count, classes, generator=generator) * (seed % 2)
-    target = torch.randint(torch.randint(1, classes + 1, (), generator=generator), (count,), generator=generator)
+    target = torch.randint(
+        torch.randint(1, classes + 1, (), generator=generator), (count,), generator=generator
+    )
     return logits, target
 
 
 @given(SEEDS, st.integers(1, 40), st.integers(2, 13))
 @settings(max_examples=30, deadline=None)
-def test_figures_of_a_classification_are_scikit_learn_s(seed: int, count: int, classes: int) -> None:
+def test_metrics_of_a_classification_are_scikit_learn_s(
+    seed: int, count: int, classes: int
+) -> None:
     logits, target = answers(seed, count, classes)
-    figures = classification_figures(logits, target)
+    metrics = classification_metrics(logits, target)
     said, there = logits.argmax(1).numpy(), np.unique(target)
     macro = {"labels": there, "average": "macro", "zero_division": 0}
     expected = {
@@ -44,28 +48,36 @@ def test_figures_of_a_classification_are_scikit_learn_s(seed: int, count: int, c
     }
     if len(there) > 1:
         expected["recall"] = sk.balanced_accuracy_score(target, said)
-        shares = logits.log_softmax(1).numpy()  # the order of the probabilities, without the ties of rounding
-        expected["auroc"] = np.mean([sk.roc_auc_score(target.numpy() == k, shares[:, k]) for k in there])
+        shares = logits.log_softmax(
+            1
+        ).numpy()  # the order of the probabilities, without the ties of rounding
+        expected["auroc"] = np.mean(
+            [sk.roc_auc_score(target.numpy() == k, shares[:, k]) for k in there]
+        )
     if classes > 10:
         own = logits[torch.arange(count), target][:, None]
         expected["accuracy@5"] = np.mean(
             [(row >= mine).sum().item() <= 5 for row, mine in zip(logits, own, strict=True)]
         )
-    assert figures.keys() == expected.keys()
-    assert {name: value.item() for name, value in figures.items()} == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert metrics.keys() == expected.keys()
+    assert {name: value.item() for name, value in metrics.items()} == pytest.approx(
+        expected, rel=1e-9, abs=1e-12
+    )
 
 
 def test_without_ties_the_first_five_are_scikit_learn_s() -> None:
     logits, target = torch.randn(50, 12, dtype=torch.float64), torch.arange(50) % 12
     expected = sk.top_k_accuracy_score(target, logits, k=5)
-    assert classification_figures(logits, target)["accuracy@5"].item() == pytest.approx(expected)
+    assert classification_metrics(logits, target)["accuracy@5"].item() == pytest.approx(expected)
 
 
 def calibration_by_loop(logits: torch.Tensor, target: torch.Tensor, bins: int = 15) -> float:
     total = 0.0
     shares = logits.softmax(1)
     for i in range(bins):
-        inside = [n for n in range(len(target)) if i / bins < shares[n].max().item() <= (i + 1) / bins]
+        inside = [
+            n for n in range(len(target)) if i / bins < shares[n].max().item() <= (i + 1) / bins
+        ]
         right = sum(int(shares[n].argmax() == target[n]) for n in inside)
         total += abs(right - sum(shares[n].max().item() for n in inside))
     return total / len(target)
@@ -85,15 +97,22 @@ def test_reliability_of_confidences_that_are_known() -> None:
 def test_the_table_of_classes_is_scikit_learn_s(seed: int, count: int, classes: int) -> None:
     logits, target = answers(seed, count, classes)
     confusion = confusion_of(logits, target)
-    assert confusion.tolist() == sk.confusion_matrix(target, logits.argmax(1), labels=range(classes)).tolist()
-    parts = sk.precision_recall_fscore_support(target, logits.argmax(1), labels=range(classes), zero_division=0)
+    assert (
+        confusion.tolist()
+        == sk.confusion_matrix(target, logits.argmax(1), labels=range(classes)).tolist()
+    )
+    parts = sk.precision_recall_fscore_support(
+        target, logits.argmax(1), labels=range(classes), zero_division=0
+    )
     table = class_table(confusion)
     for name, part in zip(("precision", "recall", "f1", "support"), parts, strict=True):
         assert table[name].tolist() == pytest.approx(part)
 
 
 def test_a_class_that_does_not_occur_does_not_count() -> None:
-    confusion = torch.tensor([[3, 1, 0], [0, 0, 0], [1, 1, 2]])  # the second class is predicted, but never true
+    confusion = torch.tensor(
+        [[3, 1, 0], [0, 0, 0], [1, 1, 2]]
+    )  # the second class is predicted, but never true
     assert macro_recall(confusion).item() == pytest.approx((3 / 4 + 2 / 4) / 2)
     assert accuracy(confusion).item() == pytest.approx(5 / 8)
 
@@ -105,7 +124,9 @@ def test_areas_are_scikit_learn_s_with_ties(seed: int, count: int) -> None:
     scores = torch.randint(-3, 4, (count,), generator=generator).double()
     positive = torch.rand(count, generator=generator) > 0.6
     if positive.any():
-        assert average_precision(scores, positive).item() == pytest.approx(sk.average_precision_score(positive, scores))
+        assert average_precision(scores, positive).item() == pytest.approx(
+            sk.average_precision_score(positive, scores)
+        )
     if positive.any() and not positive.all():
         assert auroc(scores, positive).item() == pytest.approx(sk.roc_auc_score(positive, scores))
     else:
@@ -114,27 +135,40 @@ def test_areas_are_scikit_learn_s_with_ties(seed: int, count: int) -> None:
 
 @given(SEEDS, st.integers(1, 30), st.integers(1, 5), st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_figures_of_several_classes_a_sample_are_scikit_learn_s(seed: int, count: int, k: int, partial: bool) -> None:
+def test_metrics_of_several_classes_a_sample_are_scikit_learn_s(
+    seed: int, count: int, k: int, partial: bool
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randint(-3, 4, (count, k), generator=generator).double() + 0.5
     target = torch.randint(-1 if partial else 0, 2, (count, k), generator=generator)
     target[:, -1] *= seed % 2  # a class that never occurs
-    figures = multilabel_figures(logits, target)
+    metrics = multilabel_metrics(logits, target)
     seen, said, true = target.numpy() >= 0, logits.numpy() > 0, target.numpy() == 1
-    columns = [(true[seen[:, i], i], said[seen[:, i], i], logits[:, i].numpy()[seen[:, i]]) for i in range(k)]
+    columns = [
+        (true[seen[:, i], i], said[seen[:, i], i], logits[:, i].numpy()[seen[:, i]])
+        for i in range(k)
+    ]
     there = [column for column in columns if column[0].any()]
     both = [column for column in there if not column[0].all()]
-    expected = {"subset_accuracy": np.mean([((t == s) | ~m).all() for t, s, m in zip(true, said, seen, strict=True)])}
+    expected = {
+        "subset_accuracy": np.mean(
+            [((t == s) | ~m).all() for t, s, m in zip(true, said, seen, strict=True)]
+        )
+    }
     if not partial:
         assert expected["subset_accuracy"] == pytest.approx(sk.accuracy_score(true, said))
     expected["micro_f1"] = sk.f1_score(true[seen], said[seen], zero_division=0) if seen.any() else 0
     if there:
         expected["f1"] = np.mean([sk.f1_score(t, s, zero_division=0) for t, s, _ in there])
         expected["recall"] = np.mean([sk.recall_score(t, s) for t, s, _ in there])
-        expected["mean_average_precision"] = np.mean([sk.average_precision_score(t, v) for t, _, v in there])
+        expected["mean_average_precision"] = np.mean(
+            [sk.average_precision_score(t, v) for t, _, v in there]
+        )
     if both:
         expected["auroc"] = np.mean([sk.roc_auc_score(t, v) for t, _, v in both])
-    assert {name: value.item() for name, value in figures.items()} == pytest.approx(expected)
+    assert {name: value.item() for name, value in metrics.items()} == pytest.approx(expected)
     table = multilabel_table(logits, target)
     assert table["support"].tolist() == [int(t.sum()) for t, _, _ in columns]
-    assert [math.isfinite(value) for value in table["average_precision"].tolist()] == [t.any() for t, _, _ in columns]
+    assert [math.isfinite(value) for value in table["average_precision"].tolist()] == [
+        t.any() for t, _, _ in columns
+    ]

@@ -1,4 +1,4 @@
-"""Figures of a regression against scikit-learn and scipy."""
+"""Metrics of a regression against scikit-learn and scipy."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,14 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 from sklearn import metrics as sk
 
 from polymodal.metrics.order import average_ranks
-from polymodal.metrics.regression import regression_figures
+from polymodal.metrics.regression import regression_metrics
 
 
 @given(st.integers(0, 10**6), st.integers(3, 30), st.integers(1, 4), st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_figures_are_means_over_outputs_of_what_is_known(seed: int, count: int, p: int, partial: bool) -> None:
+def test_metrics_are_means_over_outputs_of_what_is_known(
+    seed: int, count: int, p: int, partial: bool
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(-4, 5, (count, p), generator=generator).double()  # ties, for the ranks
     y = target + torch.randint(-3, 4, (count, p), generator=generator)
@@ -33,21 +35,25 @@ def test_figures_are_means_over_outputs_of_what_is_known(seed: int, count: int, 
             still = len(np.unique(a)) == 1
             parts.setdefault("pearson", []).append(0.0 if still else pearsonr(a, b).statistic)
             parts.setdefault("spearman", []).append(0.0 if still else spearmanr(a, b).statistic)
-    figures = {name: value.item() for name, value in regression_figures(y, target).items()}
-    assert figures == pytest.approx({name: np.mean(values) for name, values in parts.items()}, abs=1e-12)
+    metrics = {name: value.item() for name, value in regression_metrics(y, target).items()}
+    assert metrics == pytest.approx(
+        {name: np.mean(values) for name, values in parts.items()}, abs=1e-12
+    )
 
 
-def test_predictions_that_do_not_vary_have_no_correlation_and_targets_that_do_not_are_left_out() -> None:
+def test_predictions_that_do_not_vary_have_no_correlation_and_targets_that_do_not_are_left_out() -> (
+    None
+):
     target = torch.tensor([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]])
-    figures = regression_figures(torch.full((3, 2), 0.1), target)
-    assert figures["pearson"] == figures["spearman"] == 0
-    assert figures.keys() == {"mae", "rmse", "r2", "pearson", "spearman"}
-    assert regression_figures(target[:, 1:], target[:, 1:]).keys() == {"mae", "rmse"}
+    metrics = regression_metrics(torch.full((3, 2), 0.1), target)
+    assert metrics["pearson"] == metrics["spearman"] == 0
+    assert metrics.keys() == {"mae", "rmse", "r2", "pearson", "spearman"}
+    assert regression_metrics(target[:, 1:], target[:, 1:]).keys() == {"mae", "rmse"}
 
 
 def test_a_large_offset_does_not_blur_a_correlation() -> None:
     y = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
-    assert regression_figures(y + 1e8, y)["pearson"].item() == pytest.approx(1)
+    assert regression_metrics(y + 1e8, y)["pearson"].item() == pytest.approx(1)
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=20))
