@@ -295,7 +295,8 @@ def commit() -> str:
         ).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "src", "configs", "scripts")
-    return f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{f'-{time.time():.0f}' if changed else ''}"
+    commit = git("rev-parse", "--short", "HEAD") or "unknown"
+    return f"{commit}-{time.time():.0f}" if changed else commit
 
 
 def main() -> None:

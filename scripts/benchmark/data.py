@@ -55,7 +55,10 @@ from polymodal.data.manifest import Manifest
 SIZE, MEAN, STD = 224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 CACHE = str(Path(__file__).resolve().parents[2] / ".cache" / "benchmark_data")
 KINDS, SHARDS = ("csv", "webdataset"), 8
-WORDS = "a photo of the old red small house boat tree dog bird street window near green river under blue sky at night"
+WORDS = (
+    "a photo of the old red small house boat tree dog bird street window near green river under "
+    "blue sky at night"
+)
 
 
 class Training:

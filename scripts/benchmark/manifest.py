@@ -27,7 +27,10 @@ from polymodal.data.manifest import Manifest
 from polymodal.training import run  # noqa: F401  # what training imports
 
 PICTURES = 1000
-WORDS = "a photo of the old red small house boat tree dog bird street window near green river under blue sky at night"
+WORDS = (
+    "a photo of the old red small house boat tree dog bird street window near green river under "
+    "blue sky at night"
+)
 
 
 def make(folder: Path, rows: int) -> Path:

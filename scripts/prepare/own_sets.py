@@ -80,10 +80,10 @@ VOICES = [  # of espeak-ng: voice, words a minute, pitch of 0 to 99
 COMMANDS = {
     "emoji": "data.columns.image=file data.columns.text=name",
     "spoken": "data.columns.audio=file data.columns.text=text data.columns.split=split",
-    "titanic": "data.columns.text=name data.columns.tabular=[age,class,sex] data.columns.label=survived "
-    "objective=classification fusion=concat head=linear",
-    "films": "data.columns.text=text data.columns.tabular=[budget,gross,minutes] data.columns.label=score "
-    "data.label_kind=value objective=regression fusion=concat head=linear",
+    "titanic": "data.columns.text=name data.columns.tabular=[age,class,sex] "
+    "data.columns.label=survived objective=classification fusion=concat head=linear",
+    "films": "data.columns.text=text data.columns.tabular=[budget,gross,minutes] "
+    "data.columns.label=score data.label_kind=value objective=regression fusion=concat head=linear",
 }
 """Set -> what a run on it needs beside `data=manifest` and its path."""
 

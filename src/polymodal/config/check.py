@@ -171,7 +171,10 @@ def _end_problems(config: dict[Any, Any]) -> Iterator[str]:
     if not isinstance(trainer, dict) or trainer.get("fast_dev_run"):
         return
     if all(trainer.get(key) in (None, -1) for key in ("max_epochs", "max_steps", "max_time")):
-        yield "Nothing says when the training ends: give trainer.max_epochs=... (or max_steps, or max_time)."
+        yield (
+            "Nothing says when the training ends: give trainer.max_epochs=... (or max_steps, or "
+            "max_time)."
+        )
 
 
 def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
@@ -190,9 +193,15 @@ def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
             continue
         if "_target_" not in node:
             keys = ", ".join(map(str, node))
-            yield f"{path} is not chosen, so it cannot have {keys}: choose an option of {group}= first."
+            yield (
+                f"{path} is not chosen, so it cannot have {keys}: choose an option of {group}= "
+                "first."
+            )
         if group == "encoder" and node.get("dim", dim) != dim:
-            yield f"{path}.dim={node['dim']}: encoders give vectors of one width. Give dim={node['dim']} instead."
+            yield (
+                f"{path}.dim={node['dim']}: encoders give vectors of one width. Give "
+                f"dim={node['dim']} instead."
+            )
 
 
 def _node_problems(node: Any, raw: Any, path: str, references: bool = False) -> Iterator[str]:

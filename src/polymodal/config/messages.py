@@ -52,7 +52,10 @@ def explain(error: BaseException) -> str:
     if isinstance(error, GrammarParseError) or isinstance(error.__cause__, GrammarParseError):
         found = re.match(r"Error merging override \+*(.+)", text)
         where = found[1] if found else "A value"
-        return f"{where}: ${{...}} is the value of another setting, as in ${{seed}}. As text it is \\${{...}}, in quotes."
+        return (
+            f"{where}: ${{...}} is the value of another setting, as in ${{seed}}. As text it is "
+            f"\\${{...}}, in quotes."
+        )
     if match := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, option = match.groups()
         return f"{group}={option}: there is no such option.{_options(group, option)}"
@@ -61,7 +64,10 @@ def explain(error: BaseException) -> str:
     if override := getattr(
         error, "override", None
     ):  # values are quoted where they have to be: it is the key
-        return f"{override}: its key is no name of a setting, such as data.batch_size (letters, digits, _ and dots)."
+        return (
+            f"{override}: its key is no name of a setting, such as data.batch_size (letters, "
+            "digits, _ and dots)."
+        )
     if match := re.search(r"Could not delete from config. '([\w/.@]+)' does not exist", text):
         return f"~{match.group(1)}: there is no value of it to take away."
     if match := re.search(r"Could not append to config. An item is already at '([\w/.@]+)'", text):

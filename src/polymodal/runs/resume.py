@@ -158,7 +158,10 @@ def claim_again(
     before, finished = stored_config(folder)["trainer"], folder / "metrics.json"
     is_longer = any(before.get(name) != plain["trainer"].get(name) for name in LIMITS)
     if finished.exists() and not is_longer:
-        message = f"The run in {folder} is finished. To train longer: {how(folder)} trainer.max_epochs=..."
+        message = (
+            f"The run in {folder} is finished. To train longer: {how(folder)} "
+            "trainer.max_epochs=..."
+        )
         if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1) > 1:
             raise ConfigError(message)
         print(message)

@@ -154,8 +154,9 @@ def fit(
     except ValueError as error:
         if "`val_check_interval`" not in str(error):
             raise
+        batches = trainer.fit_loop.max_batches  # type: ignore[attr-defined]
         raise ConfigError(
-            f"trainer.val_check_interval={trainer.val_check_interval}: an epoch has {trainer.fit_loop.max_batches} "  # type: ignore[attr-defined]
+            f"trainer.val_check_interval={trainer.val_check_interval}: an epoch has {batches} "
             "batches. Give fewer, or count them over epochs by "
             "trainer.check_val_every_n_epoch=null."
         ) from error

@@ -66,7 +66,10 @@ MAX_DECODED = 100_000_000_000
 """Pixels that are decoded to find the frames of a video: minutes. A small file may hold millions of
 still frames."""
 
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,image2,h264,hevc,y4m"
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,image2,"
+    "h264,hevc,y4m"
+)
 """What a video file may be: no playlist, which names other files or has no end."""
 
 

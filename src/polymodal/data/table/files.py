@@ -244,7 +244,10 @@ def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) 
             if len(there) == 1 and (
                 other := [mark for mark in DELIMITERS_ELSEWHERE if mark in there[0]]
             ):
-                hint = f" {other[0]!r} seems to stand between its columns: a .csv file has commas there, a .tsv tabs."
+                hint = (
+                    f" {other[0]!r} seems to stand between its columns: a .csv file has commas "
+                    "there, a .tsv tabs."
+                )
             raise ConfigError(
                 f"{setting}={name}: {source} has no such column.{hint} It has: {', '.join(there)}."
             )

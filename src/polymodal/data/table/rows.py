@@ -197,7 +197,10 @@ class Rows:
 
     def _duplicate(self, name: str, ids: pa.Array, first: np.ndarray, row: int) -> str:
         other = self.table.places(int(first[row]))
-        return f"id {ids[row].as_py()!r} has another {name} than in {other}. Rows of one id may differ in text alone."
+        return (
+            f"id {ids[row].as_py()!r} has another {name} than in {other}. Rows of one id may "
+            "differ in text alone."
+        )
 
     def _as_text(self, name: str, column: pa.Array) -> tuple[pa.Array, np.ndarray]:
         try:
