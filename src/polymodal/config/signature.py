@@ -178,7 +178,8 @@ def _joined(own: Signature, base: Signature, call: ast.Call) -> Signature:
     """A class's own arguments, and those of its base that the call leaves open."""
     given = {*list(base.types)[: len(call.args)], *(keyword.arg for keyword in call.keywords)}
     inherited = {name: kind for name, kind in base.types.items() if name not in given}
-    return Signature({**inherited, **own.types}, own.required | (base.required - given), base.open)
+    # own arguments come first: a call by position means those
+    return Signature({**own.types, **inherited}, own.required | (base.required - given), base.open)
 
 
 def module_of(file: Path) -> str:
