@@ -98,11 +98,9 @@ def make(folder: Path, count: int) -> None:
         ]
         rows = []
         for index in track(range(count + 2), description="Making pictures", transient=True):
-            file, picture, caption = (
-                folder / f"{index:06}.jpg",
-                photo(random),
-                " ".join(random.choice(words, 12)),
-            )
+            file = folder / f"{index:06}.jpg"
+            picture = photo(random)
+            caption = " ".join(random.choice(words, 12))
             file.write_bytes(picture)
             split = ["train", "val", "test"][
                 max(0, index - count + 1)

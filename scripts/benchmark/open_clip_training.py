@@ -195,10 +195,8 @@ def theirs(name: str, loader: Any, settings: dict[str, int], precision: str) -> 
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": others, "weight_decay": 0.0}, {"params": decayed}]
     optimizer = torch.optim.AdamW(groups, **OPTIONS)
-    loader.num_batches, loader.num_samples = (
-        settings["steps"],
-        settings["steps"] * settings["batch"],
-    )
+    loader.num_batches = settings["steps"]
+    loader.num_samples = settings["steps"] * settings["batch"]
     data = {"train": Namespace(dataloader=loader, set_epoch=lambda _: None)}
     told = {
         "device": "cpu",

@@ -69,10 +69,8 @@ class MultimodalModel(nn.Module):
             known: whether its inputs are those of the data, for which a frozen encoder's vectors
                 may be known already.
         """
-        mask, complete = (
-            batch.mask(self.modalities),
-            not batch.present.keys() & set(self.modalities),
-        )
+        mask = batch.mask(self.modalities)
+        complete = not batch.present.keys() & set(self.modalities)
         # all before the first encoder: to learn how many there are, the host waits for what the
         # device has to do
         rows = {

@@ -113,11 +113,9 @@ class Guard(Callback):
     def _stop(self, trainer: Trainer, module: MultimodalModule) -> None:
         spoilt = torch.stack([_not_finite(values) for values in self.batch.inputs.values()]).any(0)
         ids, spoilt = gather_rows(self.batch.id, spoilt)
-        file, step, epoch = (
-            self.run_dir / "bad_step.json",
-            trainer.global_step,
-            trainer.current_epoch,
-        )
+        file = self.run_dir / "bad_step.json"
+        step = trainer.global_step
+        epoch = trainer.current_epoch
         report: dict[str, Any] = {
             "step": step,
             "epoch": epoch,

@@ -247,10 +247,8 @@ def _pending(trainer: Trainer) -> dict[str, float]:
     """The row of this step, or of the epoch, which Lightning writes when all callbacks are through
     with it.
     """
-    progress, connector = (
-        trainer.fit_loop.epoch_loop.batch_progress.current,
-        trainer._logger_connector,
-    )
+    progress = trainer.fit_loop.epoch_loop.batch_progress.current
+    connector = trainer._logger_connector
     epoch = trainer.fit_loop.epoch_progress.current
     of_step = progress.completed != progress.ready and connector.should_update_logs
     of_epoch = epoch.processed > epoch.completed  # type: ignore[attr-defined]

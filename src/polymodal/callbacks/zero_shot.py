@@ -171,10 +171,8 @@ def read_prompts(file: str, templates: Sequence[str]) -> dict[str, Mapping[str, 
     prompts: dict[str, Mapping[str, Sequence[str]]] = {}
     for name, entry in (content if isinstance(content, dict) and content else {"": None}).items():
         entry = entry if isinstance(entry, dict) else {"words": entry}
-        words, own = (
-            _sentences(entry.get("words")),
-            _sentences(entry.get("templates", list(templates) or ["{}"])),
-        )
+        words = _sentences(entry.get("words"))
+        own = _sentences(entry.get("templates", list(templates) or ["{}"]))
         if not words or not own or entry.keys() - {"words", "templates"}:
             raise ConfigError(
                 f"callbacks.zero_shot.prompts={file}: a line is a class and its words, such as "

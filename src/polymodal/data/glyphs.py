@@ -164,12 +164,10 @@ class Glyphs(PairedDataModule):
     ) -> None:
         super().__init__(batch_size, num_workers, seed, context_length, limit)
         check_shares(splits)
-        self.cache_dir, self.image_size, self.families, self.splits = (
-            Path(cache_dir),
-            image_size,
-            families,
-            splits,
-        )
+        self.cache_dir = Path(cache_dir)
+        self.image_size = image_size
+        self.families = families
+        self.splits = splits
         self.vocab_size, self.merge_levels = vocab_size, [] if tokenizer else merge_levels
         self.word_dropout, self.pretrained_tokenizer = word_dropout, tokenizer
         self.shift, self.scale = shift, scale

@@ -176,12 +176,10 @@ class Synthetic(PairedDataModule):
             )
         check_shares(splits)
         self.samples, self.missing, self.splits = samples, missing, splits
-        self.image_size, self.frames, self.sample_rate, self.seconds = (
-            image_size,
-            frames,
-            sample_rate,
-            seconds,
-        )
+        self.image_size = image_size
+        self.frames = frames
+        self.sample_rate = sample_rate
+        self.seconds = seconds
         self.numeric, self.cardinalities = numeric, cardinalities
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.class_names = {
@@ -199,10 +197,8 @@ class Synthetic(PairedDataModule):
             return
         random = np.random.default_rng(self.seed)
         count, names = self.samples, self.class_names["class"]
-        label, tags = (
-            random.integers(len(names), size=count),
-            random.integers(2, size=(count, len(TAGS))),
-        )
+        label = random.integers(len(names), size=count)
+        tags = random.integers(2, size=(count, len(TAGS)))
         signal = Signal(label, random.random(count, dtype=np.float32), tags, names)
         self.contents = {
             name: self._content(kind, signal, self._random(name))

@@ -82,10 +82,8 @@ class SweepFolder(Callback):
         """Refuses a launcher whose plugin is missing, and a folder that is in use; Hydra would pass
         an error over.
         """
-        folder, launcher = (
-            Path(config.hydra.sweep.dir).absolute(),
-            str(config.hydra.launcher._target_),
-        )
+        folder = Path(config.hydra.sweep.dir).absolute()
+        launcher = str(config.hydra.launcher._target_)
         try:
             _check_installed(launcher)
             claim_sweep(folder, list(config.hydra.overrides.task))

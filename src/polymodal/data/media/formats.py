@@ -175,10 +175,8 @@ class MediaFormat:
         files = Files(cells, rows, folder, folders, *self.reader(kind), cache)
         if kind == "vector":
             width = _width(files)
-            files.load, files.blank = (
-                partial(read_vector, width=width),
-                np.zeros(width, dtype=np.float32),
-            )
+            files.load = partial(read_vector, width=width)
+            files.blank = np.zeros(width, dtype=np.float32)
         return files
 
     def reader(self, kind: str) -> tuple[Callable[..., np.ndarray], np.ndarray]:

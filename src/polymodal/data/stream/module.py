@@ -265,10 +265,8 @@ class StreamData(FileData):
     def content(self, modality: str, item: int) -> Any:
         """As `describe`, and the waveform of a sound."""
         number, turn = divmod(item, TURNS)
-        value, kind = (
-            self.reader.read(self._found(number)).values[modality],
-            self.columns.kinds[modality],
-        )
+        value = self.reader.read(self._found(number)).values[modality]
+        kind = self.columns.kinds[modality]
         if kind == "text":
             return value[turn]
         if kind == "image":

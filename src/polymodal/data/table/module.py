@@ -135,12 +135,10 @@ class TableData(FileData):
         if hasattr(self, "test_set"):
             return
         reader = ManifestReader(self.read_table(), self.format, self.learned)
-        self.samples, self.learned, split, captions = (
-            reader.samples,
-            reader.learned,
-            reader.split,
-            reader.captions,
-        )
+        self.samples = reader.samples
+        self.learned = reader.learned
+        split = reader.split
+        captions = reader.captions
         if self.trainer is None or self.trainer.is_global_zero:
             for note in reader.notes:
                 log.warning(note)

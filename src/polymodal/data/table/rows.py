@@ -120,10 +120,8 @@ class Rows:
         parts = [self._items(name) for name in names]
         texts, row = parts[0]
         if len(parts) > 1:
-            texts, row = (
-                pa.concat_arrays([part[0] for part in parts]),
-                np.concatenate([part[1] for part in parts]),
-            )
+            texts = pa.concat_arrays([part[0] for part in parts])
+            row = np.concatenate([part[1] for part in parts])
         blank, long = bad_captions(texts, longest)
         self.reject(
             row[blank],
