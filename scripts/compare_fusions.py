@@ -264,9 +264,8 @@ def draw_xor(metrics: dict[Job, dict[str, float]], file: Path) -> None:
             values["test/rest_to_b/recall@1"]
         )
     with picture(file, size=(5.5, 3.6)) as axes:
-        for style, (method, line) in zip(
-            ("o-", "s--", "^:"), points.items(), strict=True
-        ):  # two lie on each other
+        # two lie on each other
+        for style, (method, line) in zip(("o-", "s--", "^:"), points.items(), strict=True):
             axes.plot(
                 list(line),
                 [statistics.mean(values) for values in line.values()],

@@ -33,12 +33,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
-os.environ.setdefault(
-    "THP_MEM_ALLOC_ENABLE", "1"
-)  # for all, as train.py sets it: normalised floats in a quarter of the time
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# for all, as train.py sets it: normalised floats in a quarter of the time
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import numpy as np
 import open_clip_train.data
@@ -102,9 +100,8 @@ def make(folder: Path, count: int) -> None:
             picture = photo(random)
             caption = " ".join(random.choice(words, 12))
             file.write_bytes(picture)
-            split = ["train", "val", "test"][
-                max(0, index - count + 1)
-            ]  # one each, since no split may be empty
+            # one each, since no split may be empty
+            split = ["train", "val", "test"][max(0, index - count + 1)]
             rows.append({"filepath": str(file.absolute()), "caption": caption, "split": split})
             for name, content in ((file.name, picture), (f"{file.stem}.txt", caption.encode())):
                 member = tarfile.TarInfo(name)

@@ -42,9 +42,8 @@ import soundfile
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from debian_packages import unpacked
 
 from arguments import arguments

@@ -30,9 +30,8 @@ import pyarrow as pa
 import soundfile
 import torch
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convert import UnreadableError, converted, square, write
 from debian_packages import below, unpacked
 

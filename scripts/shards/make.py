@@ -29,9 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from PIL import Image
@@ -299,9 +298,8 @@ def next_command(
         f"data.columns.{name}={';'.join(sorted(endings))}"
         for name, endings in sorted(found.items())
     ]
-    words += [
-        f"data.columns.{name}=null" for name in ("image", "text") if name not in found
-    ]  # the choice names both
+    # the choice names both
+    words += [f"data.columns.{name}=null" for name in ("image", "text") if name not in found]
     words += [f"encoder/{name}=none" for name in ("image", "text") if name not in found]
     words += ["encoder/audio=cnn"] if "audio" in found else []
     if "label" in found:

@@ -54,9 +54,8 @@ def seed_generators(device: torch.device, *numbers: int) -> None:
     seed = mixed(*numbers)
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.default_generator.manual_seed(
-        seed
-    )  # torch.manual_seed takes 200 us where CUDA is not in use
+    # torch.manual_seed takes 200 us where CUDA is not in use
+    torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
 

@@ -187,11 +187,8 @@ def test_whatever_is_done_already_only_the_rest_is_written(
 ) -> None:
     """Stopped before the table is made of its parts: of all splits, or of all but one, everything
     is there."""
-    changes = [
-        *NEW,
-        f"data.path={dirty}",
-        "data.splits=[0.8,0.1,0.1]",
-    ]  # else all of another table are for testing
+    # else all of another table are for testing
+    changes = [*NEW, f"data.path={dirty}", "data.splits=[0.8,0.1,0.1]"]
     whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
     monkeypatch.setattr(embed.Parts, "join", lambda _: 0)
     embedded(classifier, tmp_path / "x.parquet", *changes)
@@ -270,9 +267,8 @@ def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(
         match="label=word: these data have no such labels. Choose one: label=kind, script",
     ):
         evaluate(folder, ["label=word", "devices=cpu"])
-    with pytest.raises(
-        ConfigError, match="Leave it out"
-    ):  # zero_shot asks for the kinds of the glyphs
+    # zero_shot asks for the kinds of the glyphs
+    with pytest.raises(ConfigError, match="Leave it out"):
         evaluate(folder, [*other, "data.columns.label=kind", "callbacks=[zero_shot]"])
     check_inputs_are_those_of_the_training(folder, other, tmp_path)
 

@@ -110,9 +110,8 @@ def test_the_table_of_classes_is_scikit_learn_s(seed: int, count: int, classes: 
 
 
 def test_a_class_that_does_not_occur_does_not_count() -> None:
-    confusion = torch.tensor(
-        [[3, 1, 0], [0, 0, 0], [1, 1, 2]]
-    )  # the second class is predicted, but never true
+    # the second class is predicted, but never true
+    confusion = torch.tensor([[3, 1, 0], [0, 0, 0], [1, 1, 2]])
     assert macro_recall(confusion).item() == pytest.approx((3 / 4 + 2 / 4) / 2)
     assert accuracy(confusion).item() == pytest.approx(5 / 8)
 

@@ -82,9 +82,8 @@ def test_a_gallery_item_is_held_once() -> None:
     metric = Retrieval(["image", "text"])
     metric.update(**table(4, 3))
     rows = metric.compute()
-    assert (
-        rows["image_to_text/mean_rank"] == 1
-    )  # the other captions of the image are right too, not rivals
+    # the other captions of the image are right too, not rivals
+    assert rows["image_to_text/mean_rank"] == 1
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])

@@ -86,9 +86,8 @@ class Guard(Callback):
     ) -> None:
         """Looks whether the step would be a bad one, in any process."""
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        gradients = [
-            g.to_local() if isinstance(g, DTensor) else g for g in gradients
-        ]  # sharded: the own part
+        # sharded: the own part
+        gradients = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]
         bad = (~(get_total_norm(gradients).isfinite() & self.loss.isfinite())).int()
         if world_size() > 1:
             dist.all_reduce(bad, dist.ReduceOp.MAX)
@@ -101,9 +100,8 @@ class Guard(Callback):
         if self.in_a_row > self.allowed:
             self.in_a_row -= 1  # the checkpoint is from before this step
             self._stop(trainer, pl_module)
-        if (
-            self.scaler is None
-        ):  # which leaves the step out by itself, and does so at the start of any run
+        # which leaves the step out by itself, and does so at the start of any run
+        if self.scaler is None:
             step = trainer.global_step
             warnings.warn(
                 f"Step {step} is left out: its loss or gradient is NaN or infinite.", stacklevel=2

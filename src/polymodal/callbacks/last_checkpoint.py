@@ -118,10 +118,8 @@ class LastCheckpoint(Checkpoint):
         if listener.signum and fitting and trainer.world_size == 1 and not averages:
             progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
             done = progress.current.completed
-            for counts in (
-                progress.total,
-                progress.current,
-            ):  # to where Lightning sees that the first batch is at work
+            # to where Lightning sees that the first batch is at work
+            for counts in (progress.total, progress.current):
                 counts.load_state_dict(
                     {k: n - done - (k == "processed") for k, n in counts.state_dict().items()}
                 )
@@ -163,9 +161,8 @@ class LastCheckpoint(Checkpoint):
         """
         if not_finite(module.state_dict()):
             return None
-        if (
-            trainer.global_step == self.saved_step
-        ):  # a batch after validation, or the first of an epoch or a run
+        # a batch after validation, or the first of an epoch or a run
+        if trainer.global_step == self.saved_step:
             return self.file if self.file.exists() else None
         loop = trainer.fit_loop.epoch_loop
         steps = loop.automatic_optimization.optim_progress.optimizer
@@ -217,9 +214,8 @@ class LastCheckpoint(Checkpoint):
         before, now = (
             config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config)
         )
-        if all(
-            before.get(name) == now.get(name) for name in LIMITS
-        ):  # else the run is to be longer
+        # else the run is to be longer
+        if all(before.get(name) == now.get(name) for name in LIMITS):
             trainer.should_stop = self.restored["stopped"]
 
 

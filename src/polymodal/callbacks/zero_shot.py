@@ -76,9 +76,8 @@ class ZeroShot(Callback):
             )
         self.class_names = names
         held_out = trainer.datamodule.test_set  # type: ignore[attr-defined]
-        if not isinstance(held_out, IterableDataset) and len(
-            held_out
-        ):  # a stream has no first sample
+        # a stream has no first sample
+        if not isinstance(held_out, IterableDataset) and len(held_out):
             self._classes(held_out[[0]])
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:

@@ -33,9 +33,8 @@ def main() -> None:
     """`python src/train.py ...`: one run, a sweep (`-m`), or `check=true`, which checks all
     experiments.
     """
-    os.environ.setdefault(
-        "THP_MEM_ALLOC_ENABLE", "1"
-    )  # for torch: large tensors in huge pages of Linux
+    # for torch: large tensors in huge pages of Linux
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     end_with_parent()
     with readable_errors():
         if sweeps := [argument for argument in sys.argv[1:] if argument.startswith("sweep=")]:
@@ -50,10 +49,8 @@ def main() -> None:
             check_all()
         elif is_first_process():
             sys.argv[1:] = arguments
-            with (
-                full_errors("1"),
-                table_at_the_end(),
-            ):  # Hydra raises its errors, instead of printing them
+            # Hydra raises its errors, instead of printing them
+            with full_errors("1"), table_at_the_end():
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(
                     run_job
                 )()
@@ -71,9 +68,8 @@ def run_job(config: DictConfig) -> float | None:
     Returns:
         the metric that says how good the run was, for sweepers that ask.
     """
-    from polymodal.config.check import (
-        check_config,
-    )  # here, so that help and completion do not wait for it
+    # here, so that help and completion do not wait for it
+    from polymodal.config.check import check_config
 
     if not is_first_process():
         return take_part(check_config(config))
@@ -213,9 +209,8 @@ def take_part(plain: dict[str, Any]) -> float | None:
     """The same training as in the first process of the run, from the same checkpoint; no folder, no
     files.
     """
-    from polymodal.training.checkpoints.files import (
-        newest_checkpoint,
-    )  # after the checks, as in run_job
+    # after the checks, as in run_job
+    from polymodal.training.checkpoints.files import newest_checkpoint
     from polymodal.training.run import train
 
     if plain["resume"] is None and goes_on(Path(plain["run_dir"])):

@@ -77,9 +77,8 @@ def _checked(config: DictConfig) -> dict[str, Any]:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         message = str(error.msg or error).partition("\n    full_key")[0]
-        own = message.partition("ConfigError raised while resolving interpolation: ")[
-            2
-        ]  # of a resolver of ours
+        # of a resolver of ours
+        own = message.partition("ConfigError raised while resolving interpolation: ")[2]
         message = re.sub(r'^\w+ raised while resolving interpolation: "?(.*?)"?$', r"\1", message)
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)

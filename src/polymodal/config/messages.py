@@ -61,9 +61,8 @@ def explain(error: BaseException) -> str:
         return f"{group}={option}: there is no such option.{_options(group, option)}"
     if match := re.search(r"In '[^']+': Could not find '([\w/]+)'", text):
         return f"There is no config {match.group(1)!r}."
-    if override := getattr(
-        error, "override", None
-    ):  # values are quoted where they have to be: it is the key
+    # values are quoted where they have to be: it is the key
+    if override := getattr(error, "override", None):
         return (
             f"{override}: its key is no name of a setting, such as data.batch_size (letters, "
             "digits, _ and dots)."
@@ -90,9 +89,8 @@ def in_our_words(error: Exception) -> Exception:
     """
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return ConfigError(f"{str(error.filename)[:80]}...: a name too long for the file system.")
-    if isinstance(error, OSError) and _is_in(
-        error.__traceback__, "run_job", "hydra"
-    ):  # it makes the folder of a run
+    # it makes the folder of a run
+    if isinstance(error, OSError) and _is_in(error.__traceback__, "run_job", "hydra"):
         folder = f"The run folder {error.filename} cannot be written: {error.strerror}."
         return ConfigError(f"{folder} Choose another hydra.run.dir.")
     if isinstance(error, TypeError | ValueError | IndexError) and (

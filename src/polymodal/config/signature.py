@@ -151,9 +151,8 @@ def _of_base(file: Path, definition: ast.ClassDef, target: str) -> Signature:
         name = ast.unparse(base).split("[")[0]
         try:
             return _signature(*_find(module_of(file), name, target), target)
-        except (
-            ConfigError
-        ):  # a base that cannot be read, such as one written in C: it may take anything
+        # a base that cannot be read, such as one written in C: it may take anything
+        except ConfigError:
             return Signature({}, frozenset(), open=True)
     return Signature({}, frozenset(), open=False)
 
@@ -193,9 +192,8 @@ def module_of(file: Path) -> str:
 
 
 def _of_arguments(arguments: ast.arguments, file: Path, skip_first: bool) -> Signature:
-    from polymodal.config.annotation import (
-        type_of,
-    )  # pydantic: help and completion do not wait for it
+    # pydantic: help and completion do not wait for it
+    from polymodal.config.annotation import type_of
 
     positional = [*arguments.posonlyargs, *arguments.args]
     without_default = len(positional) - len(arguments.defaults)

@@ -226,9 +226,8 @@ class PairedDataModule(LightningDataModule):
         sampler = BatchSampler(
             len(dataset), self.batch_size, shuffle, self.seed, rank, world_size, *self._start()
         )
-        drawn = (
-            SeededDataset(dataset, rank) if shuffle else dataset
-        )  # indexed by lists: one gather a batch
+        # indexed by lists: one gather a batch
+        drawn = SeededDataset(dataset, rank) if shuffle else dataset
         return BatchLoader(
             drawn, self.num_workers, sampler=sampler, persistent_workers=self.num_workers > 0
         )

@@ -20,9 +20,8 @@ from polymodal.errors import ConfigError
 from polymodal.files import write_whole
 from polymodal.terminal import run_log
 
-with (
-    run_log.aside()
-):  # from its import on, wandb notes what is written to sys.stdout, tables of rich included
+# from its import on, wandb notes what is written to sys.stdout, tables of rich included
+with run_log.aside():
     import wandb
 
 log = logging.getLogger(__name__)
@@ -58,9 +57,8 @@ def wandb_logger(
         options = {"id": _kept_id(Path(save_dir) / "wandb_id"), "resume": "allow", **options}
     options = {"log_model": not offline, **options}
     logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
-    if (
-        "anonymous" not in options
-    ):  # Lightning passes it on all the same, and wandb warns that it is of no use
+    # Lightning passes it on all the same, and wandb warns that it is of no use
+    if "anonymous" not in options:
         logger._wandb_init.pop("anonymous", None)
     return logger
 

@@ -46,6 +46,5 @@ def multilabel_metrics(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         "auroc": table["auroc"][table["auroc"].isfinite()].mean(),
         "subset_accuracy": ((said == positive) | ~known).all(1).double().mean(),
     }
-    return {
-        name: value for name, value in metrics.items() if value.isfinite()
-    }  # no class that occurs: no mean
+    # no class that occurs: no mean
+    return {name: value for name, value in metrics.items() if value.isfinite()}

@@ -45,9 +45,8 @@ class SampleTable:
             ValueError: no process has seen a batch.
         """
         own = {name: torch.cat(batches) for name, batches in self.batches.items() if batches}
-        self.batches |= {
-            name: [column] for name, column in own.items()
-        }  # the parts are not needed beside the whole
+        # the parts are not needed beside the whole
+        self.batches |= {name: [column] for name, column in own.items()}
         table = _of_all_processes(own) if self.is_shared else own
         if not table:
             raise ValueError("No sample was evaluated: the split is empty.")
@@ -80,9 +79,8 @@ def _of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
     table = {}
     for name, (_, shape, dtype, device) in next(filter(None, layouts), {}).items():
         counts = [layout[name][0] if layout else 0 for layout in layouts]
-        padded = torch.zeros(
-            max(counts), *shape, dtype=dtype, device=device
-        )  # collectives want equal shapes
+        # collectives want equal shapes
+        padded = torch.zeros(max(counts), *shape, dtype=dtype, device=device)
         if own:
             padded[: len(own[name])] = own[name]
         parts = [torch.empty_like(padded) for _ in layouts]

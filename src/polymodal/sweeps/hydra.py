@@ -62,9 +62,8 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
         folder: of the sweep.
         stopped: there may be jobs that it has not begun.
     """
-    from polymodal.sweeps.report import (
-        end_sweep as end,
-    )  # which draws, and is needed at the end only
+    # which draws, and is needed at the end only
+    from polymodal.sweeps.report import end_sweep as end
 
     file = folder / "multirun.yaml"
     if file.exists():  # Hydra writes the command line into it

@@ -59,9 +59,8 @@ def build(
     data.wanted = wanted_splits(config) if keep is None else ("test",)
     if not partial or not set(config["encoder"]) & set(data.modalities):
         check_modalities(config, data.modalities, data.kinds, keep is not None)
-    objective = make(
-        config["objective"], "objective"
-    )  # cheap, and says whether its modalities can be
+    # cheap, and says whether its modalities can be
+    objective = make(config["objective"], "objective")
     check_shared(config, data.kinds)
     model = build_model(config)
     if keep is None and not config["resume"]:
@@ -73,9 +72,8 @@ def build(
                     for m in model.encoders[name].modules()
                 ):
                     known = checkpoint.get(data.__class__.__qualname__, {})
-                    data.load_state_dict(
-                        {k: v for k, v in known.items() if k == "tokenizer"}
-                    )  # ids mean what they did
+                    # ids mean what they did
+                    data.load_state_dict({k: v for k, v in known.items() if k == "tokenizer"})
     add_caches(model, config, data.varying)
     module = MultimodalModule(
         model,

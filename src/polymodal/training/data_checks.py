@@ -167,9 +167,8 @@ class Look:
     def _pairs(self, part: Contrastive) -> Iterator[str]:
         compared = self._compared(part)
         most = max(compared.values())
-        alone = (
-            isinstance(part, SupCon) and self.facts.groups < self.facts.samples
-        )  # a group pairs them
+        # a group pairs them
+        alone = isinstance(part, SupCon) and self.facts.groups < self.facts.samples
         comparable = min(
             self.facts.samples if alone else most, self.data.limit or self.facts.samples
         )
@@ -260,9 +259,8 @@ def check_vocabulary(data: PairedDataModule, model: MultimodalModel) -> None:
     Raises:
         ConfigError: names both numbers.
     """
-    if data.tokenizer is None or getattr(
-        data, "pretrained_tokenizer", None
-    ):  # which comes with its encoder
+    # which comes with its encoder
+    if data.tokenizer is None or getattr(data, "pretrained_tokenizer", None):
         return
     for name, encoder in model.encoders.items():
         if data.kinds.get(name, name) != "text":

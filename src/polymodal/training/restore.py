@@ -32,9 +32,8 @@ def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer
     trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger._kwargs["purge_step"] = checkpoint[
-                "global_step"
-            ]  # later events of the earlier start are not shown
+            # later events of the earlier start are not shown
+            logger._kwargs["purge_step"] = checkpoint["global_step"]
 
 
 class Beginning(Callback):
@@ -106,7 +105,6 @@ class ConfiguredOptimizer(Callback):
             if "initial_lr" in group:
                 group["initial_lr"] = now
             for scheduler in schedulers:
-                if hasattr(
-                    scheduler, "base_lrs"
-                ):  # not ReduceLROnPlateau, which only looks at the group
+                # not ReduceLROnPlateau, which only looks at the group
+                if hasattr(scheduler, "base_lrs"):
                     scheduler.base_lrs[number] = now

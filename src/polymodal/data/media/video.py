@@ -117,9 +117,8 @@ def _times(container: Any, stream: Any) -> tuple[list[int], list[tuple[int, int]
     Nothing is decoded for that.
     """
     packets = [packet for packet in container.demux(stream) if packet.size]
-    shown = [
-        packet.dts if packet.pts is None else packet.pts for packet in packets
-    ]  # AVI tells no more than the order
+    # AVI tells no more than the order
+    shown = [packet.dts if packet.pts is None else packet.pts for packet in packets]
     keys = [
         (time, time if packet.dts is None else packet.dts)
         for packet, time in zip(packets, shown, strict=True)
@@ -142,9 +141,8 @@ def _frames_at(
             decoded = container.decode(stream)
         for frame in decoded:
             pixels += frame.width * frame.height
-            if (
-                pixels > MAX_DECODED or frame.width * frame.height > MAX_PIXELS
-            ):  # the head of the file may say less
+            # the head of the file may say less
+            if pixels > MAX_DECODED or frame.width * frame.height > MAX_PIXELS:
                 raise BadSampleError(
                     "too large",
                     f"{name}: its frames of {frame.width} x {frame.height} are too many.",

@@ -184,9 +184,8 @@ class StreamData(FileData):
         stream.rank, stream.world_size = (
             (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         )
-        if (
-            self.num_workers
-        ):  # tokenizers would say on each fork that their threads do not survive it
+        # tokenizers would say on each fork that their threads do not survive it
+        if self.num_workers:
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         if not isinstance(stream, TrainingStream):
             return StreamLoader(stream, self.num_workers)
@@ -246,9 +245,8 @@ class StreamData(FileData):
         self.learned = state_dict.get("learned", {})
         if "label" in self.columns:
             self.class_names |= learned_names(self.class_names, self.learned)
-        if (
-            self.position != (0, 0) and self.trainer is not None and self.trainer.is_global_zero
-        ):  # a run goes on
+        # a run goes on
+        if self.position != (0, 0) and self.trainer is not None and self.trainer.is_global_zero:
             for name, counts in state_dict.get("read", {}).items():
                 self.skips[name].total = counts
 

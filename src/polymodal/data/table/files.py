@@ -135,9 +135,8 @@ def _of_equal_types(tables: Sequence[pa.Table]) -> list[pa.Table]:
             continue
         for index, table in enumerate(tables):
             text, bad = as_text(in_one_piece(table[name]))
-            if not len(
-                bad
-            ):  # else the column stays as it is, and each such row is named when it is used
+            # else the column stays as it is, and each such row is named when it is used
+            if not len(bad):
                 tables[index] = table.set_column(table.column_names.index(name), name, text)
     return tables
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any, Literal
 
 import numpy as np

@@ -254,8 +254,7 @@ def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:
         ) from error
     if started == processed:
         return processed, 0
-    if (
-        is_last
-    ):  # Lightning makes one loader for what is left of this epoch, nothing, and for the next
+    # Lightning makes one loader for what is left of this epoch, nothing, and for the next
+    if is_last:
         return processed + 1, 0
     return processed, ready

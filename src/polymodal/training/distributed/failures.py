@@ -60,9 +60,8 @@ def ending_together(trainer: Trainer) -> Iterator[None]:
         first = _first_words(store, words)
         if rank > 0 and first == words:
             show(error)
-        if (
-            dist.get_backend() == "gloo"
-        ):  # with others, what waits in a collective cannot be woken, only killed
+        # with others, what waits in a collective cannot be woken, only killed
+        if dist.get_backend() == "gloo":
             dist.destroy_process_group()
         if rank > 0:
             with suppress(Exception):  # the first process may be gone, and the store with it
