@@ -48,7 +48,8 @@ from polymodal.data.media.formats import Files, MediaFormat
 from polymodal.data.stream.tar import expanded
 from polymodal.data.table.contents import Captions
 from polymodal.data.table.files import read_tables
-from polymodal.data.table.reader import ManifestFormat, ManifestReader
+from polymodal.data.table.format import ManifestFormat
+from polymodal.data.table.reader import ManifestReader
 from polymodal.errors import PolymodalError
 from polymodal.files import check_output, write_whole
 

@@ -140,7 +140,7 @@ def test_each_row_says_which_split_it_is_of(classifier, tmp_path) -> None:
     data.setup("test")
     for split in ("train", "val", "test"):
         rows = np.array(table["split"].to_pylist()) == split
-        assert table["id"].to_numpy()[rows].tolist() == data.every(split, ["image"]).ids.tolist()
+        assert table["id"].to_numpy()[rows].tolist() == data.complete(split, ["image"]).ids.tolist()
 
 
 def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch) -> None:

@@ -172,7 +172,7 @@ class RemainingSamples(LightningDataModule):
         """Batches of what is left, shared out among processes; none where that is nothing."""
         assert self.trainer is not None
         self.data.trainer = self.trainer
-        self.rows.dataset = self.data.rest(
+        self.rows.dataset = self.data.remaining(
             self.rows.split, self.rows.modalities, self.rows.written.done(self.rows.split)
         )
         self.trainer.strategy.barrier()  # none writes before all know what is left

@@ -24,8 +24,8 @@ from polymodal.data.loading.values import name_of
 from polymodal.data.media.formats import read_vector
 from polymodal.data.stream.batches import EvaluationStream, Stream, TrainingStream
 from polymodal.data.stream.complete import CompleteStream
-from polymodal.data.stream.head import ENOUGH, StreamPreview, heads_of
 from polymodal.data.stream.loader import StreamLoader
+from polymodal.data.stream.preview import ENOUGH, StreamPreview, previews_of
 from polymodal.data.stream.reader import TURNS, RecordReader, as_class, as_value
 from polymodal.data.stream.records import Record, Source, place_of
 from polymodal.data.stream.skips import (
@@ -149,13 +149,13 @@ class StreamData(FileData):
         learns = bool(self.columns.of_kind("text")) and self.tokenizer is None
         captions = self.tokenizer_samples if learns and not self.pretrained_tokenizer else 0
         looked_at = max(captions, ENOUGH * (self.label_kind == "value"))
-        self.heads = heads_of(chosen, self.reader, self.wanted, looked_at, self.timeout)
-        self._learn(next(iter(self.heads.values())), learns)
+        self.previews = previews_of(chosen, self.reader, self.wanted, looked_at, self.timeout)
+        self._learn(next(iter(self.previews.values())), learns)
         common = [
             (split, self.reader, ReadCounter(self.on_error), self.batch_size) for split in chosen
         ]
         training = TrainingStream(*common[0], self.seed, self.shuffle_buffer, self.epoch_samples)
-        training.head, self.train_set = self.heads.get("train"), training  # type: ignore[assignment]
+        training.head, self.train_set = self.previews.get("train"), training  # type: ignore[assignment]
         self.val_set, self.test_set = (EvaluationStream(*own) for own in common[1:])  # type: ignore[assignment]
 
     def _reader(self) -> RecordReader:
@@ -204,13 +204,13 @@ class StreamData(FileData):
 
     def facts(self, split: str) -> SplitFacts | None:
         """Of the first samples of a split, where they were looked at."""
-        return self.heads[split].facts if split in self.heads else None
+        return self.previews[split].facts if split in self.previews else None
 
     def counted(self, ids: np.ndarray) -> tuple[int, None]:
         """See `PairedDataModule`; how many there are in all is not known."""
         return len(np.unique(ids // TURNS)), None
 
-    def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> CompleteStream:
+    def remaining(self, split: str, modalities: Sequence[str], done: np.ndarray) -> CompleteStream:
         """See `PairedDataModule`."""
         stream: Stream = getattr(self, f"{split}_set")
         return CompleteStream(

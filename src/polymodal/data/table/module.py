@@ -19,8 +19,9 @@ from polymodal.data.loading.facts import SplitFacts
 from polymodal.data.loading.splits import check_filled
 from polymodal.data.table.contents import Captions, as_typed, unknown_words
 from polymodal.data.table.files import ManifestTable
+from polymodal.data.table.format import ManifestFormat
 from polymodal.data.table.given_values import row_of
-from polymodal.data.table.reader import Learned, ManifestFormat, ManifestReader
+from polymodal.data.table.reader import Learned, ManifestReader
 from polymodal.data.table.samples import CompleteSampleSet, SampleSet
 from polymodal.types import (
     Fraction,
@@ -203,10 +204,10 @@ class TableData(FileData):
         values = as_typed(content.read(item), self.format.numeric, self.learned[modality])
         return dict(zip(self.columns[modality], values, strict=True))
 
-    def every(self, split: str, modalities: Sequence[str]) -> CompleteSampleSet:
+    def complete(self, split: str, modalities: Sequence[str]) -> CompleteSampleSet:
         """See `PairedDataModule`."""
         chosen: SampleSet = getattr(self, f"{split}_set")
-        return chosen.every(modalities)
+        return chosen.complete(modalities)
 
     def facts(self, split: str) -> SplitFacts:
         """Of all samples of a split, before files are read."""
