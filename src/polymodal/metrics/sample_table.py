@@ -47,26 +47,17 @@ class SampleTable:
         own = {name: torch.cat(batches) for name, batches in self.batches.items() if batches}
         # the parts are not needed beside the whole
         self.batches |= {name: [column] for name, column in own.items()}
-        table = _of_all_processes(own) if self.is_shared else own
-        if not table:
-            raise ValueError("No sample was evaluated: the split is empty.")
+        table = of_all_processes(own) if self.is_shared else own
         if device is not None:
             table = {name: column.to(device) for name, column in table.items()}
-        step = table["id"].diff()
-        if (step > 0).all():  # on one process, as a rule: nothing to copy
-            return table
-        order = table["id"].argsort(stable=True)
-        ids = table["id"][order]
-        is_first = torch.ones_like(ids, dtype=torch.bool)
-        is_first[1:] = ids[1:] != ids[:-1]
-        return {name: column[order[is_first]] for name, column in table.items()}
+        return each_once(table)
 
     def reset(self) -> None:
         """Forgets all samples."""
         self.batches: dict[str, list[Tensor]] = {name: [] for name in self.columns}
 
 
-def _of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
+def of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
     """The rows of every process, rank after rank; one without any batch, and so without columns,
     takes part too.
     """
@@ -87,3 +78,21 @@ def _of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
         dist.all_gather(parts, padded)
         table[name] = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
     return table
+
+
+def each_once(table: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Columns of samples -> the same, sorted by `id`; a sample that was seen twice is in it once.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    if not table:
+        raise ValueError("No sample was evaluated: the split is empty.")
+    step = table["id"].diff()
+    if (step > 0).all():  # on one process, as a rule: nothing to copy
+        return table
+    order = table["id"].argsort(stable=True)
+    ids = table["id"][order]
+    is_first = torch.ones_like(ids, dtype=torch.bool)
+    is_first[1:] = ids[1:] != ids[:-1]
+    return {name: column[order[is_first]] for name, column in table.items()}
