@@ -25,7 +25,7 @@ from polymodal.config.training import training_problems
 from polymodal.errors import ConfigError
 
 ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler", "trainer")
-SEVERAL_PARTS = ("encoder", "callbacks", "logger")
+SEVERAL_PARTS = ("encoder", "metrics", "callbacks", "logger")
 """Keys of the root that hold one node with a `_target_`, and those that hold one by name."""
 
 WHOLE = ("data", "fusion", "missing", "head", "objective", "trainer", *SEVERAL_PARTS)
@@ -254,7 +254,8 @@ def _target_problems(
     if references:
         return
     yield from _hydra_problems(node, path)
-    is_partial = node.get("_partial_") or path in PARTIAL
+    # a metric is told how many classes there are by the objective
+    is_partial = node.get("_partial_") or path in PARTIAL or path.startswith("metrics.")
     if not is_partial and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
         yield f"{path} needs {', '.join(lacking)}: add {path}.{lacking[0]}=... ({target})"
 

@@ -22,7 +22,7 @@ what is there."""
 PLACES = ("path", "checkpoint", "output", "index")
 """Settings that name files, whatever they look like."""
 
-JOINED = ("callbacks", "logger")
+JOINED = ("metrics", "callbacks", "logger")
 """Groups of which several options take part."""
 
 

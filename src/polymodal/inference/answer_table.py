@@ -148,7 +148,7 @@ class AnswerTable:
             print(note)
         if not counted.any():
             return
-        metrics = self.objective.metrics(y[counted].double(), target[counted])
+        metrics = self.objective.all_metrics(y[counted].double(), target[counted])
         shown = Table()
         shown.add_column("metric")
         shown.add_column("value", justify="right")

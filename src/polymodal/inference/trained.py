@@ -35,7 +35,7 @@ from polymodal.training.checkpoints.files import find_checkpoint, load_checkpoin
 from polymodal.training.compatibility import check_machine
 from polymodal.training.run import Settings
 
-REPLACED = ("data", "callbacks")
+REPLACED = ("data", "metrics", "callbacks")
 """Groups that a user of the model chooses anew as a whole."""
 
 READ = {

@@ -32,6 +32,7 @@ from polymodal.training.compatibility import (
     wanted_splits,
 )
 from polymodal.training.execution import compile_parts, recompute_blocks
+from polymodal.training.metrics import add_metrics
 from polymodal.training.monitors import check_monitors
 from polymodal.training.trainer import build_trainer
 from polymodal.training.tuning import tunings
@@ -55,12 +56,13 @@ def build(
         partial: whether the data may lack modalities of the model, but not all.
     """
     check_choices(config)
+    # cheap, and says whether its modalities and its metrics can be
+    objective = make(config["objective"], "objective")
+    add_metrics(config.get("metrics"), objective)
     data = make(config["data"], "data")
     data.wanted = wanted_splits(config) if keep is None else ("test",)
     if not partial or not set(config["encoder"]) & set(data.modalities):
         check_modalities(config, data.modalities, data.kinds, keep is not None)
-    # cheap, and says whether its modalities can be
-    objective = make(config["objective"], "objective")
     check_shared(config, data.kinds)
     model = build_model(config)
     if keep is None and not config["resume"]:
