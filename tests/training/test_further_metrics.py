@@ -93,7 +93,7 @@ def test_values_are_compared_in_their_units() -> None:
     add_metrics(
         {"smape": {"_target_": "torchmetrics.SymmetricMeanAbsolutePercentageError"}}, objective
     )
-    objective.prepare(lambda name: labels)
+    objective.prepare(lambda _: labels)
     found = evaluated(objective, y, labels, torch.arange(COUNT), 9)
     seen = ~labels.isnan()
     known = labels[seen].double()

@@ -32,7 +32,6 @@ from polymodal.objectives.supervised import Supervised, supervised_part
 from polymodal.runs.folder import header
 from polymodal.training.build import build, make
 from polymodal.training.checkpoints.files import find_checkpoint, load_checkpoint, origin_of
-from polymodal.training.compatibility import check_machine
 from polymodal.training.run import Settings
 
 REPLACED = ("data", "metrics", "callbacks")
@@ -139,7 +138,6 @@ class Trained:
             self._name_columns()
         self._divide(given)
         self.config = check_config(self.composed)
-        check_machine(self.config)
 
     def build(
         self,

@@ -19,6 +19,7 @@ from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
 from polymodal.files import write_whole
 from polymodal.terminal import run_log
+from polymodal.training.lightning_internals import drop_wandb_option
 
 # from its import on, wandb notes what is written to sys.stdout, tables of rich included
 with run_log.aside():
@@ -59,7 +60,7 @@ def wandb_logger(
     logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
     # Lightning passes it on all the same, and wandb warns that it is of no use
     if "anonymous" not in options:
-        logger._wandb_init.pop("anonymous", None)
+        drop_wandb_option(logger, "anonymous")
     return logger
 
 

@@ -185,6 +185,6 @@ class Retrieval(Metric):
         return {name: dim_zero_cat(state) for name, state in states.items() if len(state)}
 
     def _sync_dist(self, *_: Any, **__: Any) -> None:
-        """Gathers the rows of all processes. torchmetrics' own waits for ever where one has none."""
+        """Gathers all rows. torchmetrics' own waits for ever where a process has none."""
         for name, column in of_all_processes(self._columns()).items():
             setattr(self, name, [column])
