@@ -14,9 +14,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from polymodal.config.signature import nearest
 from polymodal.data.media.images import middle_square, read_image
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.model import MultimodalModel
 from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.base import Objective
@@ -169,7 +168,7 @@ class Embedder:
         if modality not in self.model.modalities:
             raise ConfigError(
                 f"{modality}: this model has no such "
-                f"modality.{nearest(modality, self.model.modalities)}"
+                f"modality.{did_you_mean(modality, self.model.modalities)}"
             )
         return self.model.encoders[modality]
 

@@ -13,11 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
-from polymodal.config.signature import nearest
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.table.contents import padded
 from polymodal.data.table.module import TableData
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.inference.embedder import SINGLE, Embedder, normalised, pixels
 from polymodal.inference.trained import Trained
 from polymodal.model import MultimodalModel
@@ -163,7 +162,7 @@ def inputs_by_name(
         name = key if key in modalities else owners.get(key)
         if name is None:
             raise ConfigError(
-                f"{key}=: the model has no such input.{nearest(key, [*modalities, *owners])}"
+                f"{key}=: the model has no such input.{did_you_mean(key, [*modalities, *owners])}"
             )
         if name in tables and key == name:
             example = " ".join(f"{column}=..." for column in columns[name])
@@ -190,7 +189,9 @@ def batch_of(
     """
     for name, given in (pair for sample in samples for pair in sample.items()):
         if name not in modalities:
-            raise ConfigError(f"{name}=: the model has no such input.{nearest(name, modalities)}")
+            raise ConfigError(
+                f"{name}=: the model has no such input.{did_you_mean(name, modalities)}"
+            )
         if not (given.strip() if isinstance(given, str) else given):
             raise ConfigError(f"{name}=: there is nothing in it. Leave it out where it is missing.")
     if not samples or not all(samples):
