@@ -108,7 +108,7 @@ class MultimodalModel(nn.Module):
         It is there in these rows, or in all where there are none given.
         """
         encoder = self.encoders[name]
-        inputs, items = _as_weights(batch.inputs[name], encoder), batch.items[name]
+        inputs, items = as_weights(batch.inputs[name], encoder), batch.items[name]
         if rows is not None:
             if len(rows) == 0 and not any(map(_is_over_all, encoder.modules())):
                 return self._in_vain(encoder, inputs, len(batch)) if self.sharded else None
@@ -215,7 +215,7 @@ def _filled_tokens(tokens: Sequence[Tokens], x: Tensor, filled: Tensor) -> list[
     return result
 
 
-def _as_weights(inputs: Tensor, encoder: nn.Module) -> Tensor:
+def as_weights(inputs: Tensor, encoder: nn.Module) -> Tensor:
     """Floating-point inputs in the dtype of the weights (fp64 and bf16_true); token ids stay
     integers.
 

@@ -73,4 +73,4 @@ def test_an_input_of_a_visitor_is_not_taken_for_an_item_of_the_data(
         surviving.model.caches, "text", lambda *_: pytest.fail("the vector of another sentence")
     )
     surviving.vector("text", "passenger 3")
-    answer(surviving.asked, surviving.batch({"text": "passenger 3"}))
+    answer(surviving.predictor, surviving.batch({"text": "passenger 3"}))

@@ -18,7 +18,7 @@ from polymodal.errors import ConfigError, DataError
 from polymodal.formatting import readable
 from polymodal.inference import embed, predict
 from polymodal.inference.evaluate import evaluate
-from polymodal.inference.predictor import load_run
+from polymodal.inference.run_predictor import load_run
 
 TINY = ["debug=fast", "logger=none", "callbacks=[checkpoint]", "devices=cpu", "dim=16"]
 TABLE = [
@@ -108,11 +108,10 @@ def answered(run: Path, output: Path, *changes: str) -> list[dict]:
 
 def by_hand(run: Path, row: dict) -> torch.Tensor:
     """Y of a row that is given value by value."""
-    asked = load_run(run, "devices=cpu")
+    predictor = load_run(run, "devices=cpu")
     values = {key: row[key] for key in ("age", "sex", "pclass") if row[key]}
-    return asked.module.objective.in_units(
-        asked.answer([{"text": row["name"], "tabular": values}])[0]
-    )
+    output = predictor.outputs([{"text": row["name"], "tabular": values}])
+    return predictor.objective.in_units(output.y[0])
 
 
 @pytest.mark.parametrize("kind", ["class", "value", "tags"])
@@ -389,7 +388,7 @@ def test_a_folder_of_new_pictures_needs_no_classes(tmp_path: Path) -> None:
     assert [row["file"] for row in said] == ["0.png", "1.png", "2.png"]
     assert "damaged" in said[2]["error"]
     model = load_run(tmp_path / "run", "devices=cpu")
-    p = model.answer([{"image": str(photos / "1.png")}])[0].softmax(0).tolist()
+    p = model.outputs([{"image": str(photos / "1.png")}]).y[0].softmax(0).tolist()
     names = ["blue", "green", "grey", "red"]
     assert [float(said[1][f"probability {name}"]) for name in names] == pytest.approx(p, abs=1e-6)
     assert said[1]["prediction"] == names[int(np.argmax(p))]

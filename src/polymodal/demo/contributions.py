@@ -11,8 +11,7 @@ from torch import Tensor
 from polymodal.batch import PairedBatch
 from polymodal.demo.outputs import output_names
 from polymodal.inference.predictions import answers
-from polymodal.inference.predictor import Predictor
-from polymodal.inference.trained import supervised
+from polymodal.inference.run_predictor import RunPredictor
 from polymodal.metrics.shapley import shapley_values
 from polymodal.outputs import Encoded, Tokens
 
@@ -44,17 +43,19 @@ class Answer(NamedTuple):
 
 
 @torch.no_grad()
-def answer(asked: Predictor, sample: PairedBatch, dropped: frozenset[str] = frozenset()) -> Answer:
+def answer(
+    predictor: RunPredictor, sample: PairedBatch, dropped: frozenset[str] = frozenset()
+) -> Answer:
     """What the model says of one sample without some modalities.
 
     Args:
-        asked: a model with a fusion.
+        predictor: a model with a fusion.
         sample: one, as the model takes it; a modality that is not dropped must be there.
         dropped: modalities.
     """
-    model, names = asked.module.model, asked.module.model.modalities
-    absent = torch.tensor([name in dropped for name in names], device=asked.device)
-    encoded = model.encode(sample.to(asked.device), known=False).without(
+    model, names = predictor.model, predictor.model.modalities
+    absent = torch.tensor([name in dropped for name in names], device=predictor.device)
+    encoded = model.encode(sample.to(predictor.device), known=False).without(
         absent
     )  # a visitor's items are none of the data
     there = [name for name, has in zip(names, encoded.mask[0].tolist(), strict=True) if has]
@@ -63,13 +64,13 @@ def answer(asked: Predictor, sample: PairedBatch, dropped: frozenset[str] = froz
         frozenset(subset) for size in sizes for subset in combinations(there, size)
     ]  # the last one is all
     left_out = torch.tensor(
-        [[name not in subset for name in names] for subset in subsets], device=asked.device
+        [[name not in subset for name in names] for subset in subsets], device=predictor.device
     )
     output = model.fuse(_repeated(encoded, len(subsets)).without(left_out))
-    objective = supervised(asked.module)
+    objective = predictor.answering
     assert objective is not None
     assert output.y is not None
-    labels = output_names(asked.trained, objective)
+    labels = output_names(predictor.trained, objective)
     probability = answers(objective, output.y, labels).probability
     scores = objective.in_units(output.y) if probability is None else torch.from_numpy(probability)
     best = 0 if probability is None else int(scores[-1].argmax())

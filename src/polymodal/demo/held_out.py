@@ -21,8 +21,8 @@ from polymodal.demo.fields import fields_of
 from polymodal.demo.inputs import Given, batch_of_given
 from polymodal.demo.outputs import output_names
 from polymodal.formatting import readable
-from polymodal.inference.predictor import Predictor
-from polymodal.inference.trained import Trained, supervised
+from polymodal.inference.run_predictor import RunPredictor
+from polymodal.inference.trained import Trained
 from polymodal.metrics.sample_table import SampleTable
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.report.embedding_map import places_of
@@ -77,8 +77,8 @@ class HeldOut:
     """
 
     def __init__(self, trained: Trained, samples: int) -> None:
-        self.asked = Predictor.opened(trained)
-        self.data, self.model = self.asked.data, self.asked.module.model
+        self.predictor = RunPredictor(trained)
+        self.data, self.model = self.predictor.data, self.predictor.model
         self.modalities = self.model.modalities
         self.kinds = {name: self.data.kinds.get(name, name) for name in self.modalities}
         self.name: str = trained.stored["name"]
@@ -102,7 +102,7 @@ class HeldOut:
             batch = self.data.on_after_batch_transfer(batch, 0)
             spread = np.linspace(0, len(batch) - 1, min(each, len(batch))).astype(int).tolist()
             self.examples += [_alone(batch, row) for row in spread]
-            encoded = self.model.encode(batch.to(self.asked.device))
+            encoded = self.model.encode(batch.to(self.predictor.device))
             classes = batch.labels.get(label, torch.empty(0, 0))
             table.update(
                 batch.id,
@@ -140,13 +140,13 @@ class HeldOut:
     @property
     def aligned(self) -> bool:
         """Whether the vectors of different modalities were trained to be compared."""
-        parts = self.asked.module.objective.parts().values()
+        parts = self.predictor.objective.parts().values()
         return len(self.modalities) > 1 and any(isinstance(part, Contrastive) for part in parts)
 
     @property
     def tabs(self) -> list[str]:
         """What the model can be asked for."""
-        found = ["Predict"] if supervised(self.asked.module) is not None else []
+        found = ["Predict"] if self.predictor.answering is not None else []
         if self.aligned:
             found.append("Search")
             if self.texts and set(self.queries) - set(self.texts):
@@ -200,13 +200,15 @@ class HeldOut:
 
     def vectors(self, modality: str, given: Sequence[str]) -> Tensor:
         """(n, d) unit vectors of sentences or files."""
-        x = self.asked([{modality: one} for one in given]).x
+        x = self.predictor.outputs([{modality: one} for one in given]).x
         return F.normalize(x[:, self.modalities.index(modality)].float(), dim=-1).cpu()
 
     @torch.inference_mode()
     def vector(self, modality: str, given: Given) -> Tensor:
         """(d,) the unit vector of what is given."""
-        x = self.model.encode(self.batch({modality: given}).to(self.asked.device), known=False).x
+        x = self.model.encode(
+            self.batch({modality: given}).to(self.predictor.device), known=False
+        ).x
         return F.normalize(x[0, self.modalities.index(modality)].float(), dim=-1).cpu()
 
     def show(self, modality: str, item: int) -> Any:
@@ -238,7 +240,7 @@ class HeldOut:
 
         What is not known is left out: "" where nothing is.
         """
-        objective = supervised(self.asked.module)
+        objective = self.predictor.answering
         label = None if objective is None else example.labels.get(objective.label)
         if objective is None or label is None:
             return ""
@@ -303,7 +305,7 @@ class HeldOut:
         """
         parts = [
             part
-            for part in self.asked.module.objective.parts().values()
+            for part in self.predictor.objective.parts().values()
             if isinstance(part, Contrastive)
         ]
         learned = [float(part.scale().detach()) for part in parts if part.logit_scale is not None]

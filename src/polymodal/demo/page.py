@@ -22,7 +22,6 @@ from polymodal.demo.outputs import label_name
 from polymodal.demo.widgets import KEPT, cards, chosen_example, data_uri, given_by_hand, plain
 from polymodal.errors import PolymodalError
 from polymodal.formatting import readable, signed
-from polymodal.inference.trained import supervised
 from polymodal.report.media import Sound
 from polymodal.report.style import COLOURS
 
@@ -87,8 +86,8 @@ def predict(held: HeldOut, most: int) -> None:
         if not kept:
             right.info("Give the model something to answer to, or choose an example.")
             return
-        said = answer(held.asked, held.batch(given), frozenset(given) - frozenset(kept))
-    objective = supervised(held.asked.module)
+        said = answer(held.predictor, held.batch(given), frozenset(given) - frozenset(kept))
+    objective = held.predictor.answering
     assert objective is not None
     with right:
         show_answer(said, label_name(held.trained, objective))

@@ -24,12 +24,14 @@ from polymodal.data.table.module import TableData
 from polymodal.errors import ConfigError, DataError
 from polymodal.files import check_output, writing
 from polymodal.formatting import readable
-from polymodal.inference import given_files
+from polymodal.inference import arguments
 from polymodal.inference.answer_table import ENDINGS, AnswerTable, TableWriter
+from polymodal.inference.arguments import Input, inputs_by_name
 from polymodal.inference.embed import tolerant, write_all
 from polymodal.inference.predictions import NO_ANSWERS, answers
-from polymodal.inference.predictor import Given, Predictor, inputs_by_name
-from polymodal.inference.trained import Trained, supervised
+from polymodal.inference.predictor import Predictor
+from polymodal.inference.run_predictor import RunPredictor
+from polymodal.inference.trained import Trained
 from polymodal.objectives.supervised import Supervised
 
 SHOWN = 5
@@ -38,7 +40,7 @@ SHOWN = 5
 TOGETHER = 64
 """Samples that are in memory at a time."""
 
-Sample = Mapping[str, Given]
+Sample = Mapping[str, Input]
 
 
 def main(settings: PredictSettings, changes: list[str]) -> None:
@@ -53,17 +55,15 @@ def main(settings: PredictSettings, changes: list[str]) -> None:
         if _is_table(settings, changes):
             _answer_table(settings, changes)
             return
-        asked = Predictor.opened(Trained(Path(settings.checkpoint), changes))
-        modalities = asked.module.model.modalities
-        samples = samples_of(
-            inputs_by_name(settings.inputs, asked.data, modalities), asked.data.kinds
-        )
+        predictor = RunPredictor(Trained(Path(settings.checkpoint), changes))
+        inputs = inputs_by_name(settings.inputs, predictor.data, predictor.model.modalities)
+        samples = samples_of(inputs, predictor.data.kinds)
         if settings.classes is not None:
-            rows = classified(asked, samples, settings.classes, settings.templates)
+            rows = classified(predictor, samples, settings.classes, settings.templates)
         elif settings.templates is not None:
             raise ConfigError("templates= are sentences for classes=: give both.")
         else:
-            rows = predicted(asked, samples)
+            rows = predicted(predictor, samples)
         shown = [flat(row) for row in rows]
         if settings.output:
             _write(Path(settings.output), rows)
@@ -87,7 +87,7 @@ def _answer_table(settings: PredictSettings, changes: list[str]) -> None:
         )
     for change in changes:
         key, _, value = change.partition("=")
-        kind = given_files.ENDINGS.get(Path(value).suffix.lower())
+        kind = arguments.ENDINGS.get(Path(value).suffix.lower())
         if key == "data.path" and kind:
             raise ConfigError(
                 f"{change}: this is one file, and no table: give it as {kind}={value}"
@@ -112,7 +112,7 @@ def _is_table(settings: PredictSettings, changes: Sequence[str]) -> bool:
     )
 
 
-def samples_of(inputs: Mapping[str, Given], kinds: Mapping[str, str]) -> list[dict[str, Given]]:
+def samples_of(inputs: Mapping[str, Input], kinds: Mapping[str, str]) -> list[dict[str, Input]]:
     """One sample of all inputs; where one is several files, one for each of them.
 
     Args:
@@ -126,7 +126,7 @@ def samples_of(inputs: Mapping[str, Given], kinds: Mapping[str, str]) -> list[di
     several = {}
     for name, given in inputs.items():
         kind = kinds.get(name, name)
-        if isinstance(given, str) and kind in FILE_KINDS and given_files.are_several(given, kind):
+        if isinstance(given, str) and kind in FILE_KINDS and arguments.are_several(given, kind):
             several[name] = given, kind
     if len(several) > 1:
         raise ConfigError(
@@ -134,12 +134,12 @@ def samples_of(inputs: Mapping[str, Given], kinds: Mapping[str, str]) -> list[di
             "together."
         )
     for name, (given, kind) in several.items():
-        return [{**inputs, name: file} for file in given_files.files_of(name, given, kind)]
+        return [{**inputs, name: file} for file in arguments.files_of(name, given, kind)]
     return [dict(inputs)]
 
 
 def classified(
-    asked: Predictor,
+    predictor: Predictor,
     samples: Sequence[Sample],
     classes: Sequence[str],
     templates: Sequence[str] | None,
@@ -154,9 +154,9 @@ def classified(
     given = dict.fromkeys(name for sample in samples for name in sample)
     modality = next(iter(given), None)
     if modality is None or len(given) > 1:
-        names = " or ".join(f"{name}=" for name in asked.model.modalities)
+        names = " or ".join(f"{name}=" for name in predictor.model.modalities)
         raise ConfigError(f"classes= go with one input: {names}")
-    said = _each(lambda some: _zero_shot(asked, modality, some, classes, templates), samples)
+    said = _each(lambda some: _zero_shot(predictor, modality, some, classes, templates), samples)
     return [
         {**sample, **(one if isinstance(one, dict) else {"prediction": None, "error": str(one)})}
         for sample, one in zip(samples, _unless_all_failed(said), strict=True)
@@ -164,20 +164,22 @@ def classified(
 
 
 def _zero_shot(
-    asked: Predictor,
+    predictor: Predictor,
     modality: str,
     samples: Sequence[Sample],
     classes: Sequence[str],
     templates: Sequence[str] | None,
 ) -> list[dict[str, Any]]:
-    said = asked.classify([sample[modality] for sample in samples], classes, templates, modality)
+    said = predictor.classify(
+        [sample[modality] for sample in samples], classes, templates, modality
+    )
     each = (dict(zip(classes, values, strict=True)) for values in said.probabilities.tolist())
     return [
         {"prediction": name, "probability": one} for name, one in zip(said.names, each, strict=True)
     ]
 
 
-def predicted(asked: Predictor, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def predicted(predictor: Predictor, samples: Sequence[Sample]) -> list[dict[str, Any]]:
     """Each sample with `prediction` and, for classes and tags, `probability` by their names; or
     with its `error`.
 
@@ -185,10 +187,10 @@ def predicted(asked: Predictor, samples: Sequence[Sample]) -> list[dict[str, Any
         ConfigError: the model answers nothing, has no such input, or a file is not there.
         DataError: no sample can be read.
     """
-    objective = supervised_of(asked)
-    y = _unless_all_failed(_each(lambda some: list(asked.answer(some)), samples))
+    objective = supervised_of(predictor)
+    y = _unless_all_failed(_each(lambda some: list(_outputs(predictor, some)), samples))
     read = [one for one in y if isinstance(one, Tensor)]
-    said = answers(objective, torch.stack(read), asked.trained.class_names.get(objective.label))
+    said = answers(objective, torch.stack(read), predictor.class_names)
     answered: list[dict[str, Any]] = [
         {"prediction": answer} for answer in said.prediction.to_pylist()
     ]
@@ -233,13 +235,20 @@ def _unless_all_failed(said: list[Any]) -> list[Any]:
     return said
 
 
-def supervised_of(asked: Predictor) -> Supervised:
+def _outputs(predictor: Predictor, samples: Sequence[Sample]) -> Tensor:
+    """Y (B, p) of a model with a fusion."""
+    y = predictor.outputs(samples).y
+    assert y is not None
+    return y
+
+
+def supervised_of(predictor: Predictor) -> Supervised:
     """The objective that says what the answers are.
 
     Raises:
         ConfigError: there is none.
     """
-    objective = supervised(asked.module)
+    objective = predictor.answering
     if objective is None:
         raise ConfigError(NO_ANSWERS)
     return objective

@@ -24,8 +24,8 @@ from polymodal.data.loading.columns import FILE_KINDS
 from polymodal.data.media.images import read_image
 from polymodal.errors import ConfigError
 from polymodal.files import check_output, writing
-from polymodal.inference.given_files import ENDINGS
-from polymodal.inference.predictor import Predictor
+from polymodal.inference.arguments import ENDINGS
+from polymodal.inference.run_predictor import RunPredictor
 from polymodal.inference.table_writer import ABOUT, as_array
 from polymodal.inference.trained import Trained
 from polymodal.inference.vector_index import LARGE, VectorIndex
@@ -48,13 +48,12 @@ def main(settings: SearchSettings, changes: list[str]) -> None:
     output = Path(settings.output or f"{Path(settings.index).with_suffix('')}.found.png")
     check_output(output)
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
-        asked = Predictor.opened(Trained(Path(settings.checkpoint), changes))
-        table = Embedded(Path(settings.index), asked)
-        by, find = _directions(settings, asked, table)
-        vector = asked([{by: settings.query}]).x[:, asked.module.model.modalities.index(by)]
-        cosine, rows = table.index(find, settings.exact).search(
-            vector.float().cpu().numpy(), settings.top
-        )
+        predictor = RunPredictor(Trained(Path(settings.checkpoint), changes))
+        table = Embedded(Path(settings.index), predictor)
+        by, find = _directions(settings, predictor, table)
+        x = predictor.outputs([{by: settings.query}]).x
+        query = x[:, predictor.model.modalities.index(by)].float().cpu().numpy()
+        cosine, rows = table.index(find, settings.exact).search(query, settings.top)
         found = [
             {"cosine": round(float(score), 4)} | result
             for score, result in zip(cosine[0], table.take(rows[0][rows[0] >= 0]), strict=False)
@@ -78,10 +77,12 @@ def main(settings: SearchSettings, changes: list[str]) -> None:
         print(output)
 
 
-def _directions(settings: SearchSettings, asked: Predictor, table: Embedded) -> tuple[str, str]:
+def _directions(
+    settings: SearchSettings, predictor: RunPredictor, table: Embedded
+) -> tuple[str, str]:
     """The modality of the query, and that of what is searched."""
-    modalities = asked.module.model.modalities
-    kinds = {name: asked.data.kinds.get(name, name) for name in modalities}
+    modalities = predictor.model.modalities
+    kinds = {name: predictor.data.kinds.get(name, name) for name in modalities}
     is_file, ending = _is_file(settings.query), Path(settings.query).suffix.lower()
     if not is_file and not settings.by and ending in ENDINGS and " " not in settings.query:
         raise ConfigError(
@@ -121,13 +122,13 @@ class Embedded:
 
     Args:
         file: its path.
-        asked: the model, which must be the one that wrote it.
+        predictor: the model, which must be the one that wrote it.
 
     Raises:
         ConfigError: the file is none of embed.py, or is of another model.
     """
 
-    def __init__(self, file: Path, asked: Predictor) -> None:
+    def __init__(self, file: Path, predictor: RunPredictor) -> None:
         if file.is_dir():
             raise ConfigError(
                 f"index={file} is a folder of arrays: search what embed.py writes to "
@@ -138,7 +139,7 @@ class Embedded:
             about = json.loads((self.parquet.schema_arrow.metadata or {})[ABOUT])
         except (OSError, ValueError, KeyError) as error:  # among the ValueErrors those of Arrow
             raise ConfigError(f"index={file} is no table that embed.py wrote: {error}") from error
-        if about["model"] != fingerprint(asked.trained.file):
+        if about["model"] != fingerprint(predictor.trained.file):
             raise ConfigError(
                 f"index={file} was written by another model. Write it anew with embed.py."
             )
@@ -148,8 +149,8 @@ class Embedded:
             about["data"],
             self.parquet.schema_arrow.names,
         )
-        self.kinds, self.data = asked.data.kinds, None
-        self.image_max = asked.data.media.image_max if asked.data.media else None
+        self.kinds, self.data = predictor.data.kinds, None
+        self.image_max = predictor.data.media.image_max if predictor.data.media else None
 
     def index(self, column: str, exact: bool | None) -> VectorIndex:
         """The index of a column of vectors, in which what several rows share (one name of many
