@@ -1,4 +1,4 @@
-"""Writes what a trained model says of any amount of data: vectors, predictions, probabilities; a
+"""Writes what a trained model computes for any amount of data: vectors, predictions, probabilities; a
 row a sample.
 
     python src/embed.py checkpoint=<run folder or .ckpt file> output=vectors.parquet [key=value ...]

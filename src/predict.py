@@ -1,5 +1,4 @@
-"""What a model answers to new samples: files, sentences and values given by hand, or the rows of a
-table.
+"""Predicts for new samples: files, sentences and values on the command line, or the rows of a table.
 
     python src/predict.py checkpoint=<run folder or .ckpt file> image=photo.png text="a red cat"
     python src/predict.py checkpoint=<...> text="Mrs Smith" age=40 sex=female

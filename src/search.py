@@ -1,4 +1,4 @@
-"""Searches what embed.py wrote, by a sentence, a picture or a sound: prints and draws the nearest.
+"""Searches what embed.py wrote, by a sentence, an image or a sound: prints and draws the nearest.
 
     python src/search.py checkpoint=<run folder or .ckpt file> index=vectors.parquet query="black
     arrow pointing left"

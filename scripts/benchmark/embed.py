@@ -23,7 +23,7 @@ from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.inference.prediction_writer import PredictionWriter, RemainingSamples
-from polymodal.inference.table_writer import Parts
+from polymodal.inference.table_writer import TableWriter
 from polymodal.training.build import build
 from polymodal.training.process import prepare_process
 
@@ -38,7 +38,7 @@ def ours(config: dict[str, Any], folder: Path) -> float:
     data, module, trainer = build(config, config, keep=lambda _: False)
     data.prepare_data()
     data.setup("test")
-    parts = Parts(folder / "vectors.parquet", {})
+    parts = TableWriter(folder / "vectors.parquet", {})
     modalities = module.model.modalities
     trainer.callbacks.append(PredictionWriter(parts, modalities, None, "", None, "vectors"))
     samples = RemainingSamples(data, "train", modalities, parts)

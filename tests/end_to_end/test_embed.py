@@ -147,7 +147,7 @@ def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch)
     changes = [*NEW, f"data.path={dirty}", "data.batch_size=3"]
     whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
     monkeypatch.setattr(prediction_writer, "ROWS", 1)
-    written, add = [], embed.Parts.add
+    written, add = [], embed.TableWriter.add
 
     def stop_after(parts, table, *rest):
         if len(written) == 2:
@@ -155,13 +155,13 @@ def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch)
         add(parts, table, *rest)
         written.append(set(table["id"].to_pylist()))
 
-    monkeypatch.setattr(embed.Parts, "add", stop_after)
+    monkeypatch.setattr(embed.TableWriter, "add", stop_after)
     with pytest.raises(RuntimeError, match="stopped"):
         embedded(classifier, tmp_path / "x.parquet", *changes)
     assert not (tmp_path / "x.parquet").exists()
     again = []
     monkeypatch.setattr(
-        embed.Parts,
+        embed.TableWriter,
         "add",
         lambda parts, table, *rest: (again.append(table), add(parts, table, *rest)),
     )
@@ -193,7 +193,7 @@ def test_whatever_is_done_already_only_the_rest_is_written(
         "data.splits=[0.8,0.1,0.1]",
     ]  # else all of another table are for testing
     whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
-    monkeypatch.setattr(embed.Parts, "join", lambda _: 0)
+    monkeypatch.setattr(embed.TableWriter, "join", lambda _: 0)
     embedded(classifier, tmp_path / "x.parquet", *changes)
     monkeypatch.undo()
     files = sorted((tmp_path / "x.parquet.parts").glob("*.arrow"))
@@ -204,9 +204,9 @@ def test_whatever_is_done_already_only_the_rest_is_written(
     for file in files:
         if file not in files[which]:
             file.unlink()
-    again, add = [], embed.Parts.add
+    again, add = [], embed.TableWriter.add
     monkeypatch.setattr(
-        embed.Parts,
+        embed.TableWriter,
         "add",
         lambda parts, table, *rest: (again.append(rest[0]), add(parts, table, *rest)),
     )
@@ -306,7 +306,7 @@ def check_inputs_are_those_of_the_training(glyphs: Path, other: list[str], folde
 def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(
     classifier, tmp_path
 ) -> None:
-    parts = embed.Parts(tmp_path / "x.parquet", {})
+    parts = embed.TableWriter(tmp_path / "x.parquet", {})
     (parts.folder / "about.json").unlink()
     code = "import sys; from pathlib import Path; from polymodal.runs.resume import locked\n"
     code += "with locked(Path(sys.argv[1])): print('locked', flush=True); input()"

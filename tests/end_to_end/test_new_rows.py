@@ -124,7 +124,7 @@ def test_rows_without_a_label_are_answered_beside_what_they_are(
     out = capsys.readouterr().out
     assert "Columns as in the training: text=name, tabular=age+sex+pclass" in out
     assert "12 rows in " in out
-    assert "11 of them with an answer" in out
+    assert "11 of them with a prediction" in out
     assert [{key: row[key] for key in rows[0]} for row in said] == rows  # as text, in order
     assert "age='forty' is no number" in said[8]["error"]
     assert {row["error"] for row in said[:8] + said[9:]} == {""}
@@ -296,7 +296,7 @@ def test_a_column_called_as_an_answer_is_refused_before_any_work(runs, tmp_path:
     rows = [row | {"prediction": "?"} for row in people(4)]
     table = write_csv(tmp_path / "new.csv", rows)
     with pytest.raises(
-        ConfigError, match="have a column 'prediction', as the answers will: rename it"
+        ConfigError, match="have a column 'prediction', as the predictions will: rename it"
     ):
         answered(runs["class"], tmp_path / "0.csv", "data=manifest", f"data.path={table}")
     assert [file.name for file in tmp_path.iterdir()] == ["new.csv"]

@@ -77,7 +77,7 @@ def test_a_stream_has_the_columns_of_a_table(
 def test_a_stream_needs_a_model_that_answers(shards: str, tmp_path: Path) -> None:
     model = trained(tmp_path / "run", shards)
     output = tmp_path / "answers.csv"
-    with pytest.raises(ConfigError, match="has no answers of its own"):
+    with pytest.raises(ConfigError, match="was not trained to predict anything"):
         predict.main(
             PredictSettings(checkpoint=str(model), output=str(output)), [f"data.path={shards}"]
         )

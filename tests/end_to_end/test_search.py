@@ -77,7 +77,7 @@ def test_a_picture_of_the_table_finds_itself(clip, index, pairs, capsys, tmp_pat
     assert said["found"][0]["cosine"] == pytest.approx(1, abs=1e-3)
     assert str(file) in [row["image_words"] for row in said["found"] if row["cosine"] > 0.999]
     table = search.Embedded(index, RunPredictor(Trained(clip, ["devices=cpu"])))
-    assert table.content(said["found"][0], "image").shape == (search.PICTURE, search.PICTURE, 3)
+    assert table.content(said["found"][0], "image").shape == (search.SIDE, search.SIDE, 3)
     assert table.content(said["found"][0], "text") == said["found"][0]["text_words"]
     with Image.open(tmp_path / "found.png") as picture:
         assert picture.width > 500

@@ -12,7 +12,7 @@ from polymodal.batch import PairedBatch
 from polymodal.data.tensors import TensorData, TensorSet
 from polymodal.inference import prediction_writer
 from polymodal.inference.prediction_writer import PredictionWriter, RemainingSamples
-from polymodal.inference.table_writer import Parts, as_array
+from polymodal.inference.table_writer import TableWriter, as_array
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.clip import CLIP
@@ -43,7 +43,7 @@ def test_rows_that_are_written_are_not_predicted_again(
     first[-1].unlink()  # the process was stopped before its last part
     lost = [17, 18, 19] if buffered == 1 else list(range(10, 20))
     assert predicted(output) == lost
-    parts = Parts(output, {})
+    parts = TableWriter(output, {})
     assert parts.join() == 10
     table = pq.read_table(output)
     assert table["id"].to_pylist() == list(range(10, 20))
@@ -62,7 +62,7 @@ def predicted(output: Path) -> list[int]:
         return step(batch, batch_idx)
 
     module.predict_step = watched
-    parts = Parts(output, {})
+    parts = TableWriter(output, {})
     writer = PredictionWriter(parts, ["a", "b"], None, "", None, "vectors")
     trainer = Trainer(
         accelerator="cpu",

@@ -250,9 +250,12 @@ def test_a_command_classifies_by_names(run, pictures: Path, capsys, tmp_path, mo
         (["image={file}", "templates=['a {{}}']"], "templates= are sentences for classes="),
         (
             ["image={file}"],
-            r"has no answers of its own. Name classes, such as image=photo.png classes=\[cat,dog\]",
+            r"was not trained to predict anything. Name classes, such as image=photo.png classes=\[cat,dog\]",
         ),
-        (["data=manifest", "data.path={table}", "output=x.csv"], "has no answers of its own"),
+        (
+            ["data=manifest", "data.path={table}", "output=x.csv"],
+            "was not trained to predict anything",
+        ),
     ],
 )
 def test_a_mistyped_command_says_what_to_type(

@@ -98,6 +98,6 @@ class SamplesPerSecond(ProgressColumn):
 
 
 def name_task(trainer: Trainer, task: str) -> None:
-    """Has the bar of a test or of predictions say what is done with its batches, such as `embed test`."""
+    """Names the task of the bar of a test or of predictions, such as `embed test`."""
     if isinstance(trainer.progress_bar_callback, ProgressBar):
         trainer.progress_bar_callback.task = task

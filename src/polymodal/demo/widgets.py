@@ -110,7 +110,7 @@ def _fill(held: HeldOut, place: str, names: Sequence[str], number: int) -> None:
         state[f"{place}/{name}/files"] = state.get(f"{place}/{name}/files", 0) + 1
 
 
-def given_by_hand(
+def input_widgets(
     held: HeldOut, place: str, names: Sequence[str], number: int, files: ExitStack, most: int
 ) -> dict[str, Given]:
     """Widgets for each modality, and what they hold: what is still of the example by its number.
@@ -158,7 +158,7 @@ def _given(
         return number if values == contents.get(name) else values
     st.caption(plain(name))
     shown, file = st.container(), None
-    if name in held.askable:
+    if name in held.inputs:
         what = "image" if kind == "image" else "sound"
         file = st.file_uploader(f"Your own {what}", key=f"{key}/{st.session_state[f'{key}/files']}")
     with shown:

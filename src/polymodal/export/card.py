@@ -69,18 +69,18 @@ def model_card(
 
 
 def _outputs_of(model: ExportedModel) -> str:
-    return "Tags" if isinstance(model.answering, MultiLabel) else "Classes"
+    return "Tags" if isinstance(model.supervised, MultiLabel) else "Classes"
 
 
 def _format(form: Mapping[str, Any]) -> str:
-    known = ", ".join(f"{key} {value}" for key, value in form.items() if key != "kind")
-    return f"{form['kind']}" + (f" ({known})" if known else "")
+    settings = ", ".join(f"{key} {value}" for key, value in form.items() if key != "kind")
+    return f"{form['kind']} ({settings})" if settings else f"{form['kind']}"
 
 
 def _table(metrics: Mapping[str, float]) -> list[str]:
     tested = {key: value for key, value in metrics.items() if key.startswith("test/")}
     if not tested:
-        return ["None are known: this checkpoint is not the one that a finished run was judged by."]
+        return ["There are none: no finished run was evaluated with this checkpoint."]
     rows = [f"| {key} | {readable(value)} |" for key, value in list(tested.items())[:SHOWN]]
     more = [f"and {len(tested) - SHOWN} more"] if len(tested) > SHOWN else []
     return ["| on the test split | |", "|---|---|", *rows, *more]
@@ -88,13 +88,15 @@ def _table(metrics: Mapping[str, float]) -> list[str]:
 
 def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
     lines = ["```python", *_example(model), "```", ""] if WEIGHTS in names else []
-    if onnx := [name for name in names if name.endswith(".onnx")]:
+    onnx = [name for name in names if name.endswith(".onnx")]
+    programs = [name for name in names if name.endswith(".pt2")]
+    if onnx:
         lines += [
             f"`{'`, `'.join(onnx)}`: one graph an encoder, with any number of samples, for any "
             "ONNX runtime.",
             "",
         ]
-    if programs := [name for name in names if name.endswith(".pt2")]:
+    if programs:
         lines += [
             f'`torch.export.load("{programs[0]}").module()`: the encoder as a graph of PyTorch.',
             "",
@@ -104,12 +106,12 @@ def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
             '`open_clip.create_model("local-dir:<this folder>")`: the model within open_clip.',
             "",
         ]
-    said = ["Inputs of graphs are what `config.json` says."] if onnx or programs else []
+    notes = ["Inputs of graphs are what `config.json` says."] if onnx or programs else []
     if any("mean" in form for form in model.formats.values()):
-        said.append("A pixel p of 0 to 255 becomes (p / 255 - mean) / std.")
+        notes.append("A pixel p of 0 to 255 becomes (p / 255 - mean) / std.")
     if model.tokenizer is not None:
-        said.append("Captions are cut up by `tokenizer.json`, and padded with 0.")
-    return [*lines, " ".join(said)]
+        notes.append("Captions are cut up by `tokenizer.json`, and padded with 0.")
+    return [*lines, " ".join(notes)]
 
 
 def _example(model: ExportedModel) -> list[str]:
@@ -129,8 +131,8 @@ def _example(model: ExportedModel) -> list[str]:
         return lines
     inputs = ", ".join(f"{name}={value}" for name, value in given.items())
     lines.append(f"output = model({inputs})  # what is left out is missing; output.y is (1, p)")
-    if isinstance(model.answering, Classification):
+    if isinstance(model.supervised, Classification):
         lines.append("model.labels[int(output.y[0].argmax())]")
-    elif isinstance(model.answering, MultiLabel):
+    elif isinstance(model.supervised, MultiLabel):
         lines.append("[name for name, y in zip(model.labels, output.y[0], strict=True) if y > 0]")
     return lines

@@ -116,8 +116,8 @@ def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
     model = ExportedModel(
         about, data.tokenizer if any(f["kind"] == "text" for f in formats.values()) else None
     )
-    if model.answering is not None:
-        about["labels"] = class_names_of(stored, data).get(model.answering.label)
+    if model.supervised is not None:
+        about["labels"] = class_names_of(stored, data).get(model.supervised.label)
     about["labels"] = model.labels  # complete, for those who read the file without this package
     model.load_state_dict(stored["state_dict"])
     return model, data
@@ -146,8 +146,8 @@ def _without_downloads(node: Any) -> Any:
 
 
 def _metrics(file: Path) -> dict[str, float]:
-    """What the run reached, if it is finished and was judged by this checkpoint: the best one, or
-    else the last.
+    """The metrics of a finished run, if it was evaluated with this checkpoint: the best, or else
+    the last one.
     """
     folder = file.absolute().parents[1]
     metrics = folder / "metrics.json"

@@ -16,12 +16,14 @@ from polymodal.errors import ConfigError
 Input = str | Mapping[str, str]
 """A sentence, the path of a file, or of a table column -> value."""
 
-ENDINGS = dict.fromkeys(
-    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg"), "image"
-)
-ENDINGS |= dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "audio")
-ENDINGS |= dict.fromkeys((".mp4", ".webm", ".mkv", ".mov", ".avi"), "video") | {".npy": "vector"}
-"""What a file is likely to hold."""
+KINDS = {
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"), "image"),
+    ".svg": "image",
+    **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), "audio"),
+    **dict.fromkeys((".mp4", ".webm", ".mkv", ".mov", ".avi"), "video"),
+    ".npy": "vector",
+}
+"""Ending of a file -> what it is likely to hold."""
 
 
 def are_several(given: str, kind: str) -> bool:
@@ -46,7 +48,7 @@ def files_of(name: str, given: str, kind: str) -> list[str]:
     place = Path(given)
     if place.is_dir():
         files = [file for file in sorted(place.iterdir()) if not is_hidden(file.name)]
-        found = [str(file) for file in files if ENDINGS.get(file.suffix.lower()) == kind]
+        found = [str(file) for file in files if KINDS.get(file.suffix.lower()) == kind]
         if not found:
             raise ConfigError(f"{name}={given}: there is no {kind} in this folder.")
         return found
@@ -61,11 +63,11 @@ def files_of(name: str, given: str, kind: str) -> list[str]:
 def inputs_by_name(
     given: Mapping[str, str], data: PairedDataModule, modalities: Sequence[str]
 ) -> dict[str, Input]:
-    """What a person types -> modality -> what it holds: columns of the training's table may stand
-    for their modality.
+    """The inputs of a command -> modality -> input: columns of the training table may stand for
+    their modality.
 
     Args:
-        given: modality or column -> value; `<modality>.<column>` where a column is called as a
+        given: modality or column -> value; `<modality>.<column>` where a column has the name of a
             setting.
         data: of the training.
         modalities: of the model.
@@ -73,30 +75,27 @@ def inputs_by_name(
     Raises:
         ConfigError: nothing is given, or there is no such modality or column; says the nearest.
     """
-    columns = {
-        name: data.columns[name]
-        for name in modalities
-        if isinstance(data, TableData) and name in data.columns
-    }
+    columns: dict[str, list[str]] = {}
+    if isinstance(data, TableData):
+        columns = {name: data.columns[name] for name in modalities if name in data.columns}
     tables = [name for name in columns if data.kinds[name] == "tabular"]
-    places = {f"{name}.{column}": name for name in tables for column in columns[name]}
-    owners = {column: name for name, own in columns.items() for column in own} | places
+    # a column stands for the modality that it belongs to
+    modality_of = {column: name for name, names in columns.items() for column in names}
+    modality_of |= {f"{name}.{column}": name for name in tables for column in columns[name]}
     if not given:
-        names = [
-            *(name for name in modalities if name not in tables),
-            *(c for name in tables for c in columns[name]),
-        ]
-        raise ConfigError(f"Give an input, one of {', '.join(f'{name}=' for name in names)}.")
+        choices = [name for name in modalities if name not in tables]
+        choices += [column for name in tables for column in columns[name]]
+        raise ConfigError(f"Give an input, one of {', '.join(f'{name}=' for name in choices)}.")
     result: dict[str, Any] = {}
     for key, value in given.items():
-        name = key if key in modalities else owners.get(key)
+        name = key if key in modalities else modality_of.get(key)
         if name is None:
-            raise ConfigError(
-                f"{key}=: the model has no such input.{nearest(key, [*modalities, *owners])}"
-            )
+            wanted = [*modalities, *modality_of]
+            raise ConfigError(f"{key}=: the model has no such input.{nearest(key, wanted)}")
         if name in tables and key == name:
             example = " ".join(f"{column}=..." for column in columns[name])
             raise ConfigError(f"{key}={value}: give the values of the table one by one: {example}")
+        # the values of a table come one by one; anything else comes once
         if name in tables:
             result.setdefault(name, {})[key.removeprefix(f"{name}.")] = value
         elif name in result:

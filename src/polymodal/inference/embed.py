@@ -1,4 +1,4 @@
-"""What a trained model says of any amount of data, written as it comes."""
+"""Vectors and predictions of any amount of data, written as they are computed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from polymodal.data.table.module import TableData
 from polymodal.errors import ConfigError
 from polymodal.files import check_output
 from polymodal.inference.prediction_writer import Content, PredictionWriter, RemainingSamples
-from polymodal.inference.predictions import NO_ANSWERS
-from polymodal.inference.table_writer import Parts
+from polymodal.inference.predictions import NO_PREDICTIONS
+from polymodal.inference.table_writer import TableWriter
 from polymodal.inference.trained import Trained, supervised
 from polymodal.objectives.supervised import Supervised
 from polymodal.runs.resume import locked
@@ -64,7 +64,7 @@ class Output(Protocol):
     def begin(self, data: PairedDataModule, objective: Supervised | None) -> None:
         """Called before the data are read."""
 
-    def end(self, parts: Parts) -> None:
+    def end(self, table: TableWriter) -> None:
         """Writes the output; on the first process."""
 
 
@@ -79,13 +79,13 @@ def write_all(
 
     Args:
         trained: the model, with the data.
-        output: see `Parts`.
+        output: see `TableWriter`.
         splits: of train, val and test.
         vectors: whether vectors are written too, and not only the predictions.
         other: makes the output instead.
 
     Raises:
-        ConfigError: the output exists, its parts are left from other work, or another process
+        ConfigError: the output exists, parts of it are left from other work, or another process
             writes it.
         DataError: there is no sample.
     """
@@ -101,11 +101,11 @@ def write_all(
         if other is not None:
             other.begin(data, objective)
         elif objective is None and not vectors:
-            raise ConfigError(NO_ANSWERS)
+            raise ConfigError(NO_PREDICTIONS)
         names = None if objective is None else _names(trained, objective)
-        parts = Parts(output, _about(trained, splits, names, vectors))
+        table = TableWriter(output, _about(trained, splits, names, vectors))
         writer = PredictionWriter(
-            parts,
+            table,
             module.model.modalities,
             objective,
             trained.label_columns or ("" if objective is None else objective.label),
@@ -113,21 +113,21 @@ def write_all(
             _content(vectors, other),
         )
         trainer.callbacks.append(writer)  # type: ignore[attr-defined]
-        lock = locked(parts.folder) if is_first_process() else nullcontext()
-        with lock, parts.kept_if_any(), ending_together(trainer):
+        lock = locked(table.folder) if is_first_process() else nullcontext()
+        with lock, table.kept_if_any(), ending_together(trainer):
             for split in splits:
                 name_task(trainer, f"{'embed' if vectors else 'predict'} {split}")
-                samples = RemainingSamples(data, split, module.model.modalities, parts)
+                samples = RemainingSamples(data, split, module.model.modalities, table)
                 trainer.predict(module, datamodule=samples, return_predictions=False)
-            # the parts of all processes are there after this
+            # all processes have written their parts after this
             trainer.strategy.barrier()
             if trainer.is_global_zero and other is not None:
-                other.end(parts)
+                other.end(table)
             elif trainer.is_global_zero:
-                _write_unread(data, parts)
-                counts = [data.counted(parts.done(split)) for split in splits]
+                _write_unread(data, table)
+                counts = [data.counted(table.done(split)) for split in splits]
                 total = of_all(sum(count for count, _ in counts), counts[0][1])
-                print(f"{parts.join()} rows in {output}, of {total}")
+                print(f"{table.join()} rows in {output}, of {total}")
 
 
 def _is_progress_bar(callback: Callback) -> bool:
@@ -160,10 +160,10 @@ def _about(
     }
 
 
-def _write_unread(data: PairedDataModule, parts: Parts) -> None:
+def _write_unread(data: PairedDataModule, table: TableWriter) -> None:
     """A row for each sample that is in no split; once, at the end."""
     unread = data.unread()
-    if unread and not len(parts.done("unread")):
+    if unread and not len(table.done("unread")):
         ids = np.arange(-len(unread), 0)
         columns = {"id": ids, "source": list(unread), "error": list(unread.values())}
-        parts.add(pa.table(columns), "unread", 0)
+        table.add(pa.table(columns), "unread", 0)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.data.datamodule import PairedDataModule
-from polymodal.inference.predictions import answer_columns, answers
-from polymodal.inference.table_writer import Parts, as_vectors
+from polymodal.inference.predictions import prediction_columns, predictions_of
+from polymodal.inference.table_writer import TableWriter, as_vectors
 from polymodal.objectives.supervised import Supervised
 from polymodal.outputs import ModelOutput
 
@@ -34,16 +34,16 @@ class RemainingSamples(LightningDataModule):
         data: the whole data.
         split: train, val or test.
         modalities: names of the rows of X.
-        parts: the rows that are written.
+        table: the rows that are written already.
     """
 
     dataset: Any = None
 
     def __init__(
-        self, data: PairedDataModule, split: str, modalities: list[str], parts: Parts
+        self, data: PairedDataModule, split: str, modalities: list[str], table: TableWriter
     ) -> None:
         super().__init__()
-        self.data, self.split, self.modalities, self.parts = data, split, modalities, parts
+        self.data, self.split, self.modalities, self.table = data, split, modalities, table
 
     def prepare_data(self) -> None:
         """Once on each machine."""
@@ -57,7 +57,7 @@ class RemainingSamples(LightningDataModule):
         """Batches of the remaining samples, sharded over the processes; [] where there is none."""
         assert self.trainer is not None
         self.data.trainer = self.trainer
-        self.dataset = self.data.rest(self.split, self.modalities, self.parts.done(self.split))
+        self.dataset = self.data.rest(self.split, self.modalities, self.table.done(self.split))
         self.trainer.strategy.barrier()  # no process writes before all know what remains
         return [] if self.dataset is None else self.data._loader(self.split, self.dataset)
 
@@ -75,7 +75,7 @@ class PredictionWriter(BasePredictionWriter):
     """Writes a row for each sample of `RemainingSamples`, unreadable samples included.
 
     Args:
-        parts: where the rows go.
+        table: where the rows go.
         modalities: names of the rows of X.
         objective: reads Y; None where the model has no Y.
         label: the column of the training labels, or the columns of its values.
@@ -87,7 +87,7 @@ class PredictionWriter(BasePredictionWriter):
 
     def __init__(
         self,
-        parts: Parts,
+        table: TableWriter,
         modalities: list[str],
         objective: Supervised | None,
         label: str | Sequence[str],
@@ -95,7 +95,7 @@ class PredictionWriter(BasePredictionWriter):
         content: Content,
     ) -> None:
         super().__init__("batch")
-        self.parts, self.modalities, self.content = parts, modalities, content
+        self.table, self.modalities, self.content = table, modalities, content
         self.objective, self.label, self.names = objective, label, names
         self.buffer: list[dict[str, Tensor]] = []
         self.unreadable: dict[int, str] = {}
@@ -138,9 +138,9 @@ class PredictionWriter(BasePredictionWriter):
                 self._rows({key: torch.cat([t[key] for t in self.buffer]) for key in keys})
             )
         if any(map(len, tables)):
-            table = pa.concat_tables(tables, promote_options="permissive")
+            part = pa.concat_tables(tables, promote_options="permissive")
             rank = dist.get_rank() if dist.is_initialized() else 0
-            self.parts.add(table, self.samples.split, rank)
+            self.table.add(part, self.samples.split, rank)
         self.buffer, self.unreadable = [], {}
 
     def _tensors(self, output: ModelOutput, batch: PairedBatch) -> dict[str, Tensor]:
@@ -196,8 +196,8 @@ class PredictionWriter(BasePredictionWriter):
         """Columns of the prediction; among vectors, all probabilities are one column."""
         assert self.objective is not None
         if self.content == "predictions":
-            return answer_columns(self.objective, y, self.label, self.names)
-        predicted = answers(self.objective, y, self.names)
+            return prediction_columns(self.objective, y, self.label, self.names)
+        predicted = predictions_of(self.objective, y, self.names)
         columns: dict[str, Any] = {"prediction": predicted.prediction}
         if predicted.probability is not None:
             columns["probability"] = _vectors(predicted.probability)

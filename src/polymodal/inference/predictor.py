@@ -71,14 +71,14 @@ class Predictor(nn.Module):
         return next(self.parameters()).device
 
     @property
-    def answering(self) -> Supervised | None:
+    def supervised(self) -> Supervised | None:
         """The objective that reads Y, or the first of several."""
         return supervised_part(self.objective)
 
     @property
     def labels(self) -> list[str]:
         """(p,) names of the classes or tags of Y; empty where there are none."""
-        part = self.answering
+        part = self.supervised
         if not isinstance(part, Classification | MultiLabel):
             return []
         return part.output_names(self.class_names)

@@ -46,7 +46,7 @@ class RunPredictor(Predictor):
     @property
     def class_names(self) -> Sequence[str] | None:  # type: ignore[override]
         """Of the label that Y stands for."""
-        part = self.answering
+        part = self.supervised
         return None if part is None else self.trained.class_names.get(part.label)
 
     def read(self, modality: str, values: list[Any]) -> Tensor:

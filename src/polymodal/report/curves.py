@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from polymodal.report.style import COLOURS, picture
+from polymodal.report.style import COLOURS, plot
 
 
 def draw_curves(file: Path, rows: Sequence[Mapping[str, str]]) -> None:
@@ -19,7 +19,7 @@ def draw_curves(file: Path, rows: Sequence[Mapping[str, str]]) -> None:
     names = list(rows[0]) if rows else []
     losses = [name for name in ("train/loss", "val/loss") if name in names]
     shares = shown_shares(names)
-    with picture(file, size=(12, 3.6), ncols=2, sharex=True) as (left, right):
+    with plot(file, size=(12, 3.6), ncols=2, sharex=True) as (left, right):
         for axes, chosen, title in ((left, losses, "Loss"), (right, shares, "Validation")):
             for name in chosen:
                 points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]

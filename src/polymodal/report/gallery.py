@@ -15,7 +15,7 @@ import torch
 from polymodal.metrics.ranking import positive_ranks
 from polymodal.metrics.retrieval import Table, distinct_items
 from polymodal.report.media import Contents
-from polymodal.report.style import picture
+from polymodal.report.style import plot
 
 LONGEST = 140
 """Characters of a sentence that are shown."""
@@ -154,7 +154,7 @@ def draw_gallery(
     ):
         return
     size = (2.1 * (top + 2), 1.5 * len(queries))
-    with picture(file, size=size, nrows=len(queries), ncols=top + 2, squeeze=False) as axes:
+    with plot(file, size=size, nrows=len(queries), ncols=top + 2, squeeze=False) as axes:
         for line, query in zip(axes, queries, strict=True):
             show_content(line[0], describe(source, query.item), "query")
             show_content(line[1], describe(target, query.right.item), "true", RIGHT)
