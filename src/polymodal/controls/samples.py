@@ -100,8 +100,8 @@ def encoded(
 
 
 def _filled(encoder: Captions | Numbers, rows: Sequence[Row]) -> np.ndarray:
-    there = [index for index, row in enumerate(rows) if row is not None]
+    is_present = np.array([row is not None for row in rows], dtype=bool)
     result = np.zeros((len(rows), encoder.width))
-    if there:
-        result[there] = encoder([row for row in rows if row is not None])
+    if is_present.any():
+        result[is_present] = encoder([row for row in rows if row is not None])
     return result

@@ -61,7 +61,7 @@ def explain(
     # encoded once; a visitor's items have no cached vectors
     absent = torch.tensor([name in dropped for name in names], device=predictor.device)
     encoded = model.encode(sample.to(predictor.device), known=False).without(absent)
-    present = _chosen(names, encoded.mask[0].tolist())
+    present = [names[index] for index in encoded.mask[0].nonzero().flatten().tolist()]
     # fused once, a row a subset of the modalities
     subsets = _subsets(present)
     kept = [[name in subset for name in names] for subset in subsets]
@@ -84,10 +84,6 @@ def explain(
         base=worth.get(frozenset()),
         weights={name: weights[name] for name in present if name in weights},
     )
-
-
-def _chosen(names: Sequence[str], mask: Sequence[bool]) -> list[str]:
-    return [name for name, is_present in zip(names, mask, strict=True) if is_present]
 
 
 def _subsets(names: list[str]) -> list[frozenset[str]]:

@@ -222,7 +222,7 @@ class HeldOut:
         if label.ndim == 1:
             return names[int(label)] if label >= 0 else ""
         # tags: 1 is yes, -1 is unknown
-        chosen = [name for name, value in zip(names, label[0].tolist(), strict=True) if value == 1]
+        chosen = [names[index] for index in (label[0] == 1).nonzero().flatten().tolist()]
         return ", ".join(chosen) or ("none" if (label >= 0).any() else "")
 
     @cached_property

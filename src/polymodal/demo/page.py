@@ -51,6 +51,7 @@ def main() -> None:
         "Classify by name": zero_shot,
         "Map": embedding_map,
     }
+    # of the hidden tabs nothing is computed
     names = held.tabs
     if not names:
         st.info("There are too few held-out samples to show anything.")
@@ -68,6 +69,7 @@ def main() -> None:
 
 def predict(held: HeldOut, most: int) -> None:
     """The answer to what is given, and what each modality adds to it."""
+    # inputs on the left, of which some may be left out
     number = chosen_example(held, "predict", held.modalities)
     left, right = st.columns([2, 3], gap="large")
     with ExitStack() as files:
@@ -87,6 +89,7 @@ def predict(held: HeldOut, most: int) -> None:
             right.info("Give the model something to answer to, or choose an example.")
             return
         explanation = explain(held.predictor, held.batch(given), frozenset(given) - frozenset(kept))
+    # the prediction on the right, beside the label of an example
     objective = held.predictor.supervised
     assert objective is not None
     with right:
@@ -160,6 +163,7 @@ def search(held: HeldOut, most: int) -> None:
 
 def zero_shot(held: HeldOut, most: int) -> None:
     """Classes by nothing but their names."""
+    # what is classified: any modality but text
     choices = [name for name in held.queries if name not in held.texts]
     by = choices[0]
     if len(choices) > 1:
@@ -184,7 +188,9 @@ def zero_shot(held: HeldOut, most: int) -> None:
                 key="classify/template",
                 persist_state=KEPT,
             )
-        names = list(dict.fromkeys(name.strip() for name in typed.splitlines() if name.strip()))
+        # each class once, in the order of the lines
+        lines = [line.strip() for line in typed.splitlines()]
+        names = list(dict.fromkeys(line for line in lines if line))
         with right:
             if "{}" not in template:
                 st.info("The sentence needs {} for the name: without it all classes are the same.")

@@ -38,33 +38,26 @@ def model_card(
         files: that lie beside it.
     """
     about, names = model.about, [file.name for file in files]
-    parts = {group: node for group, node in about["model"].items() if group != "encoder" and node}
-    lines = [
-        *(
-            "---",
-            f"license: {json.dumps(licence if licence != 'not stated' else 'unknown')}",
-            "library_name: polymodal",
-            "---",
-            "",
-        ),
-        *(f"# {about['name']}", "", f"Licence of the weights: {licence}.", "", "## Model", ""),
-        *("| part | class |", "|---|---|"),
-        *(
-            f"| {name} encoder | `{node['_target_']}` |"
-            for name, node in about["model"]["encoder"].items()
-        ),
-        *(f"| {group} | `{node['_target_']}` |" for group, node in parts.items()),
-        *(
-            "",
-            f"{sum(p.numel() for p in model.parameters()):,} parameters; vectors of {about['dim']} "
-            "numbers.",
-            "",
-        ),
-        *("## Data", "", f"Trained on `{type(data).__module__}.{type(data).__qualname__}`.", ""),
-        *(f"- `{name}`: {_format(form)}" for name, form in about["inputs"].items()),
-        *(["", f"{_outputs_of(model)}: {', '.join(model.labels)}."] if model.labels else []),
-        *("", "## Metrics", "", *_table(metrics), "", "## Use", "", *_use(model, names)),
-    ]
+    # the header that the hub reads
+    stated = licence if licence != "not stated" else "unknown"
+    lines = ["---", f"license: {json.dumps(stated)}", "library_name: polymodal", "---", ""]
+    lines += [f"# {about['name']}", "", f"Licence of the weights: {licence}.", ""]
+    # what the model is made of
+    parts = dict(about["model"])
+    encoders = {f"{name} encoder": node for name, node in parts.pop("encoder").items()}
+    lines += ["## Model", "", "| part | class |", "|---|---|"]
+    for name, node in (encoders | parts).items():
+        if node:
+            lines.append(f"| {name} | `{node['_target_']}` |")
+    count = sum(parameter.numel() for parameter in model.parameters())
+    lines += ["", f"{count:,} parameters; vectors of {about['dim']} numbers.", ""]
+    # what it takes and gives
+    source = f"{type(data).__module__}.{type(data).__qualname__}"
+    lines += ["## Data", "", f"Trained on `{source}`.", ""]
+    lines += [f"- `{name}`: {_format(form)}" for name, form in about["inputs"].items()]
+    if model.labels:
+        lines += ["", f"{_outputs_of(model)}: {', '.join(model.labels)}."]
+    lines += ["", "## Metrics", "", *_table(metrics), "", "## Use", "", *_use(model, names)]
     return "\n".join(lines) + "\n"
 
 

@@ -137,12 +137,10 @@ def _without_downloads(node: Any) -> Any:
         return [_without_downloads(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {
-        key: (False if isinstance(value, bool) else None)
-        if key == "pretrained"
-        else _without_downloads(value)
-        for key, value in node.items()
-    }
+    result = {key: _without_downloads(value) for key, value in node.items()}
+    if "pretrained" in node:
+        result["pretrained"] = False if isinstance(node["pretrained"], bool) else None
+    return result
 
 
 def _metrics(file: Path) -> dict[str, float]:

@@ -56,6 +56,7 @@ def print_columns(
     Raises:
         ConfigError: no modality has a column.
     """
+    # without a single input there is nothing to read
     used = {**given, **taken}
     present = ", ".join(names or [])
     if not any(listed(used.get(name)) for name in modalities):
@@ -65,6 +66,7 @@ def print_columns(
             f"The data have none of the columns of the training ({wanted}), but {present}. Say "
             f"which is what: {example}"
         )
+    # what was not said on the command line
     if not is_first_process():
         return
     if taken:

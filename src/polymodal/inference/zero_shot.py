@@ -97,5 +97,6 @@ def scale_between(
         return SCALE
     rows = {modalities.index(first), modalities.index(second)}
     terms = part.terms if isinstance(part, Aligned) else []
-    index = next((number for number, term in enumerate(terms) if set(term.rows) == rows), 0)
+    compared = [set(term.rows) for term in terms]
+    index = compared.index(rows) if rows in compared else 0
     return float(part.scale(index).detach())

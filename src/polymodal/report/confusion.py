@@ -28,7 +28,9 @@ def draw_confusion(file: Path, confusion: Tensor, names: Sequence[str], what: st
     occurring = support > 0
     shares = (confusion[occurring] / support[occurring, None]).numpy()
     columns = [short(name) for name in names]
-    rows = [f"{name} ({int(n)})" for name, n in zip(columns, support, strict=True) if n > 0]
+    counts = support.int().tolist()
+    rows = [f"{columns[k]} ({counts[k]})" for k in occurring.nonzero().flatten().tolist()]
+    # names of many classes cannot be read, and would make the plot too large
     legible = len(names) <= LEGIBLE
     width, height = (3.6 + 0.3 * len(labels) if legible else 9.0 for labels in (columns, rows))
     with plot(file, size=(width + 1.5, height)) as axes:

@@ -48,19 +48,17 @@ SHARES = [
     "spearman",
 ]
 SHARES += ["recall@5", "recall@10", "accuracy@5"]
-"""Last parts of the keys that are shown, the most telling first: with many modalities there is no
-room for all."""
+"""Last parts of the keys that are shown, the most important first: with many modalities
+there is no room for all."""
 
 
 def shown_shares(names: Sequence[str]) -> list[str]:
     """As many shares of the validation as there are colours: those of the whole first, then those
     of its parts.
     """
-    ranks = {
-        name: (name.count("/"), SHARES.index(last))
-        for name in names
-        if (last := name.split("/")[-1]) in SHARES
-    }
-    return sorted((name for name in ranks if name.startswith("val/")), key=ranks.__getitem__)[
-        : len(COLOURS)
-    ]
+    ranks = {}
+    for name in names:
+        metric = name.rpartition("/")[2]
+        if name.startswith("val/") and metric in SHARES:
+            ranks[name] = name.count("/"), SHARES.index(metric)
+    return sorted(ranks, key=ranks.__getitem__)[: len(COLOURS)]

@@ -91,6 +91,7 @@ def write_page(run_dir: Path) -> Path:
     Returns:
         the file.
     """
+    # the files of the run
     config_text = _text(run_dir / "config.yaml")
     metrics: dict[str, float] = read_json(run_dir / "metrics.json")
     environment: dict[str, Any] = read_json(run_dir / "environment.json")
@@ -99,6 +100,7 @@ def write_page(run_dir: Path) -> Path:
     report = run_dir / "report"
     about = read_json(report / "about.json")
     plots = _plots(run_dir / "metrics.csv")
+    # several objectives have a folder each
     folders = [report, *sorted(path for path in report.glob("*") if path.is_dir())]
     monitor = (str(config.get("monitor", "")), str(config.get("monitor_mode", "max")))
     html = render(
