@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polymodal.batch import PairedBatch
 from polymodal.callbacks.zero_shot import ZeroShot
-from polymodal.data.loading.columns import value_names
+from polymodal.data.loading.columns import label_name, value_names
 from polymodal.metrics.confusion import class_metrics
 from polymodal.metrics.sample_table import SampleTable
 from polymodal.module import MultimodalModule
@@ -153,7 +153,8 @@ class Report(Callback):
         about.add_predictions(name, part, len(table["id"]), names)
         with unharmed(folder / "chance"):
             about.add_chance(_prefix(name), part, data, table)
-        draw_predictions(folder, part, table, names)
+        label = label_name(getattr(data, "columns", None), part.label)
+        draw_predictions(folder, part, table, names, label)
         with unharmed(folder / "mistakes.json"):
             title, mistakes = mistakes_of(part, table, names)
             panel = mistakes_panel(title, mistakes, self.samples, self.modalities, contents)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def draw_predictions(
-    folder: Path, part: Supervised, table: dict[str, Tensor], names: list[str]
+    folder: Path, part: Supervised, table: dict[str, Tensor], names: list[str], label: str
 ) -> None:
     """Of classes the confusion, the reliability and a table; of tags a table; of values the
     predicted against the true ones, the residuals and a table.
@@ -34,10 +34,11 @@ def draw_predictions(
         part: the objective.
         table: its y and target on a split.
         names: of the outputs.
+        label: the name of the label.
     """
     y, target = part.in_units(table["y"]), table["target"]
     if isinstance(part, Classification):
-        _draw_classes(folder, part, y, target, names)
+        _draw_classes(folder, part, y, target, names, label)
     elif isinstance(part, MultiLabel):
         draw(folder / "classes.csv", write_classes, multilabel_table(y.double(), target), names)
     elif isinstance(part, Regression):
@@ -47,13 +48,13 @@ def draw_predictions(
 
 
 def _draw_classes(
-    folder: Path, part: Classification, y: Tensor, target: Tensor, names: list[str]
+    folder: Path, part: Classification, y: Tensor, target: Tensor, names: list[str], label: str
 ) -> None:
     predicted = y.argmax(1)
     # a larger matrix can be neither read nor kept
     if part.outputs <= MATRIX:
         confusion = confusion_matrix(predicted, target, part.outputs)
-        draw(folder / "confusion.png", draw_confusion, confusion, names, part.label)
+        draw(folder / "confusion.png", draw_confusion, confusion, names, label)
         draw(folder / "confusion.csv", write_confusion, confusion, names)
     else:
         log.info("report: no matrix of %s classes; confused.csv has the pairs.", part.outputs)
