@@ -1,7 +1,7 @@
 """Reference pages that are complete by themselves: what the configs offer, and what a package
 holds.
 
-:::{options} encoder/image       all options of a config group, each with the docstring of what it builds
+:::{options} encoder/image       all options of a config group, with the docstring of each
 :::{modules} polymodal.losses    all public names of a package or module
 """
 

@@ -264,9 +264,8 @@ def draw_xor(metrics: dict[Job, dict[str, float]], file: Path) -> None:
             values["test/rest_to_b/recall@1"]
         )
     with plot(file, size=(5.5, 3.6)) as axes:
-        for style, (method, line) in zip(
-            ("o-", "s--", "^:"), points.items(), strict=True
-        ):  # two lie on each other
+        # two lie on each other
+        for style, (method, line) in zip(("o-", "s--", "^:"), points.items(), strict=True):
             axes.plot(
                 list(line),
                 [statistics.mean(values) for values in line.values()],
@@ -295,7 +294,8 @@ def commit() -> str:
         ).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "src", "configs", "scripts")
-    return f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{f'-{time.time():.0f}' if changed else ''}"
+    commit = git("rev-parse", "--short", "HEAD") or "unknown"
+    return f"{commit}-{time.time():.0f}" if changed else commit
 
 
 def main() -> None:

@@ -3,10 +3,11 @@ r"""What a data set holds, before anything is trained on it.
     python scripts/inspect_data.py data=manifest data.path=pairs.csv data.columns.image=filepath \
         data.columns.text=caption [output=inspection] [key=value ...]
 
-Takes what src/train.py takes, and looks at exactly what that would train on: `experiment=`, `data=`,
-`data.num_workers=` and so on; the data must be a table (manifest, folder, huggingface). Every file is read once, and
-broken ones are counted. Prints tables of samples, sizes, captions, labels, duplicates across splits and broken files,
-and writes report.json and contact_sheet.png into `output`.
+Takes the arguments of src/train.py and looks at exactly the data that it would train on:
+`experiment=`, `data=`, `data.num_workers=` and so on. The data must be a table (manifest, folder,
+huggingface). Every file is read once; broken ones are counted. Prints tables of samples, sizes,
+captions, labels, duplicates across splits and broken files, and writes report.json and
+contact_sheet.png into `output`.
 """
 
 import hashlib

@@ -14,13 +14,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = "data.families=[STIXGeneralBolIta]"
 """1,100 real glyphs of one font: enough to run everything, rendered in a blink."""
 
-multiprocessing.set_forkserver_preload(
-    ["polymodal.training.run"]
-)  # imported once, and not by each process of a test
+# imported once, and not by each process of a test
+multiprocessing.set_forkserver_preload(["polymodal.training.run"])
 torch.set_num_threads(1)
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # the cores are shared out: a command has one too, and its processes
+# the cores are shared out: a command has one too, and its processes
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -144,9 +144,8 @@ def check_exact(folder: Path, *overrides: str, every: int = 5) -> int:
         shutil.copy(whole / "metrics.csv", again)
         config = configured(again, "callbacks.last.every_steps=1", *overrides)
         file = again / "checkpoints" / (copy / "saved").read_text()
-        if (
-            file.name == "best.ckpt"
-        ):  # of the same step: where the last one is not yet, or is damaged
+        # of the same step: where the last one is not yet, or is damaged
+        if file.name == "best.ckpt":
             (again / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
         train(config | {"resume": str(file)}, config)
         assert differences(expected, final_state(again)) == []

@@ -27,9 +27,8 @@ def test_an_output_that_cannot_be_is_refused(tmp_path: Path, below: str, message
 
 
 def test_a_folder_that_is_not_writable_is_named(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(
-        "os.access", lambda *_: False
-    )  # root may write everywhere but on a read-only disk
+    # root may write everywhere but on a read-only disk
+    monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(
         ConfigError, match=f"output={tmp_path}/new/x .*the folder {tmp_path} is not writable"
     ):

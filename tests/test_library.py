@@ -40,9 +40,8 @@ def test_the_training_loop_learns() -> None:
     names: dict = {}
     exec(compile(code, "library.md", "exec"), names)
     assert len(names["captions"]) == 300
-    assert (
-        names["metrics"]["image_to_text/recall@1"] > 0.8
-    )  # of three captions, on images that were held out
+    # of three captions, on images that were held out
+    assert names["metrics"]["image_to_text/recall@1"] > 0.8
 
 
 def test_the_lines_of_the_readme_classify_and_search(

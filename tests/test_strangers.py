@@ -232,9 +232,8 @@ def test_no_secret_that_is_given_stands_in_what_a_run_stores(
     for text in [*(file.read_text() for file in tmp_path.iterdir()), json.dumps(stored)]:
         assert "s3cr3t" not in text
     assert stored["data"]["path"] == "https://<secret>@h/a.tar?token=<secret>"
-    assert (
-        stored["logger"]["wandb"]["notes"] == "somewhere"
-    )  # resolved: not looked up anew by whoever reads it
+    # resolved: not looked up anew by whoever reads it
+    assert stored["logger"]["wandb"]["notes"] == "somewhere"
     assert OmegaConf.load(tmp_path / "config.yaml").data.options.headers.Authorization == "<secret>"
     with pytest.raises(
         ConfigError, match=r"data\.path=.*it held a secret, which is not stored.*data\.path=\.\.\."

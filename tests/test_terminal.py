@@ -104,10 +104,8 @@ def test_a_disk_that_is_full_is_said_once_and_costs_nothing_else(
 def test_lines_stand_above_a_bar_and_go_to_the_file_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    screen, console = (
-        Terminal(),
-        get_console(),
-    )  # which is made now, if it is not there: in no colours
+    # which is made now, if it is not there: in no colours
+    screen, console = (Terminal(), get_console())
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")

@@ -51,9 +51,8 @@ SUPERVISED = {
 
 @pytest.fixture
 def meta(monkeypatch: pytest.MonkeyPatch) -> torch.device:
-    monkeypatch.setattr(
-        torch, "autocast", lambda *_, **__: nullcontext()
-    )  # which does not know the device
+    # which does not know the device
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     return torch.device("meta")
 
 

@@ -33,12 +33,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
-os.environ.setdefault(
-    "THP_MEM_ALLOC_ENABLE", "1"
-)  # for all, as train.py sets it: normalised floats in a quarter of the time
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# for all, as train.py sets it: normalised floats in a quarter of the time
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import numpy as np
 import open_clip_train.data
@@ -55,7 +53,10 @@ from polymodal.data.manifest import Manifest
 SIZE, MEAN, STD = 224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 CACHE = str(Path(__file__).resolve().parents[2] / ".cache" / "benchmark_data")
 KINDS, SHARDS = ("csv", "webdataset"), 8
-WORDS = "a photo of the old red small house boat tree dog bird street window near green river under blue sky at night"
+WORDS = (
+    "a photo of the old red small house boat tree dog bird street window near green river under "
+    "blue sky at night"
+)
 
 
 class Training:
@@ -95,15 +96,12 @@ def make(folder: Path, count: int) -> None:
         ]
         rows = []
         for index in track(range(count + 2), description="Making pictures", transient=True):
-            file, picture, caption = (
-                folder / f"{index:06}.jpg",
-                photo(random),
-                " ".join(random.choice(words, 12)),
-            )
+            file = folder / f"{index:06}.jpg"
+            picture = photo(random)
+            caption = " ".join(random.choice(words, 12))
             file.write_bytes(picture)
-            split = ["train", "val", "test"][
-                max(0, index - count + 1)
-            ]  # one each, since no split may be empty
+            # one each, since no split may be empty
+            split = ["train", "val", "test"][max(0, index - count + 1)]
             rows.append({"filepath": str(file.absolute()), "caption": caption, "split": split})
             for name, content in ((file.name, picture), (f"{file.stem}.txt", caption.encode())):
                 member = tarfile.TarInfo(name)

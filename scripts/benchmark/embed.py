@@ -56,7 +56,7 @@ def bare(config: dict[str, Any]) -> tuple[float, int]:
     data.setup("test")
     module.eval()
     bf16 = config["trainer"]["precision"] == "bf16-mixed"
-    loader = data._loader("train", data.every("train", module.model.modalities))
+    loader = data._loader("train", data.complete("train", module.model.modalities))
     start, count = time.perf_counter(), 0
     for batch in loader:
         batch = data.on_after_batch_transfer(batch, 0)

@@ -14,9 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from PIL import Image
@@ -27,7 +26,10 @@ from polymodal.data.manifest import Manifest
 from polymodal.training import run  # noqa: F401  # what training imports
 
 PICTURES = 1000
-WORDS = "a photo of the old red small house boat tree dog bird street window near green river under blue sky at night"
+WORDS = (
+    "a photo of the old red small house boat tree dog bird street window near green river under "
+    "blue sky at night"
+)
 
 
 def make(folder: Path, rows: int) -> Path:

@@ -34,9 +34,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import open_clip
 import torch
@@ -195,10 +194,8 @@ def theirs(name: str, loader: Any, settings: dict[str, int], precision: str) -> 
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": others, "weight_decay": 0.0}, {"params": decayed}]
     optimizer = torch.optim.AdamW(groups, **OPTIONS)
-    loader.num_batches, loader.num_samples = (
-        settings["steps"],
-        settings["steps"] * settings["batch"],
-    )
+    loader.num_batches = settings["steps"]
+    loader.num_samples = settings["steps"] * settings["batch"]
     data = {"train": Namespace(dataloader=loader, set_epoch=lambda _: None)}
     told = {
         "device": "cpu",

@@ -30,9 +30,8 @@ from xml.etree import ElementTree
 import pyarrow as pa
 from rich.progress import track
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convert import converted, square, write
 from debian_packages import below, unpacked
 
@@ -153,9 +152,8 @@ def read_drawing(picture: Path, name: str, metadata: Path) -> Drawing | None:
         r"(?i)^clip ?art by [^-]+- ?", "", " ".join((work.findtext(f"{DC}title") or "").split())
     )
     items = [item.text or "" for item in work.iter(f"{RDF}li")]
-    keywords = [
-        " ".join(words(item)) for item in items if not re.search(r"\d", item)
-    ]  # with digits: an author's number
+    # with digits: an author's number
+    keywords = [" ".join(words(item)) for item in items if not re.search(r"\d", item)]
     author = work.find(f"{DC}creator")
     names = "" if author is None else " ".join(text for text in author.itertext())
     return Drawing(picture, name, title, [keyword for keyword in keywords if keyword], names)

@@ -42,9 +42,8 @@ import soundfile
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from debian_packages import unpacked
 
 from arguments import arguments
@@ -80,10 +79,10 @@ VOICES = [  # of espeak-ng: voice, words a minute, pitch of 0 to 99
 COMMANDS = {
     "emoji": "data.columns.image=file data.columns.text=name",
     "spoken": "data.columns.audio=file data.columns.text=text data.columns.split=split",
-    "titanic": "data.columns.text=name data.columns.tabular=[age,class,sex] data.columns.label=survived "
-    "objective=classification fusion=concat head=linear",
-    "films": "data.columns.text=text data.columns.tabular=[budget,gross,minutes] data.columns.label=score "
-    "data.label_kind=value objective=regression fusion=concat head=linear",
+    "titanic": "data.columns.text=name data.columns.tabular=[age,class,sex] "
+    "data.columns.label=survived objective=classification fusion=concat head=linear",
+    "films": "data.columns.text=text data.columns.tabular=[budget,gross,minutes] "
+    "data.columns.label=score data.label_kind=value objective=regression fusion=concat head=linear",
 }
 """Set -> what a run on it needs beside `data=manifest` and its path."""
 

@@ -30,9 +30,8 @@ import pyarrow as pa
 import soundfile
 import torch
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convert import UnreadableError, converted, square, write
 from debian_packages import below, unpacked
 
@@ -58,10 +57,8 @@ def main() -> None:
     table = pa.Table.from_pylist(rows)
     write(table, folder / "manifest.parquet")
     write(table.filter(table["audio"].is_valid()), folder / "spoken.parquet")
-    stamps, languages = (
-        len(set(table["stamp"].to_pylist())),
-        len(set(table["language"].to_pylist())),
-    )
+    stamps = len(set(table["stamp"].to_pylist()))
+    languages = len(set(table["language"].to_pylist()))
     spoken = len(table) - table["audio"].null_count
     print(
         f"{stamps} stamps, {languages} languages, {len(table)} rows, {spoken} of them spoken, in "

@@ -29,9 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for `arguments`, which knows where src is
+# for `arguments`, which knows where src is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from PIL import Image
@@ -49,7 +48,8 @@ from polymodal.data.media.formats import Files, MediaFormat
 from polymodal.data.stream.tar import expanded
 from polymodal.data.table.contents import Captions
 from polymodal.data.table.files import read_tables
-from polymodal.data.table.reader import ManifestFormat, ManifestReader
+from polymodal.data.table.format import ManifestFormat
+from polymodal.data.table.reader import ManifestReader
 from polymodal.errors import PolymodalError
 from polymodal.files import check_output, write_whole
 
@@ -299,9 +299,8 @@ def next_command(
         f"data.columns.{name}={';'.join(sorted(endings))}"
         for name, endings in sorted(found.items())
     ]
-    words += [
-        f"data.columns.{name}=null" for name in ("image", "text") if name not in found
-    ]  # the choice names both
+    # the choice names both
+    words += [f"data.columns.{name}=null" for name in ("image", "text") if name not in found]
     words += [f"encoder/{name}=none" for name in ("image", "text") if name not in found]
     words += ["encoder/audio=cnn"] if "audio" in found else []
     if "label" in found:

@@ -112,9 +112,8 @@ class Unpacker:
                 f"no modality is in it, only {', '.join(record.fields) or 'nothing'}.",
             )
         for name, content in files.items():
-            file = (
-                part / name
-            )  # within the folder: names that lead out of it are refused where they are read
+            # within the folder: names that lead out of it are refused where they are read
+            file = part / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         return values

@@ -38,7 +38,7 @@ def hashed_normal(ids: Tensor, *salts: int | Tensor) -> Tensor:
     return radius * (2 * torch.pi * hashed_uniform(ids, *salts, 2)).cos()
 
 
-def mixed(*numbers: int) -> int:
+def hashed_int(*numbers: int) -> int:
     """Any integers -> one in [0, 2**63) that looks as if it were drawn."""
     return int.from_bytes(blake2b(repr(numbers).encode(), digest_size=8).digest(), "little") >> 1
 
@@ -51,12 +51,11 @@ def seed_generators(device: torch.device, *numbers: int) -> None:
         device: of the model; its generator is seeded beside that of the CPU.
         numbers: such as a seed, a process and a step.
     """
-    seed = mixed(*numbers)
+    seed = hashed_int(*numbers)
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.default_generator.manual_seed(
-        seed
-    )  # torch.manual_seed takes 200 us where CUDA is not in use
+    # torch.manual_seed takes 200 us where CUDA is not in use
+    torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
 

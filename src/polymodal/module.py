@@ -23,6 +23,7 @@ from polymodal.training.checkpoints.sharded import not_finite
 from polymodal.training.distributed.collectives import mean_over_all
 from polymodal.training.distributed.fsdp import average_whole, clip_gradients, shard, share_buffers
 from polymodal.training.grad_cache import in_parts
+from polymodal.training.lightning_internals import is_attached
 from polymodal.training.optimization import built, schedule, step_on_plateau
 from polymodal.training.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
 
@@ -129,7 +130,7 @@ class MultimodalModule(LightningModule):
         dropout does nothing.
         """
         super().train(mode)
-        step = self.global_step if self._trainer is not None else 0
+        step = self.global_step if is_attached(self) else 0
         for name, tuned in self.tuning.items():
             if mode and tuned.is_frozen(step):
                 hold_still(self.model.encoders[name], self.frozen[name])

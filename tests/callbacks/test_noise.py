@@ -92,6 +92,5 @@ def test_codes_are_lost_and_not_blurred() -> None:
     lost = after[:, 3:] == -1
     assert torch.equal(after[:, 3:][~lost], codes.float()[~lost])
     assert abs(lost.double().mean().item() - 0.3) < 0.05
-    assert (
-        0.2 < (after[:, :3] - numbers).std() < 0.4
-    )  # the codes, as large as they are, do not count
+    # the codes, as large as they are, do not count
+    assert 0.2 < (after[:, :3] - numbers).std() < 0.4

@@ -30,10 +30,8 @@ class Terminal(io.StringIO):
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Stands for the screen; within a test, since pytest has sys.stdout between its phases."""
-    screen, console = (
-        Terminal(),
-        get_console(),
-    )  # which is made now, if it is not there: in no colours
+    # which is made now, if it is not there: in no colours
+    screen, console = (Terminal(), get_console())
     monkeypatch.setattr(sys, "stdout", screen)
     for name, value in (("TERM", "xterm"), ("COLUMNS", "80")):
         monkeypatch.setenv(name, value)
@@ -59,9 +57,8 @@ def test_lines_stay_and_the_bar_goes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert re.search(r"epoch 2/2 +[━╸╺]+ 8/8 .* samples/s loss: \d", plain)
     assert len(re.findall(r"epoch \d/2  loss .* s$", plain, flags=re.MULTILINE)) == 2
     before = drawn[: drawn.index("Logged last")]
-    assert (
-        "\x1b[1A\x1b[2K" in before[before.rindex("samples/s") :]
-    )  # what was drawn last is taken away
+    # what was drawn last is taken away
+    assert "\x1b[1A\x1b[2K" in before[before.rindex("samples/s") :]
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
@@ -93,9 +90,8 @@ def test_a_task_has_a_name(tmp_path: Path) -> None:
     _, _, trainer = build(config, config, keep=lambda _: False)
     name_task(trainer, "embed val")
     assert trainer.progress_bar_callback.test_description == "embed val"
-    name_task(
-        Trainer(enable_progress_bar=False, logger=False, accelerator="cpu"), "embed val"
-    )  # there is none
+    # there is none
+    name_task(Trainer(enable_progress_bar=False, logger=False, accelerator="cpu"), "embed val")
 
 
 @pytest.mark.parametrize(("wanted", "bars"), [(None, 1), (True, 1), (False, 0)])

@@ -75,9 +75,8 @@ def test_a_path_arrives_as_it_was_typed(path: str) -> None:
     assert value_of(as_value(path)) == path
     (argument,) = as_hydra_arguments([f"data.path={path}"])
     assert argument.startswith("++data.path=")
-    assert as_hydra_arguments([argument]) == [
-        argument
-    ]  # as the further processes of a run are given it
+    # as the further processes of a run are given it
+    assert as_hydra_arguments([argument]) == [argument]
     (argument,) = as_hydra_arguments([f"hydra.run.dir={path}"])
     assert OverridesParser.create().parse_override(argument).value() == path
 

@@ -14,13 +14,22 @@ from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.config.schema import Config
 from polymodal.config.signature import find_signature
+from polymodal.data.file_data import FileData
 from polymodal.data.folder import Folder
 from polymodal.data.huggingface import HuggingFace
+from polymodal.data.huggingface_stream import HuggingFaceStream
 from polymodal.data.manifest import Manifest
-from polymodal.data.table.module import TableData
+from polymodal.data.webdataset import WebDataset
 from polymodal.errors import ConfigError
 
-TABLES = [Folder, HuggingFace, Manifest]
+CHOSEN_BY_THE_BASE = {
+    Folder: {"columns"},
+    HuggingFace: set(),
+    Manifest: set(),
+    HuggingFaceStream: {"image_cache", "image_cache_gb"},
+    WebDataset: {"image_cache", "image_cache_gb"},
+}
+"""Sources whose `**options` are arguments of a base, and what no user gives."""
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
@@ -44,7 +53,7 @@ def test_the_signature_that_is_read_is_the_one_that_python_has(target: str) -> N
             module, reason="a launcher that is not installed: pip install -e '.[ray]'"
         )
     part = getattr(import_module(module), name)
-    if part in TABLES:  # their `**options` are those of the base: the next test
+    if part in CHOSEN_BY_THE_BASE:  # the next test
         return
     real = inspect.signature(part).parameters.values()
     named = {p.name for p in real if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}}
@@ -56,15 +65,20 @@ def test_the_signature_that_is_read_is_the_one_that_python_has(target: str) -> N
     assert read.open == any(p.kind == p.VAR_KEYWORD for p in real)
 
 
-@pytest.mark.parametrize("part", TABLES)
+@pytest.mark.parametrize("part", CHOSEN_BY_THE_BASE)
 def test_options_that_go_on_to_the_base_are_its_arguments(part: type) -> None:
-    own, base = (inspect.signature(kind).parameters for kind in (part, TableData))
+    own = {kind: inspect.signature(kind.__init__).parameters for kind in part.__mro__[:-1]}
+    taken = [kind for kind in own if issubclass(kind, FileData) and "__init__" in vars(kind)]
+    named = {
+        name: parameter
+        for kind in reversed(taken)
+        for name, parameter in own[kind].items()
+        if parameter.kind == parameter.POSITIONAL_OR_KEYWORD and name != "self"
+    }
+    expected = {name: p for name, p in named.items() if name not in CHOSEN_BY_THE_BASE[part]}
     read = find_signature(f"{part.__module__}.{part.__name__}")
-    given = {"columns"} - own.keys()  # what a source chooses itself
-    assert read.types.keys() == own.keys() - {"options"} | base.keys() - given
-    assert read.required == {
-        name for name, parameter in own.items() if parameter.default is parameter.empty
-    } - {"options"}
+    assert read.types.keys() == expected.keys()
+    assert read.required == {name for name, p in expected.items() if p.default is p.empty}
     assert not read.open
 
 

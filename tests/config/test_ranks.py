@@ -39,9 +39,8 @@ def test_what_is_left_over_is_said(monkeypatch, capsys, left: dict[str, str], me
         check_ranks()
     with pytest.raises(SystemExit), readable_errors():
         pass
-    assert (
-        "is set in this shell" in capsys.readouterr().err
-    )  # although this is not the first process
+    # although this is not the first process
+    assert "is set in this shell" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

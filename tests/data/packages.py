@@ -65,9 +65,8 @@ def make_stamps(root: Path) -> Path:
         put(stem.with_suffix(".txt"), f"A {name}.\nfr.utf8=Une {thing} {colour} qui est ici.\n")
         say(stem.with_name(f"{stem.name}_desc_fr.ogg"), 300 + 20 * index)
         if index % 10 == 1:
-            say(
-                stem.with_name(f"{stem.name}_desc_da.ogg"), 300 + 20 * index
-            )  # nobody wrote it down
+            # nobody wrote it down
+            say(stem.with_name(f"{stem.name}_desc_da.ogg"), 300 + 20 * index)
     draw(home / "a/copy.png", (9, 9, 9))
     put(home / "a/copy.txt", "The RED apple!\nfr.utf8=Encore une apple.\n")
     draw(home / "a/red_apple_mirror.png", (9, 9, 9))

@@ -158,9 +158,8 @@ def test_one_folder_too_deep_is_told_with_the_path_that_is_meant(tmp_path: Path)
     ):
         ready(tmp_path)
     assert len(ready(tmp_path / "animals").class_names["label"]) == 4
-    data = Folder(
-        str(tmp_path), image_size=8, vocab_size=300
-    )  # to be predicted, one class is as good as any
+    # to be predicted, one class is as good as any
+    data = Folder(str(tmp_path), image_size=8, vocab_size=300)
     data.wanted = ()
     data.setup("test")
     assert data.class_names["label"] == ["animals"]

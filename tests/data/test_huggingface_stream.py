@@ -64,9 +64,8 @@ def test_its_own_splits_are_taken(workers: int, tmp_path: Path) -> None:
     other = HuggingFaceStream(
         str(tmp_path / "set"), COLUMNS, image_size=4, vocab_size=300, batch_size=4
     )
-    other.load_state_dict(
-        {"learned": {"label": ["blue", "red", "green"]}}
-    )  # of a model that was trained elsewhere
+    # of a model that was trained elsewhere
+    other.load_state_dict({"learned": {"label": ["blue", "red", "green"]}})
     other.setup()
     assert next(iter(other.val_dataloader())).labels["label"].tolist() == [2, 2, 0, 0, 1, 1, 2, 2]
     assert other.class_names == {"label": ["blue", "red", "green"]}

@@ -132,9 +132,8 @@ def test_splits_by_hash_are_apart_whole_and_fixed(tmp_path: Path) -> None:
 
 def test_samples_of_one_split_by_are_in_one_split(tmp_path: Path) -> None:
     samples = [sample(n) | {"json": {"page": n % 20, "book": f"b{n % 10}"}} for n in range(80)]
-    samples += [
-        sample(n) | {"json": {"page": n}} for n in range(80, 90)
-    ]  # without a book: by the page
+    # without a book: by the page
+    samples += [sample(n) | {"json": {"page": n}} for n in range(80, 90)]
     file = str(write_shard(tmp_path / "a.tar", samples))
     data = ready(
         file, PAIR | {"group": "json.page", "split_by": "json.book"}, splits=(0.5, 0.3, 0.2)
@@ -148,9 +147,8 @@ def test_samples_of_one_split_by_are_in_one_split(tmp_path: Path) -> None:
         mine = {name for name in names if hashed_split(name, (0.5, 0.3, 0.2)) == part}
         assert found == {n for n in range(90) if (f"b{n % 10}" if n < 80 else str(n)) in mine}
         groups = {group for batch in batches for group in batch.group.tolist()}
-        assert len(groups) == len(
-            {n % 20 if n < 80 else n for n in found}
-        )  # positives as the group says
+        # positives as the group says
+        assert len(groups) == len({n % 20 if n < 80 else n for n in found})
 
 
 def test_equal_keys_of_two_shards_are_no_positives(tmp_path: Path) -> None:
@@ -397,9 +395,8 @@ def test_what_is_left_out_is_told_of_all_processes(tmp_path: Path, monkeypatch, 
     assert data.skipped() == {"empty file": 6}
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_backend", lambda: "gloo")
-    monkeypatch.setattr(
-        dist, "all_reduce", lambda total, _: total.mul_(3)
-    )  # two others found as much
+    # two others found as much
+    monkeypatch.setattr(dist, "all_reduce", lambda total, _: total.mul_(3))
     caplog.clear()
     data.trainer = SimpleNamespace(is_global_zero=False)
     for _ in range(2):
@@ -479,9 +476,8 @@ def test_hidden_members_are_never_read(tmp_path: Path) -> None:
     data = ready(by_split([str(file)]), PAIR, batch_size=12)
     assert set(data.facts("val").present) == {frozenset(["image", "text"])}
     batch = next(iter(data.val_dataloader()))
-    texts = [
-        data.tokenizer.decode(row) for row in batch.inputs["text"].tolist()
-    ]  # without the mark of UTF-8
+    # without the mark of UTF-8
+    texts = [data.tokenizer.decode(row) for row in batch.inputs["text"].tolist()]
     assert sorted(text.split() for text in texts) == [["a", str(n)] for n in range(6)]
 
 
@@ -625,9 +621,8 @@ def test_a_training_may_do_without_test_shards(tmp_path: Path) -> None:
     data.wanted = ("train", "val")
     data.setup()
     assert set(data.heads) == {"train", "val"}
-    whole = WebDataset(
-        files, PAIR, image_size=4, vocab_size=300, splits=[0.0, 0.0, 1.0]
-    )  # of other data: all of them
+    # of other data: all of them
+    whole = WebDataset(files, PAIR, image_size=4, vocab_size=300, splits=[0.0, 0.0, 1.0])
     whole.wanted = ("test",)
     whole.tokenizer = data.tokenizer
     whole.setup("test")

@@ -238,9 +238,8 @@ def test_the_report_shows_what_is_pointed_at_and_plays_a_sound(browser, tmp_path
     opened.locator(".smoothing").fill("0.5")
     plot = opened.locator(".plot .u-over").first
     plot.hover(position={"x": box["width"] / 2, "y": box["height"] - 12})
-    assert (
-        "1.333 at step 2" in opened.locator(".plot .tip").first.inner_text()
-    )  # (2 / 4 + 1 / 2) / (1 / 4 + 1 / 2)
+    # (2 / 4 + 1 / 2) / (1 / 4 + 1 / 2)
+    assert "1.333 at step 2" in opened.locator(".plot .tip").first.inner_text()
 
     opened.locator("[data-sound]").click()
     heard = "new Promise((done) => { document.querySelector('audio').ontimeupdate = (e) => done(e.target.duration); })"

@@ -63,9 +63,8 @@ def inputs_of(modality: str, count: int = 6) -> torch.Tensor:
         lengths = torch.randint(1, inputs.shape[1] + 1, (count, 1), generator=generator)
         return inputs.masked_fill(torch.arange(inputs.shape[1]) >= lengths, 0)
     if modality == "tabular":
-        inputs[:, 10:] = torch.tensor(
-            [[0, 0], [1, 1], [2, 2], [-1, 3], [9, -1], [2, -1]]
-        )  # codes, some unknown
+        # codes, some unknown
+        inputs[:, 10:] = torch.tensor([[0, 0], [1, 1], [2, 2], [-1, 3], [9, -1], [2, -1]])
     return inputs
 
 
@@ -107,9 +106,8 @@ def test_gives_one_vector_a_sample_and_trains_every_parameter(
     encode = ways(encoder)[way]
     start = {key: parameter.detach().clone() for key, parameter in encoder.named_parameters()}
     optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
-    for _ in range(
-        2
-    ):  # two steps: a branch that begins at zero passes its gradient on only after the first
+    # two steps: a branch that begins at zero passes its gradient on only after the first
+    for _ in range(2):
         output = encode(inputs_of(modality))
         assert output.shape == (6, DIM)
         optimizer.zero_grad()

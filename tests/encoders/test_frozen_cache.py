@@ -97,9 +97,8 @@ def test_half_precision_gives_the_dtype_of_the_weights(tmp_path) -> None:
 def test_the_files_are_those_of_the_weights_at_the_first_use(tmp_path) -> None:
     encoder, inputs, items = Counter(), torch.randn(20, 3), torch.arange(20)
     made = FrozenCache(tmp_path, DATA)
-    encoder.load_state_dict(
-        Counter(seed=5).state_dict()
-    )  # as eval.py does, after the model was built
+    # as eval.py does, after the model was built
+    encoder.load_state_dict(Counter(seed=5).state_dict())
     made(encoder, inputs, items)
     made.save()
     encoder.count = 0

@@ -52,9 +52,8 @@ def test_rounded_weights_leave_the_filters_exact() -> None:
     exact = LogMel(8000)(waveform.double())
     rounded = LogMel(8000).bfloat16()(waveform)
     assert rounded.dtype == torch.bfloat16
-    torch.testing.assert_close(
-        rounded.double(), exact, rtol=2**-8, atol=1e-4
-    )  # only the last step is rounded
+    # only the last step is rounded
+    torch.testing.assert_close(rounded.double(), exact, rtol=2**-8, atol=1e-4)
 
 
 @given(st.integers(1, 600), st.integers(0, 400), st.integers(0, 300))

@@ -61,9 +61,8 @@ def test_a_built_in_model_with_a_file_of_weights_is_that_model(tmp_path: Path) -
             image.eval()(images), model.eval().encode_image(images), rtol=1e-6, atol=1e-6
         )
         torch.testing.assert_close(text.eval()(ids), model.encode_text(ids), rtol=1e-6, atol=1e-6)
-    smaller = Image(
-        256, "ViT-S-32-alt", image_size=64, pretrained=str(file)
-    )  # its positions are interpolated
+    # its positions are interpolated
+    smaller = Image(256, "ViT-S-32-alt", image_size=64, pretrained=str(file))
     assert smaller(torch.randn(1, 3, 64, 64)).shape == (1, 256)
 
 
@@ -115,9 +114,8 @@ TEXTS = st.one_of(st.text(ASSIGNED), st.text("aAb'sx1!?,. &;é\u0130中\n", min_
 @settings(max_examples=300, deadline=None)
 @given(text=TEXTS.filter(str.strip), name=st.sampled_from(sorted(OWN)))
 def test_ids_are_those_of_open_clip(text: str, name: str) -> None:
-    assume(
-        all(category(sign) != "Cn" for sign in basic_clean(text))
-    )  # of "Ö\x8b" it makes a newer letter
+    # of "Ö\x8b" it makes a newer letter
+    assume(all(category(sign) != "Cn" for sign in basic_clean(text)))
     expected = OWN[name]([text, "a"])
     ids = torch.from_numpy(OURS[name]([text, "a"]))
     assert torch.equal(torch.nn.functional.pad(ids, (0, 77 - ids.shape[1])), expected)

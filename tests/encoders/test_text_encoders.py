@@ -230,10 +230,8 @@ with torch.autocast("cpu", torch.bfloat16):
 states.sum().backward()
 assert not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 """
-    environment = {
-        **os.environ,
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-    }  # oneDNN's own switch: it then takes this CPU for an older one
+    # oneDNN's own switch: it then takes this CPU for an older one
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )

@@ -152,10 +152,8 @@ def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
         str(tmp_path / "trees"),
     ]
     command += [str(DOCS), str(tmp_path / "html")]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-    }  # this package, whichever one is installed
+    # this package, whichever one is installed
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "html" / "reference" / "fusion.html").read_text()

@@ -140,7 +140,7 @@ def test_each_row_says_which_split_it_is_of(classifier, tmp_path) -> None:
     data.setup("test")
     for split in ("train", "val", "test"):
         rows = np.array(table["split"].to_pylist()) == split
-        assert table["id"].to_numpy()[rows].tolist() == data.every(split, ["image"]).ids.tolist()
+        assert table["id"].to_numpy()[rows].tolist() == data.complete(split, ["image"]).ids.tolist()
 
 
 def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch) -> None:
@@ -187,11 +187,8 @@ def test_whatever_is_done_already_only_the_rest_is_written(
 ) -> None:
     """Stopped before the table is made of its parts: of all splits, or of all but one, everything
     is there."""
-    changes = [
-        *NEW,
-        f"data.path={dirty}",
-        "data.splits=[0.8,0.1,0.1]",
-    ]  # else all of another table are for testing
+    # else all of another table are for testing
+    changes = [*NEW, f"data.path={dirty}", "data.splits=[0.8,0.1,0.1]"]
     whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
     monkeypatch.setattr(embed.TableWriter, "join", lambda _: 0)
     embedded(classifier, tmp_path / "x.parquet", *changes)
@@ -270,9 +267,8 @@ def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(
         match="label=word: these data have no such labels. Choose one: label=kind, script",
     ):
         evaluate(folder, ["label=word", "devices=cpu"])
-    with pytest.raises(
-        ConfigError, match="Leave it out"
-    ):  # zero_shot asks for the kinds of the glyphs
+    # zero_shot asks for the kinds of the glyphs
+    with pytest.raises(ConfigError, match="Leave it out"):
         evaluate(folder, [*other, "data.columns.label=kind", "callbacks=[zero_shot]"])
     check_inputs_are_those_of_the_training(folder, other, tmp_path)
 

@@ -266,9 +266,8 @@ def test_labels_that_are_there_are_metrics(runs, tmp_path: Path, capsys) -> None
     rows = people(20, 3)
     rows[4]["survived"], rows[6]["survived"] = "", "perhaps"
     table = write_csv(tmp_path / "new.csv", rows)
-    said = answered(
-        runs["class"], tmp_path / "0.csv", f"data.path={table}"
-    )  # with the settings of the run
+    # with the settings of the run
+    said = answered(runs["class"], tmp_path / "0.csv", f"data.path={table}")
     out = capsys.readouterr().out
     known = [row for row in said if row["survived"] in ("yes", "no")]
     accuracy = np.mean([row["prediction"] == row["survived"] for row in known])

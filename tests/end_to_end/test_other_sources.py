@@ -135,9 +135,8 @@ def test_what_is_left_out_of_shards_is_among_the_metrics(tmp_path: Path) -> None
     metrics = run(tmp_path / "run", *as_hydra_arguments(words), *quiet)
     skipped = {key: value for key, value in metrics.items() if key.startswith("data/")}
     assert list(skipped) == ["data/skipped/damaged_file"]
-    assert (
-        skipped["data/skipped/damaged_file"] >= 9
-    )  # three of each split, each time that they came
+    # three of each split, each time that they came
+    assert skipped["data/skipped/damaged_file"] >= 9
 
 
 def test_what_is_left_out_is_among_the_metrics(tmp_path: Path, caplog) -> None:

@@ -71,6 +71,27 @@ def test_a_table_is_classified(pairs: Path, tmp_path: Path) -> None:
     assert 0 <= metrics["test/accuracy"] <= 1
 
 
+def test_a_metric_of_torchmetrics_is_in_training_evaluation_and_prediction(
+    pairs: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    supervised = ["objective=classification", "data.columns.label=class", "outputs=4"]
+    f1 = ["+metrics.again._target_=torchmetrics.classification.MulticlassF1Score"]
+    metrics = run(tmp_path / "run", *chosen(pairs, *supervised, "metrics=[default,f2]", *f1))
+    assert 0 <= metrics["test/f2"] <= 1
+    assert 0 <= metrics["test/again"] <= 1
+    more = "+metrics.kappa._target_=torchmetrics.classification.MulticlassCohenKappa"
+    again = evaluate(tmp_path / "run", ["devices=cpu", more])
+    assert again["test/f2"] == pytest.approx(metrics["test/f2"])
+    assert -1 <= again["test/kappa"] <= 1
+    capsys.readouterr()
+    predict(
+        PredictSettings(checkpoint=str(tmp_path / "run"), output=str(tmp_path / "answers.csv")),
+        ["data=manifest", f"data.path={pairs}", *PAIR, "data.columns.label=class"],
+    )
+    assert "f2" in capsys.readouterr().out
+
+
 def test_a_user_types_columns_as_they_are(pairs: Path, tmp_path: Path) -> None:
     words = ["data=manifest", f"data.path={pairs}", *PAIR, *SMALL, "callbacks=[checkpoint,report]"]
     run(tmp_path, *as_hydra_arguments(words), *QUIET)

@@ -75,9 +75,8 @@ def test_the_validation_is_that_of_the_tested_checkpoint(
     about = json.loads((run / "report" / "about.json").read_text())
     assert about["validation"] == pytest.approx(best, rel=1e-6)
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["val/loss"] != pytest.approx(
-        best["val/loss"]
-    )  # which is the last one, as before
+    # which is the last one, as before
+    assert metrics["val/loss"] != pytest.approx(best["val/loss"])
     for title, name in (
         ("recall@1", "recall@1"),
         ("recall@10 image to text", "image_to_text/recall@10"),

@@ -46,9 +46,8 @@ def test_two_tasks_are_one_run_and_leave_in_peace(whole: Path, tmp_path: Path) -
     assert "terminate" not in job.said()
     assert "Traceback" not in job.said()
     check_same(job.folder, whole)
-    assert [path.name for path in job.folder.parent.iterdir()] == [
-        job.number
-    ]  # the second process had no folder
+    # the second process had no folder
+    assert [path.name for path in job.folder.parent.iterdir()] == [job.number]
 
 
 @pytest.mark.parametrize("signum", ["USR1", "USR2"])
@@ -232,6 +231,5 @@ def test_a_sweep_that_is_stopped_cancels_its_jobs(
     assert "Stopped by SIGTERM. Go on with:" in log.read_text()
     ask = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={array(folder)}"]
     tell = partial(subprocess.run, ask, capture_output=True, text=True, check=True)
-    assert waited_for(
-        lambda: set(tell().stdout.split()) == {"CANCELLED"}
-    )  # and none is in the queue again
+    # and none is in the queue again
+    assert waited_for(lambda: set(tell().stdout.split()) == {"CANCELLED"})

@@ -369,6 +369,7 @@ def test_distributed_training_gives_the_weights_of_one_process(command, tmp_path
         "data.batch_size=64",
         "test=false",
     ]
+    # no batch norm
     chosen += [
         "data.shift=0",
         "data.scale=0",
@@ -376,7 +377,7 @@ def test_distributed_training_gives_the_weights_of_one_process(command, tmp_path
         "logger=none",
         "callbacks=[checkpoint]",
         "encoder/image=vit",
-    ]  # no batch norm
+    ]
     chosen += ["++callbacks.checkpoint.monitor=null", "++callbacks.last=null"]
     states = []
     for number, devices in enumerate(
@@ -422,9 +423,8 @@ def test_every_precision_trains(command, tmp_path: Path, precision: str, image: 
 @pytest.mark.slow
 @pytest.mark.parametrize("debug", ["limit", "profile"])
 def test_every_debug_mode_runs(command, tmp_path: Path, debug: str) -> None:
-    small = (
-        [] if debug == "limit" else [SMALL, "data.vocab_size=400"]
-    )  # a twentieth of it would be nothing
+    # a twentieth of it would be nothing
+    small = [] if debug == "limit" else [SMALL, "data.vocab_size=400"]
     done = command("train.py", f"debug={debug}", *small, "data.batch_size=64", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     if debug == "profile":

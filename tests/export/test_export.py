@@ -73,9 +73,8 @@ def test_a_folder_has_all_that_is_needed(exported: Path) -> None:
     ):
         assert said in card
     assert "graphs" not in card
-    assert (
-        "cache" not in (exported / "config.json").read_text()
-    )  # nothing of the machine it was made on
+    # nothing of the machine it was made on
+    assert "cache" not in (exported / "config.json").read_text()
 
 
 def test_it_gives_the_vectors_of_the_module(run, exported: Path, glyphs) -> None:

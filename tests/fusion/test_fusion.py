@@ -35,9 +35,8 @@ def test_one_step_changes_every_number_of_every_parameter(name: str, way: dict, 
         output = run(fusion, torch.randn(64, m, DIM).double(), mask, tokens)
         assert output.y.shape == (64, DIM)
         loss = (output.y * torch.randn_like(output.y)).sum() + aux_loss(output)
-        alone = (
-            m == 1 and output.weights is not None
-        )  # what only weighs modalities against each other has no gradient
+        # what only weighs modalities against each other has no gradient
+        alone = m == 1 and output.weights is not None
         if before:
             optimizer = torch.optim.SGD(fusion.parameters(), lr=1.0)
             loss.backward()

@@ -36,9 +36,8 @@ def part(ids: list[int], absent: bool = False) -> pa.Table:
 def test_all_rows_are_there_once_in_order(tmp_path_factory, count, processes, size, broken) -> None:
     output = tmp_path_factory.mktemp("parts") / "x.parquet"
     for rank, parts in enumerate([TableWriter(output, {"model": 1}) for _ in range(processes)]):
-        own = list(range(rank, count, processes)) or [
-            count - 1
-        ]  # of fewer rows than processes one has it twice
+        # of fewer rows than processes one has it twice
+        own = list(range(rank, count, processes)) or [count - 1]
         for start in range(0, len(own), size):
             rows = own[start : start + size]
             whole = [row for row in rows if row not in broken]

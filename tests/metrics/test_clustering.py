@@ -58,19 +58,16 @@ def test_the_metrics_are_those_of_one_clustering_with_a_seed() -> None:
 
 def test_neighbours_are_found_by_angle_and_vote() -> None:
     train, test = groups(60, 0.5), groups(30, 0.5, seed=1)
-    assert (
-        knn_accuracy((train[0] * 10.0 ** train[1][:, None], train[1]), test) == 1
-    )  # length does not matter
-    assert knn_accuracy((train[0][:2], train[1][:2]), test) == pytest.approx(
-        1 / 3
-    )  # a tie of two: the first class
+    # length does not matter
+    assert knn_accuracy((train[0] * 10.0 ** train[1][:, None], train[1]), test) == 1
+    # a tie of two: the first class
+    assert knn_accuracy((train[0][:2], train[1][:2]), test) == pytest.approx(1 / 3)
 
 
 def test_a_linear_probe_is_fitted_on_training_vectors_alone() -> None:
     train, test = groups(60, 0.5), groups(30, 0.5, seed=1)
     scale = np.array([1e-4, 1e-4, 1e-4, 100])  # of what tells the classes apart, and of noise
     assert linear_accuracy((train[0] * scale, train[1]), (test[0] * scale, test[1])) == 1
-    assert (
-        linear_accuracy((train[0], np.roll(train[1], 1)), test) == 0
-    )  # it believes the labels of the training split
+    # it believes the labels of the training split
+    assert linear_accuracy((train[0], np.roll(train[1], 1)), test) == 0
     assert linear_accuracy((train[0], np.full(60, 3)), test) == pytest.approx(1 / 3)

@@ -1,11 +1,17 @@
 """Retrieval metrics against a loop over all pairs."""
 
+import doctest
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.processes import run_processes
+from torchmetrics import MetricCollection, SumMetric
+from torchmetrics.retrieval import RetrievalHitRate, RetrievalRecall
 
 import polymodal.metrics.ranking as ranking
+import polymodal.metrics.retrieval as retrieval
 from polymodal.metrics.ranking import positive_ranks
 from polymodal.metrics.retrieval import Retrieval, direction_metrics
 
@@ -82,9 +88,8 @@ def test_a_gallery_item_is_held_once() -> None:
     metric = Retrieval(["image", "text"])
     metric.update(**table(4, 3))
     rows = metric.compute()
-    assert (
-        rows["image_to_text/mean_rank"] == 1
-    )  # the other captions of the image are right too, not rivals
+    # the other captions of the image are right too, not rivals
+    assert rows["image_to_text/mean_rank"] == 1
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
@@ -190,3 +195,77 @@ def test_a_caption_of_many_pictures_is_one_answer() -> None:
     swapped.update(**rows | {"x": torch.stack([torch.eye(3)[torch.tensor([1, 0, 2])][kind], x], 1)})
     assert swapped.compute()["image_to_text/recall@1"] == pytest.approx(1 / 3)
     assert swapped.compute()["image_to_text/mean_rank"] == pytest.approx((2 * 3 + 1) / 3)
+
+
+def collected(rank: int, world_size: int, sizes: list[int]) -> list[dict[str, float]]:
+    """The metrics of two processes, the second of which may have nothing, computed twice."""
+    torch.manual_seed(0)
+    rows = table(6, 2) | {"x": torch.randn(12, 2, 4)}
+    metrics = MetricCollection({"retrieval": Retrieval(["image", "text"]), "count": SumMetric()})
+    start = sum(sizes[:rank])
+    end = start + sizes[rank] if world_size > 1 else 12
+    for row in range(start, end):
+        own = {name: value[row : row + 1] for name, value in rows.items()}
+        metrics["retrieval"].update(**own)
+        metrics["count"].update(1)
+    return [{name: value.item() for name, value in metrics.compute().items()} for _ in range(2)]
+
+
+@pytest.mark.parametrize("sizes", [[5, 7], [12, 0]])
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_it_is_a_metric_of_torchmetrics_on_one_process_and_on_two(sizes: list[int]) -> None:
+    alone = collected(0, 1, [12])
+    assert alone[0]["count"] == 12
+    assert len(alone[0]) == 11
+    for together in run_processes(collected, 2, sizes):
+        assert together == alone
+
+
+def test_after_a_reset_nothing_is_left_and_a_batch_has_metrics_of_its_own() -> None:
+    torch.manual_seed(0)
+    rows = table(6, 2) | {"x": torch.randn(12, 2, 4)}
+    halves = [
+        {name: value[part] for name, value in rows.items()} for part in (slice(6), slice(6, 12))
+    ]
+    metric, whole = Retrieval(["image", "text"]), Retrieval(["image", "text"])
+    whole.update(**rows)
+    for half in halves:
+        alone = Retrieval(["image", "text"])
+        alone.update(**half)
+        assert metric(**half) == alone.compute()
+    assert metric.compute() == whole.compute()
+    metric.reset()
+    metric.update(**halves[0])
+    alone.reset()
+    alone.update(**halves[0])
+    assert metric.compute() == alone.compute()
+
+
+@pytest.mark.parametrize("captions", [1, 3])
+def test_recall_and_rank_are_those_of_torchmetrics(captions: int) -> None:
+    """Where both mean the same: one vector a query, and the best of its answers."""
+    torch.manual_seed(1)
+    rows = table(9, captions)
+    rows["x"] = torch.randn(9 * captions, 2, 5)
+    rows["x"][:, 0] = rows["x"][:, 0][rows["items"][:, 0] * captions]  # one image, one vector
+    metric = Retrieval(["image", "text"], ks=(1, 3))
+    metric.update(**rows)
+    found = metric.compute()
+    unit = torch.nn.functional.normalize(rows["x"], dim=-1)
+    images = unit[::captions, 0]
+    scores = images @ unit[:, 1].T
+    right = torch.arange(9)[:, None] == rows["group"][None]
+    query = torch.arange(9)[:, None].expand_as(scores)
+    for k in (1, 3):
+        theirs = RetrievalHitRate(top_k=k)(scores.flatten(), right.flatten(), query.flatten())
+        assert found[f"image_to_text/recall@{k}"] == pytest.approx(theirs.item())
+        one = RetrievalRecall(top_k=k)(
+            scores.T.flatten(), right.T.flatten(), torch.arange(9 * captions).repeat_interleave(9)
+        )
+        assert found[f"text_to_image/recall@{k}"] == pytest.approx(one.item())
+
+
+def test_the_example_of_the_docstring_runs() -> None:
+    results = doctest.testmod(retrieval)
+    assert results.attempted == 6
+    assert not results.failed

@@ -83,9 +83,8 @@ def samples(
     )
     if missing:
         present[modalities[-1]][-4:] = False
-        present[modalities[0]] |= ~torch.stack(list(present.values())).any(
-            0
-        )  # nothing at all cannot be encoded
+        # nothing at all cannot be encoded
+        present[modalities[0]] |= ~torch.stack(list(present.values())).any(0)
     labels = {"kind": torch.randint(-1, 3, (count,), generator=generator)}
     labels["several"] = torch.randint(-1, 2, (count, 3), generator=generator)
     labels["value"] = labels["several"].double().masked_fill(labels["several"] < 0, torch.nan)

@@ -135,9 +135,8 @@ def test_validation_loss_is_the_objective_s_own(name: str, options: Options) -> 
         samples(16, missing=name != "symile"),
         build(name, **options, evaluation_batch_size=16),
     )
-    if (
-        options.get("negatives", "n") == "n"
-    ):  # tuples are made by the order of the samples: here the same in both
+    # tuples are made by the order of the samples: here the same in both
+    if options.get("negatives", "n") == "n":
         batch = part(
             batch, torch.randperm(16, generator=torch.Generator().manual_seed(0)).argsort()
         )

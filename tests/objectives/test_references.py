@@ -127,9 +127,8 @@ def test_vicreg_of_a_pair_is_its_three_terms() -> None:
 def test_supcon_takes_classes_for_groups_where_there_are_any() -> None:
     x, batch = vectors(), batch_of(torch.arange(12) // 2)
     batch.labels["kind"] = torch.tensor([0, 0, 1, 1, 1, -1, -1, 2, -1, -1, 0, 2])
-    same = batch_of(
-        torch.tensor([0, 0, 1, 1, 1, 5, 6, 2, 7, 7, 0, 2])
-    )  # numbers 4 and 5 are a group without a class
+    # numbers 4 and 5 are a group without a class
+    same = batch_of(torch.tensor([0, 0, 1, 1, 1, 5, 6, 2, 7, 7, 0, 2]))
     equal(build("supcon", label="kind")(output(x), batch), build("supcon")(output(x), same))
     with pytest.raises(ConfigError, match="the data have no 'kin'. Did you mean kind?"):
         build("supcon", label="kin")(output(x), batch)

@@ -70,10 +70,8 @@ def trained(loss_of: Contrastive) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         batch = xor(512, generator)
         batch.group = batch.items["c"]
-        batch.items |= {
-            "a": batch.id,
-            "b": batch.id,
-        }  # each sample asks for itself: an equal a goes with every c
+        # each sample asks for itself: an equal a goes with every c
+        batch.items |= {"a": batch.id, "b": batch.id}
         loss_of.update(model(batch), batch)
         return loss_of.compute()
 

@@ -142,10 +142,8 @@ def test_metrics_do_not_depend_on_how_the_split_is_cut(
     whole, cut = build(name, **options), build(name, **options)
     whole.update(output, batch)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(seed))
-    for rows in [
-        *order.split(size),
-        torch.tensor([0, 1]),
-    ]:  # two samples are there twice, as a sampler's padding is
+    # two samples are there twice, as a sampler's padding is
+    for rows in [*order.split(size), torch.tensor([0, 1])]:
         cut.update(*part(output, batch, rows))
     assert cut.compute() == whole.compute()
 

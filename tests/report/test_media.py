@@ -91,9 +91,8 @@ def test_a_spectrogram_is_bright_where_the_tone_is() -> None:
     tone = np.sin(2 * np.pi * 1000 * seconds).astype(np.float32)
     pixels = spectrogram(Sound(tone, RATE), width=100, height=80).sum(2)
     rows = pixels.mean(1)
-    assert (
-        abs(int(rows.argmax()) - 80 * (1 - 1000 / (RATE / 2))) <= 2
-    )  # low frequencies are at the bottom
+    # low frequencies are at the bottom
+    assert abs(int(rows.argmax()) - 80 * (1 - 1000 / (RATE / 2))) <= 2
     assert spectrogram(Sound(tone[:5], RATE)).shape == (64, 192, 3)
 
 

@@ -83,9 +83,10 @@ def test_it_says_what_the_run_reached_and_what_it_is_made_of(run: Path) -> None:
     )
     assert (tiles[1]["title"], tiles[1]["value"]) == ("recall@1 image to text", "0.625")
     assert "validation" not in tiles[1]
+    # of all first
     assert re.search(
         r"Held-out data</summary>.*?<tbody><tr><th></th><td class=\"n\">0.5000<", page, re.DOTALL
-    )  # of all first
+    )
     assert "1 min 15 s" in page
     for part, name in (("data", "Words"), ("image encoder", "CNN")):
         assert f"<span>{part}</span> {name}" in page
@@ -108,11 +109,8 @@ def cards(page: str) -> list[dict[str, str]]:
 
 def test_cards_show_the_validation_of_the_checkpoint_that_was_tested(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
-    metrics = {
-        "test/recall@1": 0.5,
-        "test/image_to_text/recall@1": 0.4,
-        "val/recall@1": 0.3,
-    }  # the last one
+    # the last one
+    metrics = {"test/recall@1": 0.5, "test/image_to_text/recall@1": 0.4, "val/recall@1": 0.3}
     metrics |= {"test/control/linear/recall@1": 0.6, "test/control/chance/recall@1": 0.01}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     about = {
@@ -142,9 +140,8 @@ def test_cards_show_the_validation_of_the_checkpoint_that_was_tested(tmp_path: P
         "value": "0.400",
         "note": "78 queries, 40 items to find",
     }
-    assert direction == expected | {
-        "chance": "0.0250"
-    }  # of this very test, where no control was run
+    # of this very test, where no control was run
+    assert direction == expected | {"chance": "0.0250"}
     assert 'class="beaten"' in page
     assert "best.ckpt, epoch 3, step 70" in page
     assert "of 90 samples" in page

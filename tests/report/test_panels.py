@@ -108,9 +108,8 @@ def test_every_point_of_the_map_has_its_thumbnail_or_its_words() -> None:
     for point in images:
         row, column = divmod(point[5], panel["columns"])
         tile = sprite[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
-        assert (
-            abs(float(tile.mean()) - (point[4] - point[4] % 2)) < 4
-        )  # as grey as its item's number
+        # as grey as its item's number
+        assert abs(float(tile.mean()) - (point[4] - point[4] % 2)) < 4
     texts = [point for point in points if point[2] == 1]
     assert all(point[6] == f"{EVIL} {point[4]}" for point in texts)
     coloured = {(point[4], *panel["classes"][point[3]]) for point in points if point[3] >= 0}

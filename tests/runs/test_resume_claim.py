@@ -161,9 +161,8 @@ def test_what_changes_nothing_of_the_model_or_of_the_data_may_change(run: Path) 
     assert resumed is not None
     stored, begin = resumed
     assert stored["data"]["num_workers"] == 1
-    assert files(run).items() - {(".lock", b"")} == before.items() - {
-        (".lock", b"")
-    }  # until it begins
+    # until it begins
+    assert files(run).items() - {(".lock", b"")} == before.items() - {(".lock", b"")}
     begin()
     assert stored_config(run)["trainer"]["max_epochs"] == 2
     assert not (run / "metrics.json").exists()

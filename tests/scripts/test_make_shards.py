@@ -83,9 +83,8 @@ def test_the_next_command_names_all_that_was_written(shards: Path) -> None:
         for name, n in json.loads((shards / "report.json").read_text())["shards"].items()
         if "train" in name
     )
-    assert (
-        given["data.epoch_samples"] == given["data.batch_size"] == str(kept)
-    )  # fewer than the usual batch
+    # fewer than the usual batch
+    assert given["data.epoch_samples"] == given["data.batch_size"] == str(kept)
     config = overridden(as_hydra_arguments(words[2:]))
     data = WebDataset(
         **{key: value for key, value in config["data"].items() if key != "_target_"}
@@ -289,9 +288,8 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         "error: data.path: there is no file no.csv"
         in run("path=no.csv", f"output={tmp_path}", "columns.text=a").stderr
     )
-    assert not list(
-        tmp_path.iterdir()
-    )  # so that the right command does not find the settings of the wrong one
+    # so that the right command does not find the settings of the wrong one
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

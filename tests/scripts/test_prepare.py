@@ -90,9 +90,8 @@ def test_drawings_are_told_by_title_or_file_name_and_keywords(openclipart: Path)
         "up",
         "down left",
     }
-    assert (
-        sum(row["group"] == "star" for row in rows.values()) == 10
-    )  # of 12; a collection, so the file tells
+    # of 12; a collection, so the file tells
+    assert sum(row["group"] == "star" for row in rows.values()) == 10
     assert {name for name in rows if name.startswith("x/")} == set()
     assert "secret" not in (openclipart / "manifest.parquet").read_bytes().decode("latin-1")
 
@@ -152,9 +151,8 @@ def test_chance_is_that_of_a_random_order(monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     from control_retrieval import chance
 
-    assert chance(np.array([0, 1, 2]), np.array([0, 0, 1])) == pytest.approx(
-        [1 / 2, 1, 1]
-    )  # none is right for 2
+    # none is right for 2
+    assert chance(np.array([0, 1, 2]), np.array([0, 0, 1])) == pytest.approx([1 / 2, 1, 1])
     random = np.random.default_rng(0)
     target = random.integers(0, 6, 40)
     orders = np.stack([random.permutation(40)[:5] for _ in range(4000)])

@@ -133,12 +133,8 @@ def test_all_clips_of_a_name_are_in_one_split(
 ) -> None:
     monkeypatch.setattr(own_sets, "VOICES", own_sets.VOICES[:2])
     [rows] = made(own_sets, monkeypatch, tmp_path, "sets=spoken", f"names={names}")
-    assert [row["text"] for row in rows] == [
-        "red apple",
-        "red apple",
-        "sun",
-        "sun",
-    ]  # a name of words alone
+    # a name of words alone
+    assert [row["text"] for row in rows] == ["red apple", "red apple", "sun", "sun"]
     assert len({(row["text"], row["split"]) for row in rows}) == 2
     lengths = [soundfile.info(tmp_path / "own" / row["file"]).frames for row in rows]
     assert len(set(lengths)) == 4

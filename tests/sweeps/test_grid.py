@@ -42,12 +42,8 @@ def test_every_combination_has_a_job_and_a_row(ordered: Ordered, jobs: int) -> N
     assert [(row["value"], row["seed"], row["data.x"]) for row in rows] == [
         ("1", "0", "5"), ("1", "1", "5"), ("2", "0", "5"), ("2", "1", "5"),
     ]  # fmt: skip
-    assert [float(row["best"]) for row in rows] == [
-        1,
-        1.01,
-        2,
-        2.01,
-    ]  # not the last of the validations
+    # not the last of the validations
+    assert [float(row["best"]) for row in rows] == [1, 1.01, 2, 2.01]
     names = {file.name for file in order.folder.iterdir()}
     assert names >= {"sweep.md", "sweep_seeds.csv", "curves.png", "parallel_coordinates.png"}
 
@@ -78,9 +74,8 @@ def test_only_failed_jobs_run_again(ordered: Ordered) -> None:
     assert [name for name in before if before[name] != after[name]] == ["0", "1"]
     (order.folder / "0.1").rename(order.folder / "0.2")
     Grid().run(ordered("fail=true,false", "seed=0,1", retry_failed=True))
-    assert all(
-        (order.folder / name / "error.txt").exists() for name in ("0", "0.1", "0.2")
-    )  # nothing is lost
+    # nothing is lost
+    assert all((order.folder / name / "error.txt").exists() for name in ("0", "0.1", "0.2"))
 
 
 @pytest.mark.parametrize("retry", [False, True])
@@ -107,9 +102,8 @@ def test_a_stopped_sweep_goes_on_where_it_was(ordered: Ordered) -> None:
     assert Grid().run(order) == 128 + signal.SIGTERM
     assert statuses(order) == ["done", "done", "unfinished"]
     assert end_sweep(order.folder) == 1
-    assert (
-        Grid().run(ordered("stop_sweep=false,true", "seed=0,1")) == 128 + signal.SIGTERM
-    )  # job 3 does so as well
+    # job 3 does so as well
+    assert Grid().run(ordered("stop_sweep=false,true", "seed=0,1")) == 128 + signal.SIGTERM
     assert Grid().run(order) == 0
     assert statuses(order) == ["done"] * 4
     resumed = [

@@ -75,9 +75,8 @@ def test_a_crash_is_a_failed_trial_and_can_be_tried_again(ordered: Ordered) -> N
 
 
 def test_a_hopeless_trial_is_stopped_while_it_runs(ordered: Ordered) -> None:
-    order = ordered(
-        "value=5,5.5,1", "wait_below=2"
-    )  # a trial with value=1 waits for ever, unless it is pruned
+    # a trial with value=1 waits for ever, unless it is pruned
+    order = ordered("value=5,5.5,1", "wait_below=2")
     search = Search(trials=9, sampler="Random", seed=3)
     search.pruner = optuna.pruners.PercentilePruner(50, n_startup_trials=1)
     for value in (5, 5.5, 1):

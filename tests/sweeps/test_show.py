@@ -43,10 +43,8 @@ def test_what_all_have_in_common_is_said_once() -> None:
         {"x": "1"},
     )
     assert apart([{"job": "a", "x": "1"}, {"job": "b"}]) == (["job", "x"], {})  # one has none
-    assert apart([{"job": "a", "x": "1"}]) == (
-        ["job", "x"],
-        {},
-    )  # of one run there is nothing to compare
+    # of one run there is nothing to compare
+    assert apart([{"job": "a", "x": "1"}]) == (["job", "x"], {})
 
 
 def test_names_are_short_while_they_differ() -> None:

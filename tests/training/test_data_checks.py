@@ -147,9 +147,8 @@ def test_labels_of_which_training_has_none_are_refused(folder: Path, rows: list[
         match=r"The val split: none of its 8 samples has a label .* data.label_kind=value",
     ):
         check_data(data, objective, ["image"], SPLITS)
-    check_data(
-        data, objective, ["image"], ["test"]
-    )  # another table, whose own training split taught nothing
+    # another table, whose own training split taught nothing
+    check_data(data, objective, ["image"], ["test"])
 
 
 def test_a_split_of_few_samples_is_told(folder: Path, rows: list[dict], caplog) -> None:
@@ -187,9 +186,8 @@ def test_an_empty_split_says_what_was_left_out(folder: Path, rows: list[dict]) -
 def test_what_is_alike_everywhere_is_not_told_apart(
     columns: dict, message: str, folder: Path, rows: list[dict], caplog
 ) -> None:
-    if (
-        "group" in columns
-    ):  # a group is in one split, unless something else says what falls together
+    # a group is in one split, unless something else says what falls together
+    if "group" in columns:
         columns = columns | {"split_by": "filepath"}
     data = data_of(folder, rows, columns)
     with pytest.raises(DataError, match=message):

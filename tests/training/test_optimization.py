@@ -22,11 +22,8 @@ def test_a_schedule_that_waits_for_a_metric_lowers_the_rate(tmp_path: Path) -> N
     config = configured(tmp_path, *settings, "optimizer.lr=0.008", "trainer.max_epochs=4")
     train(config, config)
     rates = [float(row["lr-AdamW/model"]) for row in rows(tmp_path) if "lr-AdamW/model" in row]
-    assert sorted(set(rates), reverse=True) == [
-        0.008,
-        0.004,
-        0.002,
-    ]  # the first validation is the best one
+    # the first validation is the best one
+    assert sorted(set(rates), reverse=True) == [0.008, 0.004, 0.002]
 
 
 def test_it_takes_the_mode_of_the_monitor(tmp_path: Path) -> None:

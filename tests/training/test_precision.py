@@ -169,9 +169,8 @@ def test_a_run_is_evaluated_and_exported_as_it_was_trained(name: str, tmp_path: 
     assert {key: after[key] for key in tested} == tested
     export(str(folder), str(tmp_path / "exported"), ["safetensors"], "MIT")
     model = polymodal.load(tmp_path / "exported")
-    weights = {
-        k: v for k, v in model.state_dict().items() if not k.endswith("_extra_state")
-    }  # the scale is exact
+    # the scale is exact
+    weights = {k: v for k, v in model.state_dict().items() if not k.endswith("_extra_state")}
     assert {value.dtype for value in weights.values() if value.is_floating_point()} == {
         torch.float32
     }

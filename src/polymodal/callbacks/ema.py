@@ -32,9 +32,8 @@ class EMA(EMAWeightAveraging):
         self._average_model = AveragedModel(
             parts, device, use_buffers=self._use_buffers, **self._kwargs
         )
-        if isinstance(
-            trainer.precision_plugin, DoublePrecision
-        ):  # else the weights lose digits where both are swapped
+        # else the weights lose digits where both are swapped
+        if isinstance(trainer.precision_plugin, DoublePrecision):
             self._average_model.double()
         if pl_module.device_mesh is not None:
             shard(self._average_model.module.model, pl_module.device_mesh.device_type)  # type: ignore[arg-type]

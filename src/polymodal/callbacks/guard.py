@@ -86,9 +86,8 @@ class Guard(Callback):
     ) -> None:
         """Looks whether the step would be a bad one, in any process."""
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        gradients = [
-            g.to_local() if isinstance(g, DTensor) else g for g in gradients
-        ]  # sharded: the own part
+        # sharded: the own part
+        gradients = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]
         bad = (~(get_total_norm(gradients).isfinite() & self.loss.isfinite())).int()
         if world_size() > 1:
             dist.all_reduce(bad, dist.ReduceOp.MAX)
@@ -101,9 +100,8 @@ class Guard(Callback):
         if self.in_a_row > self.allowed:
             self.in_a_row -= 1  # the checkpoint is from before this step
             self._stop(trainer, pl_module)
-        if (
-            self.scaler is None
-        ):  # which leaves the step out by itself, and does so at the start of any run
+        # which leaves the step out by itself, and does so at the start of any run
+        if self.scaler is None:
             step = trainer.global_step
             warnings.warn(
                 f"Step {step} is left out: its loss or gradient is NaN or infinite.", stacklevel=2
@@ -113,11 +111,9 @@ class Guard(Callback):
     def _stop(self, trainer: Trainer, module: MultimodalModule) -> None:
         spoilt = torch.stack([_not_finite(values) for values in self.batch.inputs.values()]).any(0)
         ids, spoilt = gather_rows(self.batch.id, spoilt)
-        file, step, epoch = (
-            self.run_dir / "bad_step.json",
-            trainer.global_step,
-            trainer.current_epoch,
-        )
+        file = self.run_dir / "bad_step.json"
+        step = trainer.global_step
+        epoch = trainer.current_epoch
         report: dict[str, Any] = {
             "step": step,
             "epoch": epoch,

@@ -20,6 +20,12 @@ from polymodal.runs.resume import LIMITS
 from polymodal.training.checkpoints.sharded import not_finite
 from polymodal.training.distributed.collectives import exchanged
 from polymodal.training.distributed.signals import Stopped, listener
+from polymodal.training.lightning_internals import (
+    epoch_is_over,
+    row_to_log,
+    training_is_over,
+    validates_next,
+)
 from polymodal.types import PositiveFloat, PositiveInt
 
 log = logging.getLogger(__name__)
@@ -89,7 +95,6 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
     ) -> None:
         """Saves within an epoch, where it is time for it or the run ends."""
-        loop = trainer.fit_loop.epoch_loop
         late = time.monotonic() - self.saved_at >= 60 * (self.every_minutes or float("inf"))
         stop, late = self._agreed(trainer, late)
         due = (
@@ -97,11 +102,9 @@ class LastCheckpoint(Checkpoint):
             or self.every_steps is not None
             and trainer.global_step - self.saved_step >= self.every_steps
         )
-        due |= loop._is_training_done
-        ends = loop._num_ready_batches_reached()  # then the end of the epoch saves
-        fetcher = trainer.fit_loop._data_fetcher
-        validates = fetcher is not None and loop._should_check_val_fx(fetcher)  # then its end does
-        if (stop or due) and not (ends or validates):
+        due |= training_is_over(trainer)
+        # the end of the epoch, or of the validation, saves then
+        if (stop or due) and not (epoch_is_over(trainer) or validates_next(trainer)):
             self._save(trainer, pl_module, stop)
 
     def on_validation_batch_end(
@@ -118,10 +121,8 @@ class LastCheckpoint(Checkpoint):
         if listener.signum and fitting and trainer.world_size == 1 and not averages:
             progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
             done = progress.current.completed
-            for counts in (
-                progress.total,
-                progress.current,
-            ):  # to where Lightning sees that the first batch is at work
+            # to where Lightning sees that the first batch is at work
+            for counts in (progress.total, progress.current):
                 counts.load_state_dict(
                     {k: n - done - (k == "processed") for k, n in counts.state_dict().items()}
                 )
@@ -129,7 +130,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Saves after a validation within an epoch."""
-        within = not trainer.fit_loop.epoch_loop._num_ready_batches_reached()
+        within = not epoch_is_over(trainer)
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking and within:
             self._save(trainer, pl_module, self._agreed(trainer)[0])
 
@@ -137,7 +138,7 @@ class LastCheckpoint(Checkpoint):
         """Saves at the end of an epoch, but not where the run ends within it: the rest of it would
         count as done.
         """
-        if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+        if epoch_is_over(trainer):
             self._save(trainer, pl_module, self._agreed(trainer)[0])
 
     def _agreed(self, trainer: Trainer, late: bool = False) -> tuple[int, bool]:
@@ -163,9 +164,8 @@ class LastCheckpoint(Checkpoint):
         """
         if not_finite(module.state_dict()):
             return None
-        if (
-            trainer.global_step == self.saved_step
-        ):  # a batch after validation, or the first of an epoch or a run
+        # a batch after validation, or the first of an epoch or a run
+        if trainer.global_step == self.saved_step:
             return self.file if self.file.exists() else None
         loop = trainer.fit_loop.epoch_loop
         steps = loop.automatic_optimization.optim_progress.optimizer
@@ -194,7 +194,7 @@ class LastCheckpoint(Checkpoint):
             "figures": self.restored["figures"]
             | {k: float(v) for k, v in trainer.callback_metrics.items()},
             "rows": rows,
-            "pending": _pending(trainer),
+            "pending": row_to_log(trainer),
             "stopped": trainer.should_stop,
         }
 
@@ -217,9 +217,8 @@ class LastCheckpoint(Checkpoint):
         before, now = (
             config.get("trainer", {}) for config in (checkpoint["config"], pl_module.config)
         )
-        if all(
-            before.get(name) == now.get(name) for name in LIMITS
-        ):  # else the run is to be longer
+        # else the run is to be longer
+        if all(before.get(name) == now.get(name) for name in LIMITS):
             trainer.should_stop = self.restored["stopped"]
 
 
@@ -241,23 +240,6 @@ def forget_others(state: Any, own: Collection[Path]) -> None:
         state["best_k_models"] = {
             path: score for path, score in state["best_k_models"].items() if is_own(path)
         }
-
-
-def _pending(trainer: Trainer) -> dict[str, float]:
-    """The row of this step, or of the epoch, which Lightning writes when all callbacks are through
-    with it.
-    """
-    progress, connector = (
-        trainer.fit_loop.epoch_loop.batch_progress.current,
-        trainer._logger_connector,
-    )
-    epoch = trainer.fit_loop.epoch_progress.current
-    of_step = progress.completed != progress.ready and connector.should_update_logs
-    of_epoch = epoch.processed > epoch.completed  # type: ignore[attr-defined]
-    if not (of_step or of_epoch):
-        return {}
-    values = {name: float(value) for name, value in connector.metrics["log"].items()}
-    return {**values, "epoch": trainer.current_epoch} if values else {}
 
 
 def _moved(node: Any, old: str, new: str) -> Any:

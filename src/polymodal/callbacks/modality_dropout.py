@@ -77,8 +77,7 @@ def dropped(ids: Tensor, mask: Tensor, rates: Tensor, salt: int) -> Tensor:
     place = torch.arange(mask.shape[1], device=ids.device)
     draw = hashed_uniform(ids[:, None], salt, place)
     taken = draw < rates
-    last = ~(mask & ~taken).any(
-        1, keepdim=True
-    )  # all would be gone: the modality with the luckiest draw stays
+    # all would be gone: the modality with the luckiest draw stays
+    last = ~(mask & ~taken).any(1, keepdim=True)
     luckiest = draw.masked_fill(~mask, -1).argmax(1, keepdim=True)
     return taken & ~(last & (place == luckiest))

@@ -35,10 +35,8 @@ def noisy(
             inputs[name] = _thinned(values, batch.id, min(level, 1.0), salts)
             continue
         count = (codes or {}).get(name, 0)
-        numbers, categories = (
-            values[:, : values.shape[1] - count],
-            values[:, values.shape[1] - count :],
-        )
+        numbers = values[:, : values.shape[1] - count]
+        categories = values[:, values.shape[1] - count :]
         parts = [_noisy_values(numbers, batch.id, level, salts)]
         if count:
             parts.append(_lost_codes(categories, batch.id, level, salts))

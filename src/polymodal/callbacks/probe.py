@@ -73,9 +73,8 @@ class Probe(Callback):
             )
         train_set = trainer.datamodule.train_set  # type: ignore[attr-defined]
         self.has_training = isinstance(train_set, IterableDataset) or len(train_set) > 0
-        if self.has_training and not isinstance(
-            train_set, IterableDataset
-        ):  # a stream has no first sample to look at
+        # a stream has no first sample to look at
+        if self.has_training and not isinstance(train_set, IterableDataset):
             self._classes(train_set[[0]])
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:

@@ -135,9 +135,8 @@ class Robustness(Callback):
             *(set(metrics) for metrics in [*subsets.values(), *grid.values()])
         )
         metric = pl_module.shown.partition("/")[2]
-        if (
-            metric not in everywhere
-        ):  # such as retrieval, of which there is none where nothing is present
+        # such as retrieval, of which there is none where nothing is present
+        if metric not in everywhere:
             metric = "loss" if "loss" in everywhere else sorted(everywhere)[0]
         worth = {subset: metrics[metric] for subset, metrics in subsets.items()}
         shapley = shapley_values(self.names, worth) if worth else {}

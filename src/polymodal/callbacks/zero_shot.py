@@ -76,9 +76,8 @@ class ZeroShot(Callback):
             )
         self.class_names = names
         held_out = trainer.datamodule.test_set  # type: ignore[attr-defined]
-        if not isinstance(held_out, IterableDataset) and len(
-            held_out
-        ):  # a stream has no first sample
+        # a stream has no first sample
+        if not isinstance(held_out, IterableDataset) and len(held_out):
             self._classes(held_out[[0]])
 
     def on_test_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
@@ -171,10 +170,8 @@ def read_prompts(file: str, templates: Sequence[str]) -> dict[str, Mapping[str, 
     prompts: dict[str, Mapping[str, Sequence[str]]] = {}
     for name, entry in (content if isinstance(content, dict) and content else {"": None}).items():
         entry = entry if isinstance(entry, dict) else {"words": entry}
-        words, own = (
-            _sentences(entry.get("words")),
-            _sentences(entry.get("templates", list(templates) or ["{}"])),
-        )
+        words = _sentences(entry.get("words"))
+        own = _sentences(entry.get("templates", list(templates) or ["{}"]))
         if not words or not own or entry.keys() - {"words", "templates"}:
             raise ConfigError(
                 f"callbacks.zero_shot.prompts={file}: a line is a class and its words, such as "

@@ -201,10 +201,8 @@ def _container(text: str) -> str:
 
 def quoted(value: object) -> str:
     """A value for Hydra's grammar, whatever signs it holds."""
-    from hydra.core.override_parser.types import (
-        Quote,
-        QuotedString,
-    )  # late: scripts without Hydra's start are quick
+    # late: scripts without Hydra's start are quick
+    from hydra.core.override_parser.types import Quote, QuotedString
 
     return QuotedString(str(value), Quote.double).with_quotes()
 

@@ -183,13 +183,11 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
         root = re.split(r"[./@]", key.lstrip("+~"))[0]
         if key in known - {"inputs"}:
             own[key] = home(value)
-        elif (
-            "inputs" in known and key == "name"
-        ):  # a column of many tables; a run that is asked needs none
+        # a column of many tables; a run that is asked needs none
+        elif "inputs" in known and key == "name":
             inputs[key] = home(value)
-        elif root in Config.model_fields or is_group(
-            root
-        ):  # hydra, too: Lightning gives it to other processes
+        # hydra, too: Lightning gives it to other processes
+        elif root in Config.model_fields or is_group(root):
             changes.append(argument)
         elif "inputs" in known and not re.search(r"^[-+~]|[/@]", key):
             inputs[key] = home(value)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from polymodal.cli.overrides import SWEEP, WITH_VALUE, as_hydra_arguments, quoted
+from polymodal.cli.followers import arguments_for_followers, follow, full_errors, take_part
+from polymodal.cli.overrides import SWEEP, WITH_VALUE, as_hydra_arguments
 from polymodal.config import run_name  # noqa: F401  (the configs ask it for the folder)
 from polymodal.config.command_line import check_no_run_dir, check_options, check_words, in_order
 from polymodal.config.environment import is_first_process  # its resolvers go to sweeps
-from polymodal.config.messages import CONFIGS, FORESEEN, WANTED, in_our_words, readable_errors, show
-from polymodal.errors import ConfigError, PolymodalError
+from polymodal.config.messages import CONFIGS, FORESEEN, in_our_words, readable_errors, show
+from polymodal.errors import ConfigError
 from polymodal.runs.folder import claim, give_back, record_failure
 from polymodal.runs.resume import claim_again, how, locked
 from polymodal.runs.slurm import goes_on, run_again
@@ -33,9 +31,8 @@ def main() -> None:
     """`python src/train.py ...`: one run, a sweep (`-m`), or `check=true`, which checks all
     experiments.
     """
-    os.environ.setdefault(
-        "THP_MEM_ALLOC_ENABLE", "1"
-    )  # for torch: large tensors in huge pages of Linux
+    # for torch: large tensors in huge pages of Linux
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     end_with_parent()
     with readable_errors():
         if sweeps := [argument for argument in sys.argv[1:] if argument.startswith("sweep=")]:
@@ -50,10 +47,8 @@ def main() -> None:
             check_all()
         elif is_first_process():
             sys.argv[1:] = arguments
-            with (
-                full_errors("1"),
-                table_at_the_end(),
-            ):  # Hydra raises its errors, instead of printing them
+            # Hydra raises its errors, instead of printing them
+            with full_errors("1"), table_at_the_end():
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(
                     run_job
                 )()
@@ -71,9 +66,8 @@ def run_job(config: DictConfig) -> float | None:
     Returns:
         the metric that says how good the run was, for sweepers that ask.
     """
-    from polymodal.config.check import (
-        check_config,
-    )  # here, so that help and completion do not wait for it
+    # here, so that help and completion do not wait for it
+    from polymodal.config.check import check_config
 
     if not is_first_process():
         return take_part(check_config(config))
@@ -149,93 +143,3 @@ def check_run_dir(plain: dict[str, Any], folder: Path) -> None:
         raise ConfigError(
             f"run_dir={given}: the folder of a run is chosen by hydra.run.dir={given}"
         )
-
-
-@contextmanager
-def arguments_for_followers(settings: Any, folder: Path, checkpoint: str | None) -> Iterator[None]:
-    """Lightning starts the other processes of a run with our `sys.argv`: let it say this one job,
-    in this folder.
-
-    Without this, each of them would start the whole sweep again, or a run in a folder of its own. A
-    launcher may have started this process by a program of its own, which they are not to start.
-    """
-    main = sys.modules["__main__"]
-    given, module = list(sys.argv), main.__spec__
-    source = next(
-        (item.path for item in settings.runtime.config_sources if item.provider == "command-line"),
-        None,
-    )
-    repeating = (
-        ["--config-dir", source, "--config-name", settings.job.config_name] if source else []
-    )
-    repeating += [
-        override for override in settings.overrides.hydra if "hydra.searchpath=" in override
-    ]
-    resuming = [f"++resume={quoted(checkpoint)}"] if checkpoint else []
-    arguments = [*repeating, *settings.overrides.task, f"++run_dir={quoted(folder)}", *resuming]
-    sys.argv[:], main.__spec__ = [str(CONFIGS.parent / "src" / "train.py"), *arguments], None
-    try:
-        with full_errors(WANTED):  # they inherit it
-            yield
-    finally:
-        sys.argv[:], main.__spec__ = given, module
-
-
-def follow(arguments: list[str]) -> None:
-    """The part of a process that is not the first of its run, from its command line."""
-    from polymodal.config.check import check_config
-    from polymodal.config.compose import compose_config
-
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--config-dir", "-cd")
-    parser.add_argument("--config-name", "-cn", default="train")
-    parser.add_argument("--multirun", "-m", action="store_true")
-    options, overrides = parser.parse_known_args(arguments)
-    if options.multirun:
-        raise PolymodalError(
-            "A sweep is started by plain `python src/train.py -m ...`; each job starts its "
-            "processes."
-        )
-    if not any(override.startswith("++run_dir=") for override in overrides):
-        # torchrun and Slurm start all processes alike, and only the first of them writes into the
-        # folder
-        given = [
-            override
-            for override in overrides
-            if override.startswith(("++resume=", "hydra.run.dir="))
-        ]
-        folders = [override.partition("=")[2] for override in given]
-        overrides.append(f"++run_dir={folders[-1] if folders else quoted(CONFIGS.parent / 'logs')}")
-    take_part(check_config(compose_config(overrides, options.config_name, options.config_dir)))
-
-
-def take_part(plain: dict[str, Any]) -> float | None:
-    """The same training as in the first process of the run, from the same checkpoint; no folder, no
-    files.
-    """
-    from polymodal.training.checkpoints.files import (
-        newest_checkpoint,
-    )  # after the checks, as in run_job
-    from polymodal.training.run import train
-
-    if plain["resume"] is None and goes_on(Path(plain["run_dir"])):
-        plain["resume"] = plain["run_dir"]
-    if plain["resume"] and Path(plain["resume"]).is_dir():
-        plain["resume"] = str(newest_checkpoint(Path(plain["resume"])))
-    try:
-        return train(plain, plain)
-    # the first process says so; Lightning takes another code for a failure, and kills it
-    except Stopped as stop:
-        sys.exit(0 if stop.agreed else stop.code)
-
-
-@contextmanager
-def full_errors(value: str | None) -> Iterator[None]:
-    """Sets HYDRA_FULL_ERROR, or takes it away, for a while."""
-    before = os.environ.pop("HYDRA_FULL_ERROR", None)
-    os.environ |= {} if value is None else {"HYDRA_FULL_ERROR": value}
-    try:
-        yield
-    finally:
-        os.environ.pop("HYDRA_FULL_ERROR", None)
-        os.environ |= {} if before is None else {"HYDRA_FULL_ERROR": before}

@@ -127,10 +127,9 @@ def _preview(config: DictConfig, look: bool) -> Preview:
         ConfigError: settings of the data cannot be.
     """
     from hydra.errors import InstantiationException
-    from hydra.utils import (
-        get_class,
-        instantiate,
-    )  # these take seconds: what is refused before does not wait for them
+
+    # these take seconds: what is refused before does not wait for them
+    from hydra.utils import get_class, instantiate
 
     from polymodal.data.auto.preview import Preview
     from polymodal.data.table.module import TableData

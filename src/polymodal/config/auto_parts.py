@@ -141,10 +141,8 @@ def choose_columns(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
         )
     numeric, cardinalities = next(iter(layouts), (0, ()))
     names = [column for name in preview.numeric for column in _columns_of(config.data, name)]
-    numbers, others = (
-        names[:numeric],
-        names[numeric : numeric + len(cardinalities)],
-    )  # of the first table
+    # of the first table
+    numbers, others = (names[:numeric], names[numeric : numeric + len(cardinalities)])
     for key, value, why in (
         ("numeric", numeric, _with_names("columns that hold numbers alone", numbers)),
         ("cardinalities", list(cardinalities), _with_names("values of the other columns", others)),

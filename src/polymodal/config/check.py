@@ -25,7 +25,7 @@ from polymodal.config.training import training_problems
 from polymodal.errors import ConfigError
 
 ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler", "trainer")
-SEVERAL_PARTS = ("encoder", "callbacks", "logger")
+SEVERAL_PARTS = ("encoder", "metrics", "callbacks", "logger")
 """Keys of the root that hold one node with a `_target_`, and those that hold one by name."""
 
 WHOLE = ("data", "fusion", "missing", "head", "objective", "trainer", *SEVERAL_PARTS)
@@ -77,9 +77,8 @@ def _checked(config: DictConfig) -> dict[str, Any]:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         message = str(error.msg or error).partition("\n    full_key")[0]
-        own = message.partition("ConfigError raised while resolving interpolation: ")[
-            2
-        ]  # of a resolver of ours
+        # of a resolver of ours
+        own = message.partition("ConfigError raised while resolving interpolation: ")[2]
         message = re.sub(r'^\w+ raised while resolving interpolation: "?(.*?)"?$', r"\1", message)
         raise ConfigError(own or f"{error.full_key}: {message.splitlines()[0]}.") from error
     assert isinstance(plain, dict)
@@ -171,7 +170,10 @@ def _end_problems(config: dict[Any, Any]) -> Iterator[str]:
     if not isinstance(trainer, dict) or trainer.get("fast_dev_run"):
         return
     if all(trainer.get(key) in (None, -1) for key in ("max_epochs", "max_steps", "max_time")):
-        yield "Nothing says when the training ends: give trainer.max_epochs=... (or max_steps, or max_time)."
+        yield (
+            "Nothing says when the training ends: give trainer.max_epochs=... (or max_steps, or "
+            "max_time)."
+        )
 
 
 def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
@@ -190,9 +192,15 @@ def _part_problems(config: dict[Any, Any]) -> Iterator[str]:
             continue
         if "_target_" not in node:
             keys = ", ".join(map(str, node))
-            yield f"{path} is not chosen, so it cannot have {keys}: choose an option of {group}= first."
+            yield (
+                f"{path} is not chosen, so it cannot have {keys}: choose an option of {group}= "
+                "first."
+            )
         if group == "encoder" and node.get("dim", dim) != dim:
-            yield f"{path}.dim={node['dim']}: encoders give vectors of one width. Give dim={node['dim']} instead."
+            yield (
+                f"{path}.dim={node['dim']}: encoders give vectors of one width. Give "
+                f"dim={node['dim']} instead."
+            )
 
 
 def _node_problems(node: Any, raw: Any, path: str, references: bool = False) -> Iterator[str]:
@@ -246,7 +254,8 @@ def _target_problems(
     if references:
         return
     yield from _hydra_problems(node, path)
-    is_partial = node.get("_partial_") or path in PARTIAL
+    # a metric is told how many classes there are by the objective
+    is_partial = node.get("_partial_") or path in PARTIAL or path.startswith("metrics.")
     if not is_partial and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
         yield f"{path} needs {', '.join(lacking)}: add {path}.{lacking[0]}=... ({target})"
 

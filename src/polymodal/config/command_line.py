@@ -22,7 +22,7 @@ what is there."""
 PLACES = ("path", "checkpoint", "output", "index")
 """Settings that name files, whatever they look like."""
 
-JOINED = ("callbacks", "logger")
+JOINED = ("metrics", "callbacks", "logger")
 """Groups of which several options take part."""
 
 
@@ -167,7 +167,10 @@ def _hint(key: str, values: Sequence[str]) -> str:
     names = list(dict.fromkeys(values))
     if key in JOINED and is_group(key):
         return f"For all of them: {key}=[{','.join(names)}]"
-    return f"If a shell has taken a pattern apart, quote it: '{key}={_pattern(names)}'. Else give it once."
+    return (
+        f"If a shell has taken a pattern apart, quote it: '{key}={_pattern(names)}'. Else give it "
+        "once."
+    )
 
 
 def _pattern(names: Sequence[str]) -> str:

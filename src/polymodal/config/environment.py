@@ -93,10 +93,8 @@ def check_started(trainer: Mapping[str, Any]) -> None:
     """
     devices = trainer.get("devices")
     devices = len(devices) if isinstance(devices, list) else devices
-    interactive = os.environ.get("SLURM_JOB_NAME") in (
-        "bash",
-        "interactive",
-    )  # as Lightning, which has its own there
+    # as Lightning, which has its own there
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
     if "LOCAL_RANK" in os.environ and "WORLD_SIZE" not in os.environ and devices not in (1, "auto"):
         raise ConfigError(
             "LOCAL_RANK is set in this shell, so the other processes of the run would be waited "
@@ -147,9 +145,10 @@ def threads_of_a_job() -> int | None:
     launcher = HydraConfig.get().launcher
     if jobs := OmegaConf.select(launcher, "n_jobs"):  # joblib
         return threads_each(int(jobs))
+    # submitit
     cores = OmegaConf.select(launcher, "ray.remote.num_cpus") or OmegaConf.select(
         launcher, "cpus_per_task"
-    )  # submitit
+    )
     return None if cores is None else max(1, int(cores))
 
 

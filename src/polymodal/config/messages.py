@@ -52,16 +52,21 @@ def explain(error: BaseException) -> str:
     if isinstance(error, GrammarParseError) or isinstance(error.__cause__, GrammarParseError):
         found = re.match(r"Error merging override \+*(.+)", text)
         where = found[1] if found else "A value"
-        return f"{where}: ${{...}} is the value of another setting, as in ${{seed}}. As text it is \\${{...}}, in quotes."
+        return (
+            f"{where}: ${{...}} is the value of another setting, as in ${{seed}}. As text it is "
+            f"\\${{...}}, in quotes."
+        )
     if match := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, option = match.groups()
         return f"{group}={option}: there is no such option.{_options(group, option)}"
     if match := re.search(r"In '[^']+': Could not find '([\w/]+)'", text):
         return f"There is no config {match.group(1)!r}."
-    if override := getattr(
-        error, "override", None
-    ):  # values are quoted where they have to be: it is the key
-        return f"{override}: its key is no name of a setting, such as data.batch_size (letters, digits, _ and dots)."
+    # values are quoted where they have to be: it is the key
+    if override := getattr(error, "override", None):
+        return (
+            f"{override}: its key is no name of a setting, such as data.batch_size (letters, "
+            "digits, _ and dots)."
+        )
     if match := re.search(r"Could not delete from config. '([\w/.@]+)' does not exist", text):
         return f"~{match.group(1)}: there is no value of it to take away."
     if match := re.search(r"Could not append to config. An item is already at '([\w/.@]+)'", text):
@@ -84,9 +89,8 @@ def in_our_words(error: Exception) -> Exception:
     """
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return ConfigError(f"{str(error.filename)[:80]}...: a name too long for the file system.")
-    if isinstance(error, OSError) and _is_in(
-        error.__traceback__, "run_job", "hydra"
-    ):  # it makes the folder of a run
+    # it makes the folder of a run
+    if isinstance(error, OSError) and _is_in(error.__traceback__, "run_job", "hydra"):
         folder = f"The run folder {error.filename} cannot be written: {error.strerror}."
         return ConfigError(f"{folder} Choose another hydra.run.dir.")
     if isinstance(error, TypeError | ValueError | IndexError) and (

@@ -75,9 +75,11 @@ LOGGERS = (
         for name in ("CSV", "MLFlow", "TensorBoard", "Wandb")
     ),
 )
-OF_LOGGERS = {"_target_", "save_dir", "name", "version", "sub_dir", "prefix", "tracking_uri", "experiment_name"} | {
-    "run_name", "project", "group", "job_type", "tags", "notes", "offline", "log_model", "log_graph",
-    "default_hp_metric", "flush_logs_every_n_steps", "flush_secs", "max_queue", "synchronous",
+OF_LOGGERS = {
+    "_target_", "save_dir", "name", "version", "sub_dir", "prefix", "tracking_uri",
+    "experiment_name", "run_name", "project", "group", "job_type", "tags", "notes", "offline",
+    "log_model", "log_graph", "default_hp_metric", "flush_logs_every_n_steps", "flush_secs",
+    "max_queue", "synchronous",
 }  # fmt: skip
 """Arguments of loggers that say neither where they send to nor as whom."""
 

@@ -21,9 +21,8 @@ def run_name(_root_: DictConfig) -> str:
     """`clip_small` of experiment=clip_small, `pairs` of data=manifest data.path=pairs.csv, `glyphs`
     of data=glyphs.
     """
-    hydra = OmegaConf.select(
-        _root_, "hydra"
-    )  # Hydra asks for the folder of a run before it has begun
+    # Hydra asks for the folder of a run before it has begun
+    hydra = OmegaConf.select(_root_, "hydra")
     choices = (hydra or HydraConfig.get()).runtime.choices
     experiment, option = choices.get("experiment"), str(choices.get("data"))
     if experiment not in (None, NO_EXPERIMENT):

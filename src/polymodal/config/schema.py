@@ -97,5 +97,6 @@ class Config(BaseModel):
     optimizer: OptimizerConfig
     scheduler: Node | None
     trainer: TrainerConfig
+    metrics: dict[str, Node | None] | None = None
     callbacks: dict[str, Node | None] | None
     logger: dict[str, Node | None] | None

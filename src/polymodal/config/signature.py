@@ -151,9 +151,8 @@ def _of_base(file: Path, definition: ast.ClassDef, target: str) -> Signature:
         name = ast.unparse(base).split("[")[0]
         try:
             return _signature(*_find(module_of(file), name, target), target)
-        except (
-            ConfigError
-        ):  # a base that cannot be read, such as one written in C: it may take anything
+        # a base that cannot be read, such as one written in C: it may take anything
+        except ConfigError:
             return Signature({}, frozenset(), open=True)
     return Signature({}, frozenset(), open=False)
 
@@ -178,7 +177,8 @@ def _joined(own: Signature, base: Signature, call: ast.Call) -> Signature:
     """A class's own arguments, and those of its base that the call leaves open."""
     given = {*list(base.types)[: len(call.args)], *(keyword.arg for keyword in call.keywords)}
     inherited = {name: kind for name, kind in base.types.items() if name not in given}
-    return Signature({**inherited, **own.types}, own.required | (base.required - given), base.open)
+    # own arguments come first: a call by position means those
+    return Signature({**own.types, **inherited}, own.required | (base.required - given), base.open)
 
 
 def module_of(file: Path) -> str:
@@ -192,9 +192,8 @@ def module_of(file: Path) -> str:
 
 
 def _of_arguments(arguments: ast.arguments, file: Path, skip_first: bool) -> Signature:
-    from polymodal.config.annotation import (
-        type_of,
-    )  # pydantic: help and completion do not wait for it
+    # pydantic: help and completion do not wait for it
+    from polymodal.config.annotation import type_of
 
     positional = [*arguments.posonlyargs, *arguments.args]
     without_default = len(positional) - len(arguments.defaults)

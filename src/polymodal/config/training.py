@@ -68,11 +68,17 @@ def training_problems(config: Mapping[Any, Any]) -> Iterator[str]:
         yield from _strategy_problems(trainer)
         yield from _precision_problems(trainer.get("precision"))
         if not any(_is_end(trainer.get(name)) for name in ENDS):
-            yield "Nothing says when training ends: give trainer.max_epochs=, trainer.max_steps= or trainer.max_time="
+            yield (
+                "Nothing says when training ends: give trainer.max_epochs=, trainer.max_steps= or "
+                "trainer.max_time="
+            )
     if isinstance(optimizer, dict):
         name = str(optimizer.get("_target_")).rpartition(".")[2]
         if name in OPTIMIZERS:
-            yield f"optimizer: {name} cannot be used: {OPTIMIZERS[name]}. Choose optimizer=adamw or optimizer=sgd."
+            yield (
+                f"optimizer: {name} cannot be used: {OPTIMIZERS[name]}. Choose optimizer=adamw or "
+                "optimizer=sgd."
+            )
 
 
 def _is_end(value: Any) -> bool:
@@ -99,17 +105,24 @@ def _strategy_problems(trainer: Mapping[str, Any]) -> Iterator[str]:
         name = str(strategy.get("_target_")).rpartition(".")[2]
         method = strategy.get("start_method", "popen")
         if method != "popen":
-            yield f"trainer.strategy.start_method={method}: processes are started as commands. Leave it out."
+            yield (
+                f"trainer.strategy.start_method={method}: processes are started as commands. Leave "
+                "it out."
+            )
     else:
         name = str(strategy)
         if name in STRATEGIES or trainer.get("accelerator") == "tpu":
             return
     if name.lower().startswith(("fsdp", "deepspeed")):
-        yield f"trainer.strategy: {name} keeps more than data in its checkpoints. Choose devices=fsdp."
+        yield (
+            f"trainer.strategy: {name} keeps more than data in its checkpoints. Choose "
+            "devices=fsdp."
+        )
     elif not isinstance(strategy, dict):
         on_gpus = trainer.get("accelerator") in ("gpu", "cuda")
         devices = "devices=ddp" if on_gpus else "devices=ddp_cpu, or devices=ddp on GPUs"
-        yield f"trainer.strategy={name} cannot be used: choose {devices}.{nearest(name, STRATEGIES)}"
+        hint = nearest(name, STRATEGIES)
+        yield f"trainer.strategy={name} cannot be used: choose {devices}.{hint}"
 
 
 def _precision_problems(precision: Any) -> Iterator[str]:
@@ -118,4 +131,7 @@ def _precision_problems(precision: Any) -> Iterator[str]:
     if option := SHORT_PRECISIONS.get(str(precision)):
         yield f"trainer.precision={precision}: choose precision={option}."
     else:
-        yield f"trainer.precision={precision}: there is no such precision.{nearest(str(precision), PRECISIONS)}"
+        yield (
+            f"trainer.precision={precision}: there is no such "
+            f"precision.{nearest(str(precision), PRECISIONS)}"
+        )

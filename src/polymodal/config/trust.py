@@ -24,6 +24,7 @@ LIBRARIES = {
     "torchvision": r"models|ops|transforms",
     "timm": r"models|layers|optim",
     "transformers": r"models\.\w+\.(modeling|configuration)_\w+",
+    "torchmetrics": r"classification|regression",
     "lightning": r"pytorch\.(callbacks|loggers|plugins|profilers|strategies|trainer)",
     "polymodal": r"data|encoders|fusion|heads|missing|objectives|callbacks|schedulers|loggers"
     r"|training\.distributed\.strategy",
@@ -48,6 +49,7 @@ OF_GROUPS = {
     "data": r"polymodal\.data",
     "optimizer": r"torch\.optim|timm\.optim",
     "scheduler": r"torch\.optim|polymodal\.schedulers",
+    "metrics": r"torchmetrics\.(classification|regression)",
     "callbacks": r"lightning\.pytorch\.callbacks|polymodal\.callbacks",
     "logger": r"lightning\.pytorch\.loggers|polymodal\.loggers",
     "trainer": r"lightning\.pytorch\.(trainer|plugins|(strategies|profilers)(?!.*(deepspeed|xla)))"
@@ -156,6 +158,7 @@ def at_rest(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **config,
         "data": data | {key: "nowhere" for key in ("path", "name") if key in data},
+        "metrics": {},
         "callbacks": {},
         "logger": {},
     }

@@ -125,7 +125,7 @@ def _supervised(
     chance = same_answer(objective, target, truth)
     if isinstance(objective, Classification):
         scores = class_scores(table, target.numpy(), questions, objective.outputs)
-        return chance, objective.metrics(torch.from_numpy(scores), truth)
+        return chance, objective.all_metrics(torch.from_numpy(scores), truth)
     # several values or tags: a column each, of the samples in which it is known
     values = target.double().where(known(target), torch.nan)
     scores = np.tile(_means(target).numpy(), (len(truth), 1))
@@ -149,7 +149,7 @@ def same_answer(objective: Supervised, seen: Tensor, truth: Tensor) -> Mapping[s
         return {}
     if isinstance(objective, Classification):
         counts = torch.bincount(seen, minlength=objective.outputs).double()
-        return objective.metrics((counts + 1).log().expand(len(truth), -1), truth)
+        return objective.all_metrics((counts + 1).log().expand(len(truth), -1), truth)
     return _measured(objective, _means(seen).expand(len(truth), -1), truth)
 
 

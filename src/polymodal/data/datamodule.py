@@ -30,7 +30,7 @@ from polymodal.data.loading.splits import SPLITS
 from polymodal.data.media.formats import MediaFormat
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.errors import ConfigError, DataError
-from polymodal.hashing import mixed, seed_generators
+from polymodal.hashing import hashed_int, seed_generators
 
 
 class PairedDataModule(LightningDataModule):
@@ -105,7 +105,7 @@ class PairedDataModule(LightningDataModule):
         labels_of = getattr(source, "labels_of", None)
         return None if labels_of is None else labels_of(name)
 
-    def every(self, split: str, modalities: Sequence[str]) -> CompleteDataset:
+    def complete(self, split: str, modalities: Sequence[str]) -> CompleteDataset:
         """A split as it is judged: nothing is random, and all that cannot be read is told in
         `left_out`.
 
@@ -115,15 +115,15 @@ class PairedDataModule(LightningDataModule):
         """
         return getattr(self, f"{split}_set")  # type: ignore[no-any-return]
 
-    def rest(self, split: str, modalities: Sequence[str], done: np.ndarray) -> Any:
-        """What of `every` is not done yet, as `loader` takes it; None where that is nothing.
+    def remaining(self, split: str, modalities: Sequence[str], done: np.ndarray) -> Any:
+        """What of `complete` is not done yet, as `loader` takes it; None where that is nothing.
 
         Args:
             split: train, val or test.
             modalities: what the model reads.
             done: ids.
         """
-        dataset = self.every(split, modalities)
+        dataset = self.complete(split, modalities)
         indices = np.arange(len(dataset))
         if self.limit is not None and self.limit < len(indices):
             indices = np.linspace(0, len(indices) - 1, self.limit).astype(int)
@@ -226,9 +226,8 @@ class PairedDataModule(LightningDataModule):
         sampler = BatchSampler(
             len(dataset), self.batch_size, shuffle, self.seed, rank, world_size, *self._start()
         )
-        drawn = (
-            SeededDataset(dataset, rank) if shuffle else dataset
-        )  # indexed by lists: one gather a batch
+        # indexed by lists: one gather a batch
+        drawn = SeededDataset(dataset, rank) if shuffle else dataset
         return BatchLoader(
             drawn, self.num_workers, sampler=sampler, persistent_workers=self.num_workers > 0
         )
@@ -274,7 +273,7 @@ class PairedDataModule(LightningDataModule):
         else None.
         """
         done = self._done()
-        return None if done is None else mixed(self.seed, done) % 2**31
+        return None if done is None else hashed_int(self.seed, done) % 2**31
 
     def _done(self) -> int | None:
         """Training batches so far, this one included; None outside of training."""

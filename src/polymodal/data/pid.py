@@ -50,13 +50,11 @@ class PID(TensorData):
         limit: PositiveInt | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers=0, seed=seed, limit=limit)
-        self.setting, self.latent, self.width, self.size, self.noise = (
-            setting,
-            latent,
-            width,
-            size,
-            noise,
-        )
+        self.setting = setting
+        self.latent = latent
+        self.width = width
+        self.size = size
+        self.noise = noise
         self.class_names = {"above_median": ["no", "yes"]}
 
     def splits(self) -> tuple[TensorSet, TensorSet, TensorSet]:

@@ -21,6 +21,7 @@ from polymodal.data.bundled.synthetic_kinds import (
     videos,
     waveforms,
 )
+from polymodal.data.bundled.synthetic_set import SyntheticSet
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.loading.splits import check_shares
 from polymodal.data.text.tokenizer import Tokenizer
@@ -37,60 +38,6 @@ from polymodal.types import (
 
 INK_MEAN, INK_STD = 0.15, 0.2
 """About the mean and standard deviation of the pictures."""
-
-
-class SyntheticSet:
-    """Some of the samples: a batch is one gather. Captions and waveforms are cut at the longest of
-    the batch.
-
-    Args:
-        rows: (n,) which samples; also their ids.
-        inputs: modality -> (N, ...) of all samples, zeros where it is absent.
-        present: modality -> (N,) bool; none where everything is present.
-        labels: name -> (N, ...).
-        group: (N,) int64.
-        padded: the modalities that are cut.
-    """
-
-    def __init__(
-        self,
-        rows: Tensor,
-        inputs: dict[str, Tensor],
-        present: dict[str, Tensor],
-        labels: dict[str, Tensor],
-        group: Tensor,
-        padded: Sequence[str],
-    ) -> None:
-        self.rows, self.inputs, self.present, self.labels = rows, inputs, present, labels
-        self.group, self.padded = group, padded
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def ids(self) -> np.ndarray:
-        """(n,) int64 ids, in order."""
-        return self.rows.numpy()
-
-    def labels_of(self, name: str) -> Tensor | None:
-        """(n, ...) values of a label; None where there is no such label."""
-        return self.labels[name][self.rows] if name in self.labels else None
-
-    def __getitem__(self, indices: list[int]) -> PairedBatch:
-        """A list of B indices -> a batch."""
-        rows = self.rows[indices]
-        inputs = {name: content[rows] for name, content in self.inputs.items()}
-        for name in self.padded:
-            used = (inputs[name] != 0).any(0).nonzero()
-            inputs[name] = inputs[name][:, : int(used.max()) + 1 if len(used) else 1]
-        return PairedBatch(
-            inputs=inputs,
-            items=dict.fromkeys(inputs, rows),
-            group=self.group[rows],
-            id=rows,
-            present={name: there[rows] for name, there in self.present.items()},
-            labels={name: label[rows] for name, label in self.labels.items()},
-        )
 
 
 class Synthetic(PairedDataModule):
@@ -176,12 +123,10 @@ class Synthetic(PairedDataModule):
             )
         check_shares(splits)
         self.samples, self.missing, self.splits = samples, missing, splits
-        self.image_size, self.frames, self.sample_rate, self.seconds = (
-            image_size,
-            frames,
-            sample_rate,
-            seconds,
-        )
+        self.image_size = image_size
+        self.frames = frames
+        self.sample_rate = sample_rate
+        self.seconds = seconds
         self.numeric, self.cardinalities = numeric, cardinalities
         self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.class_names = {
@@ -199,10 +144,8 @@ class Synthetic(PairedDataModule):
             return
         random = np.random.default_rng(self.seed)
         count, names = self.samples, self.class_names["class"]
-        label, tags = (
-            random.integers(len(names), size=count),
-            random.integers(2, size=(count, len(TAGS))),
-        )
+        label = random.integers(len(names), size=count)
+        tags = random.integers(2, size=(count, len(TAGS)))
         signal = Signal(label, random.random(count, dtype=np.float32), tags, names)
         self.contents = {
             name: self._content(kind, signal, self._random(name))

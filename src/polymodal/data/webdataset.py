@@ -22,7 +22,10 @@ class WebDataset(StreamData):
     shard is unpickled or run: fields stay bytes until the readers of manifests decode them.
     """
 
-    pairing = " In a tar file the members of a sample lie side by side: 000.jpg, 000.txt, 001.jpg, 001.txt."
+    pairing = (
+        " In a tar file the members of a sample lie side by side: 000.jpg, 000.txt, 001.jpg, "
+        "001.txt."
+    )
 
     def shards(self) -> tuple[Source, Mapping[int, Sequence[int]]]:
         """The tar files; a mapping names those of each split."""

@@ -44,9 +44,8 @@ class Block(nn.Module):
 
 def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None) -> Tensor:
     """(B, heads, n, c) three times, (B, 1, 1, n) bool or None for all -> (B, heads, n, c)."""
-    is_few = (
-        not torch.compiler.is_exporting() and q.shape[2] <= FEW
-    )  # a graph that is exported is for any number
+    # a graph that is exported is for any number
+    is_few = not torch.compiler.is_exporting() and q.shape[2] <= FEW
     if q.device.type == "cpu" and is_few:
         with sdpa_kernel(SDPBackend.MATH):
             return F.scaled_dot_product_attention(q, k, v, attn_mask=attend)

@@ -54,7 +54,8 @@ def create(
         config = open_clip.get_model_config(name)
         if config is None:
             raise ValueError(
-                'there is none. All of them: python -c "import open_clip; print(open_clip.list_models())"'
+                'there is none. All of them: python -c "import open_clip; '
+                'print(open_clip.list_models())"'
             )
         if config.get("text_cfg", {}).get("tokenizer_kwargs", {}).get("trust_remote_code"):
             raise ValueError("its tokenizer is code that comes with it, which is never run")

@@ -92,10 +92,8 @@ class Recurrent(nn.Module):
         from torch._higher_order_ops import scan  # here: only graphs need it
 
         def gru(h: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-            (reset, update, new), own = (
-                x.chunk(3, -1),
-                F.linear(h, of_state, biases[1]).chunk(3, -1),
-            )
+            (reset, update, new) = x.chunk(3, -1)
+            own = F.linear(h, of_state, biases[1]).chunk(3, -1)
             new = (new + (reset + own[0]).sigmoid() * own[2]).tanh()
             h = new + (update + own[1]).sigmoid() * (h - new)
             return h, h.clone()

@@ -39,9 +39,8 @@ class Gated(nn.Module):
         count = len(modalities)
         if gate == "modality":
             self.values: nn.Module = nn.Identity()
-            self.gate: nn.Module = nn.Linear(
-                dim, 1, bias=False
-            )  # a bias would be the same for all, and cancel
+            # a bias would be the same for all, and cancel
+            self.gate: nn.Module = nn.Linear(dim, 1, bias=False)
         else:
             self.values = nn.Sequential(LinearEach(count, dim, dim), nn.Tanh())
             self.gate = nn.Sequential(

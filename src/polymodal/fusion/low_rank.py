@@ -35,9 +35,8 @@ class LowRank(nn.Module):
         count = len(modalities)
         self.rank = rank
         self.factors = LinearEach(count, dim, rank * dim)  # its biases are the weights of the 1
-        self.bias = nn.Parameter(
-            torch.full((dim,), -float(rank))
-        )  # y begins at 0 where nothing is there
+        # y begins at 0 where nothing is there
+        self.bias = nn.Parameter(torch.full((dim,), -float(rank)))
         for parameter in self.factors.parameters():
             if parameter.ndim == 1:
                 nn.init.ones_(parameter)
@@ -46,7 +45,6 @@ class LowRank(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> FusionOutput:
         """(B, m, d), (B, m) bool -> y (B, d)."""
-        factors = self.factors(x.masked_fill(~mask[:, :, None], 0)).unflatten(
-            2, (self.rank, -1)
-        )  # (B, m, rank, d)
+        # (B, m, rank, d)
+        factors = self.factors(x.masked_fill(~mask[:, :, None], 0)).unflatten(2, (self.rank, -1))
         return FusionOutput(reduce(torch.mul, factors.unbind(1)).sum(1) + self.bias)

@@ -151,7 +151,7 @@ class PredictedTable:
         counted = is_predicted & has_label
         if not counted.any():
             return
-        metrics = self.objective.metrics(y[counted].double(), target[counted])
+        metrics = self.objective.all_metrics(y[counted].double(), target[counted])
         printed = Table()
         printed.add_column("metric")
         printed.add_column("value", justify="right")

@@ -57,7 +57,7 @@ class RemainingSamples(LightningDataModule):
         """Batches of the remaining samples, sharded over the processes; [] where there is none."""
         assert self.trainer is not None
         self.data.trainer = self.trainer
-        self.dataset = self.data.rest(self.split, self.modalities, self.table.done(self.split))
+        self.dataset = self.data.remaining(self.split, self.modalities, self.table.done(self.split))
         self.trainer.strategy.barrier()  # no process writes before all know what remains
         return [] if self.dataset is None else self.data._loader(self.split, self.dataset)
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
 from polymodal.config.signature import nearest
+from polymodal.encoders.present import as_weights
 from polymodal.errors import ConfigError
 from polymodal.inference.pixels import normalised
 from polymodal.inference.zero_shot import Classified, check_tokens, scale_between, sentences_of
-from polymodal.model import MultimodalModel, as_weights
+from polymodal.model import MultimodalModel
 from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel

@@ -30,10 +30,9 @@ from polymodal.objectives.supervised import Supervised, supervised_part
 from polymodal.runs.folder import header
 from polymodal.training.build import build, make
 from polymodal.training.checkpoints.files import find_checkpoint, load_checkpoint, origin_of
-from polymodal.training.compatibility import check_machine
 from polymodal.training.run import Settings
 
-REPLACED = ("data", "callbacks")
+REPLACED = ("data", "metrics", "callbacks")
 """Groups that are replaced as a whole."""
 
 READ = {
@@ -135,7 +134,6 @@ class Trained:
             self._name_columns()
         self._divide(given)
         self.config = check_config(self.composed)
-        check_machine(self.config)
 
     def build(
         self,

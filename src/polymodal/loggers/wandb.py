@@ -19,10 +19,10 @@ from polymodal.config.signature import nearest
 from polymodal.errors import ConfigError
 from polymodal.files import write_whole
 from polymodal.terminal import run_log
+from polymodal.training.lightning_internals import drop_wandb_option
 
-with (
-    run_log.aside()
-):  # from its import on, wandb notes what is written to sys.stdout, tables of rich included
+# from its import on, wandb notes what is written to sys.stdout, tables of rich included
+with run_log.aside():
     import wandb
 
 log = logging.getLogger(__name__)
@@ -58,10 +58,9 @@ def wandb_logger(
         options = {"id": _kept_id(Path(save_dir) / "wandb_id"), "resume": "allow", **options}
     options = {"log_model": not offline, **options}
     logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
-    if (
-        "anonymous" not in options
-    ):  # Lightning passes it on all the same, and wandb warns that it is of no use
-        logger._wandb_init.pop("anonymous", None)
+    # Lightning passes it on all the same, and wandb warns that it is of no use
+    if "anonymous" not in options:
+        drop_wandb_option(logger, "anonymous")
     return logger
 
 

@@ -29,7 +29,6 @@ def supcon(x: Tensor, group: Tensor, own: Tensor, scale: Tensor) -> Tensor:
     itself = own[:, None] == torch.arange(len(x), device=x.device)
     logits = ((scale * x[own]) @ x.T).masked_fill(itself, torch.finfo(x.dtype).min / 2)
     positives = (group[own][:, None] == group) & ~itself
-    losses = info_nce(
-        logits, positives | lonely[:, None]
-    )  # with no positive they would be NaN, and so gradients
+    # with no positive they would be NaN, and so gradients
+    losses = info_nce(logits, positives | lonely[:, None])
     return losses.masked_fill(lonely, 0).sum() / (counts > 1).sum().clamp(min=1)

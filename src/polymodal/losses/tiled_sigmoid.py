@@ -58,9 +58,8 @@ class _TiledSigmoid(torch.autograd.Function):
         def slopes(rows: slice, logits: Tensor) -> Tensor:
             logits += bias
             positives = query_group[rows, None] == key_group
-            slope = torch.where(
-                positives, -(-logits).sigmoid_(), logits.sigmoid()
-            )  # 1 - sigmoid would round
+            # 1 - sigmoid would round
+            slope = torch.where(positives, -(-logits).sigmoid_(), logits.sigmoid())
             slope *= by_loss[rows, None]
             by_bias.add_(slope.sum())
             return slope

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.classification import (
+    multilabel_exact_match,
+    multilabel_f1_score,
+    multilabel_stat_scores,
+)
 
 from polymodal.metrics.confusion import class_metrics
 from polymodal.metrics.order import auroc, average_precision
+
+UNKNOWN = -1
+"""A label that nobody knows, which no metric counts."""
 
 
 def multilabel_table(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -17,10 +25,18 @@ def multilabel_table(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         logits: (N, K); more than 0 says yes.
         target: (N, K) of 0 and 1, -1 where it is not known.
     """
-    known, positive, said = target >= 0, target == 1, logits > 0
-    counts = ((said & positive).sum(0), positive.sum(0), (said & known).sum(0))
-    columns = [(logits[seen, k], positive[seen, k]) for k, seen in enumerate(known.T)]
-    return class_metrics(*counts) | {
+    answer, known = (logits > 0).long(), target != UNKNOWN
+    scores = multilabel_stat_scores(
+        answer,
+        target,
+        num_labels=logits.shape[1],
+        average=None,
+        ignore_index=UNKNOWN,
+        validate_args=False,
+    ).view(-1, 5)
+    right, false_positives, _, _, support = scores.T
+    columns = [(logits[seen, k], target[seen, k] == 1) for k, seen in enumerate(known.T)]
+    return class_metrics(right, support, right + false_positives) | {
         "average_precision": torch.stack([average_precision(*column) for column in columns]),
         "auroc": torch.stack([auroc(*column) for column in columns]),
     }
@@ -28,7 +44,8 @@ def multilabel_table(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
 
 def multilabel_metrics(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     """`f1` and `recall` (means over the classes that occur), `micro_f1`, `mean_average_precision`,
-    `auroc` and `subset_accuracy`, the share of samples of which all that is known is told right.
+    `auroc` and `subset_accuracy`, the share of samples of which all that is known is predicted
+    right.
 
     Args:
         logits: (N, K); more than 0 says yes.
@@ -36,16 +53,15 @@ def multilabel_metrics(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     """
     table = multilabel_table(logits, target)
     occurs = table["support"] > 0
-    known, positive, said = target >= 0, target == 1, logits > 0
-    totals = [part.sum()[None] for part in (said & positive, positive, said & known)]
+    answer = (logits > 0).long()
+    how = {"num_labels": logits.shape[1], "ignore_index": UNKNOWN, "validate_args": False}
     metrics = {
         "f1": table["f1"][occurs].mean(),
-        "micro_f1": class_metrics(*totals)["f1"][0],
+        "micro_f1": multilabel_f1_score(answer, target, average="micro", **how).double(),
         "recall": table["recall"][occurs].mean(),
         "mean_average_precision": table["average_precision"][occurs].mean(),
         "auroc": table["auroc"][table["auroc"].isfinite()].mean(),
-        "subset_accuracy": ((said == positive) | ~known).all(1).double().mean(),
+        "subset_accuracy": multilabel_exact_match(answer, target, **how).double(),
     }
-    return {
-        name: value for name, value in metrics.items() if value.isfinite()
-    }  # no class that occurs: no mean
+    # no class that occurs: no mean
+    return {name: value for name, value in metrics.items() if value.isfinite()}

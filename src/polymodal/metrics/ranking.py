@@ -54,9 +54,8 @@ def positive_ranks(
     queries = queries[answerable]
     once = query_of is None and gallery_of is None
     rows = max(1, BLOCK // max(1, len(gallery)))
-    scores = queries.new_empty(
-        min(rows, len(queries)), len(gallery)
-    )  # one for all blocks: new memory costs time
+    # one for all blocks: new memory costs time
+    scores = queries.new_empty(min(rows, len(queries)), len(gallery))
     # not a list of parts, which would lie scattered over memory that is used again
     ranks = query.new_empty(len(queries))
     for start in range(0, len(queries), rows):

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.regression import (
+    mean_absolute_error,
+    mean_squared_error,
+    pearson_corrcoef,
+    r2_score,
+)
 
-from polymodal.metrics.order import average_ranks
+from polymodal.metrics.order import spearman
 
 
 def regression_metrics(y: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -31,18 +37,17 @@ def _of_one(y: Tensor, target: Tensor) -> dict[str, Tensor]:
     """The metrics of one output, (N,) and (N,) without NaN, as far as they are defined."""
     if len(target) == 0:
         return {}
-    squares = (y - target).square().mean()
-    metrics = {"mae": (y - target).abs().mean(), "rmse": squares.sqrt()}
-    if (target != target[0]).any():
-        metrics["r2"] = 1 - squares / target.var(correction=0)
-        metrics["pearson"] = correlation(y, target)
-        metrics["spearman"] = correlation(average_ranks(y), average_ranks(target))
-    return metrics
+    metrics = {
+        "mae": mean_absolute_error(y, target),
+        "rmse": mean_squared_error(y, target, squared=False),
+    }
+    if _is_constant(target):
+        return metrics
+    metrics["r2"] = r2_score(y, target)
+    if _is_constant(y):
+        return metrics | dict.fromkeys(("pearson", "spearman"), y.new_zeros(()))
+    return metrics | {"pearson": pearson_corrcoef(y, target), "spearman": spearman(y, target)}
 
 
-def correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson's correlation of (N,) and (N,); 0 where one of them does not vary."""
-    if (a == a[0]).all() or (b == b[0]).all():
-        return a.new_zeros(())
-    a, b = ((v - v.mean()) / (v - v.mean()).norm() for v in (a, b))
-    return (a * b).sum()
+def _is_constant(values: Tensor) -> bool:
+    return bool((values == values[0]).all())

@@ -4,18 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from polymodal.errors import NumericError
 from polymodal.metrics.ranking import positive_ranks
-from polymodal.metrics.sample_table import SampleTable
+from polymodal.metrics.sample_table import SampleTable, each_once, of_all_processes
 
 Table = dict[str, Tensor]
 """N evaluated samples, sorted by id, each once: id (N,), group (N,), items (N, m), mask (N, m), x
 (N, m, d) with vectors of length 1, and length (N, m), what they were divided by."""
+
+
+COLUMNS = ("group", "items", "mask", "x", "length")
+
+
+def embedding_columns(
+    x: Tensor, items: Tensor, mask: Tensor, group: Tensor, id: Tensor
+) -> dict[str, Tensor]:
+    """B samples as columns of a `Table`.
+
+    Args:
+        x: (B, m, d) embeddings.
+        items: (B, m) int64, which item of its modality each is.
+        mask: (B, m) bool, which are present.
+        group: (B,) int64. Equal group = positive.
+        id: (B,) int64 of the samples.
+
+    Raises:
+        NumericError: an embedding of a present modality is NaN or infinite.
+    """
+    if not x[mask].isfinite().all():
+        bad = id[(~x.isfinite().all(-1) & mask).any(-1)]
+        raise NumericError(
+            f"NaN or infinite embeddings in {len(bad)} samples, the first with id {int(bad[0])}."
+        )
+    x = x if x.dtype == torch.float64 else x.float()
+    unit = torch.nn.functional.normalize(x, dim=-1, eps=1e-12)
+    length = x.norm(dim=-1)
+    return {"id": id, "group": group, "items": items, "mask": mask, "x": unit, "length": length}
 
 
 class EmbeddingTable(SampleTable):
@@ -24,23 +55,11 @@ class EmbeddingTable(SampleTable):
     """
 
     def __init__(self) -> None:
-        super().__init__("group", "items", "mask", "x", "length")
+        super().__init__(*COLUMNS)
 
     def update(self, x: Tensor, items: Tensor, mask: Tensor, group: Tensor, id: Tensor) -> None:  # type: ignore[override]
-        """Adds B samples: x (B, m, d), items (B, m), mask (B, m) bool, group (B,), id (B,).
-
-        Raises:
-            NumericError: an embedding of a present modality is NaN or infinite.
-        """
-        if not x[mask].isfinite().all():
-            bad = id[(~x.isfinite().all(-1) & mask).any(-1)]
-            raise NumericError(
-                f"NaN or infinite embeddings in {len(bad)} samples, the first with id "
-                f"{int(bad[0])}."
-            )
-        x = x if x.dtype == torch.float64 else x.float()
-        unit = torch.nn.functional.normalize(x, dim=-1, eps=1e-12)
-        super().update(id, group=group, items=items, mask=mask, x=unit, length=x.norm(dim=-1))
+        """Adds B samples, see `embedding_columns`."""
+        super().update(**embedding_columns(x, items, mask, group, id))
 
     def compute(self, device: str | None = None) -> Table:
         """All samples seen so far, sorted by id, on the device of the embeddings.
@@ -116,22 +135,56 @@ def direction_metrics(
     yield "mean_rank", ranks.mean()
 
 
-class Retrieval:
-    """Recall@K, median and mean rank between all modalities.
+class Retrieval(Metric):
+    """Recall@K, median and mean rank between all modalities, as a metric of torchmetrics.
 
     Several positives a query count (equal group), queries and gallery may differ in size, the N x N
-    matrix is never held, NaN is an error. Embeddings are compared by cosine.
+    matrix is never held, NaN is an error. Embeddings are compared by cosine. A sample that two
+    processes saw counts once.
+
+        >>> import torch
+        >>> retrieval, number = Retrieval(["image", "text"]), torch.arange(4)
+        >>> both = number[:, None].expand(4, 2)
+        >>> x = torch.eye(4)[both]
+        >>> retrieval.update(x, both, torch.ones(4, 2, dtype=torch.bool), number, number)
+        >>> retrieval.compute()["image_to_text/recall@1"]
+        tensor(1.)
 
     Args:
         modalities: their names, in the order of x's rows.
         ks: the K of recall@K.
+        options: those of `torchmetrics.Metric`.
     """
 
-    def __init__(self, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10)) -> None:
+    is_differentiable = False
+    full_state_update = False
+
+    def __init__(
+        self, modalities: Sequence[str], ks: Sequence[int] = (1, 5, 10), **options: Any
+    ) -> None:
+        super().__init__(**options)
         self.modalities, self.ks = list(modalities), tuple(ks)
-        self.table = EmbeddingTable()
-        self.update, self.reset = self.table.update, self.table.reset
+        for name in ("id", *COLUMNS):
+            self.add_state(name, [], "cat")
+
+    def update(self, x: Tensor, items: Tensor, mask: Tensor, group: Tensor, id: Tensor) -> None:
+        """Adds B samples, see `embedding_columns`."""
+        for name, column in embedding_columns(x, items, mask, group, id).items():
+            getattr(self, name).append(column.detach())
 
     def compute(self) -> dict[str, Tensor]:
-        """`<source>_to_<target>/recall@K`, `.../median_rank` and `.../mean_rank`."""
-        return retrieval_metrics(self.table.compute(), self.modalities, self.ks)
+        """`<source>_to_<target>/recall@K`, `.../median_rank` and `.../mean_rank`.
+
+        Raises:
+            ValueError: no process has seen a sample.
+        """
+        return retrieval_metrics(each_once(self._columns()), self.modalities, self.ks)
+
+    def _columns(self) -> dict[str, Tensor]:
+        states = {name: getattr(self, name) for name in ("id", *COLUMNS)}
+        return {name: dim_zero_cat(state) for name, state in states.items() if len(state)}
+
+    def _sync_dist(self, *_: Any, **__: Any) -> None:
+        """Gathers all rows. torchmetrics' own waits for ever where a process has none."""
+        for name, column in of_all_processes(self._columns()).items():
+            setattr(self, name, [column])

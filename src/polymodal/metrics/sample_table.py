@@ -45,29 +45,19 @@ class SampleTable:
             ValueError: no process has seen a batch.
         """
         own = {name: torch.cat(batches) for name, batches in self.batches.items() if batches}
-        self.batches |= {
-            name: [column] for name, column in own.items()
-        }  # the parts are not needed beside the whole
-        table = _of_all_processes(own) if self.is_shared else own
-        if not table:
-            raise ValueError("No sample was evaluated: the split is empty.")
+        # the parts are not needed beside the whole
+        self.batches |= {name: [column] for name, column in own.items()}
+        table = of_all_processes(own) if self.is_shared else own
         if device is not None:
             table = {name: column.to(device) for name, column in table.items()}
-        step = table["id"].diff()
-        if (step > 0).all():  # on one process, as a rule: nothing to copy
-            return table
-        order = table["id"].argsort(stable=True)
-        ids = table["id"][order]
-        is_first = torch.ones_like(ids, dtype=torch.bool)
-        is_first[1:] = ids[1:] != ids[:-1]
-        return {name: column[order[is_first]] for name, column in table.items()}
+        return each_once(table)
 
     def reset(self) -> None:
         """Forgets all samples."""
         self.batches: dict[str, list[Tensor]] = {name: [] for name in self.columns}
 
 
-def _of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
+def of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
     """The rows of every process, rank after rank; one without any batch, and so without columns,
     takes part too.
     """
@@ -80,12 +70,29 @@ def _of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
     table = {}
     for name, (_, shape, dtype, device) in next(filter(None, layouts), {}).items():
         counts = [layout[name][0] if layout else 0 for layout in layouts]
-        padded = torch.zeros(
-            max(counts), *shape, dtype=dtype, device=device
-        )  # collectives want equal shapes
+        # collectives want equal shapes
+        padded = torch.zeros(max(counts), *shape, dtype=dtype, device=device)
         if own:
             padded[: len(own[name])] = own[name]
         parts = [torch.empty_like(padded) for _ in layouts]
         dist.all_gather(parts, padded)
         table[name] = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
     return table
+
+
+def each_once(table: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Columns of samples -> the same, sorted by `id`; a sample that was seen twice is in it once.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    if not table:
+        raise ValueError("No sample was evaluated: the split is empty.")
+    step = table["id"].diff()
+    if (step > 0).all():  # on one process, as a rule: nothing to copy
+        return table
+    order = table["id"].argsort(stable=True)
+    ids = table["id"][order]
+    is_first = torch.ones_like(ids, dtype=torch.bool)
+    is_first[1:] = ids[1:] != ids[:-1]
+    return {name: column[order[is_first]] for name, column in table.items()}

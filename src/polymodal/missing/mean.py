@@ -44,15 +44,13 @@ class Mean(nn.Module):
     def _follow(self, x: Tensor, mask: Tensor) -> None:
         total = x.masked_fill(~mask[:, :, None], 0).sum(0).to(self.mean.dtype)
         count = mask.sum(0).to(self.mean.dtype)
-        if (
-            dist.is_available() and dist.is_initialized()
-        ):  # the mean of the global batch, the same on all processes
+        # the mean of the global batch, the same on all processes
+        if dist.is_available() and dist.is_initialized():
             dist.all_reduce(total)
             dist.all_reduce(count)
         batch_mean = total / count.clamp(min=1)[:, None]
-        old = torch.where(
-            self.seen[:, None], self.mean, batch_mean
-        )  # the first batch is the first mean
+        # the first batch is the first mean
+        old = torch.where(self.seen[:, None], self.mean, batch_mean)
         new = self.momentum * old + (1 - self.momentum) * batch_mean
         self.mean.copy_(torch.where((count > 0)[:, None], new, self.mean))
         self.seen |= count > 0

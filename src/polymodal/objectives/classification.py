@@ -79,6 +79,10 @@ class Classification(Supervised):
         )
         return losses.where(seen, 0).sum(), weights[target].where(seen, 0).sum()
 
+    def predictions(self, y: Tensor) -> Tensor:
+        """(N, p) -> (N, p) probabilities of the classes."""
+        return y.softmax(1)
+
     def metrics(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
         """See `classification_metrics`."""
         return classification_metrics(y, target)

@@ -74,10 +74,8 @@ class CLIP(Aligned):
             )
         a, b = samples.queries().unbind(1)
         ab, ba = (scale * a) @ every_b.T, (scale * b) @ every_a.T
-        positives, options = (
-            samples.positives(),
-            (self.label_smoothing, self.decoupled, self.hard_beta),
-        )
+        positives = samples.positives()
+        options = (self.label_smoothing, self.decoupled, self.hard_beta)
         losses = (info_nce(ab, positives, *options) + info_nce(ba, positives, *options)) / 2
         if self.cyclip_cross:
             losses = losses + self.cyclip_cross * (a @ every_b.T - b @ every_a.T).square().sum(1)

@@ -93,9 +93,8 @@ class Contrastive(Objective):
 
     def forward(self, output: ModelOutput, batch: PairedBatch) -> Tensor:
         """X (B, m, d) of this process' samples -> the scalar loss of the global batch."""
-        with torch.autocast(
-            output.x.device.type, enabled=False
-        ):  # logits and loss in fp32, whatever the precision
+        # logits and loss in fp32, whatever the precision
+        with torch.autocast(output.x.device.type, enabled=False):
             view = self.view(output)
             samples = Samples.gathered(view.x, view.mask, self.groups(batch), output.complete)
             loss = self.share(samples) * world_size()  # DDP divides by the number of processes

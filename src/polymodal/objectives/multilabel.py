@@ -64,6 +64,10 @@ class MultiLabel(Supervised):
         )
         return losses.where(seen, 0).sum(), seen.sum().to(y.dtype)
 
+    def predictions(self, y: Tensor) -> Tensor:
+        """(N, p) -> (N, p), the probability of each class."""
+        return y.sigmoid()
+
     def metrics(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
         """See `multilabel_metrics`."""
         return multilabel_metrics(y, target)

@@ -62,9 +62,8 @@ class SupCon(Contrastive):
             raise ConfigError(
                 f"label={self.label} is no class index, one a sample. Choose another label."
             )
-        return torch.where(
-            label >= 0, label, -1 - batch.group
-        )  # groups are not negative: no class is like one
+        # groups are not negative: no class is like one
+        return torch.where(label >= 0, label, -1 - batch.group)
 
     def share(self, samples: Samples) -> Tensor:
         """What the own samples' rows add to the mean over all rows that have a positive."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torchmetrics import Metric
 
 from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError, DataError, NumericError, named
@@ -32,6 +33,7 @@ class Supervised(Objective):
 
     Attributes:
         label_kind: what a table of one's own is to say of its label, `data.label_kind`.
+        further: name -> metric of the config group `metrics`, beside those of the objective.
     """
 
     needs_fusion = True
@@ -41,6 +43,7 @@ class Supervised(Objective):
         super().__init__()
         self.label, self.outputs = label, outputs
         self.table = SampleTable("y", "target")
+        self.further: dict[str, Metric] = {}
 
     def output_names(self, names: Sequence[str] | None) -> list[str]:
         """What each of the p outputs is called, wherever it is shown, written or exported.
@@ -74,6 +77,26 @@ class Supervised(Objective):
     @abstractmethod
     def metrics(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
         """(N, p) and targets of a split -> its metrics, without `loss`."""
+
+    def all_metrics(self, y: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """`metrics`, and those of the config group `metrics` on `predictions`.
+
+        A metric of several numbers gives `<name>/<which>` for each; one that is not defined is left
+        out.
+
+        Raises:
+            ConfigError: a metric cannot be evaluated on these predictions.
+        """
+        metrics = self.metrics(y, target)
+        for name, metric in self.further.items():
+            metrics |= _further(name, metric, self.predictions(y), target)
+        return metrics
+
+    def predictions(self, y: Tensor) -> Tensor:
+        """(N, p) of the model -> what torchmetrics compares with targets: probabilities, or values
+        in the units of the labels.
+        """
+        return self.in_units(y)
 
     def in_units(self, y: Tensor) -> Tensor:
         """(N, p) of the model -> (N, p) as a person reads it; the same where Y has no unit."""
@@ -110,7 +133,7 @@ class Supervised(Objective):
         if len(table["id"]) == 0:
             return {}
         y, target = table["y"].double(), table["target"]
-        return {"loss": _ratio(*self.terms(y, target)), **self.metrics(y, target)}
+        return {"loss": _ratio(*self.terms(y, target)), **self.all_metrics(y, target)}
 
     def reset(self) -> None:
         """Forgets the evaluation."""
@@ -174,6 +197,31 @@ class Supervised(Objective):
             f"{str(labels.dtype).removeprefix('torch.')} with "
             f"objective.outputs={self.outputs}.{instead}"
         )
+
+
+def _further(name: str, metric: Metric, y: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """What one metric says of all rows whose targets are known, each number under its name."""
+    counted = known(target) if target.ndim == 1 else known(target).all(1)
+    y, target = y[counted], target[counted]
+    if target.ndim == 2 and target.shape[1] == 1:
+        y, target = y[:, 0], target[:, 0]
+    metric.reset()
+    try:
+        metric.update(y, target)
+        value = metric.compute()
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        raise ConfigError(f"metrics.{name}: {type(metric).__name__}: {error}") from error
+    finally:
+        metric.reset()
+    if isinstance(value, dict):
+        values = {f"{name}/{key}": number for key, number in value.items()}
+    elif value.ndim == 1:
+        values = {f"{name}/{index}": number for index, number in enumerate(value)}
+    else:
+        values = {name: value}
+    if any(number.numel() != 1 for number in values.values()):
+        raise ConfigError(f"metrics.{name}: {type(metric).__name__} gives no single number.")
+    return {key: number for key, number in values.items() if number.isfinite()}
 
 
 def supervised_part(objective: Objective) -> Supervised | None:

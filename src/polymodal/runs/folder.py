@@ -41,7 +41,8 @@ used."""
 
 DEFAULTS = [{"hydra": "repeat"}, "_self_"]
 HEADER = """\
-# The whole config of one run. To repeat it: python src/train.py repeat={folder}; to go on with it: resume={folder}
+# The whole config of one run.
+# To repeat it: python src/train.py repeat={folder}; to resume it: resume={folder}
 defaults:
   - hydra: repeat
   - _self_

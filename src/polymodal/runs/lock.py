@@ -27,9 +27,8 @@ def take(folder: Path) -> int | None:
     Returns:
         None where another process has the job.
     """
-    if fcntl and _is_held(
-        folder / ".lock", fcntl.lockf
-    ):  # a training that no sweep of ours started
+    # a training that no sweep of ours started
+    if fcntl and _is_held(folder / ".lock", fcntl.lockf):
         return None
     file = _file(folder)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -27,9 +27,8 @@ def options_of(folder: Path, arguments: Sequence[str]) -> list[str]:
         ConfigError: the config holds what is not to be trusted.
     """
     config = trusted(stored_config(folder), arguments)
-    here = (
-        "." if {"-m", "--multirun"} & set(arguments) else None
-    )  # jobs on other machines read it there
+    # jobs on other machines read it there
+    here = "." if {"-m", "--multirun"} & set(arguments) else None
     copy = tempfile.TemporaryDirectory(prefix=".polymodal-", dir=here)
     _copies.append(copy)
     text = header(folder) + OmegaConf.to_yaml(OmegaConf.create(config))

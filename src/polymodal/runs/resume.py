@@ -150,15 +150,16 @@ def claim_again(
             trained as long as it is to, or it is finished and its other processes, which were
             started with this one, would train.
     """
-    from polymodal.training.checkpoints.files import (
-        load_checkpoint,
-        newest_checkpoint,
-    )  # torch is not needed to refuse
+    # torch is not needed to refuse
+    from polymodal.training.checkpoints.files import load_checkpoint, newest_checkpoint
 
     before, finished = stored_config(folder)["trainer"], folder / "metrics.json"
     is_longer = any(before.get(name) != plain["trainer"].get(name) for name in LIMITS)
     if finished.exists() and not is_longer:
-        message = f"The run in {folder} is finished. To train longer: {how(folder)} trainer.max_epochs=..."
+        message = (
+            f"The run in {folder} is finished. To train longer: {how(folder)} "
+            "trainer.max_epochs=..."
+        )
         if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1) > 1:
             raise ConfigError(message)
         print(message)
@@ -222,9 +223,8 @@ def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
         {key: v for key, v in _flat(config) if key not in FREE} for config in (before, asked)
     )
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    changed = [
-        key for key in changed if "${oc.env:" not in str(old.get(key))
-    ]  # which is given anew
+    # which is given anew
+    changed = [key for key in changed if "${oc.env:" not in str(old.get(key))]
     if changed := [key for key in changed if key.partition(".")[0] in FIXED]:
         values = ", ".join(f"{key}={new.get(key)} (it was {old.get(key)})" for key in changed)
         raise ConfigError(

@@ -26,18 +26,19 @@ from polymodal.sweeps.stored import stored_arguments
 HELP = """\
 Runs many trainings, each in a process and a numbered folder of its own.
 
-    python src/sweep.py sweep=<name> [experiment=... group=option key=value ...] [sweep.key=value ...]
+    python src/sweep.py sweep=<name> [experiment=... key=value ...] [sweep.key=value ...]
 
-Values as for train.py, several of them, or spaces: fusion=sum,concat  seed=range(5)  'dim=int(interval(64, 256))'
-'optimizer.lr=tag(log, interval(1e-4, 1e-2))'
+Values as for train.py, several of them, or ranges: fusion=sum,concat  seed=range(5)
+'dim=int(interval(64, 256))'  'optimizer.lr=tag(log, interval(1e-4, 1e-2))'
 
-    python src/sweep.py sweep=grid experiment=clip_small encoder/text=bow,transformer seed=0,1 sweep.jobs=2
+    python src/sweep.py sweep=grid experiment=clip_small encoder/text=bow,transformer seed=0,1
     python src/sweep.py sweep=seeds experiment=clip_small
     python src/sweep.py sweep=optuna experiment=clip_small sweep.trials=20
     python src/sweep.py resume=<folder of a sweep> [retry_failed=true] [sweep.trials=40]
 
-resume= goes on with a sweep that was stopped or killed, those of `train.py -m` too; retry_failed=true runs its failed
-jobs again. hydra.sweep.dir=<folder> says where a new one goes. At the end: sweep.csv, sweep.md and pictures.
+resume= resumes a sweep that was stopped or killed, one of `train.py -m` too; retry_failed=true runs
+its failed jobs again. hydra.sweep.dir=<folder> is the folder of a new one. At the end it writes
+sweep.csv, sweep.md and plots. sweep.jobs=2 runs two jobs at a time.
 
 sweep= is one of: {names}
 """

@@ -22,9 +22,10 @@ Compares runs: what differs in their configs, their metrics side by side, their 
 
     python src/compare.py <folder or glob> ... [output=<folder>]
 
-A folder is one of a run, or one of a sweep with all its jobs. Writes compare.csv, compare.md and pictures.
+A folder is that of a run, or of a sweep with all its jobs.
+Writes compare.csv, compare.md and plots.
 
-    python src/compare.py 'logs/train/clip_small/*' logs/train/siglip_small/2026-01-31_12-00-00-000000
+    python src/compare.py 'logs/train/clip_small/*' 'logs/train/siglip_small/*'
 """
 ABSENT = object()
 NEVER = ("run_dir", "resume")

@@ -62,9 +62,8 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
         folder: of the sweep.
         stopped: there may be jobs that it has not begun.
     """
-    from polymodal.sweeps.report import (
-        end_sweep as end,
-    )  # which draws, and is needed at the end only
+    # which draws, and is needed at the end only
+    from polymodal.sweeps.report import end_sweep as end
 
     file = folder / "multirun.yaml"
     if file.exists():  # Hydra writes the command line into it
@@ -82,10 +81,8 @@ class SweepFolder(Callback):
         """Refuses a launcher whose plugin is missing, and a folder that is in use; Hydra would pass
         an error over.
         """
-        folder, launcher = (
-            Path(config.hydra.sweep.dir).absolute(),
-            str(config.hydra.launcher._target_),
-        )
+        folder = Path(config.hydra.sweep.dir).absolute()
+        launcher = str(config.hydra.launcher._target_)
         try:
             _check_installed(launcher)
             claim_sweep(folder, list(config.hydra.overrides.task))

@@ -109,7 +109,8 @@ def reason(output: str, code: int) -> str:
     """
     if code < 0:
         name = signal.Signals(-code).name
-        return f"Killed by {name}{' (was there too little memory?)' if -code == signal.SIGKILL else ''}."
+        hint = " (was there too little memory?)" if -code == signal.SIGKILL else ""
+        return f"Killed by {name}{hint}."
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
     told = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     if told:

@@ -100,7 +100,10 @@ class View:
         if end_of(job.folder):
             self.over[run.name] = run
         what = run.error or ("" if run.best is None else f"{run.monitor} {readable(run.best)}")
-        line = f"job {run.name} {run.status} ({len(self.over)} of {self.plan.total}): {self.swept(job)}"
+        line = (
+            f"job {run.name} {run.status} ({len(self.over)} of {self.plan.total}): "
+            f"{self.swept(job)}"
+        )
         self.console.print(Text(f"{line} -> {what}" if what else line), soft_wrap=True)
 
     def show(self, running: Sequence[Job]) -> None:

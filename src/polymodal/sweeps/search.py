@@ -126,9 +126,8 @@ class Search:
     def next(self) -> Job | None:
         """A trial that was interrupted, or else a new one."""
         job = self._interrupted()
-        while (
-            job is None
-        ):  # another process may take a trial that we have asked for, as one that was interrupted
+        # another process may take a trial that we have asked for, as one that was interrupted
+        while job is None:
             trials = self.study.get_trials(deepcopy=False)
             if sum(trial.state != TrialState.WAITING for trial in trials) >= self.total:
                 return None

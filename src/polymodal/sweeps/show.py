@@ -56,9 +56,8 @@ def _plain(title: str, rows: Sequence[Cells], short: bool, without: int = 0) -> 
     """
     columns, same = apart(rows)
     left_out, columns = columns[1 : 1 + without], [columns[0], *columns[1 + without :]]
-    table = Table(
-        title=Text(title), title_justify="left"
-    )  # Text: [csv] is a value here, and no style
+    # Text: [csv] is a value here, and no style
+    table = Table(title=Text(title), title_justify="left")
     names = short_names(columns) if short else columns
     for name in names:
         table.add_column(Text(name), overflow="fold")

@@ -133,9 +133,8 @@ def cancel(jobs: Sequence[FinishedJob]) -> None:
         left := [settled for settled in left if _is_at_work(settled, here)]
     ):
         for settled in left if here else ():
-            os.kill(
-                int(settled.job.job_id), signal.SIGTERM
-            )  # what has started the job passes it on
+            # what has started the job passes it on
+            os.kill(int(settled.job.job_id), signal.SIGTERM)
         time.sleep(1.0)
 
 

@@ -46,9 +46,8 @@ def write_tables(folder: Path, name: str, runs: Sequence[Run]) -> None:
     pages = [f"# {heading}\n\n{markdown(rows)}\n" for heading, rows in tables.items()]
     again = "The best first. To repeat one: `python src/train.py repeat=<its folder>`.\n"
     write_whole(folder / f"{name}.md", mask_text("\n".join([*pages, again])))
-    judged = {
-        run.monitor.replace("val/", "test/", 1) for run in runs
-    }  # a row has no room for all of them
+    # a row has no room for all of them
+    judged = {run.monitor.replace("val/", "test/", 1) for run in runs}
     show(
         title,
         _cells([main_row(run, keys, judged) for run in best_first]),

@@ -24,14 +24,17 @@ from polymodal.errors import ConfigError
 from polymodal.files import check_output
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
+from polymodal.objectives.base import Objective
 from polymodal.training.checkpoints.files import load_encoder
 from polymodal.training.compatibility import (
     check_choices,
+    check_machine,
     check_modalities,
     check_shared,
     wanted_splits,
 )
 from polymodal.training.execution import compile_parts, recompute_blocks
+from polymodal.training.metrics import add_metrics
 from polymodal.training.monitors import check_monitors
 from polymodal.training.trainer import build_trainer
 from polymodal.training.tuning import tunings
@@ -54,75 +57,68 @@ def build(
             either.
         partial: whether the data may lack modalities of the model, but not all.
     """
+    check_machine(config)
     check_choices(config)
-    data = make(config["data"], "data")
-    data.wanted = wanted_splits(config) if keep is None else ("test",)
-    if not partial or not set(config["encoder"]) & set(data.modalities):
-        check_modalities(config, data.modalities, data.kinds, keep is not None)
-    objective = make(
-        config["objective"], "objective"
-    )  # cheap, and says whether its modalities can be
-    check_shared(config, data.kinds)
+    data = build_data(config, keep is not None, partial)
+    objective = build_objective(config)
     model = build_model(config)
     if keep is None and not config["resume"]:
-        for name, settings in config["tuning"].items():
-            if settings.get("weights"):
-                checkpoint = load_encoder(model.encoders[name], name, Path(settings["weights"]))
-                if any(
-                    isinstance(m, nn.Embedding | nn.EmbeddingBag)
-                    for m in model.encoders[name].modules()
-                ):
-                    known = checkpoint.get(data.__class__.__qualname__, {})
-                    data.load_state_dict(
-                        {k: v for k, v in known.items() if k == "tokenizer"}
-                    )  # ids mean what they did
+        load_encoders(model, data, config)
     add_caches(model, config, data.varying)
-    module = MultimodalModule(
-        model,
-        objective,
-        make(config["optimizer"], "optimizer", _partial_=True),
-        make(config["scheduler"], "scheduler", _partial_=True),
-        stored,
-        config["monitor"],
-        tunings(config),
-        config["accumulate"],
-        config["monitor_mode"],
-    )
+    module = build_module(config, stored, model, objective)
     callbacks = _make_all(config, "callbacks")
     if keep is not None:
-        chosen = [
-            DataCheck(),
-            Evaluated(),
-            *(callback for callback in callbacks.values() if keep(callback)),
-        ]
-        return data, module, build_trainer(config, make, chosen, loggers=None)
+        kept = [callback for callback in callbacks.values() if keep(callback)]
+        return data, module, build_trainer(config, make, [DataCheck(), Evaluated(), *kept], None)
     check_monitors(config, module, callbacks)
-    loggers = list(_make_all(config, "logger").values())
     # in no file of the config: whichever callbacks a user chooses, the terminal says what is
     # trained and how it goes
-    told = [DataCheck(), Summary(Path(config["run_dir"])), Epochs(), ExpectedTime(), Evaluated()]
-    trainer = build_trainer(config, make, [*told, *callbacks.values()], loggers)
-    return data, module, trainer
+    always = [DataCheck(), Summary(Path(config["run_dir"])), Epochs(), ExpectedTime(), Evaluated()]
+    loggers = list(_make_all(config, "logger").values())
+    return data, module, build_trainer(config, make, [*always, *callbacks.values()], loggers)
 
 
-def make(node: Settings | None, path: str, **arguments: Any) -> Any:
-    """What a node of the config describes; None for an empty one.
+def build_objective(config: Settings) -> Objective:
+    """The loss with its metrics, and those of the config group `metrics`."""
+    objective: Objective = make(config["objective"], "objective")
+    add_metrics(config.get("metrics"), objective)
+    return objective
+
+
+def build_data(config: Settings, tested: bool, partial: bool) -> PairedDataModule:
+    """The data module, which has read nothing yet.
+
+    Args:
+        config: resolved and checked.
+        tested: whether the run only tests a trained model.
+        partial: see `build`.
 
     Raises:
-        ConfigError: the arguments cannot work; says where, and why.
+        ConfigError: encoders do not go with the modalities of the data.
     """
-    if not node:
-        return None
-    try:
-        return instantiate(node, _convert_="all", **arguments)
-    except InstantiationException as error:
-        raise ConfigError(f"{path}: {error.__cause__ or error}") from error
+    data: PairedDataModule = make(config["data"], "data")
+    data.wanted = ("test",) if tested else wanted_splits(config)
+    if not partial or not set(config["encoder"]) & set(data.modalities):
+        check_modalities(config, data.modalities, data.kinds, tested)
+    check_shared(config, data.kinds)
+    return data
 
 
-def _make_all(config: Settings, group: str) -> dict[str, Any]:
-    return {
-        name: make(node, f"{group}.{name}") for name, node in (config[group] or {}).items() if node
-    }
+def build_module(
+    config: Settings, stored: Settings, model: MultimodalModel, objective: Objective
+) -> MultimodalModule:
+    """What Lightning trains: model, objective, optimizer and schedule."""
+    return MultimodalModule(
+        model,
+        objective,
+        optimizer=make(config["optimizer"], "optimizer", _partial_=True),
+        scheduler=make(config["scheduler"], "scheduler", _partial_=True),
+        config=stored,
+        shown=config["monitor"],
+        shown_mode=config["monitor_mode"],
+        tuning=tunings(config),
+        accumulate=config["accumulate"],
+    )
 
 
 def build_model(config: Settings) -> MultimodalModel:
@@ -140,6 +136,19 @@ def build_model(config: Settings) -> MultimodalModel:
     if compiled := config.get("compile"):
         compile_parts(model, dynamic=True if compiled == "dynamic" else None)
     return model
+
+
+def load_encoders(model: MultimodalModel, data: PairedDataModule, config: Settings) -> None:
+    """Gives encoders the weights of an earlier run, `tuning.<encoder>.weights`."""
+    for name, settings in config["tuning"].items():
+        if not settings.get("weights"):
+            continue
+        encoder = model.encoders[name]
+        checkpoint = load_encoder(encoder, name, Path(settings["weights"]))
+        # token ids mean what they meant there: the tokenizer comes along
+        if any(isinstance(part, nn.Embedding | nn.EmbeddingBag) for part in encoder.modules()):
+            state = checkpoint.get(data.__class__.__qualname__, {})
+            data.load_state_dict({key: state[key] for key in state.keys() & {"tokenizer"}})
 
 
 def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str]) -> None:
@@ -165,3 +174,23 @@ def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str])
         check_output(Path(settings["cache"]), f"tuning.{name}.cache")
         rank = int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
         model.caches[name] = FrozenCache(Path(settings["cache"]), config["data"], rank)
+
+
+def make(node: Settings | None, path: str, **arguments: Any) -> Any:
+    """What a node of the config describes; None for an empty one.
+
+    Raises:
+        ConfigError: the arguments cannot work; says where, and why.
+    """
+    if not node:
+        return None
+    try:
+        return instantiate(node, _convert_="all", **arguments)
+    except InstantiationException as error:
+        raise ConfigError(f"{path}: {error.__cause__ or error}") from error
+
+
+def _make_all(config: Settings, group: str) -> dict[str, Any]:
+    return {
+        name: make(node, f"{group}.{name}") for name, node in (config[group] or {}).items() if node
+    }

@@ -147,7 +147,10 @@ class Look:
             if self.trains:
                 for term, compared in self._compared(part).items():
                     if compared == 0:
-                        yield f"The train split: none {self.count} has both {self._both(term)}: they are not aligned."
+                        yield (
+                            f"The train split: none {self.count} has both {self._both(term)}: they "
+                            "are not aligned."
+                        )
                 for name in part.modalities:
                     if shared := self.facts.shared.get(name):
                         yield (
@@ -164,9 +167,8 @@ class Look:
     def _pairs(self, part: Contrastive) -> Iterator[str]:
         compared = self._compared(part)
         most = max(compared.values())
-        alone = (
-            isinstance(part, SupCon) and self.facts.groups < self.facts.samples
-        )  # a group pairs them
+        # a group pairs them
+        alone = isinstance(part, SupCon) and self.facts.groups < self.facts.samples
         comparable = min(
             self.facts.samples if alone else most, self.data.limit or self.facts.samples
         )
@@ -178,7 +180,10 @@ class Look:
                 f"nothing to pair. Samples that have: {found}.{self.data.pairing}{self.without}"
             )
         elif self.trains and comparable < 2 and self.facts.whole:
-            yield "The train split: only one sample can be compared, and a contrastive loss compares several."
+            yield (
+                "The train split: only one sample can be compared, and a contrastive loss compares "
+                "several."
+            )
         elif self.trains and self.data.batch_size < 2:
             yield (
                 f"data.batch_size={self.data.batch_size}: a contrastive loss compares the samples "
@@ -202,12 +207,18 @@ class Look:
             return f"The {self.split} split: all {self.count} are one group{self._named('group')}."
         for name in part.modalities:
             if self.facts.items.get(name) == 1:
-                return f"The {self.split} split: all {self.count} have the same {name}{self._named(name)}."
+                return (
+                    f"The {self.split} split: all {self.count} have the same "
+                    f"{name}{self._named(name)}."
+                )
         return ""
 
     def _same_label(self, known: int) -> str:
         whole = "" if self.facts.whole else "first "
-        return f"The {self.split} split: all of its {whole}{known} labels are the same{self._named('label')}."
+        return (
+            f"The {self.split} split: all of its {whole}{known} labels are the "
+            f"same{self._named('label')}."
+        )
 
     def _both(self, modalities: Sequence[str]) -> str:
         return " and ".join(f"{name}{self._named(name)}" for name in modalities)
@@ -236,7 +247,10 @@ def few_updates(updates: float, epochs: int | None) -> str:
     if epochs is not None:
         said += f" in {epochs} epochs"
         wish = f"trainer.max_epochs={math.ceil(FEW_UPDATES * epochs / updates)}"
-    return f"{said}: a model needs some {FEW_UPDATES} to learn much. Type {wish}, or give a smaller data.batch_size."
+    return (
+        f"{said}: a model needs some {FEW_UPDATES} to learn much. Type {wish}, or give a smaller "
+        "data.batch_size."
+    )
 
 
 def check_vocabulary(data: PairedDataModule, model: MultimodalModel) -> None:
@@ -245,9 +259,8 @@ def check_vocabulary(data: PairedDataModule, model: MultimodalModel) -> None:
     Raises:
         ConfigError: names both numbers.
     """
-    if data.tokenizer is None or getattr(
-        data, "pretrained_tokenizer", None
-    ):  # which comes with its encoder
+    # which comes with its encoder
+    if data.tokenizer is None or getattr(data, "pretrained_tokenizer", None):
         return
     for name, encoder in model.encoders.items():
         if data.kinds.get(name, name) != "text":

@@ -92,12 +92,17 @@ def metric_names(module: MultimodalModule, dim: int) -> set[str]:
         nothing where that cannot be told: an objective that such samples are not good enough for.
     """
     objective = copy.deepcopy(module.objective)
+    further = [
+        f"val/{prefix}/{name}".replace("//", "/")
+        for prefix, part in objective.parts().items()
+        for name in getattr(part, "further", {})
+    ]
     try:
         objective.update(*_made_up(objective, list(module.model.modalities), dim))
         evaluated = objective.compute()
     except Exception:  # of an objective that we do not know
         return set()
-    return {"train/loss", "epoch", "step", *(f"val/{name}" for name in evaluated)}
+    return {"train/loss", "epoch", "step", *(f"val/{name}" for name in evaluated), *further}
 
 
 def _made_up(
@@ -129,6 +134,7 @@ def _reduce(part: Supervised) -> None:
         if isinstance(value, list) and len(value) == part.outputs:
             setattr(part, name, value[:FEW])
     part.outputs = min(part.outputs, FEW)
+    part.further = {}
 
 
 def _labels_for(part: Supervised, numbers: torch.Tensor) -> Iterator[torch.Tensor]:

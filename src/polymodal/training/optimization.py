@@ -70,9 +70,8 @@ def _on_plateau(
             f"scheduler.mode={given}: monitor={monitor} has monitor_mode={mode}. Leave it out."
         )
     for group in optimizer.param_groups:
-        group.setdefault(
-            "initial_lr", group["lr"]
-        )  # as all other schedules do: a resumed run compares with it
+        # as all other schedules do: a resumed run compares with it
+        group.setdefault("initial_lr", group["lr"])
     return {
         "scheduler": built("scheduler", make, optimizer, mode=mode),
         "interval": "epoch",

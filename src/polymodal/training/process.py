@@ -48,9 +48,8 @@ def prepare_process(config: Settings) -> None:
     seed_everything(config["seed"], workers=True, verbose=False)
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    multiprocessing.set_start_method(
-        None, force=True
-    )  # joblib's processes have one that no loading process starts by
+    # joblib's processes have one that no loading process starts by
+    multiprocessing.set_start_method(None, force=True)
     tf32 = config.get("tf32", True)  # where there is a GPU that has it; nothing changes on a CPU
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32

@@ -14,10 +14,11 @@ from polymodal.loggers.csv import CSVLogger
 from polymodal.module import MultimodalModule
 from polymodal.terminal import run_log
 from polymodal.training.checkpoints.files import position_of
+from polymodal.training.lightning_internals import hide_later_events, leave_ended_epochs
 from polymodal.training.tuning import parameter_groups
 
 
-def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer) -> None:
+def restore(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer) -> None:
     """Gives the data what they had: before `fit`, since Lightning sets data up before it loads
     their state.
 
@@ -27,14 +28,10 @@ def take_up(checkpoint: dict[str, Any], data: PairedDataModule, trainer: Trainer
     data.load_state_dict(checkpoint.get(data.__class__.__qualname__, {}))
     data.position = position_of(checkpoint)
     trainer.callbacks.append(ConfiguredOptimizer())  # type: ignore[attr-defined]
-    # with max_steps Lightning would never leave an epoch again that had ended, where its length is
-    # not known
-    trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+    leave_ended_epochs(trainer)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger._kwargs["purge_step"] = checkpoint[
-                "global_step"
-            ]  # later events of the earlier start are not shown
+            hide_later_events(logger, checkpoint["global_step"])
 
 
 class Beginning(Callback):
@@ -106,7 +103,6 @@ class ConfiguredOptimizer(Callback):
             if "initial_lr" in group:
                 group["initial_lr"] = now
             for scheduler in schedulers:
-                if hasattr(
-                    scheduler, "base_lrs"
-                ):  # not ReduceLROnPlateau, which only looks at the group
+                # not ReduceLROnPlateau, which only looks at the group
+                if hasattr(scheduler, "base_lrs"):
                     scheduler.base_lrs[number] = now

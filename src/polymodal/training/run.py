@@ -13,17 +13,17 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from polymodal.config.secrets import masked_arguments
 from polymodal.controls.control import control_metrics, verdict
+from polymodal.data.datamodule import PairedDataModule
 from polymodal.module import MultimodalModule
 from polymodal.terminal import say
 from polymodal.training.build import build
 from polymodal.training.checkpoints.files import load_checkpoint
-from polymodal.training.compatibility import check_machine
 from polymodal.training.distributed.failures import ending_together
 from polymodal.training.distributed.fsdp import load_weights
 from polymodal.training.distributed.signals import listener
 from polymodal.training.final import finish
 from polymodal.training.process import own_processes, prepare_process
-from polymodal.training.restore import Beginning, take_up
+from polymodal.training.restore import Beginning, restore
 from polymodal.training.trainer import fit
 
 Settings = dict[str, Any]
@@ -49,7 +49,6 @@ def train(
         Stopped: by a signal; a run that was training has saved where it was.
     """
     started = time.perf_counter()
-    check_machine(config)
     with own_processes(), listener.listening():
         prepare_process(config)
         checkpoint = (
@@ -57,35 +56,24 @@ def train(
         )
         data, module, trainer = build(config, stored)
         with ending_together(trainer):
+            # what an earlier start of this run has reached counts too
             if checkpoint:
-                take_up(checkpoint, data, trainer)
+                restore(checkpoint, data, trainer)
             before = checkpoint.get("resume", {"figures": {}, "seconds": 0.0})
             checkpoint.clear()  # it is larger than the model, and the trainer reads it for itself
             started -= before["seconds"]
+
             with masked_arguments():
                 for logger in trainer.loggers:
                     logger.log_hyperparams(stored)
-            fit(
-                trainer,
-                module,
-                data,
-                config["resume"],
-                Beginning(begin, stored, before.get("rows")),
-            )
-            metrics = (
-                before["figures"]
-                | logged_metrics(trainer)
-                | {"time/fit_seconds": time.perf_counter() - started}
-            )
-            best = best_of(trainer)
+            beginning = Beginning(begin, stored, before.get("rows"))
+            fit(trainer, module, data, config["resume"], beginning)
+            metrics = before["figures"] | logged_metrics(trainer)
+            metrics["time/fit_seconds"] = time.perf_counter() - started
+            best = best_checkpoint(trainer)
+
             if config["test"]:
-                load_best(trainer, module)
-                trainer.test(module, datamodule=data, verbose=False)
-                metrics |= logged_metrics(trainer)
-                if config.get("control", True):
-                    metrics |= control_metrics(
-                        trainer, data, module.objective, module.model.modalities
-                    )
+                metrics |= test(config, data, module, trainer)
             metrics["time/total_seconds"] = time.perf_counter() - started
             if trainer.is_global_zero:
                 finish(metrics, Path(config["run_dir"]))
@@ -94,7 +82,19 @@ def train(
     return None if best is None or best.best_model_score is None else float(best.best_model_score)
 
 
-def best_of(trainer: Trainer) -> ModelCheckpoint | None:
+def test(
+    config: Settings, data: PairedDataModule, module: MultimodalModule, trainer: Trainer
+) -> dict[str, float]:
+    """Metrics of the best checkpoint on the test split, and of the controls beside it."""
+    load_best(trainer, module)
+    trainer.test(module, datamodule=data, verbose=False)
+    metrics = logged_metrics(trainer)
+    if config.get("control", True):
+        metrics |= control_metrics(trainer, data, module.objective, module.model.modalities)
+    return metrics
+
+
+def best_checkpoint(trainer: Trainer) -> ModelCheckpoint | None:
     """The callback that keeps the best checkpoint."""
     return next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
 
@@ -103,7 +103,7 @@ def load_best(trainer: Trainer, module: MultimodalModule) -> None:
     """Gives the module the weights of the best checkpoint, as eval.py will: without what callbacks
     make of them.
     """
-    if (best := best_of(trainer)) and best.best_model_path:
+    if (best := best_checkpoint(trainer)) and best.best_model_path:
         module.origin = load_weights(module, Path(best.best_model_path))
 
 

@@ -19,6 +19,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.errors import ConfigError
 from polymodal.module import MultimodalModule
 from polymodal.training.checkpoints.atomic import AtomicCheckpointIO
+from polymodal.training.lightning_internals import leave_signals_alone
 from polymodal.training.restore import Beginning
 
 Settings = dict[str, Any]
@@ -87,10 +88,7 @@ def build_trainer(
     trainer = make(node, "trainer", callbacks=callbacks, plugins=plugins, **options)
     if not isinstance(trainer, Trainer):
         raise ConfigError(f"trainer._target_={node['_target_']} is no lightning.pytorch.Trainer.")
-    # signals are ours (`polymodal.training.distributed.signals`): Lightning's handlers wait for
-    # other processes within the signal, and under Slurm they put the job in the queue again, in
-    # another folder. To do that with resume= is yet to be written.
-    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    leave_signals_alone(trainer)  # `polymodal.training.distributed.signals` handles them
     return trainer
 
 
@@ -154,8 +152,9 @@ def fit(
     except ValueError as error:
         if "`val_check_interval`" not in str(error):
             raise
+        batches = trainer.fit_loop.max_batches  # type: ignore[attr-defined]
         raise ConfigError(
-            f"trainer.val_check_interval={trainer.val_check_interval}: an epoch has {trainer.fit_loop.max_batches} "  # type: ignore[attr-defined]
+            f"trainer.val_check_interval={trainer.val_check_interval}: an epoch has {batches} "
             "batches. Give fewer, or count them over epochs by "
             "trainer.check_val_every_n_epoch=null."
         ) from error

@@ -135,9 +135,8 @@ def parameter_groups(module: nn.Module, tuning: Mapping[str, Tuning]) -> list[di
 
 
 def _groups(path: str, parameters: list[nn.Parameter], tuning: Tuning) -> Iterator[dict[str, Any]]:
-    name = path.replace(
-        "model.encoders.", "encoder."
-    )  # loggers call the learning rate so: lr-AdamW/<name>
+    # loggers call the learning rate so: lr-AdamW/<name>
+    name = path.replace("model.encoders.", "encoder.")
     rate = {} if tuning.lr is None else {"lr": tuning.lr}
     decay = {} if tuning.weight_decay is None else {"weight_decay": tuning.weight_decay}
     if matrices := [parameter for parameter in parameters if parameter.ndim > 1]:

@@ -32,9 +32,8 @@ def test_evaluation_sees_every_sample_once(size: int, batch_size: int, world_siz
 def test_training_batches_are_shared_out(size: int, batch_size: int, world_size: int) -> None:
     alone = [*BatchSampler(size, batch_size, shuffle=True)]
     ranks = all_ranks(world_size, size=size, batch_size=batch_size, shuffle=True)
-    assert (
-        len({len(batches) for batches in ranks}) == 1
-    )  # nobody waits for a step that does not come
+    # nobody waits for a step that does not come
+    assert len({len(batches) for batches in ranks}) == 1
     for index, parts in enumerate(zip(*ranks, strict=True)):
         assert [sample for part in parts for sample in part] == alone[index]
         assert all(parts)

@@ -124,9 +124,8 @@ def test_a_number_that_is_no_grey_level_is_refused(value: float) -> None:
     pixels[3, 4] = value
     with pytest.raises(BadSampleError, match=r"^a\.tif(:| holds)") as caught:
         read_image(stored(pixels), 16, 1, "a.tif")
-    assert ("data.image_max" in str(caught.value)) == (
-        value == 1.5
-    )  # it mends no number below black
+    # it mends no number below black
+    assert ("data.image_max" in str(caught.value)) == (value == 1.5)
     assert caught.value.reason == ("bad value" if np.isfinite(value) else "bad number")
 
 

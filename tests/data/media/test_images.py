@@ -92,12 +92,8 @@ def test_it_is_pillows_resize(height: int, width: int, size: int, colours: tuple
 )  # 1/1, 1/2, 1/4, 1/8
 def test_a_jpeg_decoded_small_differs_little(size: int, tolerance: float, tmp_path: Path) -> None:
     random, pixels = np.random.default_rng(0), np.full((512, 640, 3), 128.0)
-    for cells, strength in (
-        (4, 80),
-        (16, 40),
-        (64, 22),
-        (256, 14),
-    ):  # as in photographs: the finer the weaker
+    # as in photographs: the finer the weaker
+    for cells, strength in ((4, 80), (16, 40), (64, 22), (256, 14)):
         layer = Image.fromarray(random.normal(size=(cells, cells)).astype(np.float32))
         pixels += (
             strength * np.asarray(layer.resize((640, 512), Image.Resampling.BICUBIC))[..., None]

@@ -40,8 +40,8 @@ def table(tmp_path_factory):
 @given(st.sets(st.integers(0, 39)), st.integers(1, 5))
 def test_what_is_left_of_a_table(table, done, batch_size) -> None:
     table.batch_size = batch_size
-    expected = table.every("train", ["image", "text"]).ids
-    rest = table.rest("train", ["image", "text"], np.array(sorted(done)))
+    expected = table.complete("train", ["image", "text"]).ids
+    rest = table.remaining("train", ["image", "text"], np.array(sorted(done)))
     ids, left_out = told(table._loader("train", rest)) if rest else ([], {})
     assert sorted([*ids, *left_out]) == sorted(set(expected.tolist()) - done)
     assert all("nowhere.png" in problem for problem in left_out.values())
@@ -49,14 +49,14 @@ def test_what_is_left_of_a_table(table, done, batch_size) -> None:
 
 
 def test_a_model_of_some_modalities_needs_no_others(table) -> None:
-    text = table.every("train", ["text"])
+    text = table.complete("train", ["text"])
     batch = text[list(range(len(text)))]
     assert (set(batch.inputs), batch.left_out) == ({"text"}, {})
     assert text.places(batch.id.numpy())[0].endswith(f"pairs.csv, row {batch.id[0] + 1}")
 
 
 def test_every_training_glyph_is_seen_as_a_test_glyph_is(glyphs) -> None:
-    judged, training = glyphs.every("train", ["image", "text"]), copy.copy(glyphs.train_set)
+    judged, training = glyphs.complete("train", ["image", "text"]), copy.copy(glyphs.train_set)
     assert judged.ids.tolist() == training.rows.tolist()
     first, second = (judged[[5, 6, 7]] for _ in range(2))
     assert (first.inputs["text"] == second.inputs["text"]).all()
@@ -78,12 +78,12 @@ def test_a_stream_tells_all_and_passes_over_what_is_done(tmp_path: Path) -> None
         **DIRT,
     )
     whole, left_out = told(
-        data._loader("test", data.rest("test", ["image", "text"], np.zeros(0, np.int64)))
+        data._loader("test", data.remaining("test", ["image", "text"], np.zeros(0, np.int64)))
     )
     assert (len(whole), len(left_out)) == (3, 3)
     assert all("no picture" in problem for problem in left_out.values())
     done = np.array([whole[0], min(left_out)])
-    rest = data.rest("test", ["image", "text"], done)
+    rest = data.remaining("test", ["image", "text"], done)
     ids, problems = told(data._loader("test", rest))
     assert sorted([*ids, *problems]) == sorted({*whole, *left_out} - set(done.tolist()))
     assert rest.places(np.array(whole))[0].endswith("sample 1")

@@ -14,10 +14,11 @@ from tests.data.shards import PAIR, by_split, ready, write_shards
 
 from polymodal.data.loading.columns import ColumnChoice
 from polymodal.data.stream import batches as stream
-from polymodal.data.stream.batches import EvaluationStream, Split, TrainingStream
+from polymodal.data.stream.batches import EvaluationStream, TrainingStream
 from polymodal.data.stream.reader import TURNS, RecordReader
 from polymodal.data.stream.records import Entry, Record, number_of
 from polymodal.data.stream.skips import ReadCounter
+from polymodal.data.stream.splits import Split
 from polymodal.errors import ConfigError, DataError
 
 COLUMNS = ColumnChoice({"vector": "vector"}, {})

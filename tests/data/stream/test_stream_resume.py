@@ -61,9 +61,8 @@ def test_a_loader_goes_on(files: list[str], workers: int, epoch_samples: int | N
     for given in (1, 4, len(epochs[1])):
         data = make()
         data.position = (1, given)
-        assert (
-            ids(data.train_dataloader()) == epochs[0]
-        )  # asked outside of training, such as by a probe in the test
+        # asked outside of training, such as by a probe in the test
+        assert ids(data.train_dataloader()) == epochs[0]
         data.trainer = TRAINS
         rest = data.train_dataloader()
         assert ids(rest) == epochs[1][given:]

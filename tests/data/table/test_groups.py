@@ -70,11 +70,8 @@ def test_equal_captions_are_one_group_and_one_item(
     ]
     file = write_csv(tmp_path / "p.csv", rows)
     data = ready(file, {"image": "filepath", "text": "class", "split": "part"}, templates=templates)
-    for part in (
-        data.train_set,
-        data.val_set,
-        data.test_set,
-    ):  # a caption may be in all splits: a picture is in one
+    # a caption may be in all splits: a picture is in one
+    for part in (data.train_set, data.val_set, data.test_set):
         batch = whole(part)
         same = [row["class"] for row in rows]
         kinds = [same[int(data.samples.row[int(item)])] for item in batch.items["image"]]
@@ -84,9 +81,8 @@ def test_equal_captions_are_one_group_and_one_item(
                 assert (batch.group[i] == batch.group[j]) == (kind == other)
                 if not templates:
                     assert (batch.items["text"][i] == batch.items["text"][j]) == (kind == other)
-    apart = ready(
-        file, PAIR | {"split": "part"}
-    )  # where no caption is there twice, nothing changes
+    # where no caption is there twice, nothing changes
+    apart = ready(file, PAIR | {"split": "part"})
     assert apart.samples.group.tolist() == list(range(48))
     grouped = ready(
         file, {"image": "filepath", "text": "class", "split": "part", "group": "filepath"}
@@ -115,9 +111,8 @@ def test_captions_that_differ_in_case_and_blanks_are_equal(
     ]
     assert data.facts("train").items["text"] == 3
     text = data.samples.contents["text"]
-    assert text.show(text.item(1, 0)) == (templates or ("{}",))[0].replace(
-        "{}", words[1]
-    )  # as it is written
+    # as it is written
+    assert text.show(text.item(1, 0)) == (templates or ("{}",))[0].replace("{}", words[1])
 
 
 def test_a_caption_in_common_joins_no_pictures(tmp_path: Path) -> None:

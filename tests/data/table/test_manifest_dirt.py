@@ -193,9 +193,8 @@ def test_rows_of_one_id_that_contradict_each_other(rows: list[dict], tmp_path: P
     with pytest.raises(DataError, match="row 2: id '0' has another value than"):
         ready(file, labels, label_kind="value")
     rows = [row | {"value": "" if index % 2 else 0} for index, row in enumerate(rows)]
-    with pytest.raises(
-        DataError, match="row 2: id '0' has another value than"
-    ):  # 0 is not "unknown"
+    # 0 is not "unknown"
+    with pytest.raises(DataError, match="row 2: id '0' has another value than"):
         ready(write_csv(file, rows), labels, label_kind="value")
 
 

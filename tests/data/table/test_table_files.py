@@ -109,9 +109,8 @@ def test_a_mark_that_does_not_close_is_named_with_its_line(tmp_path: Path) -> No
     assert data.samples.row.tolist() == [row for row in range(40) if row != 11]
     assert data.samples.contents["text"].texts.to_pylist()[19] == "in, marks"
     rows[20] = "20.png,plain"
-    with pytest.raises(
-        DataError, match="row 12: line 13 opens a quotation mark"
-    ):  # to the end of the file
+    # to the end of the file
+    with pytest.raises(DataError, match="row 12: line 13 opens a quotation mark"):
         ready(written(file, rows), TEXT)
 
 

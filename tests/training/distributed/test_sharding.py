@@ -120,9 +120,8 @@ def both_ways(rank: int, world_size: int, file: Path) -> list[dict[str, Tensor]]
 
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     torch.save({"state_dict": parts().state_dict(), "config": {}}, tmp_path / "fresh.ckpt")
-    together = run_processes(both_ways, 2, tmp_path / "fresh.ckpt")[
-        0
-    ]  # the first puts the weights together
+    # the first puts the weights together
+    together = run_processes(both_ways, 2, tmp_path / "fresh.ckpt")[0]
     for one, two in zip(both_ways(0, 1, tmp_path), together, strict=True):
         assert one.keys() == two.keys()
         for key, value in one.items():

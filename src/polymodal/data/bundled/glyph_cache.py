@@ -148,9 +148,8 @@ def _render_font(file: Path, size: int) -> Iterator[tuple[int, np.ndarray]]:
         if unicodedata.name(chr(codepoint), None) is None:
             continue
         mask, (_, top) = fonts[em].getmask2(chr(codepoint), mode="L", anchor="ls")
-        if (
-            max(mask.size) > size
-        ):  # too large: the same character in a smaller size of the same font
+        # too large: the same character in a smaller size of the same font
+        if max(mask.size) > size:
             smaller = max(1, int(em * size / max(mask.size)))
             if smaller not in fonts:
                 fonts[smaller] = ImageFont.truetype(

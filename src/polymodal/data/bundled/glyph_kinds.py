@@ -17,7 +17,9 @@ KINDS: dict[str, str] = {
     "hexagram": r"HEXAGRAM ",
     "tetragram": r"TETRAGRAM ",
     "chess piece": r"(WHITE|BLACK) CHESS ",
-    "mathematical alphanumeric": r"MATHEMATICAL .*(SMALL|CAPITAL|DIGIT|NABLA|SYMBOL)|DOUBLE-STRUCK |SCRIPT ",
+    "mathematical alphanumeric": (
+        r"MATHEMATICAL .*(SMALL|CAPITAL|DIGIT|NABLA|SYMBOL)|DOUBLE-STRUCK |SCRIPT "
+    ),
     "arrow": r".*\b(ARROW|ARROWS|ARROWHEAD|HARPOON|HARPOONS)\b",
     "modifier letter": r"MODIFIER LETTER ",
     "arabic letter": r"ARABIC LETTER ",

@@ -124,4 +124,7 @@ class Skips:
         for reason, count in self.counts().items():
             first = int((self.reasons == 1 + REASONS.index(reason)).nonzero()[0])
             parts.append(f"{reason} {count} (first: {self.place(first)})")
-        return f"{sum(self.counts().values())} of {len(self.reasons)} rows left out{': ' * bool(parts)}{', '.join(parts)}."
+        return (
+            f"{sum(self.counts().values())} of {len(self.reasons)} rows left "
+            f"out{': ' * bool(parts)}{', '.join(parts)}."
+        )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from polymodal.batch import PairedBatch
-from polymodal.hashing import mixed, seed_generators
+from polymodal.hashing import hashed_int, seed_generators
 
 
 class BatchDataset(Protocol):
@@ -57,7 +57,7 @@ class BatchIndices(list[int]):
     @property
     def salt(self) -> int:
         """A number of this batch, the same on all processes."""
-        return mixed(self.epoch, self.batch) % 2**31
+        return hashed_int(self.epoch, self.batch) % 2**31
 
 
 class SeededDataset:

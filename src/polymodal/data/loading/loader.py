@@ -52,7 +52,8 @@ class BatchLoader(DataLoader[PairedBatch]):
 
 
 KILLED = re.compile(
-    r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\) (?:is killed by signal: ([\w ]+)|exited unexpectedly)"
+    r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\) "
+    r"(?:is killed by signal: ([\w ]+)|exited unexpectedly)"
 )
 """What torch says of a loading process that is gone."""
 
@@ -72,9 +73,15 @@ def loading() -> Iterator[None]:
             raise
         pid, how = found[1], found[2] or "an unknown cause"
         if how == "Bus error":
-            why = "the shared memory (/dev/shm) is full. Make it larger, or try fewer data.num_workers"
+            why = (
+                "the shared memory (/dev/shm) is full. Make it larger, or try fewer "
+                "data.num_workers"
+            )
         else:
-            why = "there may be too little memory. Try fewer data.num_workers, or a smaller data.batch_size"
+            why = (
+                "there may be too little memory. Try fewer data.num_workers, or a smaller "
+                "data.batch_size"
+            )
         raise ProcessError(
             f"A loading process (pid {pid}) ended by {how}: {why}; 0 loads in this process."
         ) from error

@@ -57,10 +57,8 @@ class BatchSampler(Sampler[list[int]]):
             full, rest = divmod(self.size, self.batch_size)
             # a last batch with fewer samples than processes would leave one of them without a step
             return full + int(rest >= self.world_size)
-        smallest_share, largest_share = (
-            self.size // self.world_size,
-            -(-self.size // self.world_size),
-        )
+        smallest_share = self.size // self.world_size
+        largest_share = -(-self.size // self.world_size)
         return min(-(-largest_share // self.batch_size), max(1, smallest_share))
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -24,14 +24,18 @@ NUMERIC = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 """A cell of a column of numbers, however it is written."""
 
 MOMENT = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
+    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d)"
+    r"(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
     r"(?P<zone>Z|[-+]\d\d:?\d\d)?",
     re.ASCII,
 )
 TIME = re.compile(r"(\d\d:\d\d:\d\d)\.(\d+)", re.ASCII)
 BOOLEANS = {"true": "True", "false": "False"}
 
-SPECIAL = r"^(-?[0-9]+\.[0-9]+|-?[0-9](\.[0-9]+)?[eE][-+][0-9]+|[0-9:.]{8,}|[0-9-]{10}[T ].*|(?i)true|false)$"
+SPECIAL = (
+    r"^(-?[0-9]+\.[0-9]+|-?[0-9](\.[0-9]+)?[eE][-+][0-9]+|[0-9:.]{8,}|[0-9-]{10}[T ].*"
+    r"|(?i)true|false)$"
+)
 """Of Arrow: texts that `name_of` may change, beside those with blanks around."""
 
 LISTED = r"(?s)^\s*(\[.*\]|\(['\"].*\)|\{['\"].*\}|\(\)|set\(\))\s*$"

@@ -76,9 +76,8 @@ def as_8_bits(image: Image.Image, image_max: float | None, name: str) -> Image.I
     if image.mode[0] not in "IF":
         return image
     tags = getattr(image, "tag_v2", {})
-    is_scaled = (
-        image.format == "PPM" and image.mode != "F"
-    )  # its header says what is white: Pillow made that 65535
+    # its header says what is white: Pillow made that 65535
+    is_scaled = image.format == "PPM" and image.mode != "F"
     white = (
         float(SIXTEEN)
         if is_scaled

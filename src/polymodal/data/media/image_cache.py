@@ -121,11 +121,8 @@ class ImageCache:
             return np.array(kept)
         picture = np.ascontiguousarray(read(source))
         kept[:] = picture
-        self.stamps[place] = [
-            name,
-            *stamp,
-            _checksum(picture.data),
-        ]  # of what is meant: another run may write here too
+        # of what is meant: another run may write here too
+        self.stamps[place] = [name, *stamp, _checksum(picture.data)]
         return picture
 
 

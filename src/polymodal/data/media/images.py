@@ -141,9 +141,8 @@ def _check_scans(source: Path | bytes, name: str) -> None:
 
 
 def _turn_upright(image: Image.Image) -> None:
-    with contextlib.suppress(
-        Exception
-    ):  # damaged EXIF data say nothing; the picture itself is whole
+    # damaged EXIF data say nothing; the picture itself is whole
+    with contextlib.suppress(Exception):
         ImageOps.exif_transpose(image, in_place=True)
 
 

@@ -66,7 +66,10 @@ MAX_DECODED = 100_000_000_000
 """Pixels that are decoded to find the frames of a video: minutes. A small file may hold millions of
 still frames."""
 
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,image2,h264,hevc,y4m"
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,image2,"
+    "h264,hevc,y4m"
+)
 """What a video file may be: no playlist, which names other files or has no end."""
 
 
@@ -114,9 +117,8 @@ def _times(container: Any, stream: Any) -> tuple[list[int], list[tuple[int, int]
     Nothing is decoded for that.
     """
     packets = [packet for packet in container.demux(stream) if packet.size]
-    shown = [
-        packet.dts if packet.pts is None else packet.pts for packet in packets
-    ]  # AVI tells no more than the order
+    # AVI tells no more than the order
+    shown = [packet.dts if packet.pts is None else packet.pts for packet in packets]
     keys = [
         (time, time if packet.dts is None else packet.dts)
         for packet, time in zip(packets, shown, strict=True)
@@ -139,9 +141,8 @@ def _frames_at(
             decoded = container.decode(stream)
         for frame in decoded:
             pixels += frame.width * frame.height
-            if (
-                pixels > MAX_DECODED or frame.width * frame.height > MAX_PIXELS
-            ):  # the head of the file may say less
+            # the head of the file may say less
+            if pixels > MAX_DECODED or frame.width * frame.height > MAX_PIXELS:
                 raise BadSampleError(
                     "too large",
                     f"{name}: its frames of {frame.width} x {frame.height} are too many.",

@@ -5,9 +5,8 @@ process.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain, count, islice, repeat
 from random import Random
 from typing import Any
@@ -17,75 +16,12 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from polymodal.batch import PairedBatch
 from polymodal.data.loading.bad_samples import BadSampleError
-from polymodal.data.loading.splits import hashed_split
 from polymodal.data.stream.reader import TURNS, RecordReader, Sample
-from polymodal.data.stream.records import Entry, Record, Source
+from polymodal.data.stream.records import Entry, Record
 from polymodal.data.stream.skips import ReadCounter, ReadCounts, summary_of
+from polymodal.data.stream.splits import Split
 from polymodal.errors import DataError
 from polymodal.hashing import hashed_uniform
-
-
-@dataclass(frozen=True)
-class HashedPart:
-    """Whether a sample falls into a split by a fixed hash of its `split_by`; else of its group;
-    else of its key.
-
-    Attributes:
-        reader: knows these fields.
-        shares: of train, validation and test.
-        part: number of the split.
-    """
-
-    reader: RecordReader
-    shares: Sequence[float]
-    part: int
-
-    def __call__(self, entry: Entry) -> bool:
-        """Of a sample that cannot be read the key decides."""
-        name = None
-        with suppress(BadSampleError):
-            if "split_by" in self.reader.columns:
-                name = self.reader.named("split_by", entry.record)
-            if name is None and "group" in self.reader.columns:
-                name = self.reader.named("group", entry.record)
-        return hashed_split(name or entry.key, self.shares) == self.part
-
-
-@dataclass(frozen=True)
-class Split:
-    """The samples of one split.
-
-    Attributes:
-        name: train, val or test.
-        source: where they stand.
-        shards: those that hold some of them.
-        has: whether one of their samples is in the split; None for all of them.
-        limit: so many of them, the first ones; None for all.
-    """
-
-    name: str
-    source: Source
-    shards: Sequence[int]
-    has: Callable[[Entry], bool] | None = None
-    limit: int | None = None
-
-    def entries(self, shards: Iterable[int], reading: ReadCounter | None) -> Iterator[Entry]:
-        """The samples of some shards, one shard after the other; one that is damaged ends early.
-
-        Args:
-            shards: their numbers.
-            reading: where damaged ones are noted; None where another process does.
-        """
-        for shard in shards:
-            try:
-                yield from filter(self.has, self.source.entries(shard))
-            except BadSampleError as error:
-                if reading is not None:
-                    reading.reject(self.source.name(shard), error)
-
-    def first(self, reading: ReadCounter | None) -> Iterator[Entry]:
-        """Its samples in their order, up to the limit."""
-        return islice(self.entries(self.shards, reading), self.limit)
 
 
 class Stream(IterableDataset[Any]):
@@ -278,7 +214,9 @@ class TrainingStream(Stream):
         """
         for turn in count():
             random = Random(f"{self.seed} {self.epoch} {turn} {stream}")
-            records = mixed(self._records(self._own(turn, stream, streams)), self.buffer, random)
+            records = shuffled_in_buffer(
+                self._records(self._own(turn, stream, streams)), self.buffer, random
+            )
             first = next(records, None)
             if first is not None:
                 yield from chain([first], records)
@@ -312,7 +250,7 @@ def own_worker() -> tuple[int, int]:
     return (0, 1) if worker is None else (worker.id, worker.num_workers)
 
 
-def mixed(records: Iterable[Record], size: int, random: Random) -> Iterator[Record]:
+def shuffled_in_buffer(records: Iterable[Record], size: int, random: Random) -> Iterator[Record]:
     """The same records in another order: each changes places with one of up to `size` that wait."""
     waiting: list[Record] = []
     for record in records:

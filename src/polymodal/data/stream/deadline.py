@@ -53,6 +53,5 @@ def with_deadline(items: Iterable[T], seconds: float) -> Iterator[T]:
                 return
     finally:
         enough.set()
-        thread.join(
-            timeout=1
-        )  # so that no process is forked from a thread that reads; one that blocks is left
+        # so that no process is forked from a thread that reads; one that blocks is left
+        thread.join(timeout=1)

@@ -193,4 +193,7 @@ def summary_of(total: Sequence[int]) -> str:
     """One sentence: how many samples were left out, and why."""
     counts = counts_of(total)
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts.items())
-    return f"{sum(counts.values())} of {total[SEEN]} samples that were read left out{': ' * bool(reasons)}{reasons}."
+    return (
+        f"{sum(counts.values())} of {total[SEEN]} samples that were read left "
+        f"out{': ' * bool(reasons)}{reasons}."
+    )

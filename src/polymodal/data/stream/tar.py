@@ -93,9 +93,8 @@ class TarShards:
         except FileNotFoundError as error:
             raise BadSampleError("missing file", "there is no such file.") from error
         except BROKEN as error:
-            reason = (
-                str(error).partition("\n")[0].rstrip(":")
-            )  # further lines tell of each format that it is not
+            # further lines tell of each format that it is not
+            reason = str(error).partition("\n")[0].rstrip(":")
             raise BadSampleError(
                 "damaged shard", f"it cannot be read on: {shown(reason)}"
             ) from error

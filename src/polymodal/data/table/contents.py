@@ -88,9 +88,8 @@ class Captions:
             starts, "Captions to tokens", transient=True, disable=len(starts) < LONG
         ):
             rows = tokenizer(self.texts.slice(start, CHUNK).to_pylist())
-            ids.append(
-                rows[rows != PAD].astype(np.min_scalar_type(rows.max()))
-            )  # two bytes each, mostly
+            # two bytes each, mostly
+            ids.append(rows[rows != PAD].astype(np.min_scalar_type(rows.max())))
             lengths.append((rows != PAD).sum(1))
         self.ids, self.ends = np.concatenate(ids), np.cumsum(np.concatenate(lengths))
 

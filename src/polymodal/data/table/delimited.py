@@ -98,9 +98,8 @@ class Delimited:
             return self._with_bad_rows(content, wanted)
         try:
             return self._parsed(content, wanted, handler=None), {}
-        except (
-            pa.ArrowInvalid
-        ):  # Arrow cannot hand over a row that is not UTF-8: for this each byte is a character
+        # Arrow cannot hand over a row that is not UTF-8: for this each byte is a character
+        except pa.ArrowInvalid:
             table, bad = self._with_bad_rows(bytes(content).decode("latin-1").encode(), wanted)
             return pa.table({name: _bytes_again(table[name]) for name in wanted}), bad
 
@@ -117,9 +116,8 @@ class Delimited:
         if not bad:
             return table, {}
         bad.clear()
-        table = self._parsed(
-            content, wanted, note, threads=False
-        )  # only so are the bad rows numbered
+        # only so are the bad rows numbered
+        table = self._parsed(content, wanted, note, threads=False)
         rows = [row.number - 1 for row in bad]
         return _with_gaps(table, rows), dict(
             zip(rows, self._problems(bad, self._lines(content, rows)), strict=True)

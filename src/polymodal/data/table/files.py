@@ -135,9 +135,8 @@ def _of_equal_types(tables: Sequence[pa.Table]) -> list[pa.Table]:
             continue
         for index, table in enumerate(tables):
             text, bad = as_text(in_one_piece(table[name]))
-            if not len(
-                bad
-            ):  # else the column stays as it is, and each such row is named when it is used
+            # else the column stays as it is, and each such row is named when it is used
+            if not len(bad):
                 tables[index] = table.set_column(table.column_names.index(name), name, text)
     return tables
 
@@ -244,7 +243,10 @@ def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) 
             if len(there) == 1 and (
                 other := [mark for mark in DELIMITERS_ELSEWHERE if mark in there[0]]
             ):
-                hint = f" {other[0]!r} seems to stand between its columns: a .csv file has commas there, a .tsv tabs."
+                hint = (
+                    f" {other[0]!r} seems to stand between its columns: a .csv file has commas "
+                    "there, a .tsv tabs."
+                )
             raise ConfigError(
                 f"{setting}={name}: {source} has no such column.{hint} It has: {', '.join(there)}."
             )

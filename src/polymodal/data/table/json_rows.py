@@ -129,9 +129,8 @@ def _array(cells: Sequence[Cell]) -> pa.Array:
 def _text(cells: Sequence[str | None]) -> pa.Array:
     try:
         return pa.array(cells, TEXT)
-    except (
-        UnicodeEncodeError
-    ):  # the bytes as they were: who reads the column says in which row they are no text
+    # the bytes as they were: who reads the column says in which row they are no text
+    except UnicodeEncodeError:
         return pa.array(
             [cell and cell.encode(errors="surrogatepass") for cell in cells], pa.large_binary()
         ).view(TEXT)

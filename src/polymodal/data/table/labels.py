@@ -75,7 +75,10 @@ def unknown_names(what: str, text: pa.Array, unknown: np.ndarray, names: Sequenc
     """
     counts = Counter(text.take(pa.array(unknown)).to_pylist())
     most = named([name for name, _ in counts.most_common()], SHOWN)
-    return f"{what}: {len(unknown)} of {len(text)} values were not in training: {most}. Known are {named(names)}."
+    return (
+        f"{what}: {len(unknown)} of {len(text)} values were not in training: {most}. Known are "
+        f"{named(names)}."
+    )
 
 
 def tag_codes(

@@ -13,38 +13,26 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from polymodal.batch import PairedBatch
 from polymodal.data.auto.preview import Preview, preview_of_table
-from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.loading.columns import ColumnChoice
+from polymodal.data.file_data import FileData
 from polymodal.data.loading.facts import SplitFacts
 from polymodal.data.loading.splits import check_filled
-from polymodal.data.loading.transform import BatchTransform
-from polymodal.data.media.formats import MediaFormat
 from polymodal.data.table.contents import Captions, as_typed, unknown_words
 from polymodal.data.table.files import ManifestTable
+from polymodal.data.table.format import ManifestFormat
 from polymodal.data.table.given_values import row_of
-from polymodal.data.table.reader import Learned, ManifestFormat, ManifestReader
+from polymodal.data.table.reader import Learned, ManifestReader
 from polymodal.data.table.samples import CompleteSampleSet, SampleSet
-from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.types import (
-    Finite,
     Fraction,
-    NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
-    Probability,
-    Scale,
-    Seed,
-    VocabularySize,
-    Workers,
 )
 
 log = logging.getLogger(__name__)
 
 
-class TableData(PairedDataModule):
+class TableData(FileData):
     """The rows of a table. A source says where that comes from (`read_table`).
 
     By kind of modality, a cell is:
@@ -69,40 +57,14 @@ class TableData(PairedDataModule):
     Args:
         columns: modality -> column, or several; further keys: `label`, `group`, `split` (train,
             val, test), `split_by` and `id`.
-        kinds: modality -> image, text, audio, video, vector or tabular, where that is not its name.
         label_kind: the label is a class, a value (or several columns of them), or tags, in a list
             or separated by "|".
         splits: shares of train, validation and test; a group falls by a fixed hash of its name.
         templates: such as "a picture of a {}.": each caption is put into each of them.
         eval_captions: so many captions of a sample at most are used in evaluation; None for all.
-        image_size: S, side of the middle square of pictures and frames in pixels.
-        channels: C, 3 for RGB or 1 for grey.
-        image_max: the value that is white in images of more than 8 bits; None where their type
-            tells.
-        mean: of the pixels in [0, 1], one or C numbers, which are taken off.
-        std: of the pixels, one or C numbers.
-        shift: random shift in training, as a share of the side.
-        scale: random zoom in training.
-        flip: how often a picture is mirrored in training.
-        image_cache: folder where decoded pictures are kept; None for nowhere.
-        image_cache_gb: so much of them at most.
-        frames: T of a video, spread evenly over it.
-        sample_rate: of waveforms, in Hz.
-        max_seconds: longer sounds are cut.
         numeric: number of numeric columns of a table.
         cardinalities: number of categories of each further column.
-        tokenizer: name or folder of a transformers model whose tokenizer is taken; None to learn
-            one from the training captions.
-        vocab_size: tokens at most of the one that learns.
-        context_length: tokens a caption at most.
-        token_dropout: how often a token is lost in training.
-        max_caption: characters; a longer caption is an error.
-        on_error: `raise` at a row that cannot be used, or `skip` it.
-        max_bad_fraction: the largest share of rows that may be skipped.
-        batch_size: samples of a training step, over all processes.
-        num_workers: loading processes.
-        seed: of the order of the samples.
-        limit: keep only so many samples of each split, spread evenly over it.
+        options: further arguments of `FileData`.
 
     Raises:
         ConfigError: settings that cannot be, or a column that is not there.
@@ -112,57 +74,30 @@ class TableData(PairedDataModule):
     def __init__(
         self,
         columns: Mapping[str, Any],
-        kinds: Mapping[str, str] | None = None,
         label_kind: Literal["class", "value", "tags"] = "class",
         splits: Sequence[Fraction] = (0.8, 0.1, 0.1),
         templates: Sequence[str] = (),
         eval_captions: PositiveInt | None = None,
-        image_size: PositiveInt = 224,
-        channels: Literal[1, 3] = 3,
-        image_max: PositiveFloat | None = None,
-        mean: Sequence[Finite] = (0.5,),
-        std: Sequence[Scale] = (0.25,),
-        shift: Fraction = 0.0,
-        scale: Probability = 0.0,
-        flip: Fraction = 0.0,
-        image_cache: str | None = None,
-        image_cache_gb: NonNegativeFloat = 10.0,
-        frames: PositiveInt = 8,
-        sample_rate: PositiveInt = 16000,
-        max_seconds: PositiveFloat = 30.0,
         numeric: NonNegativeInt = 0,
         cardinalities: Sequence[PositiveInt] = (),
-        tokenizer: str | None = None,
-        vocab_size: VocabularySize = 8000,
-        context_length: PositiveInt = 64,
-        token_dropout: Probability = 0.0,
-        max_caption: PositiveInt = 20_000,
-        on_error: Literal["raise", "skip"] = "raise",
-        max_bad_fraction: Fraction = 0.01,
-        batch_size: PositiveInt = 128,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
-        limit: PositiveInt | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed, context_length, limit)
-        self.columns = ColumnChoice(columns, kinds or {})
-        shape = (channels, image_size, image_size)
-        sounds = (sample_rate, max_seconds)
-        self.media = media = MediaFormat(
-            shape, image_cache, image_cache_gb, *sounds, frames, image_max
-        )
-        table = (numeric, cardinalities, max_caption, on_error, max_bad_fraction)
+        super().__init__(columns, **options)
         self.format = ManifestFormat(
-            self.columns, media, label_kind, splits, templates, eval_captions, *table
+            self.columns,
+            self.media,
+            label_kind,
+            splits,
+            templates,
+            eval_captions,
+            numeric,
+            cardinalities,
+            self.max_caption,
+            self.on_error,
+            self.max_bad_fraction,
         )
-        self.transform = BatchTransform(
-            self.columns, channels, mean, std, shift, scale, flip, token_dropout
-        )
-        self.pretrained_tokenizer, self.vocab_size = tokenizer, vocab_size
         self.templates = templates
-        self.modalities, self.kinds = list(self.columns.kinds), self.columns.kinds
         self.codes = dict.fromkeys(self.columns.of_kind("tabular"), len(cardinalities))
-        self.varying = self.transform.varying
         self.learned: Learned = {}
         self.left_out: dict[str, Tensor] = {}
         self.told = 0
@@ -200,12 +135,10 @@ class TableData(PairedDataModule):
         if hasattr(self, "test_set"):
             return
         reader = ManifestReader(self.read_table(), self.format, self.learned)
-        self.samples, self.learned, split, captions = (
-            reader.samples,
-            reader.learned,
-            reader.split,
-            reader.captions,
-        )
+        self.samples = reader.samples
+        self.learned = reader.learned
+        split = reader.split
+        captions = reader.captions
         if self.trainer is None or self.trainer.is_global_zero:
             for note in reader.notes:
                 log.warning(note)
@@ -216,7 +149,10 @@ class TableData(PairedDataModule):
         if "label" in self.learned:
             self.class_names = {"label": self.learned["label"]}
         if captions and self.tokenizer is None:
-            self.tokenizer = self._fitted([texts.of_samples(split == 0) for texts in captions])
+            training = [texts.of_samples(split == 0) for texts in captions]
+            self.tokenizer = self.new_tokenizer(
+                text.as_py() for texts in training for text in texts
+            )
         for texts in captions:
             assert self.tokenizer is not None
             texts.tokenize(self.tokenizer)
@@ -238,12 +174,6 @@ class TableData(PairedDataModule):
         )
         if warning and (self.trainer is None or self.trainer.is_global_zero):
             log.warning(warning)
-
-    def _fitted(self, training: Sequence[pa.Array]) -> Tokenizer:
-        if self.pretrained_tokenizer:
-            return Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
-        sentences = (text.as_py() for texts in training for text in texts)
-        return Tokenizer.train(sentences, self.vocab_size, self.context_length)
 
     def read(self, modality: str, given: str | Mapping[str, str]) -> np.ndarray:
         """See `PairedDataModule`; of a table the values of its columns, as they stand in a row."""
@@ -274,22 +204,10 @@ class TableData(PairedDataModule):
         values = as_typed(content.read(item), self.format.numeric, self.learned[modality])
         return dict(zip(self.columns[modality], values, strict=True))
 
-    def format_of(self, kind: str) -> dict[str, Any]:
-        """Of files what reading them needs, of pictures their normalisation too."""
-        return (
-            super().format_of(kind)
-            | self.format.media.described(kind)
-            | self.transform.described(kind)
-        )
-
-    def on_after_batch_transfer(self, batch: PairedBatch, dataloader_idx: int) -> PairedBatch:
-        """What a model takes, see `BatchTransform`."""
-        return self.transform(batch, self.training_salt(), self.tokenizer)
-
-    def every(self, split: str, modalities: Sequence[str]) -> CompleteSampleSet:
+    def complete(self, split: str, modalities: Sequence[str]) -> CompleteSampleSet:
         """See `PairedDataModule`."""
         chosen: SampleSet = getattr(self, f"{split}_set")
-        return chosen.every(modalities)
+        return chosen.complete(modalities)
 
     def facts(self, split: str) -> SplitFacts:
         """Of all samples of a split, before files are read."""

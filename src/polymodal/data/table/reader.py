@@ -5,20 +5,20 @@ splits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from polymodal.data.loading.bad_samples import Skips
-from polymodal.data.loading.columns import FILE_KINDS, ROLES, ColumnChoice
-from polymodal.data.loading.splits import SPLITS, check_shares, dealt_splits, named_splits
+from polymodal.data.loading.columns import FILE_KINDS, ROLES
+from polymodal.data.loading.splits import SPLITS, dealt_splits, named_splits
 from polymodal.data.loading.values import LARGEST
-from polymodal.data.media.formats import MediaFormat
 from polymodal.data.table.contents import Captions, Columns, Content, grouped_captions
+from polymodal.data.table.file_column import file_column
 from polymodal.data.table.files import ManifestTable, codes_of, taken
+from polymodal.data.table.format import ManifestFormat
 from polymodal.data.table.groups import joined_by_captions
 from polymodal.data.table.labels import class_codes, class_names, tag_codes, unknown_names
 from polymodal.data.table.rows import Rows
@@ -29,43 +29,6 @@ from polymodal.errors import ConfigError, DataError, named
 Learned = dict[str, Any]
 """`label`: names of the classes or tags; a table's name: its `names` of categories, `mean` and
 `std` of its numbers."""
-
-
-@dataclass(frozen=True)
-class ManifestFormat:
-    """How a table and its files are read; see the arguments of `TableData`.
-
-    Raises:
-        ConfigError: settings that cannot be.
-    """
-
-    columns: ColumnChoice
-    media: MediaFormat
-    label_kind: Literal["class", "value", "tags"]
-    splits: Sequence[float]
-    templates: Sequence[str]
-    eval_captions: int | None
-    numeric: int
-    cardinalities: Sequence[int]
-    max_caption: int
-    on_error: Literal["raise", "skip"]
-    max_bad_fraction: float
-
-    def __post_init__(self) -> None:
-        shares, sizes = list(self.splits), list(self.cardinalities)
-        check_shares(shares)
-        for template in self.templates:
-            if template.count("{}") != 1:
-                raise ConfigError(
-                    f"data.templates: {template!r} needs one {{}}, where the caption goes."
-                )
-        for name in self.columns.of_kind("tabular"):
-            if len(self.columns[name]) != self.numeric + len(sizes):
-                raise ConfigError(
-                    f"data.columns.{name} has {len(self.columns[name])} columns; "
-                    f"data.numeric={self.numeric} and "
-                    f"data.cardinalities={sizes} make {self.numeric + len(sizes)}."
-                )
 
 
 class ManifestReader:
@@ -91,25 +54,30 @@ class ManifestReader:
     def __init__(self, table: ManifestTable, format: ManifestFormat, learned: Learned) -> None:
         self.format, self.columns = format, format.columns
         self.table, self.places = table, table.places
-        self.skips = Skips(len(self.table), self.places, format.on_error, format.max_bad_fraction)
-        self.rows = Rows(self.table, self.skips)
+        self.skips = Skips(len(table), self.places, format.on_error, format.max_bad_fraction)
+        self.rows = Rows(table, self.skips)
+        self.learned, self.notes = dict(learned), self.rows.notes
+
+        # rows that cannot be used are rejected column by column, before any are joined
         cells = {name: self._cells(name) for name in self.columns.kinds}
         label = self._label_cells() if "label" in self.columns else None
         roles = {key: self._role(key, cells) for key in ROLES[1:] if key in self.columns}
-        split = self._given_split(roles)
-        self.first, self.sample = self.rows.samples(
-            roles.get("id"), self._constant(cells, label, roles)
-        )
+        given_split = self._given_split(roles)
+
+        # rows of one id are one sample
+        same = self._constant(cells, label, roles)
+        self.first, self.sample = self.rows.samples(roles.get("id"), same)
         if not len(self.first):
             raise DataError(self.skips.summary())
+
+        # what is split by a hash is the group, so that no positive pair lies across two splits
         group, names = codes_of(taken(self._group_names(cells, roles), self.first))
-        key = (
-            codes_of(taken(_named(roles["split_by"]), self.first))
-            if "split_by" in roles
-            else (group, names)
-        )
-        self.split = dealt_splits(split[self.first], *key, format.splits)
-        self.learned, self.notes = dict(learned), self.rows.notes
+        split_by = (group, names)
+        if "split_by" in roles:
+            split_by = codes_of(taken(_named(roles["split_by"]), self.first))
+        self.split = dealt_splits(given_split[self.first], *split_by, format.splits)
+
+        # means, categories and classes are learned from the training split, which is known by now
         contents = {name: self._content(name, cells[name]) for name in cells}
         labels = {} if label is None else {"label": self._labels(label)}
         if "group" not in self.columns:
@@ -214,7 +182,7 @@ class ManifestReader:
         if kind == "tabular":
             return Columns(self._standardised(name, *cells), self.format.numeric)
         folder = self.places.part_of(self.first)
-        return self.format.media.files(kind, cells, self.first, folder, self.places.folders)
+        return file_column(self.format.media, kind, cells, self.first, folder, self.places.folders)
 
     def _standardised(
         self, name: str, numbers: np.ndarray, categories: Sequence[pa.Array]

@@ -120,10 +120,8 @@ class Rows:
         parts = [self._items(name) for name in names]
         texts, row = parts[0]
         if len(parts) > 1:
-            texts, row = (
-                pa.concat_arrays([part[0] for part in parts]),
-                np.concatenate([part[1] for part in parts]),
-            )
+            texts = pa.concat_arrays([part[0] for part in parts])
+            row = np.concatenate([part[1] for part in parts])
         blank, long = bad_captions(texts, longest)
         self.reject(
             row[blank],
@@ -197,7 +195,10 @@ class Rows:
 
     def _duplicate(self, name: str, ids: pa.Array, first: np.ndarray, row: int) -> str:
         other = self.table.places(int(first[row]))
-        return f"id {ids[row].as_py()!r} has another {name} than in {other}. Rows of one id may differ in text alone."
+        return (
+            f"id {ids[row].as_py()!r} has another {name} than in {other}. Rows of one id may "
+            "differ in text alone."
+        )
 
     def _as_text(self, name: str, column: pa.Array) -> tuple[pa.Array, np.ndarray]:
         try:

@@ -12,8 +12,8 @@ from polymodal.batch import PairedBatch
 from polymodal.data.loading.bad_samples import BadSampleError, Skips
 from polymodal.data.loading.dataset import BatchIndices
 from polymodal.data.loading.facts import LabelFacts, SplitFacts
-from polymodal.data.media.formats import Files
 from polymodal.data.table.contents import Captions, Content, padded
+from polymodal.data.table.file_column import FileColumn
 from polymodal.data.table.groups import in_several_groups
 from polymodal.errors import DataError
 from polymodal.hashing import hashed_uniform
@@ -63,7 +63,7 @@ class Samples:
         counted = {
             name: content
             for name, content in self.contents.items()
-            if isinstance(content, Captions | Files)
+            if isinstance(content, Captions | FileColumn)
         }
         return SplitFacts(
             samples=len(chosen),
@@ -211,7 +211,7 @@ class SampleSet:
             labels={name: _label(values[sample]) for name, values in samples.labels.items()},
         )
 
-    def every(self, modalities: Sequence[str]) -> CompleteSampleSet:
+    def complete(self, modalities: Sequence[str]) -> CompleteSampleSet:
         """The same split for a model of these modalities, with all that cannot be read."""
         contents = {
             name: content for name, content in self.samples.contents.items() if name in modalities
@@ -240,11 +240,11 @@ class CompleteSampleSet(SampleSet):
         -1.
         """
         left_out: dict[int, str] = {}
-        batch = self._batch(indices, 0, left_out) or self._nothing()
+        batch = self._batch(indices, 0, left_out) or self._empty_batch()
         batch.left_out = left_out
         return batch
 
-    def _nothing(self) -> PairedBatch:
+    def _empty_batch(self) -> PairedBatch:
         none, contents = torch.full((1,), -1), self.samples.contents
         ones = {
             name: torch.ones_like(torch.from_numpy(content.blank))[None]

@@ -24,9 +24,8 @@ class Templated(Captions):
     def __init__(self, captions: Captions, templates: Sequence[str]) -> None:
         self.code, words = codes_of(captions.texts)
         sentences = [_filled(template, words) for template in templates]
-        order = (
-            np.arange(len(words) * len(templates)).reshape(len(templates), -1).T.ravel()
-        )  # those of a word together
+        # those of a word together
+        order = np.arange(len(words) * len(templates)).reshape(len(templates), -1).T.ravel()
         super().__init__(
             pa.concat_arrays(sentences).take(pa.array(order)), captions.count * len(templates)
         )

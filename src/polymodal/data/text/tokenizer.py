@@ -146,10 +146,8 @@ class Tokenizer:
         bytes does.
         """
         model = json.loads(self.backend.to_str())["model"]
-        token, number = (
-            model.get("unk_token"),
-            model.get("unk_id"),
-        )  # by name, or by number in a model of pieces
+        # by name, or by number in a model of pieces
+        token, number = (model.get("unk_token"), model.get("unk_id"))
         if model.get("type") != "BPE" and token is not None:
             number = self.backend.token_to_id(token)
         return None if number is None else int(self._swapped(np.array(number)))

@@ -56,9 +56,8 @@ class LogMel(nn.Module):
         sample i * hop.
         """
         signal = waveforms if waveforms.dtype == torch.float64 else waveforms.float()
-        with torch.autocast(
-            signal.device.type, enabled=False
-        ):  # there is no Fourier transform in bf16
+        # there is no Fourier transform in bf16
+        with torch.autocast(signal.device.type, enabled=False):
             spectrum = torch.stft(
                 signal,
                 self.size,

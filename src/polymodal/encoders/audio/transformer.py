@@ -72,9 +72,8 @@ class Transformer(nn.Module):
             ~real[:, :, None], 0
         )
         rest = -frames.shape[1] % self.patch_size
-        grid = self.patches(F.pad(frames, (0, 0, 0, rest))[:, None]).permute(
-            0, 2, 3, 1
-        )  # (B, steps, pitches, w)
+        # (B, steps, pitches, w)
+        grid = self.patches(F.pad(frames, (0, 0, 0, rest))[:, None]).permute(0, 2, 3, 1)
         steps, pitches, width = grid.shape[1:]
         x = (grid + self.pitches + sinusoids(steps, width, grid)[:, None]).flatten(1, 2)
         real = (

@@ -23,8 +23,9 @@ class EfficientNet(FeatureMapEncoder):
         dim: PositiveInt,
         in_channels: PositiveInt = 1,
         name: Literal[
-            "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4",
-            "efficientnet_b5", "efficientnetv2_rw_t", "efficientnetv2_rw_s", "efficientnetv2_rw_m",
+            "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3",
+            "efficientnet_b4", "efficientnet_b5", "efficientnetv2_rw_t", "efficientnetv2_rw_s",
+            "efficientnetv2_rw_m",
         ] = "efficientnet_b0",
         pretrained: bool = False,
     ) -> None:  # fmt: skip

@@ -84,9 +84,8 @@ class Timm(nn.Module):
 
 def _about(name: str) -> timm.models.PretrainedCfg:
     """What timm knows of a model without building it."""
-    if not timm.is_model(
-        name
-    ):  # names of hubs and folders too: timm's own checkpoints alone are read
+    # names of hubs and folders too: timm's own checkpoints alone are read
+    if not timm.is_model(name):
         near = get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
         raise ValueError(
             f"name={name}: timm has no such model. Nearest: {', '.join(near) or 'none'}"

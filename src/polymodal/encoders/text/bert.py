@@ -127,9 +127,8 @@ def _named(name: str, pretrained: bool, context_length: int) -> PreTrainedModel:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    lacking = sorted(
-        key for key in loaded["missing_keys"] if not key.startswith("pooler.")
-    )  # which we leave out
+    # which we leave out
+    lacking = sorted(key for key in loaded["missing_keys"] if not key.startswith("pooler."))
     if lacking:
         log.warning(
             "name=%s: %s of its weights are in no file and begin at random: %s",

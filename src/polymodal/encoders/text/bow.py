@@ -28,9 +28,8 @@ class BagOfWords(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, d)."""
-        if (
-            torch.compiler.is_exporting()
-        ):  # graphs of the embedding bag are for more than one caption only
+        # graphs of the embedding bag are for more than one caption only
+        if torch.compiler.is_exporting():
             return self.projection(masked_mean(*self._words(ids)))
         return self.projection(self.embedding(ids))
 

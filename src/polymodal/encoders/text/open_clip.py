@@ -56,13 +56,11 @@ class OpenCLIP(nn.Module):
                 f"context_length={context_length}: {name} reads {self.longest} tokens. Give "
                 "data.context_length="
             )
-        own = getattr(
-            library().get_tokenizer(name), "tokenizer", None
-        )  # of transformers, with a padding id of its own
+        # of transformers, with a padding id of its own
+        own = getattr(library().get_tokenizer(name), "tokenizer", None)
         self.pad_id: int = PAD if own is None else own.pad_token_id
-        is_native = hasattr(
-            self.tower, "attn_mask"
-        )  # the others are of transformers, and leave padding out
+        # the others are of transformers, and leave padding out
+        is_native = hasattr(self.tower, "attn_mask")
         self.looks_back = (
             is_native and self.tower.attn_mask is not None and self.tower.cls_emb is None
         )

@@ -40,11 +40,9 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """(B, q, d), (B, n, d), (B, n) bool -> (B, q, d)."""
-        q, k, v = (
-            self._split(self.query(queries)),
-            self._split(self.key(context)),
-            self._split(self.value(context)),
-        )
+        q = self._split(self.query(queries))
+        k = self._split(self.key(context))
+        v = self._split(self.value(context))
         nothing = (0, 0, 0, 1)
         attend = F.pad(mask, (0, 1), value=True)[:, None, None]  # (B, 1, 1, n + 1)
         mixed = F.scaled_dot_product_attention(

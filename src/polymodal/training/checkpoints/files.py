@@ -244,11 +244,9 @@ def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:
     try:
         loop = checkpoint["loops"]["fit_loop"]
         epoch, batch = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
-        started, processed, is_last = (
-            int(epoch["started"]),
-            int(epoch["processed"]),
-            batch["is_last_batch"],
-        )
+        started = int(epoch["started"])
+        processed = int(epoch["processed"])
+        is_last = batch["is_last_batch"]
         ready = int(batch["current"]["ready"])
     except (LookupError, TypeError, ValueError) as error:
         raise ConfigError(
@@ -256,8 +254,7 @@ def position_of(checkpoint: dict[str, Any]) -> tuple[int, int]:
         ) from error
     if started == processed:
         return processed, 0
-    if (
-        is_last
-    ):  # Lightning makes one loader for what is left of this epoch, nothing, and for the next
+    # Lightning makes one loader for what is left of this epoch, nothing, and for the next
+    if is_last:
         return processed + 1, 0
     return processed, ready

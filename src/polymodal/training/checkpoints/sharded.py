@@ -109,9 +109,8 @@ def put_back(checkpoint: dict[str, Any], file: Path, like: Like | None = None) -
                 else torch.empty(about.size, dtype=dtype)
             )
     try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # each process reads for itself, and torch is afraid for it
+        # each process reads for itself, and torch is afraid for it
+        with warnings.catch_warnings(action="ignore"):
             load(tensors, storage_reader=reader, no_dist=True)
     except CheckpointException as error:  # not an `Exception`
         raise ConfigError(

@@ -23,9 +23,8 @@ def exchanged(*numbers: int, device: torch.device) -> list[list[int]]:
     if world_size() == 1:
         return [list(numbers)]
     table = torch.zeros(world_size(), len(numbers), dtype=torch.long, device=device)
-    for column, number in enumerate(
-        numbers
-    ):  # filled in, not copied from the host: that would wait too
+    # filled in, not copied from the host: that would wait too
+    for column, number in enumerate(numbers):
         table[dist.get_rank(), column] = number
     dist.all_reduce(table)
     return table.tolist()  # type: ignore[no-any-return]
@@ -106,15 +105,13 @@ def _as_bytes(rows: Tensor) -> Tensor:
 
 def _from_bytes(rows: Tensor, like: Tensor) -> Tensor:
     """(N, bytes of a row) uint8 -> (N, ...) with the type and the shape of the rows of `like`."""
-    aligned = rows.clone(
-        memory_format=torch.contiguous_format
-    )  # wider types want their bytes aligned
+    # wider types want their bytes aligned
+    aligned = rows.clone(memory_format=torch.contiguous_format)
     return aligned.view(like.dtype).view(len(rows), *like.shape[1:])
 
 
 def _own_sum(grad: Tensor, own: slice) -> Tensor:
-    total = grad.clone(
-        memory_format=torch.contiguous_format
-    )  # autograd may use the original elsewhere
+    # autograd may use the original elsewhere
+    total = grad.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total[own]

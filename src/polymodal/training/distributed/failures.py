@@ -14,7 +14,6 @@ from datetime import timedelta
 
 import torch.distributed as dist
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies.launchers import subprocess_script
 from torch.distributed.distributed_c10d import Store
 
 from polymodal.config.messages import FORESEEN, show
@@ -22,6 +21,7 @@ from polymodal.data.loading.loader import loading
 from polymodal.errors import FollowedError, ProcessError
 from polymodal.training.distributed.collectives import world_size
 from polymodal.training.distributed.signals import Stopped
+from polymodal.training.lightning_internals import observe_processes
 
 GRACE = 10.0
 """Seconds that a process is given to notice that another has failed."""
@@ -60,9 +60,8 @@ def ending_together(trainer: Trainer) -> Iterator[None]:
         first = _first_words(store, words)
         if rank > 0 and first == words:
             show(error)
-        if (
-            dist.get_backend() == "gloo"
-        ):  # with others, what waits in a collective cannot be woken, only killed
+        # with others, what waits in a collective cannot be woken, only killed
+        if dist.get_backend() == "gloo":
             dist.destroy_process_group()
         if rank > 0:
             with suppress(Exception):  # the first process may be gone, and the store with it
@@ -182,4 +181,4 @@ def _watch(processes: list[subprocess.Popen]) -> None:
     Watch(processes).start()
 
 
-subprocess_script._launch_process_observer = _watch  # type: ignore[attr-defined, assignment]
+observe_processes(_watch)

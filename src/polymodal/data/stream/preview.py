@@ -17,11 +17,11 @@ from torch import Tensor
 from polymodal.data.loading.bad_samples import BadSampleError
 from polymodal.data.loading.facts import LabelFacts, SplitFacts
 from polymodal.data.loading.values import caption_key
-from polymodal.data.stream.batches import Split
 from polymodal.data.stream.deadline import with_deadline
 from polymodal.data.stream.reader import RecordReader
 from polymodal.data.stream.records import Record
 from polymodal.data.stream.skips import ReadCounter
+from polymodal.data.stream.splits import Split
 from polymodal.errors import DataError
 
 ENOUGH = 1000
@@ -201,7 +201,7 @@ class StreamPreview:
         )
 
 
-def heads_of(
+def previews_of(
     splits: Sequence[Split],
     reader: RecordReader,
     wanted: Sequence[str],
