@@ -58,9 +58,9 @@ def collect(
         batch = split[indices[start : start + CHUNK]]
         mask = batch.mask(list(modalities)).numpy()
         for column, name in enumerate(modalities):
-            there = mask[:, column]
-            values = iter(_simple(data, name, batch.inputs[name][torch.from_numpy(there)]))
-            result.rows[name] += [next(values) if one else None for one in there.tolist()]
+            present = mask[:, column]
+            values = iter(_simple(data, name, batch.inputs[name][torch.from_numpy(present)]))
+            result.rows[name] += [next(values) if one else None for one in present.tolist()]
         batch.inputs = {}
         result.batches.append(batch)
     return result

@@ -70,8 +70,7 @@ def map_of(
 
 
 def draw_map(file: Path, drawn: EmbeddingMap) -> None:
-    """A panel a modality, all with the same axes: modalities that are well aligned lie upon each
-    other.
+    """A panel a modality, all with the same axes: aligned modalities overlap.
 
     Each panel shows the other modalities in grey.
     """

@@ -1,6 +1,4 @@
-"""What the model finds: queries with their nearest items in another modality, and those that it
-misses most.
-"""
+"""Retrieval galleries: queries with their nearest items in another modality, and the worst ones."""
 
 from __future__ import annotations
 
@@ -135,7 +133,7 @@ def draw_gallery(
     describe: Callable[[str, int], Any],
     top: int = 5,
 ) -> None:
-    """Rows of a query, what is right, and the nearest items with their cosine; green = right.
+    """Rows of a query, a right item, and the nearest items with their cosine; green = right.
 
     Nothing is drawn where there is no query, or where one of the modalities cannot be shown.
 

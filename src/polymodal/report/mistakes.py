@@ -132,9 +132,10 @@ def mistakes_panel(
     rows = []
     for mistake in facts:
         row = int(torch.searchsorted(samples["id"], mistake.id))
-        there = zip(
-            modalities, samples["items"][row].tolist(), samples["mask"][row].tolist(), strict=True
-        )
-        cells = [{"name": name, **contents.cell(name, item)} for name, item, has in there if has]
+        items, present = samples["items"][row].tolist(), samples["mask"][row].tolist()
+        cells = []
+        for name, item, has in zip(modalities, items, present, strict=True):
+            if has:
+                cells.append({"name": name, **contents.cell(name, item)})
         rows.append({"facts": mistake.facts, "probability": mistake.probability, "cells": cells})
     return {"kind": "mistakes", "title": title, "rows": rows} if rows else {}

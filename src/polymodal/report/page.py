@@ -38,7 +38,7 @@ CAPTIONS = {
     "robustness": "What is left when modalities are missing or noisy.",
 }
 """Plot -> what it shows, in the order of the page; galleries come after the curves."""
-GALLERY = "A query, what is right, and the nearest items with their cosine. Green: right."
+GALLERY = "A query, a right item, and the nearest items with their cosine. Green: right."
 PANELS = ("map", "gallery", "mistakes")
 """Kinds of JSON files that are shown."""
 SPLITS = {"test": "Held-out data", "val": "Last validation", "": "Training"}
