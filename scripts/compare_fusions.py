@@ -255,7 +255,7 @@ def table(
 
 def draw_xor(metrics: dict[Job, dict[str, float]], file: Path) -> None:
     """Accuracy against p, a line an objective, beside what was published for Symile."""
-    from polymodal.report.style import picture
+    from polymodal.report.style import plot
 
     points: dict[str, dict[float, list[float]]] = {}
     for job, values in metrics.items():
@@ -263,7 +263,7 @@ def draw_xor(metrics: dict[Job, dict[str, float]], file: Path) -> None:
         points.setdefault(method, {}).setdefault(float(p), []).append(
             values["test/rest_to_b/recall@1"]
         )
-    with picture(file, size=(5.5, 3.6)) as axes:
+    with plot(file, size=(5.5, 3.6)) as axes:
         # two lie on each other
         for style, (method, line) in zip(("o-", "s--", "^:"), points.items(), strict=True):
             axes.plot(

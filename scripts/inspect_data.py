@@ -47,7 +47,7 @@ from polymodal.data.table.module import TableData
 from polymodal.data.table.samples import Samples
 from polymodal.errors import ConfigError
 from polymodal.files import check_output, writing
-from polymodal.report.style import picture, short
+from polymodal.report.style import plot, short
 from polymodal.training.build import make
 from polymodal.training.compatibility import wanted_splits
 
@@ -277,9 +277,7 @@ def draw_contact_sheet(file: Path, data: TableData) -> None:
     shown = next(
         (name for name, content in contents.items() if content.blank.dtype == np.uint8), None
     )
-    with picture(
-        file, size=(2.1 * SHOWN, 8), nrows=len(SPLITS), ncols=SHOWN, squeeze=False
-    ) as axes:
+    with plot(file, size=(2.1 * SHOWN, 8), nrows=len(SPLITS), ncols=SHOWN, squeeze=False) as axes:
         for line, name, part in zip(
             axes, SPLITS, (data.train_set, data.val_set, data.test_set), strict=True
         ):

@@ -1,13 +1,13 @@
-"""Evaluates trained models again: the metrics of the run, or those on other data, devices and by
-other measures.
+"""Evaluates trained models: the metrics of the run, or those on other data, devices and by other
+measures.
 
     python src/eval.py checkpoint=<run folder or .ckpt file> [key=value ...]
 
-checkpoint=last        the run that was at work last, here and in the other programs
+checkpoint=last        the last run, here and in the other programs
 checkpoint=[a,b,...]   several at once: one table that compares them
 json=true or --json    nothing but JSON on stdout: {checkpoint: {metric: value}}
 data=manifest data.path=new.csv data.columns.image=file ...
-                       other data, with the same modalities; the test split of them is judged,
+                       other data, with the same modalities; their test split is evaluated,
                        all of them with data.splits=[0,0,1]; their labels are data.columns.label=
 callbacks=[probe,robustness,zero_shot_names]
                        other measures, instead of those of the run: neighbours, a linear classifier

@@ -7,7 +7,7 @@ import pytest
 
 from polymodal.files import replacing, write_whole
 from polymodal.loggers.csv import CSVLogger
-from polymodal.report.style import picture
+from polymodal.report.style import plot
 from polymodal.training.final import finish
 
 
@@ -66,7 +66,7 @@ def test_links_with_the_names_of_files_of_a_run_are_not_followed(tmp_path: Path)
     (run / "curves.png").symlink_to(other)
     finish({"test/accuracy": 0.5, "time/total_seconds": 1.0}, run)
     CSVLogger(str(run)).log_metrics({"a": 1.0}, 0)
-    with picture(run / "curves.png", size=(1, 1)):
+    with plot(run / "curves.png", size=(1, 1)):
         pass
     assert other.read_text() == "theirs"
     assert not any(path.is_symlink() for path in run.iterdir())

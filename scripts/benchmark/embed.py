@@ -22,8 +22,8 @@ import torch
 from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
-from polymodal.inference.embed import Rest, Rows
-from polymodal.inference.table_writer import Parts
+from polymodal.inference.prediction_writer import PredictionWriter, RemainingSamples
+from polymodal.inference.table_writer import TableWriter
 from polymodal.training.build import build
 from polymodal.training.process import prepare_process
 
@@ -38,12 +38,12 @@ def ours(config: dict[str, Any], folder: Path) -> float:
     data, module, trainer = build(config, config, keep=lambda _: False)
     data.prepare_data()
     data.setup("test")
-    parts = Parts(folder / "vectors.parquet", {})
-    rows = Rows(parts, data, "train", module.model.modalities, None, None, True)
-    module.objective = rows
+    parts = TableWriter(folder / "vectors.parquet", {})
+    modalities = module.model.modalities
+    trainer.callbacks.append(PredictionWriter(parts, modalities, None, "", None, "vectors"))
+    samples = RemainingSamples(data, "train", modalities, parts)
     start = time.perf_counter()
-    trainer.test(module, datamodule=Rest(data, rows), verbose=False)
-    rows.flush()
+    trainer.predict(module, datamodule=samples, return_predictions=False)
     parts.join()
     return time.perf_counter() - start
 

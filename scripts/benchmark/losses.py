@@ -26,7 +26,7 @@ from polymodal.losses.info_nce import info_nce
 from polymodal.losses.sigmoid import sigmoid_loss
 from polymodal.losses.tiled_info_nce import tiled_info_nce
 from polymodal.losses.tiled_sigmoid import tiled_sigmoid_loss
-from polymodal.report.style import picture
+from polymodal.report.style import plot
 
 KINDS = ("CLIP", "SigLIP")
 WAYS = ("plain", "tiled", "open_clip")
@@ -115,7 +115,7 @@ def show(results: dict[int, dict[tuple[str, str], tuple[float, float]]]) -> None
 def draw(
     results: dict[int, dict[tuple[str, str], tuple[float, float]]], dim: int, file: Path
 ) -> None:
-    with picture(file, size=(8, 6), nrows=2, ncols=2, sharex=True, sharey="row") as axes:
+    with plot(file, size=(8, 6), nrows=2, ncols=2, sharex=True, sharey="row") as axes:
         for column, kind in enumerate(KINDS):
             for row, name in enumerate(("seconds, forward and backward", "MiB saved for backward")):
                 axis = axes[row, column]

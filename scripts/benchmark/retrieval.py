@@ -30,7 +30,7 @@ from torch import Tensor
 from arguments import arguments
 from polymodal.metrics import ranking
 from polymodal.metrics.retrieval import Retrieval
-from polymodal.report.style import picture
+from polymodal.report.style import plot
 
 WAYS = ("product", "ours", "sort")
 MOST_TO_SORT = 10_000
@@ -112,7 +112,7 @@ def seconds(size: int, dim: int, rounds: int) -> dict[str, float]:
 
 
 def draw(results: dict[int, dict[str, tuple[float, float]]], dim: int, file: Path) -> None:
-    with picture(file, size=(8, 3.5), ncols=2) as axes:
+    with plot(file, size=(8, 3.5), ncols=2) as axes:
         for column, name in enumerate(("seconds", "MiB at the peak of the process")):
             for way in WAYS:
                 points = {

@@ -145,6 +145,14 @@ class MultimodalModule(LightningModule):
         """Adds a batch to the metrics; callbacks get the output."""
         return self._evaluate(batch)
 
+    def predict_step(self, batch: PairedBatch, batch_idx: int) -> ModelOutput:
+        """The output of a batch; a `BasePredictionWriter` gets it."""
+        return self.model(batch)
+
+    def on_predict_epoch_end(self) -> None:
+        """Keeps what frozen encoders gave."""
+        self._save_caches()
+
     def _evaluate(self, batch: PairedBatch) -> ModelOutput:
         output = self.model(batch)
         self.objective.update(output, batch)

@@ -13,7 +13,6 @@ import torch
 from matplotlib.figure import Figure
 from tests.callbacks.runs import KINDS, MODALITIES, fit_and_judge
 
-from polymodal.callbacks import report as report_module
 from polymodal.callbacks.report import Report
 from polymodal.metrics import confusion as recall
 from polymodal.objectives.base import Objective
@@ -22,6 +21,9 @@ from polymodal.objectives.clip import CLIP
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
 from polymodal.objectives.weighted import Weighted
+from polymodal.report import alignment, predictions
+from polymodal.report.about import training_targets
+from polymodal.report.alignment import draw_alignment
 from polymodal.report.page import write_page
 from polymodal.training.final import finish
 
@@ -83,10 +85,10 @@ def test_values_have_a_scatter_and_residuals(tmp_path: Path) -> None:
 def test_chance_is_of_the_training_labels_or_else_of_those_that_are_evaluated() -> None:
     part, table = Regression("size"), {"target": torch.tensor([[5.0]])}
     trained = SimpleNamespace(train_set=[], training_labels=lambda _: torch.tensor([1.0, 3.0]))
-    assert report_module._known_before(trained, part, table).tolist() == [[1.0], [3.0]]
+    assert training_targets(trained, part, table).tolist() == [[1.0], [3.0]]
     for labels in (None, torch.empty(0)):
         other = SimpleNamespace(train_set=[], training_labels=lambda _, labels=labels: labels)
-        assert report_module._known_before(other, part, table) is table["target"]
+        assert training_targets(other, part, table) is table["target"]
 
 
 def test_modalities_have_galleries_with_the_first_one_and_a_map(tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_several_objectives_have_a_folder_each(tmp_path: Path) -> None:
 
 
 def test_of_very_many_classes_the_confused_pairs_are_written(tmp_path: Path, monkeypatch) -> None:
-    for module in (recall, report_module):
+    for module in (recall, predictions):
         monkeypatch.setattr(
             module,
             "confusion_matrix",
@@ -125,15 +127,12 @@ def test_of_very_many_classes_the_confused_pairs_are_written(tmp_path: Path, mon
 
 def test_galleries_of_very_many_modalities_have_an_end(tmp_path: Path, monkeypatch, caplog) -> None:
     drawn = []
-    monkeypatch.setattr(report_module, "draw_gallery", lambda file, *_: drawn.append(file.name))
+    monkeypatch.setattr(alignment, "draw_gallery", lambda file, *_: drawn.append(file.name))
     for name in ("spread_queries", "worst_queries", "gallery_panel", "map_of"):
-        monkeypatch.setattr(report_module, name, lambda *_: None)
-    callback = Report(str(tmp_path))
-    callback.classes = {}
+        monkeypatch.setattr(alignment, name, lambda *_: None)
+    names, contents = [f"m{n}" for n in range(50)], SimpleNamespace(describe=None)
     with caplog.at_level(logging.INFO):
-        callback._alignment(
-            tmp_path, {}, [f"m{n}" for n in range(50)], SimpleNamespace(describe=None)
-        )
+        draw_alignment(tmp_path, {}, names, {}, 8, contents)
     assert drawn == [name for n in "123" for name in (f"m0_to_m{n}.png", f"m{n}_to_m0.png")]
     assert "no galleries of 46 further modalities, such as m49" in caplog.text
 

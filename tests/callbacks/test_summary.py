@@ -17,6 +17,7 @@ from polymodal.callbacks.summary import (
     samples_of,
     steps_of,
 )
+from polymodal.data.loading.columns import ColumnChoice
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.regression import Regression
@@ -51,14 +52,17 @@ def test_samples(data: dict, words: str) -> None:
 @pytest.mark.parametrize(
     ("objective", "words"),
     [
-        (Classification("kind", 12), "kind, 12 classes"),
-        (MultiLabel("tags", 3), "tags, 3 tags"),
-        (Regression("price", 1), "price, 1 value"),
-        (Regression("place", 2), "place, 2 values"),
+        (Classification("label", 12), "label, 12 classes"),
+        (MultiLabel("label", 3), "label, 3 tags"),
+        (Regression("label", 1), "label, 1 value"),
+        (Regression("label", 2), "label, 2 values"),
     ],
 )
 def test_what_is_predicted(objective: nn.Module, words: str) -> None:
-    assert list(labels_of(SimpleNamespace(objective=objective))) == [("predicts", words)]
+    module = SimpleNamespace(objective=objective)
+    assert list(labels_of(module)) == [("predicts", words)]
+    columns = ColumnChoice({"text": "caption", objective.label: ["x", "y"]}, {})
+    assert list(labels_of(module, columns)) == [("predicts", f"x, y,{words.partition(',')[2]}")]
 
 
 def test_parameters_and_what_is_frozen() -> None:

@@ -28,7 +28,7 @@ from tests.data.shards import (
 
 from polymodal.data.loading.splits import hashed_split
 from polymodal.data.media.video import read_video
-from polymodal.data.stream import head as stream_head
+from polymodal.data.stream import preview as stream_preview
 from polymodal.data.stream.records import Record
 from polymodal.data.stream.tar import TarShards, expanded
 from polymodal.data.webdataset import WebDataset
@@ -605,7 +605,7 @@ def test_labels_of_shards_are_looked_at(tmp_path: Path, caplog, monkeypatch) -> 
         check_data(ready(by_split(files), columns), only, ["image"], ["train"])
     with pytest.raises(DataError, match=r"The test split: none of its 30 samples has a label"):
         check_data(ready(by_split(files), PAIR | {"label": "none"}), only, ["image"], ["test"])
-    monkeypatch.setattr(stream_head, "ENOUGH", 10)  # the rest may hold others: it is only said
+    monkeypatch.setattr(stream_preview, "ENOUGH", 10)  # the rest may hold others: it is only said
     check_data(ready(by_split(files), columns, tokenizer_samples=5), only, ["image"], ["train"])
     assert "all of its first 10 labels are the same" in caplog.text
 

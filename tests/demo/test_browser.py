@@ -172,7 +172,7 @@ def test_the_report_sorts_zooms_and_asks_nobody(browser, clip: Path, tmp_path: P
     assert opened.locator(".sortable tbody td:first-child").all_inner_texts() == ["a", "b", "c"]
     opened.get_by_role("columnheader", name="class").click()
     assert opened.locator(".sortable tbody td:first-child").all_inner_texts() == ["c", "b", "a"]
-    opened.locator("metric img").click()
+    opened.locator("figure img").click()
     assert opened.locator("dialog[open] img").is_visible()
     assert not complaints
     assert all(urlparse(url).scheme in {"file", "data"} for url in asked)

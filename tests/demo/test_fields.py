@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from polymodal.cli.programs import PredictSettings
-from polymodal.demo.contributions import answer
+from polymodal.demo.contributions import explain
 from polymodal.demo.fields import Category, Number, fields_of, in_words, row_of, values_of
 from polymodal.demo.held_out import HeldOut
 from polymodal.errors import DataError
@@ -71,7 +71,7 @@ def test_the_answer_to_an_example_is_what_predict_writes(
     for number in range(0, len(surviving.examples), 7):
         batch, shown = surviving.example(number)
         given = dict.fromkeys(shown, number) if kind == "by its number" else shown
-        scores = answer(surviving.asked, surviving.batch(given)).scores
+        scores = explain(surviving.predictor, surviving.batch(given)).scores
         row = written[int(surviving.data.samples.rows_of(batch.id.numpy())[0])]
         expected = {name: float(row[f"probability {name}"]) for name in ("died", "survived")}
         assert scores == pytest.approx(expected, abs=1e-5)
@@ -82,7 +82,7 @@ def test_a_value_is_answered_in_its_unit_by_the_name_of_its_column(
     scores: Path, scoring: HeldOut, passengers
 ) -> None:
     batch, shown = scoring.example(4)
-    said = answer(scoring.asked, scoring.batch(shown))
+    said = explain(scoring.predictor, scoring.batch(shown))
     assert list(said.scores) == ["score"]
     assert said.of == "score"
     assert 900 < said.scores["score"] < 1400  # untrained, but not far from the mean of the labels

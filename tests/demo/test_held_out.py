@@ -59,7 +59,7 @@ def test_classes_are_told_by_their_sentences(aligned: HeldOut, pairs: Path) -> N
     values = aligned.zero_shot("image", file, "text", names, "a {} picture {0.__class__}")
     picture = aligned.vectors("image", [file])[0]
     sentences = aligned.vectors("text", [f"a {name} picture {{0.__class__}}" for name in names])
-    scale = aligned.asked.module.objective.scale()
+    scale = aligned.predictor.objective.scale()
     assert values == pytest.approx((scale * (sentences @ picture)).softmax(0).tolist(), abs=1e-5)
 
 

@@ -5,7 +5,7 @@ import pytest
 from polymodal.batch import PAD, PairedBatch
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.demo.contents import content_of_example
-from polymodal.demo.contributions import answer
+from polymodal.demo.contributions import explain
 from polymodal.demo.held_out import HeldOut
 from polymodal.demo.inputs import unknown_words
 from polymodal.errors import DataError
@@ -73,4 +73,4 @@ def test_an_input_of_a_visitor_is_not_taken_for_an_item_of_the_data(
         surviving.model.caches, "text", lambda *_: pytest.fail("the vector of another sentence")
     )
     surviving.vector("text", "passenger 3")
-    answer(surviving.asked, surviving.batch({"text": "passenger 3"}))
+    explain(surviving.predictor, surviving.batch({"text": "passenger 3"}))

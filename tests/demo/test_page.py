@@ -150,7 +150,7 @@ def test_a_table_is_filled_in_as_people_write_it(
     shown.number_input[0].set_value(40.0)
     shown.selectbox[1].set_value("3rd").run()
     given = {"text": 0, "tabular": values | {"age": 40.0, "class": "3rd"}}
-    scores = contributions.answer(surviving.asked, surviving.batch(given)).scores
+    scores = contributions.explain(surviving.predictor, surviving.batch(given)).scores
     assert bars_of(shown)[0] == {name: percent(value) for name, value in scores.items()}
     shown.number_input[0].set_value(1e300).run()
     assert "too large for the model" in shown.error[0].value
@@ -158,7 +158,7 @@ def test_a_table_is_filled_in_as_people_write_it(
 
 def test_a_value_has_the_name_of_its_column(monkeypatch, scores: Path, scoring: HeldOut) -> None:
     shown = page(monkeypatch, scores)
-    said = contributions.answer(scoring.asked, scoring.batch({"text": 0, "tabular": 0}))
+    said = contributions.explain(scoring.predictor, scoring.batch({"text": 0, "tabular": 0}))
     assert (shown.metric[0].label, shown.metric[0].value) == (
         "score",
         readable(said.scores["score"]),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from polymodal.demo.contributions import answer
+from polymodal.demo.contributions import explain
 from polymodal.demo.held_out import HeldOut
 from polymodal.inference.trained import Trained
 from tests.end_to_end.test_experiments import QUIET
@@ -62,9 +62,9 @@ def test_each_tab_answers_to_an_example_of_each_of_five_modalities(
     _, shown = held.example(1)
     assert set(shown) == set(held.modalities) == {"image", "text", "audio", "video", "tabular"}
     if "Predict" in tabs:
-        said = answer(held.asked, held.batch(dict.fromkeys(shown, 1)))
+        said = explain(held.predictor, held.batch(dict.fromkeys(shown, 1)))
         assert set(said.contribution) == set(shown)
-        direct = answer(held.asked, held.examples[1])
+        direct = explain(held.predictor, held.examples[1])
         assert said.scores == pytest.approx(direct.scores, abs=1e-5)
     if "Search" in tabs:
         for name in held.queries:
@@ -96,7 +96,7 @@ def test_one_modality_alone_is_not_searched(pairs: Path, tmp_path: Path) -> None
     checkpoint_of(tmp_path, tiny=[*kind, *data, *small, *QUIET])
     held = HeldOut(Trained(tmp_path, ["devices=cpu"]), 50)
     assert held.tabs == ["Predict", "Map"]
-    said = answer(held.asked, held.batch({"image": 0}))
+    said = explain(held.predictor, held.batch({"image": 0}))
     assert set(said.scores) == {"red", "green", "blue", "grey"}
     assert list(said.contribution) == ["image"]
 

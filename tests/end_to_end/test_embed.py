@@ -22,7 +22,7 @@ from tests.end_to_end.test_experiments import QUIET, run
 from polymodal.cli.programs import EmbedSettings
 from polymodal.data.bundled.glyph_kinds import KIND_NAMES
 from polymodal.errors import ConfigError
-from polymodal.inference import embed
+from polymodal.inference import embed, prediction_writer
 from polymodal.inference.evaluate import evaluate
 from polymodal.inference.table_writer import as_array
 from polymodal.inference.trained import Trained
@@ -146,8 +146,8 @@ def test_each_row_says_which_split_it_is_of(classifier, tmp_path) -> None:
 def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch) -> None:
     changes = [*NEW, f"data.path={dirty}", "data.batch_size=3"]
     whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
-    monkeypatch.setattr(embed, "ROWS", 1)
-    written, add = [], embed.Parts.add
+    monkeypatch.setattr(prediction_writer, "ROWS", 1)
+    written, add = [], embed.TableWriter.add
 
     def stop_after(parts, table, *rest):
         if len(written) == 2:
@@ -155,13 +155,13 @@ def test_work_that_was_stopped_goes_on(classifier, dirty, tmp_path, monkeypatch)
         add(parts, table, *rest)
         written.append(set(table["id"].to_pylist()))
 
-    monkeypatch.setattr(embed.Parts, "add", stop_after)
+    monkeypatch.setattr(embed.TableWriter, "add", stop_after)
     with pytest.raises(RuntimeError, match="stopped"):
         embedded(classifier, tmp_path / "x.parquet", *changes)
     assert not (tmp_path / "x.parquet").exists()
     again = []
     monkeypatch.setattr(
-        embed.Parts,
+        embed.TableWriter,
         "add",
         lambda parts, table, *rest: (again.append(table), add(parts, table, *rest)),
     )
@@ -190,7 +190,7 @@ def test_whatever_is_done_already_only_the_rest_is_written(
     # else all of another table are for testing
     changes = [*NEW, f"data.path={dirty}", "data.splits=[0.8,0.1,0.1]"]
     whole = pq.read_table(embedded(classifier, tmp_path / "whole.parquet", *changes))
-    monkeypatch.setattr(embed.Parts, "join", lambda _: 0)
+    monkeypatch.setattr(embed.TableWriter, "join", lambda _: 0)
     embedded(classifier, tmp_path / "x.parquet", *changes)
     monkeypatch.undo()
     files = sorted((tmp_path / "x.parquet.parts").glob("*.arrow"))
@@ -201,9 +201,9 @@ def test_whatever_is_done_already_only_the_rest_is_written(
     for file in files:
         if file not in files[which]:
             file.unlink()
-    again, add = [], embed.Parts.add
+    again, add = [], embed.TableWriter.add
     monkeypatch.setattr(
-        embed.Parts,
+        embed.TableWriter,
         "add",
         lambda parts, table, *rest: (again.append(rest[0]), add(parts, table, *rest)),
     )
@@ -302,7 +302,7 @@ def check_inputs_are_those_of_the_training(glyphs: Path, other: list[str], folde
 def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(
     classifier, tmp_path
 ) -> None:
-    parts = embed.Parts(tmp_path / "x.parquet", {})
+    parts = embed.TableWriter(tmp_path / "x.parquet", {})
     (parts.folder / "about.json").unlink()
     code = "import sys; from pathlib import Path; from polymodal.runs.resume import locked\n"
     code += "with locked(Path(sys.argv[1])): print('locked', flush=True); input()"
@@ -336,6 +336,7 @@ def test_two_processes_write_the_same(command, classifier, dirty, tmp_path) -> N
         "embed.py", f"checkpoint={classifier}", f"output={tmp_path}/two.parquet", *changes
     )
     assert done.returncode == 0, done.stderr
+    assert "batch indices" not in done.stderr  # Lightning has nothing to warn of
     two = pq.read_table(tmp_path / "two.parquet")
     assert two["source"].to_pylist() == one["source"].to_pylist()
     assert as_array(two["fused"]) == pytest.approx(as_array(one["fused"]), abs=1e-5, nan_ok=True)

@@ -46,9 +46,9 @@ def trained_and_killed(folder: Path, where: str, turn: int) -> None:
     if where == "checkpoint":
         torch.save = half_saved
     elif where == "plot":
-        import polymodal.callbacks.report
+        import polymodal.report.alignment
 
-        polymodal.callbacks.report.draw_map = kill_itself
+        polymodal.report.alignment.draw_map = kill_itself
     else:
         import polymodal.training.run
 

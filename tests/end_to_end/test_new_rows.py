@@ -18,7 +18,7 @@ from polymodal.errors import ConfigError, DataError
 from polymodal.formatting import readable
 from polymodal.inference import embed, predict
 from polymodal.inference.evaluate import evaluate
-from polymodal.inference.predictor import load_run
+from polymodal.inference.run_predictor import load_run
 
 TINY = ["debug=fast", "logger=none", "callbacks=[checkpoint]", "devices=cpu", "dim=16"]
 TABLE = [
@@ -108,11 +108,10 @@ def answered(run: Path, output: Path, *changes: str) -> list[dict]:
 
 def by_hand(run: Path, row: dict) -> torch.Tensor:
     """Y of a row that is given value by value."""
-    asked = load_run(run, "devices=cpu")
+    predictor = load_run(run, "devices=cpu")
     values = {key: row[key] for key in ("age", "sex", "pclass") if row[key]}
-    return asked.module.objective.in_units(
-        asked.answer([{"text": row["name"], "tabular": values}])[0]
-    )
+    output = predictor.outputs([{"text": row["name"], "tabular": values}])
+    return predictor.objective.in_units(output.y[0])
 
 
 @pytest.mark.parametrize("kind", ["class", "value", "tags"])
@@ -125,7 +124,7 @@ def test_rows_without_a_label_are_answered_beside_what_they_are(
     out = capsys.readouterr().out
     assert "Columns as in the training: text=name, tabular=age+sex+pclass" in out
     assert "12 rows in " in out
-    assert "11 of them with an answer" in out
+    assert "11 of them with a prediction" in out
     assert [{key: row[key] for key in rows[0]} for row in said] == rows  # as text, in order
     assert "age='forty' is no number" in said[8]["error"]
     assert {row["error"] for row in said[:8] + said[9:]} == {""}
@@ -296,7 +295,7 @@ def test_a_column_called_as_an_answer_is_refused_before_any_work(runs, tmp_path:
     rows = [row | {"prediction": "?"} for row in people(4)]
     table = write_csv(tmp_path / "new.csv", rows)
     with pytest.raises(
-        ConfigError, match="have a column 'prediction', as the answers will: rename it"
+        ConfigError, match="have a column 'prediction', as the predictions will: rename it"
     ):
         answered(runs["class"], tmp_path / "0.csv", "data=manifest", f"data.path={table}")
     assert [file.name for file in tmp_path.iterdir()] == ["new.csv"]
@@ -388,7 +387,7 @@ def test_a_folder_of_new_pictures_needs_no_classes(tmp_path: Path) -> None:
     assert [row["file"] for row in said] == ["0.png", "1.png", "2.png"]
     assert "damaged" in said[2]["error"]
     model = load_run(tmp_path / "run", "devices=cpu")
-    p = model.answer([{"image": str(photos / "1.png")}])[0].softmax(0).tolist()
+    p = model.outputs([{"image": str(photos / "1.png")}]).y[0].softmax(0).tolist()
     names = ["blue", "green", "grey", "red"]
     assert [float(said[1][f"probability {name}"]) for name in names] == pytest.approx(p, abs=1e-6)
     assert said[1]["prediction"] == names[int(np.argmax(p))]

@@ -17,7 +17,7 @@ from polymodal.cli.programs import EmbedSettings, PredictSettings
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.data.webdataset import WebDataset
-from polymodal.demo.contributions import answer
+from polymodal.demo.contributions import explain
 from polymodal.demo.held_out import HeldOut
 from polymodal.errors import ConfigError, DataError
 from polymodal.export.folder import export
@@ -122,7 +122,7 @@ def test_demo(run: tuple[Path, str], table: Path) -> None:
     held = HeldOut(Trained(folder, ["devices=cpu"]), 100)
     numbers = [int(batch.items["image"][0]) for batch in held.examples]
     assert [held.truth(batch) for batch in held.examples] == [str(1 + n % 3) for n in numbers]
-    scores = answer(held.asked, held.examples[0]).scores
+    scores = explain(held.predictor, held.examples[0]).scores
     assert list(scores) == CLASSES
     assert max(scores, key=scores.get) == name
 

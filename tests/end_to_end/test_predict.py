@@ -14,7 +14,7 @@ from tests.end_to_end.test_embed import NEW, classifier, dirty, embedded, pairs 
 from polymodal.cli.programs import EvalSettings, PredictSettings
 from polymodal.errors import ConfigError, DataError
 from polymodal.inference import evaluate, predict
-from polymodal.inference.predictor import Predictor
+from polymodal.inference.run_predictor import RunPredictor
 from polymodal.inference.trained import Trained
 
 COLOURS = {"red", "green", "blue", "grey"}
@@ -140,14 +140,14 @@ def test_the_table_for_people_shows_every_character(
 
 
 def test_what_a_frozen_encoder_gave_for_the_data_is_not_taken_for_a_file(classifier, pairs) -> None:
-    asked = Predictor.opened(Trained(classifier, ["devices=cpu"]))
-    before = asked.answer([{"image": f"{pairs.parent}/images/003.png"}])
+    predictor = RunPredictor(Trained(classifier, ["devices=cpu"]))
+    before = predictor.outputs([{"image": f"{pairs.parent}/images/003.png"}]).y
 
     def wrong(encoder, inputs, items):
-        raise AssertionError("sample 0 of the data is asked for")
+        raise AssertionError("sample 0 of the data is predictor for")
 
-    asked.module.model.caches["image"] = wrong
-    assert torch.equal(asked.answer([{"image": f"{pairs.parent}/images/003.png"}]), before)
+    predictor.model.caches["image"] = wrong
+    assert torch.equal(predictor.outputs([{"image": f"{pairs.parent}/images/003.png"}]).y, before)
 
 
 def test_a_manifest_becomes_a_table_of_answers(classifier, dirty, tmp_path) -> None:

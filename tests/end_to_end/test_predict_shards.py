@@ -36,17 +36,25 @@ def shards(tmp_path_factory) -> str:
     return f"{folder}/{{000..002}}.tar"
 
 
+@pytest.fixture(scope="module")
+def classifier(shards: str, tmp_path_factory) -> Path:
+    return trained(tmp_path_factory.mktemp("run"), shards, *SUPERVISED)
+
+
 def trained(folder: Path, shards: str, *words: str) -> Path:
     changes = [f"data.path={shards}", "trainer.max_steps=2", "data.epoch_samples=32", *words]
     run(folder, *as_hydra_arguments([*STREAM, *changes]), *QUIET, "++trainer.log_every_n_steps=1")
     return folder
 
 
-def test_a_stream_has_the_columns_of_a_table(shards: str, tmp_path: Path) -> None:
-    model = trained(tmp_path / "run", shards, *SUPERVISED)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_has_the_columns_of_a_table(
+    shards: str, classifier: Path, tmp_path: Path, workers: int
+) -> None:
     output = tmp_path / "answers.csv"
-    settings = PredictSettings(checkpoint=str(model), output=str(output))
-    predict.main(settings, ["devices=cpu", f"data.path={shards}"])
+    settings = PredictSettings(checkpoint=str(classifier), output=str(output))
+    changes = ["devices=cpu", f"data.path={shards}", f"data.num_workers={workers}"]
+    predict.main(settings, changes)
     with output.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 36
@@ -69,7 +77,7 @@ def test_a_stream_has_the_columns_of_a_table(shards: str, tmp_path: Path) -> Non
 def test_a_stream_needs_a_model_that_answers(shards: str, tmp_path: Path) -> None:
     model = trained(tmp_path / "run", shards)
     output = tmp_path / "answers.csv"
-    with pytest.raises(ConfigError, match="has no answers of its own"):
+    with pytest.raises(ConfigError, match="was not trained to predict anything"):
         predict.main(
             PredictSettings(checkpoint=str(model), output=str(output)), [f"data.path={shards}"]
         )

@@ -17,7 +17,7 @@ from polymodal.cli.overrides import as_hydra_arguments
 from polymodal.cli.programs import EmbedSettings, SearchSettings
 from polymodal.errors import ConfigError
 from polymodal.inference import embed, search
-from polymodal.inference.predictor import Predictor
+from polymodal.inference.run_predictor import RunPredictor
 from polymodal.inference.trained import Trained
 
 pytest.importorskip("faiss")
@@ -76,8 +76,8 @@ def test_a_picture_of_the_table_finds_itself(clip, index, pairs, capsys, tmp_pat
     )
     assert said["found"][0]["cosine"] == pytest.approx(1, abs=1e-3)
     assert str(file) in [row["image_words"] for row in said["found"] if row["cosine"] > 0.999]
-    table = search.Embedded(index, Predictor.opened(Trained(clip, ["devices=cpu"])))
-    assert table.content(said["found"][0], "image").shape == (search.PICTURE, search.PICTURE, 3)
+    table = search.Embedded(index, RunPredictor(Trained(clip, ["devices=cpu"])))
+    assert table.content(said["found"][0], "image").shape == (search.SIDE, search.SIDE, 3)
     assert table.content(said["found"][0], "text") == said["found"][0]["text_words"]
     with Image.open(tmp_path / "found.png") as picture:
         assert picture.width > 500
@@ -253,7 +253,7 @@ class Kinds:
     """Of a model with these inputs, what the choice of a direction asks for."""
 
     def __init__(self, **kinds: str) -> None:
-        self.module = SimpleNamespace(model=SimpleNamespace(modalities=list(kinds)))
+        self.model = SimpleNamespace(modalities=list(kinds))
         self.data = SimpleNamespace(kinds=kinds)
         self.columns, self.file = list(kinds), "x"
 

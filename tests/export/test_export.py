@@ -383,12 +383,12 @@ def test_what_cannot_be_an_input_is_explained(exported: Path) -> None:
         model()
 
 
-def test_metrics_are_those_of_the_checkpoint_that_was_judged(run, tmp_path: Path) -> None:
+def test_metrics_are_those_of_the_checkpoint_that_was_evaluated(run, tmp_path: Path) -> None:
     last = shutil.copy(run[0], run[0].with_name("last.ckpt"))
     export(str(last), str(tmp_path / "exported"), ["safetensors"], "MIT")
     card = (tmp_path / "exported" / "README.md").read_text()
     assert "test/recall@1" not in card
-    assert "None are known" in card
+    assert "There are none" in card
 
 
 @pytest.mark.parametrize(

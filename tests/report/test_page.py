@@ -91,7 +91,7 @@ def test_it_says_what_the_run_reached_and_what_it_is_made_of(run: Path) -> None:
     for part, name in (("data", "Words"), ("image encoder", "CNN")):
         assert f"<span>{part}</span> {name}" in page
     assert page.index('alt="Curves"') < page.index('alt="A to b"')
-    assert page.count('<metric class="card wide"') == 1
+    assert page.count('<figure class="card wide"') == 1
     assert "101 rows left out" in page
 
 

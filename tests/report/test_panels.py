@@ -130,7 +130,7 @@ def test_the_most_confident_mistakes_come_first() -> None:
     assert [mistake.probability for mistake in found] == pytest.approx([p for p, _ in expected])
     first = expected[0][1]
     names = ["a", "b", "c", EVIL]
-    assert found[0].said == {
+    assert found[0].facts == {
         "true": names[target[first]],
         "predicted": names[int(y[first].argmax())],
     }
@@ -141,7 +141,7 @@ def test_tags_and_values_that_are_furthest_off_come_first() -> None:
     target = torch.tensor([[0, 1], [1, 0], [1, -1]])
     rows = {"id": torch.arange(3), "y": y, "target": target}
     _, found = mistakes_of(MultiLabel("tags", 2), rows, ["x", "y"])
-    assert [(mistake.id, mistake.said["tag"], mistake.said["true"]) for mistake in found] == [
+    assert [(mistake.id, mistake.facts["tag"], mistake.facts["true"]) for mistake in found] == [
         (0, "x", "no"),
         (1, "x", "yes"),
         (0, "y", "yes"),
@@ -156,7 +156,7 @@ def test_tags_and_values_that_are_furthest_off_come_first() -> None:
         "target": truth,
     }
     _, far = mistakes_of(objective, rows, ["price", "size"])
-    assert [(mistake.id, mistake.said) for mistake in far] == [
+    assert [(mistake.id, mistake.facts) for mistake in far] == [
         (1, {"true size": "1", "predicted": "4"}),  # three units of a deviation of a half
         (0, {"true price": "100", "predicted": "105"}),
     ]

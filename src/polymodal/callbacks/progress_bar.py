@@ -21,7 +21,7 @@ class ProgressBar(RichProgressBar):
     line.
 
     Attributes:
-        task: what is done with the batches of a test, such as `embed test`.
+        task: what is done with the batches of a test or of predictions, such as `embed test`.
     """
 
     def __init__(self) -> None:
@@ -31,6 +31,11 @@ class ProgressBar(RichProgressBar):
     @property
     def test_description(self) -> str:
         """What is at work."""
+        return self.task
+
+    @property
+    def predict_description(self) -> str:
+        """The same while predictions are written."""
         return self.task
 
     @property
@@ -93,6 +98,6 @@ class SamplesPerSecond(ProgressColumn):
 
 
 def name_task(trainer: Trainer, task: str) -> None:
-    """Has the bar of a test say what is done with its batches, such as `embed test`."""
+    """Names the task of the bar of a test or of predictions, such as `embed test`."""
     if isinstance(trainer.progress_bar_callback, ProgressBar):
         trainer.progress_bar_callback.task = task

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import IterableDataset
 
 from polymodal.data.datamodule import PairedDataModule
+from polymodal.data.loading.columns import ColumnChoice, label_name
 from polymodal.data.loading.splits import SPLITS
 from polymodal.module import MultimodalModule
 from polymodal.objectives.classification import Classification
@@ -53,7 +54,7 @@ class Summary(Callback):
         better = "larger" if pl_module.shown_mode == "max" else "smaller"
         rows = [
             ("samples", samples_of(data)),
-            *labels_of(pl_module),
+            *labels_of(pl_module, getattr(data, "columns", None)),
             *parts_of(pl_module),
             ("steps", steps_of(trainer, data.batch_size, pl_module.accumulate)),
             (
@@ -89,14 +90,20 @@ def samples_of(data: PairedDataModule) -> str:
     return f"{', '.join(words)} ({type(data).__name__})"
 
 
-def labels_of(module: MultimodalModule) -> Iterator[Row]:
-    """What is predicted, and how many classes or values that are."""
+def labels_of(module: MultimodalModule, columns: ColumnChoice | None = None) -> Iterator[Row]:
+    """What is predicted, and how many classes or values that are.
+
+    Args:
+        module: with its objective.
+        columns: of a table, which name the labels.
+    """
     for part in module.objective.parts().values():
         if isinstance(part, Supervised):
             many = next(
                 (what for kind, what in COUNTED.items() if isinstance(part, kind)), "values"
             )
-            yield "predicts", f"{part.label}, {counted(part.outputs, many)}"
+            name = label_name(columns, part.label)
+            yield "predicts", f"{name}, {counted(part.outputs, many)}"
 
 
 def parts_of(module: MultimodalModule) -> Iterator[Row]:

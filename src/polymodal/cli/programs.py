@@ -193,9 +193,8 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
         elif "inputs" in known and not re.search(r"^[-+~]|[/@]", key):
             inputs[key] = home(value)
         else:
-            raise ConfigError(
-                f"Unknown key {key!r}.{did_you_mean(key, [*known, *Config.model_fields, *groups()])}"
-            )
+            hint = did_you_mean(key, [*known, *Config.model_fields, *groups()])
+            raise ConfigError(f"Unknown key {key!r}.{hint}")
     try:
         return TypeAdapter(settings).validate_python(
             own | ({"inputs": inputs} if inputs else {})

@@ -278,7 +278,8 @@ def _argument_problems(
 ) -> Iterator[str]:
     if key not in signature.types:
         if not signature.open:
-            yield f"Unknown key {path}: {target} takes no {key!r}.{did_you_mean(key, signature.types)}"
+            hint = did_you_mean(key, signature.types)
+            yield f"Unknown key {path}: {target} takes no {key!r}.{hint}"
         return
     expected = signature.types[key]
     if expected is Any:

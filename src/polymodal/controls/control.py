@@ -51,8 +51,8 @@ def control_metrics(
         and not isinstance(data.train_set, IterableDataset)
     )
     if trainer.is_global_zero and is_whole:
-        for control, own in metrics_by_control(data, objective, modalities).items():
-            metrics |= {f"test/control/{control}/{name}": value for name, value in own.items()}
+        for control, values in metrics_by_control(data, objective, modalities).items():
+            metrics |= {f"test/control/{control}/{name}": value for name, value in values.items()}
     trainer.strategy.barrier("control")
     return metrics
 
@@ -60,16 +60,15 @@ def control_metrics(
 def metrics_by_control(
     data: PairedDataModule, objective: Objective, modalities: Sequence[str]
 ) -> dict[str, Metrics]:
-    """`chance` and `linear` -> their metrics on the test split, by the names of the objective's
-    own.
+    """`chance` and `linear` -> their metrics on the test split, named as the objective's metrics.
 
     Chance is a random order where items are found, else always the commonest class or the mean of
     the training labels.
 
     Args:
         data: set up; not a stream.
-        objective: says what is to be found, and measures it.
-        modalities: that the model reads.
+        objective: reads the labels, and has the metrics.
+        modalities: of the model.
     """
     most = min(MOST, data.limit or MOST)
     train = collect(data, data.train_set, modalities, most)
@@ -86,8 +85,8 @@ def metrics_by_control(
         else:
             continue
         prefix = f"{name}/" if name else ""
-        for metrics, own in zip((chance, linear), found, strict=True):
-            metrics |= {f"{prefix}{key}": float(value) for key, value in own.items()}
+        for metrics, values in zip((chance, linear), found, strict=True):
+            metrics |= {f"{prefix}{key}": float(value) for key, value in values.items()}
     return {"chance": chance, "linear": linear}
 
 
@@ -105,23 +104,24 @@ def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
     if model is None or linear is None or (linear <= model if mode == "max" else linear >= model):
         return ""
     return (
-        f"A linear model of simple features is better on the test data: {name} {readable(linear)} "
-        "against "
-        f"{readable(model)}. Train longer, take smaller or pretrained encoders, or more data."
+        f"A linear model of simple features is better on the test data: {name} "
+        f"{readable(linear)} against {readable(model)}. Train longer, take smaller or pretrained "
+        "encoders, or more data."
     )
 
 
 def _supervised(
     objective: Supervised, train: Collected, test: Collected, x: Features, z: Features
 ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
-    """Metrics of the commonest answer, and of a linear model of all modalities together."""
+    """Metrics of the commonest label, and of a linear model of all modalities together."""
     target, truth = (objective.targets(part.labels(objective.label)) for part in (train, test))
-    rows, asked = (_any_known(labels) for labels in (target, truth))
-    target, truth = target[rows], truth[asked]
+    # samples without a label are left out
+    rows, tested = _any_known(target), _any_known(truth)
+    target, truth = target[rows], truth[tested]
     if len(target) == 0 or len(truth) == 0:
         return {}, {}
     table = np.concatenate(list(x.values()), axis=1)[rows.numpy()]
-    questions = np.concatenate(list(z.values()), axis=1)[asked.numpy()]
+    questions = np.concatenate(list(z.values()), axis=1)[tested.numpy()]
     chance = same_answer(objective, target, truth)
     if isinstance(objective, Classification):
         scores = class_scores(table, target.numpy(), questions, objective.outputs)
@@ -167,8 +167,8 @@ def _measured(objective: Supervised, answers: Tensor, truth: Tensor) -> dict[str
 
 def _any_known(labels: Tensor) -> Tensor:
     """(N,) bool: of which samples anything is known."""
-    there = known(labels)
-    return there if there.ndim == 1 else there.any(1)
+    is_known = known(labels)
+    return is_known if is_known.ndim == 1 else is_known.any(1)
 
 
 def _aligned(
@@ -199,9 +199,9 @@ def _aligned(
     table.is_shared = False  # the other processes wait meanwhile
     sizes = [len(batch) for batch in test.batches]
     parts = (torch.from_numpy(array).split(sizes) for array in (vectors, mask))
-    for batch, own, there in zip(test.batches, *parts, strict=True):
+    for batch, x_of_batch, present in zip(test.batches, *parts, strict=True):
         items = torch.stack([batch.items[name] for name in modalities], dim=1)
-        table.update(own, items, there, objective.groups(batch), batch.id)
+        table.update(x_of_batch, items, present, objective.groups(batch), batch.id)
     filled = table.compute()
     return random_order(filled, modalities), objective.metrics(filled)
 
@@ -236,9 +236,9 @@ def _right_answers(queries: Items, gallery: Items) -> np.ndarray:
     out.
     """
     numbers = torch.cat([queries.group, gallery.group]).unique(return_inverse=True)[1]
-    asking, asked = numbers.split([len(queries.group), len(gallery.group)])
+    of_queries, of_gallery = numbers.split([len(queries.group), len(gallery.group)])
     groups = int(numbers.max()) + 1 if len(numbers) else 0
-    shared = _membership(queries, asking, groups) @ _membership(gallery, asked, groups).T
+    shared = _membership(queries, of_queries, groups) @ _membership(gallery, of_gallery, groups).T
     right = np.diff(shared.tocsr().indptr)
     return right[right > 0]
 

@@ -58,9 +58,9 @@ def collect(
         batch = split[indices[start : start + CHUNK]]
         mask = batch.mask(list(modalities)).numpy()
         for column, name in enumerate(modalities):
-            there = mask[:, column]
-            values = iter(_simple(data, name, batch.inputs[name][torch.from_numpy(there)]))
-            result.rows[name] += [next(values) if one else None for one in there.tolist()]
+            present = mask[:, column]
+            values = iter(_simple(data, name, batch.inputs[name][torch.from_numpy(present)]))
+            result.rows[name] += [next(values) if one else None for one in present.tolist()]
         batch.inputs = {}
         result.batches.append(batch)
     return result
@@ -100,8 +100,8 @@ def encoded(
 
 
 def _filled(encoder: Captions | Numbers, rows: Sequence[Row]) -> np.ndarray:
-    there = [index for index, row in enumerate(rows) if row is not None]
+    is_present = np.array([row is not None for row in rows], dtype=bool)
     result = np.zeros((len(rows), encoder.width))
-    if there:
-        result[there] = encoder([row for row in rows if row is not None])
+    if is_present.any():
+        result[is_present] = encoder([row for row in rows if row is not None])
     return result

@@ -10,11 +10,14 @@ from polymodal.report.style import COLOURS
 POSITIVE, NEGATIVE = COLOURS[0], COLOURS[2]
 
 ROW = (
-    '<div style="margin-bottom:0.7rem"><div style="display:flex;gap:1rem;justify-content:space-between">'
-    '<span style="overflow-wrap:anywhere">{name}</span><span style="white-space:nowrap;'
-    'font-variant-numeric:tabular-nums">{number}</span></div><div style="position:relative;height:0.5rem;'
-    'border-radius:0.25rem;background:rgba(128,128,128,0.2)"><div style="position:absolute;height:100%;'
-    'border-radius:0.25rem;left:{left:.2f}%;width:{width:.2f}%;background:{colour}"></div></div></div>'
+    '<div style="margin-bottom:0.7rem">'
+    '<div style="display:flex;gap:1rem;justify-content:space-between">'
+    '<span style="overflow-wrap:anywhere">{name}</span>'
+    '<span style="white-space:nowrap;font-variant-numeric:tabular-nums">{number}</span></div>'
+    '<div style="position:relative;height:0.5rem;border-radius:0.25rem;'
+    'background:rgba(128,128,128,0.2)">'
+    '<div style="position:absolute;height:100%;border-radius:0.25rem;'
+    'left:{left:.2f}%;width:{width:.2f}%;background:{colour}"></div></div></div>'
 )
 
 

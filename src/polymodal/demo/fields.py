@@ -18,7 +18,7 @@ Value = float | str | None
 """Of a column; None where it is missing."""
 
 DIGITS = 17
-"""Decimal digits that tell any two doubles apart."""
+"""Decimal digits that are enough to distinguish any two doubles."""
 
 
 class Number(NamedTuple):
@@ -130,8 +130,8 @@ def values_of(fields: Sequence[Field], row: Sequence[float]) -> dict[str, Value]
 
 def in_words(values: Mapping[str, Value]) -> str:
     """`age 40, class 3rd`; what is missing is left out."""
-    there = {name: value for name, value in values.items() if value is not None}
-    return ", ".join(f"{name} {written(value)}" for name, value in there.items())
+    present = {name: value for name, value in values.items() if value is not None}
+    return ", ".join(f"{name} {written(value)}" for name, value in present.items())
 
 
 def written(value: Value) -> str:

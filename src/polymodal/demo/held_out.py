@@ -1,11 +1,12 @@
-"""A trained model and the held-out samples of its data: what the page asks."""
+"""A trained model and the held-out samples of its data, for the page."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,46 +18,19 @@ from polymodal.batch import PairedBatch
 from polymodal.cli.programs import DemoSettings
 from polymodal.data.table.module import TableData
 from polymodal.demo.contents import content_of, content_of_example
+from polymodal.demo.embeddings import FEWEST, Embeddings, Found, Point
 from polymodal.demo.fields import fields_of
 from polymodal.demo.inputs import Given, batch_of_given
 from polymodal.demo.outputs import output_names
 from polymodal.formatting import readable
-from polymodal.inference.predictor import Predictor
-from polymodal.inference.trained import Trained, supervised
+from polymodal.inference.run_predictor import RunPredictor
+from polymodal.inference.trained import Trained
+from polymodal.inference.zero_shot import SCALE
 from polymodal.metrics.sample_table import SampleTable
 from polymodal.objectives.contrastive import Contrastive
-from polymodal.report.embedding_map import places_of
 
 EXAMPLES = 64
-"""Samples that the model can be asked about one by one."""
-POINTS = 1500
-"""Of the map, at most."""
-FEWEST = 5
-"""Of a map."""
-
-
-class Found(NamedTuple):
-    """Items of a modality, the nearest first.
-
-    Attributes:
-        cosine: (k,) float32.
-        item: (k,) numbers.
-        row: (k,) of the first sample that has it, in the table.
-    """
-
-    cosine: np.ndarray
-    item: np.ndarray
-    row: np.ndarray
-
-
-class Point(NamedTuple):
-    """A sample's vector of one modality on the map."""
-
-    x: float
-    y: float
-    modality: str
-    item: int
-    class_name: str
+"""Samples that are shown one by one."""
 
 
 @cache
@@ -77,8 +51,8 @@ class HeldOut:
     """
 
     def __init__(self, trained: Trained, samples: int) -> None:
-        self.asked = Predictor.opened(trained)
-        self.data, self.model = self.asked.data, self.asked.module.model
+        self.predictor = RunPredictor(trained)
+        self.data, self.model = self.predictor.data, self.predictor.model
         self.modalities = self.model.modalities
         self.kinds = {name: self.data.kinds.get(name, name) for name in self.modalities}
         self.name: str = trained.stored["name"]
@@ -86,7 +60,8 @@ class HeldOut:
         self.data.prepare_data()
         self.data.setup("test")
         self.examples: list[PairedBatch] = []
-        self.table = self._embedded()
+        self.embeddings = Embeddings(self._embedded(), self.modalities)
+        self.table = self.embeddings.table
         self.trained = trained
 
     @torch.no_grad()
@@ -102,7 +77,7 @@ class HeldOut:
             batch = self.data.on_after_batch_transfer(batch, 0)
             spread = np.linspace(0, len(batch) - 1, min(each, len(batch))).astype(int).tolist()
             self.examples += [_alone(batch, row) for row in spread]
-            encoded = self.model.encode(batch.to(self.asked.device))
+            encoded = self.model.encode(batch.to(self.predictor.device))
             classes = batch.labels.get(label, torch.empty(0, 0))
             table.update(
                 batch.id,
@@ -115,15 +90,15 @@ class HeldOut:
         return table.compute()
 
     @property
-    def askable(self) -> list[str]:
-        """Modalities that a person can give: sentences, files of images and sounds, rows."""
+    def inputs(self) -> list[str]:
+        """Modalities that a visitor can give: sentences, files of images and sounds, rows."""
         kinds = {"text", "image", "audio"} if self.data.media is not None else {"text"}
         tables = {name for name in self.modalities if fields_of(self.data, name)}
         return [name for name, kind in self.kinds.items() if kind in kinds or name in tables]
 
     @property
     def texts(self) -> list[str]:
-        """Those of them that are sentences."""
+        """Modalities of sentences."""
         return [name for name, kind in self.kinds.items() if kind == "text"]
 
     def label(self, name: str) -> str:
@@ -133,26 +108,25 @@ class HeldOut:
 
     @property
     def queries(self) -> list[str]:
-        """Modalities that can be asked with, by an example at least; sentences first."""
-        there = [name for name in self.modalities if self.with_items([name])]
-        return sorted(there, key=lambda name: name not in self.texts)
+        """Modalities that can be a query, by an example at least; sentences first."""
+        present = [name for name in self.modalities if self.with_items([name])]
+        return sorted(present, key=lambda name: name not in self.texts)
 
     @property
     def aligned(self) -> bool:
         """Whether the vectors of different modalities were trained to be compared."""
-        parts = self.asked.module.objective.parts().values()
+        parts = self.predictor.objective.parts().values()
         return len(self.modalities) > 1 and any(isinstance(part, Contrastive) for part in parts)
 
     @property
     def tabs(self) -> list[str]:
-        """What the model can be asked for."""
-        found = ["Predict"] if supervised(self.asked.module) is not None else []
+        """What the model can do."""
+        found = ["Predict"] if self.predictor.supervised is not None else []
         if self.aligned:
             found.append("Search")
             if self.texts and set(self.queries) - set(self.texts):
                 found.append("Classify by name")
-        rows = sum(int(self.table["mask"][:, index].sum()) for index in range(len(self.modalities)))
-        return [*found, "Map"] if rows >= FEWEST else found
+        return [*found, "Map"] if self.embeddings.vectors >= FEWEST else found
 
     @property
     def class_names(self) -> list[str]:
@@ -163,11 +137,12 @@ class HeldOut:
         """Numbers of the examples that have one of these modalities, each of another content."""
         found: dict[tuple[int, ...], int] = {}
         for number, batch in enumerate(self.examples):
-            there = batch.mask(list(names))[0].tolist()
-            pairs = zip(names, there, strict=True)
-            items = tuple(int(batch.items[name][0]) if has else -1 for name, has in pairs)
-            if any(there):
-                found.setdefault(items, number)
+            present = batch.mask(list(names))[0].tolist()
+            items = [int(batch.items[name][0]) for name in names]
+            # two examples are the same where the same items are present
+            key = tuple(item if has else -1 for item, has in zip(items, present, strict=True))
+            if any(present):
+                found.setdefault(key, number)
         return list(found.values())
 
     def batch(self, given: Mapping[str, Given]) -> PairedBatch:
@@ -180,33 +155,28 @@ class HeldOut:
 
     def search(self, by: str, given: Given, find: str, top: int) -> Found:
         """The nearest distinct items of a modality to what is given of another."""
-        vectors, rows = self._items[find]
-        cosine, best = (vectors @ self.vector(by, given)).topk(min(top, len(rows)))
-        row = rows[best]
-        return Found(
-            cosine.numpy(),
-            self.table["items"][row, self.modalities.index(find)].numpy(),
-            row.numpy(),
-        )
+        return self.embeddings.nearest(find, self.vector(by, given), top)
 
     def zero_shot(
         self, by: str, given: Given, text: str, names: Sequence[str], template: str
     ) -> list[float]:
-        """The probability of each class by what the sentences `template` with its name say, `{}`
-        being its place.
+        """The probability of each class, by the sentence `template` with its name in place of
+        `{}`.
         """
         classes = self.vectors(text, [template.replace("{}", name) for name in names])
         return (self._scale * (classes @ self.vector(by, given))).softmax(0).tolist()
 
     def vectors(self, modality: str, given: Sequence[str]) -> Tensor:
         """(n, d) unit vectors of sentences or files."""
-        x = self.asked([{modality: one} for one in given]).x
+        x = self.predictor.outputs([{modality: one} for one in given]).x
         return F.normalize(x[:, self.modalities.index(modality)].float(), dim=-1).cpu()
 
     @torch.inference_mode()
     def vector(self, modality: str, given: Given) -> Tensor:
         """(d,) the unit vector of what is given."""
-        x = self.model.encode(self.batch({modality: given}).to(self.asked.device), known=False).x
+        x = self.model.encode(
+            self.batch({modality: given}).to(self.predictor.device), known=False
+        ).x
         return F.normalize(x[0, self.modalities.index(modality)].float(), dim=-1).cpu()
 
     def show(self, modality: str, item: int) -> Any:
@@ -214,7 +184,11 @@ class HeldOut:
         return content_of(self.data, modality, int(item))
 
     def title(self, row: int) -> str:
-        """A sentence of a sample of the table, or else its class; "" where it has neither."""
+        """A sentence of a sample, or else its class; "" where it has neither.
+
+        Args:
+            row: of the embeddings.
+        """
         for index, name in enumerate(self.modalities):
             if self.kinds[name] == "text" and self.table["mask"][row, index]:
                 return str(self.show(name, int(self.table["items"][row, index])))
@@ -222,92 +196,50 @@ class HeldOut:
         return self.class_names[label] if label >= 0 else ""
 
     def example(self, number: int) -> tuple[PairedBatch, dict[str, Any]]:
-        """A held-out sample: as the model takes it, and what there is to see of the modalities that
-        it has.
-        """
+        """A held-out sample as the model takes it, and the content of its modalities."""
         batch = self.examples[number]
-        there = [
-            name
-            for name, has in zip(self.modalities, batch.mask(self.modalities)[0], strict=True)
-            if has
-        ]
-        return batch, {name: content_of_example(self.data, batch, name) for name in there}
+        present = batch.mask(self.modalities)[0].tolist()
+        contents = {}
+        for name, has in zip(self.modalities, present, strict=True):
+            if has:
+                contents[name] = content_of_example(self.data, batch, name)
+        return batch, contents
 
     def truth(self, example: PairedBatch) -> str:
-        """The class, the tags or the values that a supervised model should give for a sample.
-
-        What is not known is left out: "" where nothing is.
+        """The class, the tags or the values that the data have for a sample; "" where none is
+        known.
         """
-        objective = supervised(self.asked.module)
+        objective = self.predictor.supervised
         label = None if objective is None else example.labels.get(objective.label)
         if objective is None or label is None:
             return ""
+        # values
         if label.is_floating_point():
-            return ", ".join(
-                readable(value) for value in label.flatten().tolist() if value == value
-            )
+            known = [value for value in label.flatten().tolist() if not math.isnan(value)]
+            return ", ".join(map(readable, known))
         names = output_names(self.trained, objective)
+        # one class
         if label.ndim == 1:
             return names[int(label)] if label >= 0 else ""
-        chosen = [name for name, value in zip(names, label[0].tolist(), strict=True) if value == 1]
+        # tags: 1 is yes, -1 is unknown
+        chosen = [names[index] for index in (label[0] == 1).nonzero().flatten().tolist()]
         return ", ".join(chosen) or ("none" if (label >= 0).any() else "")
 
     @cached_property
     def points(self) -> list[Point]:
-        """t-SNE of the vectors of all modalities in one space; none where there are too few for a
-        map.
-        """
-        rows = [self._items_rows(name, POINTS // len(self.modalities)) for name in self.modalities]
-        if sum(map(len, rows)) < FEWEST:
-            return []
-        places = places_of(
-            torch.cat([self.table["x"][own, i] for i, own in enumerate(rows)]).numpy()
-        )
-        which = [
-            (name, i, row)
-            for i, (name, own) in enumerate(zip(self.modalities, rows, strict=True))
-            for row in own
-        ]
-        labels = self.table["label"].tolist()
-        return [
-            Point(
-                x,
-                y,
-                name,
-                int(self.table["items"][row, i]),
-                self.class_names[labels[row]] if labels[row] >= 0 else "",
-            )
-            for (x, y), (name, i, row) in zip(places.tolist(), which, strict=True)
-        ]
-
-    def _items_rows(self, modality: str, most: int) -> Tensor:
-        """Rows of the table, one for each distinct item of a modality, at most so many, spread
-        evenly.
-        """
-        index = self.modalities.index(modality)
-        there = self.table["mask"][:, index].nonzero().squeeze(1)
-        first = np.unique(self.table["items"][there, index].numpy(), return_index=True)[1]
-        rows = there[torch.from_numpy(np.sort(first))]
-        return rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()]
-
-    @cached_property
-    def _items(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Modality -> (n, d) vectors of its distinct items, and (n,) the row of each."""
-        rows = {name: self._items_rows(name, len(self.table["id"])) for name in self.modalities}
-        return {name: (self.table["x"][own, i], own) for i, (name, own) in enumerate(rows.items())}
+        """The map; see `Embeddings.points`."""
+        return self.embeddings.points(self.class_names)
 
     @property
     def _scale(self) -> float:
         """The inverse temperature that the model was trained with; that of CLIP's start where it
         has none.
         """
-        parts = [
-            part
-            for part in self.asked.module.objective.parts().values()
-            if isinstance(part, Contrastive)
-        ]
-        learned = [float(part.scale().detach()) for part in parts if part.logit_scale is not None]
-        return learned[0] if learned else 1 / 0.07
+        parts = self.predictor.objective.parts().values()
+        for part in parts:
+            if isinstance(part, Contrastive) and part.logit_scale is not None:
+                return float(part.scale().detach())
+        return SCALE
 
 
 def _alone(batch: PairedBatch, row: int) -> PairedBatch:

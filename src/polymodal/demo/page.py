@@ -15,14 +15,13 @@ import streamlit as st
 
 from polymodal.cli.programs import DemoSettings, parsed
 from polymodal.demo.bars import bars, percent, points
-from polymodal.demo.contributions import MOST, Answer, answer
+from polymodal.demo.contributions import MOST, Explanation, explain
 from polymodal.demo.fields import in_words
 from polymodal.demo.held_out import HeldOut, opened
 from polymodal.demo.outputs import label_name
-from polymodal.demo.widgets import KEPT, cards, chosen_example, data_uri, given_by_hand, plain
+from polymodal.demo.widgets import KEPT, cards, chosen_example, data_uri, input_widgets, plain
 from polymodal.errors import PolymodalError
 from polymodal.formatting import readable, signed
-from polymodal.inference.trained import supervised
 from polymodal.report.media import Sound
 from polymodal.report.style import COLOURS
 
@@ -38,7 +37,7 @@ LEFT_OUT = (
 
 
 def main() -> None:
-    """The name of the run, and a tab for each thing that its model can be asked for."""
+    """The name of the run, and a tab for each thing that its model can do."""
     settings, changes = parsed(sys.argv[1:], DemoSettings)
     held = opened(settings, tuple(changes))
     st.set_page_config(f"{held.name} · polymodal", layout="wide")
@@ -52,6 +51,7 @@ def main() -> None:
         "Classify by name": zero_shot,
         "Map": embedding_map,
     }
+    # of the hidden tabs nothing is computed
     names = held.tabs
     if not names:
         st.info("There are too few held-out samples to show anything.")
@@ -69,11 +69,12 @@ def main() -> None:
 
 def predict(held: HeldOut, most: int) -> None:
     """The answer to what is given, and what each modality adds to it."""
+    # inputs on the left, of which some may be left out
     number = chosen_example(held, "predict", held.modalities)
     left, right = st.columns([2, 3], gap="large")
     with ExitStack() as files:
         with left:
-            given = given_by_hand(held, "predict", held.modalities, number, files, most)
+            given = input_widgets(held, "predict", held.modalities, number, files, most)
             kept = list(given)
             if len(given) > 1:
                 kept = st.pills(
@@ -87,46 +88,47 @@ def predict(held: HeldOut, most: int) -> None:
         if not kept:
             right.info("Give the model something to answer to, or choose an example.")
             return
-        said = answer(held.asked, held.batch(given), frozenset(given) - frozenset(kept))
-    objective = supervised(held.asked.module)
+        explanation = explain(held.predictor, held.batch(given), frozenset(given) - frozenset(kept))
+    # the prediction on the right, beside the label of an example
+    objective = held.predictor.supervised
     assert objective is not None
     with right:
-        show_answer(said, label_name(held.trained, objective))
+        show_prediction(explanation, label_name(held.trained, objective))
         is_example = all(value == number for value in given.values())
         truth = held.truth(held.examples[number]) if is_example else ""
         if truth:
             st.markdown(f"The data say: **{plain(truth)}**")
-        show_contributions(said)
+        show_contributions(explanation)
 
 
-def show_answer(said: Answer, label: str) -> None:
+def show_prediction(explanation: Explanation, label: str) -> None:
     """Values in their units, or the most likely classes."""
-    if said.are_values:
-        for name, value in said.scores.items():
+    if explanation.are_values:
+        for name, value in explanation.scores.items():
             st.metric(plain(name), readable(value))
         return
-    ranked = dict(sorted(said.scores.items(), key=lambda pair: -pair[1])[:LIKELY])
+    ranked = dict(sorted(explanation.scores.items(), key=lambda pair: -pair[1])[:LIKELY])
     st.markdown(f"#### {plain(label)}")
     st.html(bars(ranked, percent, 1.0))
-    if len(ranked) < len(said.scores):
-        st.caption(f"The {LIKELY} most likely of {len(said.scores):,}.")
+    if len(ranked) < len(explanation.scores):
+        st.caption(f"The {LIKELY} most likely of {len(explanation.scores):,}.")
 
 
-def show_contributions(said: Answer) -> None:
+def show_contributions(explanation: Explanation) -> None:
     """What each modality adds to an answer, where there are several."""
-    if len(said.contribution) < 2:
+    if len(explanation.contribution) < 2:
         return
-    st.markdown(f"#### What each modality adds to “{plain(said.of)}”")
-    written: Callable[[float], str] = signed if said.are_values else points
-    st.html(bars(said.contribution, written))
-    if said.base is None:
+    st.markdown(f"#### What each modality adds to “{plain(explanation.of)}”")
+    written: Callable[[float], str] = signed if explanation.are_values else points
+    st.html(bars(explanation.contribution, written))
+    if explanation.base is None:
         st.caption(LEFT_OUT)
     else:
-        base = readable(said.base) if said.are_values else percent(said.base)
+        base = readable(explanation.base) if explanation.are_values else percent(explanation.base)
         st.caption(f"Without any modality it is {plain(base)}. {ADD_UP}")
-    if said.weights:
+    if explanation.weights:
         st.markdown("#### Weight in the fusion")
-        st.html(bars(said.weights, percent, 1.0))
+        st.html(bars(explanation.weights, percent, 1.0))
 
 
 def search(held: HeldOut, most: int) -> None:
@@ -139,7 +141,7 @@ def search(held: HeldOut, most: int) -> None:
     place = f"search/{by}"
     number = chosen_example(held, place, [by])
     with ExitStack() as files:
-        given = given_by_hand(held, place, [by], number, files, most)
+        given = input_widgets(held, place, [by], number, files, most)
         if not given:
             st.info("Give something to search with, or choose an example.")
             return
@@ -160,7 +162,8 @@ def search(held: HeldOut, most: int) -> None:
 
 
 def zero_shot(held: HeldOut, most: int) -> None:
-    """Classes that are told by nothing but their names."""
+    """Classes by nothing but their names."""
+    # what is classified: any modality but text
     choices = [name for name in held.queries if name not in held.texts]
     by = choices[0]
     if len(choices) > 1:
@@ -170,7 +173,7 @@ def zero_shot(held: HeldOut, most: int) -> None:
     left, right = st.columns([2, 3], gap="large")
     with ExitStack() as files:
         with left:
-            given = given_by_hand(held, place, [by], number, files, most)
+            given = input_widgets(held, place, [by], number, files, most)
             typed = st.text_area(
                 "Classes, one a line",
                 "\n".join(suggested(held)),
@@ -185,7 +188,9 @@ def zero_shot(held: HeldOut, most: int) -> None:
                 key="classify/template",
                 persist_state=KEPT,
             )
-        names = list(dict.fromkeys(name.strip() for name in typed.splitlines() if name.strip()))
+        # each class once, in the order of the lines
+        lines = [line.strip() for line in typed.splitlines()]
+        names = list(dict.fromkeys(line for line in lines if line))
         with right:
             if "{}" not in template:
                 st.info("The sentence needs {} for the name: without it all classes are the same.")

@@ -1,4 +1,4 @@
-"""What a visitor sends: looked at before it is used, and never handed on as it came."""
+"""Files of a visitor: checked before they are used, and never shown as they came."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from polymodal.data.media.images import read_image
 from polymodal.errors import DataError
 
 SIDE = 192
-"""Of a picture that is shown back, in pixels."""
+"""Of an image that is shown back, in pixels."""
 RATE = 16_000
 """Samples a second of a sound that is played back."""
 MAX_SAMPLES = 30_000_000
@@ -29,7 +29,7 @@ SILENCE = 1e-4
 
 
 class Upload(NamedTuple):
-    """A file that was found to be a picture or a sound by what is in it; its name says nothing.
+    """A file that was found to be an image or a sound by its content; its name does not matter.
 
     Attributes:
         content: of the file.

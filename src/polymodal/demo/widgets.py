@@ -93,7 +93,8 @@ def _called(held: HeldOut, names: Sequence[str], contents: Mapping[str, Any]) ->
     """A sentence of an example, or else its row in words."""
     texts = [name for name in names if held.kinds[name] == "text"]
     sentences = [contents[name] for name in texts if contents.get(name)]
-    rows = [in_words(content) for name in names if isinstance(content := contents.get(name), dict)]
+    tables = [contents[name] for name in names if isinstance(contents.get(name), dict)]
+    rows = [in_words(values) for values in tables]
     return shortened(next(iter([*sentences, *rows]), ""))
 
 
@@ -110,7 +111,7 @@ def _fill(held: HeldOut, place: str, names: Sequence[str], number: int) -> None:
         state[f"{place}/{name}/files"] = state.get(f"{place}/{name}/files", 0) + 1
 
 
-def given_by_hand(
+def input_widgets(
     held: HeldOut, place: str, names: Sequence[str], number: int, files: ExitStack, most: int
 ) -> dict[str, Given]:
     """Widgets for each modality, and what they hold: what is still of the example by its number.
@@ -144,6 +145,7 @@ def _given(
 ) -> Given | None:
     """The widget of a modality, and what it holds; None where that is nothing."""
     kind, fields, contents = held.kinds[name], fields_of(held.data, name), held.example(number)[1]
+    # a sentence
     if kind == "text":
         label = plain(held.label(name))
         sentence = st.text_input(label, key=key, max_chars=1000, persist_state=KEPT)
@@ -151,14 +153,16 @@ def _given(
         if not sentence.strip():
             return None
         return number if sentence == contents.get(name) else sentence
+    # a row of a table
     if fields:
         values = _table(plain(name), key, fields)
         if all(value is None for value in values.values()):
             return None
         return number if values == contents.get(name) else values
+    # a file, above which its content is shown
     st.caption(plain(name))
     shown, file = st.container(), None
-    if name in held.askable:
+    if name in held.inputs:
         what = "image" if kind == "image" else "sound"
         file = st.file_uploader(f"Your own {what}", key=f"{key}/{st.session_state[f'{key}/files']}")
     with shown:

@@ -48,7 +48,7 @@ def encode_present(
         None where the modality is absent in all samples and nobody waits for the encoder.
     """
     inputs, items, rows = samples
-    inputs = _as_weights(inputs, encoder)
+    inputs = as_weights(inputs, encoder)
     if rows is None:
         with _norms_of_one(encoder, count):
             return encode(inputs, items)
@@ -141,7 +141,7 @@ def filled_tokens(tokens: Sequence[Tokens], x: Tensor, filled: Tensor) -> list[T
     return result
 
 
-def _as_weights(inputs: Tensor, encoder: nn.Module) -> Tensor:
+def as_weights(inputs: Tensor, encoder: nn.Module) -> Tensor:
     """Floating-point inputs in the dtype of the weights (fp64 and bf16_true); token ids stay
     integers.
 

@@ -38,49 +38,42 @@ def model_card(
         files: that lie beside it.
     """
     about, names = model.about, [file.name for file in files]
-    parts = {group: node for group, node in about["model"].items() if group != "encoder" and node}
-    lines = [
-        *(
-            "---",
-            f"license: {json.dumps(licence if licence != 'not stated' else 'unknown')}",
-            "library_name: polymodal",
-            "---",
-            "",
-        ),
-        *(f"# {about['name']}", "", f"Licence of the weights: {licence}.", "", "## Model", ""),
-        *("| part | class |", "|---|---|"),
-        *(
-            f"| {name} encoder | `{node['_target_']}` |"
-            for name, node in about["model"]["encoder"].items()
-        ),
-        *(f"| {group} | `{node['_target_']}` |" for group, node in parts.items()),
-        *(
-            "",
-            f"{sum(p.numel() for p in model.parameters()):,} parameters; vectors of {about['dim']} "
-            "numbers.",
-            "",
-        ),
-        *("## Data", "", f"Trained on `{type(data).__module__}.{type(data).__qualname__}`.", ""),
-        *(f"- `{name}`: {_format(form)}" for name, form in about["inputs"].items()),
-        *(["", f"{_outputs_of(model)}: {', '.join(model.labels)}."] if model.labels else []),
-        *("", "## Metrics", "", *_table(metrics), "", "## Use", "", *_use(model, names)),
-    ]
+    # the header that the hub reads
+    stated = licence if licence != "not stated" else "unknown"
+    lines = ["---", f"license: {json.dumps(stated)}", "library_name: polymodal", "---", ""]
+    lines += [f"# {about['name']}", "", f"Licence of the weights: {licence}.", ""]
+    # what the model is made of
+    parts = dict(about["model"])
+    encoders = {f"{name} encoder": node for name, node in parts.pop("encoder").items()}
+    lines += ["## Model", "", "| part | class |", "|---|---|"]
+    for name, node in (encoders | parts).items():
+        if node:
+            lines.append(f"| {name} | `{node['_target_']}` |")
+    count = sum(parameter.numel() for parameter in model.parameters())
+    lines += ["", f"{count:,} parameters; vectors of {about['dim']} numbers.", ""]
+    # what it takes and gives
+    source = f"{type(data).__module__}.{type(data).__qualname__}"
+    lines += ["## Data", "", f"Trained on `{source}`.", ""]
+    lines += [f"- `{name}`: {_format(form)}" for name, form in about["inputs"].items()]
+    if model.labels:
+        lines += ["", f"{_outputs_of(model)}: {', '.join(model.labels)}."]
+    lines += ["", "## Metrics", "", *_table(metrics), "", "## Use", "", *_use(model, names)]
     return "\n".join(lines) + "\n"
 
 
 def _outputs_of(model: ExportedModel) -> str:
-    return "Tags" if isinstance(model.answering, MultiLabel) else "Classes"
+    return "Tags" if isinstance(model.supervised, MultiLabel) else "Classes"
 
 
 def _format(form: Mapping[str, Any]) -> str:
-    known = ", ".join(f"{key} {value}" for key, value in form.items() if key != "kind")
-    return f"{form['kind']}" + (f" ({known})" if known else "")
+    settings = ", ".join(f"{key} {value}" for key, value in form.items() if key != "kind")
+    return f"{form['kind']} ({settings})" if settings else f"{form['kind']}"
 
 
 def _table(metrics: Mapping[str, float]) -> list[str]:
     tested = {key: value for key, value in metrics.items() if key.startswith("test/")}
     if not tested:
-        return ["None are known: this checkpoint is not the one that a finished run was judged by."]
+        return ["There are none: no finished run was evaluated with this checkpoint."]
     rows = [f"| {key} | {readable(value)} |" for key, value in list(tested.items())[:SHOWN]]
     more = [f"and {len(tested) - SHOWN} more"] if len(tested) > SHOWN else []
     return ["| on the test split | |", "|---|---|", *rows, *more]
@@ -88,13 +81,15 @@ def _table(metrics: Mapping[str, float]) -> list[str]:
 
 def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
     lines = ["```python", *_example(model), "```", ""] if WEIGHTS in names else []
-    if onnx := [name for name in names if name.endswith(".onnx")]:
+    onnx = [name for name in names if name.endswith(".onnx")]
+    programs = [name for name in names if name.endswith(".pt2")]
+    if onnx:
         lines += [
             f"`{'`, `'.join(onnx)}`: one graph an encoder, with any number of samples, for any "
             "ONNX runtime.",
             "",
         ]
-    if programs := [name for name in names if name.endswith(".pt2")]:
+    if programs:
         lines += [
             f'`torch.export.load("{programs[0]}").module()`: the encoder as a graph of PyTorch.',
             "",
@@ -104,12 +99,12 @@ def _use(model: ExportedModel, names: Sequence[str]) -> list[str]:
             '`open_clip.create_model("local-dir:<this folder>")`: the model within open_clip.',
             "",
         ]
-    said = ["Inputs of graphs are what `config.json` says."] if onnx or programs else []
+    notes = ["Inputs of graphs are what `config.json` says."] if onnx or programs else []
     if any("mean" in form for form in model.formats.values()):
-        said.append("A pixel p of 0 to 255 becomes (p / 255 - mean) / std.")
+        notes.append("A pixel p of 0 to 255 becomes (p / 255 - mean) / std.")
     if model.tokenizer is not None:
-        said.append("Captions are cut up by `tokenizer.json`, and padded with 0.")
-    return [*lines, " ".join(said)]
+        notes.append("Captions are cut up by `tokenizer.json`, and padded with 0.")
+    return [*lines, " ".join(notes)]
 
 
 def _example(model: ExportedModel) -> list[str]:
@@ -129,8 +124,8 @@ def _example(model: ExportedModel) -> list[str]:
         return lines
     inputs = ", ".join(f"{name}={value}" for name, value in given.items())
     lines.append(f"output = model({inputs})  # what is left out is missing; output.y is (1, p)")
-    if isinstance(model.answering, Classification):
+    if isinstance(model.supervised, Classification):
         lines.append("model.labels[int(output.y[0].argmax())]")
-    elif isinstance(model.answering, MultiLabel):
+    elif isinstance(model.supervised, MultiLabel):
         lines.append("[name for name, y in zip(model.labels, output.y[0], strict=True) if y > 0]")
     return lines

@@ -116,8 +116,8 @@ def restored(stored: dict[str, Any]) -> tuple[ExportedModel, PairedDataModule]:
     model = ExportedModel(
         about, data.tokenizer if any(f["kind"] == "text" for f in formats.values()) else None
     )
-    if model.answering is not None:
-        about["labels"] = class_names_of(stored, data).get(model.answering.label)
+    if model.supervised is not None:
+        about["labels"] = class_names_of(stored, data).get(model.supervised.label)
     about["labels"] = model.labels  # complete, for those who read the file without this package
     model.load_state_dict(stored["state_dict"])
     return model, data
@@ -137,17 +137,15 @@ def _without_downloads(node: Any) -> Any:
         return [_without_downloads(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {
-        key: (False if isinstance(value, bool) else None)
-        if key == "pretrained"
-        else _without_downloads(value)
-        for key, value in node.items()
-    }
+    result = {key: _without_downloads(value) for key, value in node.items()}
+    if "pretrained" in node:
+        result["pretrained"] = False if isinstance(node["pretrained"], bool) else None
+    return result
 
 
 def _metrics(file: Path) -> dict[str, float]:
-    """What the run reached, if it is finished and was judged by this checkpoint: the best one, or
-    else the last.
+    """The metrics of a finished run, if it was evaluated with this checkpoint: the best, or else
+    the last one.
     """
     folder = file.absolute().parents[1]
     metrics = folder / "metrics.json"

@@ -5,7 +5,7 @@ it was trained on.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import chain
@@ -18,7 +18,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from polymodal.batch import PairedBatch
 from polymodal.config.moved import as_today
 from polymodal.config.places import settled
 from polymodal.config.signature import SPECIAL
@@ -27,12 +26,9 @@ from polymodal.data.media.formats import read_sound
 from polymodal.data.text.tokenizer import Tokenizer
 from polymodal.encoders.shared import in_place
 from polymodal.errors import ConfigError
-from polymodal.inference.embedder import SINGLE, Embedder, normalised, pixels
+from polymodal.inference.pixels import pixels
+from polymodal.inference.predictor import Predictor
 from polymodal.model import MultimodalModel
-from polymodal.objectives.classification import Classification
-from polymodal.objectives.multilabel import MultiLabel
-from polymodal.objectives.supervised import Supervised, supervised_part
-from polymodal.outputs import ModelOutput
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 VERSION = 1
@@ -42,9 +38,8 @@ HERE = "./"
 """What names of folders within the exported one start with."""
 
 
-class ExportedModel(Embedder, nn.Module):
-    """A trained model, and what turns pictures, captions and sounds into its inputs. In evaluation
-    mode.
+class ExportedModel(Predictor):
+    """An exported model, and what turns images, captions and sounds into its inputs.
 
     Args:
         about: what config.json holds: `model` (the `_target_` of each part), `inputs`
@@ -57,104 +52,39 @@ class ExportedModel(Embedder, nn.Module):
     """
 
     def __init__(self, about: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> None:
-        super().__init__()
         check_trust(about["model"], OF_MODELS)
         parts = as_today(about["model"])
         settled(parts)
         encoders = in_place({name: built(node) for name, node in parts["encoder"].items()})
-        self.model = MultimodalModel(
-            encoders, *(built(parts[group] or None) for group in ("fusion", "head", "missing"))
-        )
-        self.objective = built(parts["objective"])
+        rest = (built(parts[group] or None) for group in ("fusion", "head", "missing"))
+        super().__init__(MultimodalModel(encoders, *rest), built(parts["objective"]))
         self.about, self.tokenizer = about, tokenizer
         self.formats = about["inputs"]
         self.templates = _sentences(about.get("templates", []))
-        self.eval()
 
     @property
-    def labels(self) -> list[str]:
-        """(p,) names of the outputs Y: classes or tags. Empty where Y are values, or there is no
-        Y.
-        """
-        names, part = self.about.get("labels"), self.answering
-        return part.output_names(names) if isinstance(part, Classification | MultiLabel) else []
+    def class_names(self) -> Sequence[str] | None:  # type: ignore[override]
+        """Of the label that Y stands for."""
+        return self.about.get("labels")
 
-    @property
-    def answering(self) -> Supervised | None:
-        """The objective that reads Y, or the first of several."""
-        return supervised_part(self.objective)
-
-    @torch.no_grad()
-    def forward(self, **values: Any) -> ModelOutput:
-        """N samples, each modality as `inputs` takes it -> X (N, m, d), its mask and, with a
-        fusion, Y (N, p).
-
-        A modality that is not given is absent.
-        """
-        given = {name: self.inputs(name, part) for name, part in values.items()}
-        counts = {name: len(part) for name, part in given.items()}
-        if len(set(counts.values())) != 1:
-            raise ConfigError(
-                f"Give the same number of samples of at least one modality, not {counts}."
-            )
-        rows = torch.arange(next(iter(counts.values())), device=self._device())
-        absent = {
-            name: torch.zeros_like(rows, dtype=torch.bool)
-            for name in self.model.modalities
-            if name not in given
-        }
-        inputs = given | {name: torch.zeros(len(rows), 1, device=rows.device) for name in absent}
-        output = self.model(PairedBatch(inputs, dict.fromkeys(inputs, rows), rows, rows, absent))
-        if output.y is None or not isinstance(self.objective, Supervised):
-            return output
-        return output._replace(y=self.objective.in_units(output.y))
-
-    def inputs(self, modality: str, values: Any) -> Tensor:
-        """What a person has -> the tensor that the encoder takes.
-
-        Args:
-            modality: one of `formats`.
-            values: N captions; N paths, bytes or Pillow images of pictures; N paths or bytes of
-                sounds; one of these alone; or a tensor (N, ...), which stays as it is but for uint8
-                pictures (N, C, S, S), which are normalised.
+    def read(self, modality: str, values: list[Any]) -> Tensor:
+        """Captions, images as paths, bytes or Pillow has them, sounds as paths or bytes.
 
         Raises:
-            ConfigError: the model has no such modality, or can take it only as a tensor.
+            ConfigError: the model can take these only as a tensor.
             BadSampleError: a file cannot be read; names it.
         """
-        self.encoder(modality)
         about = self.formats[modality]
         kind = about["kind"]
-        if isinstance(values, SINGLE):
-            values = [values]
-        if isinstance(values, Tensor):
-            tensor = values
-        elif kind == "text":
-            if self.tokenizer is None:
-                raise ConfigError(
-                    f"{modality}: this model has no tokenizer: give token ids (N, T)."
-                )
-            tensor = torch.from_numpy(self.tokenizer(list(values)))
-        elif kind == "image" and "size" in about:
-            tensor = pixels(values, about)
-        elif kind == "audio" and "sample_rate" in about:
-            read = partial(
-                read_sound,
-                sample_rate=about["sample_rate"],
-                max_seconds=about.get("max_seconds", 1e9),
-            )
-            sounds = [torch.from_numpy(read(Path(v) if isinstance(v, str) else v)) for v in values]
-            tensor = pad_sequence(sounds, batch_first=True)
-        else:
-            raise ConfigError(
-                f"{modality}: give a tensor (N, ...), as the encoder takes it, not "
-                f"{type(values).__name__}."
-            )
-        tensor = tensor.to(self._device())
-        return normalised(tensor, about) if tensor.dtype == torch.uint8 else tensor
-
-    def _device(self) -> torch.device:
-        return next(self.parameters()).device
+        if kind == "text" and self.tokenizer is None:
+            raise ConfigError(f"{modality}: this model has no tokenizer: give token ids (N, T).")
+        if kind == "text":
+            return torch.from_numpy(self.tokenizer(values))  # type: ignore[misc]
+        if kind == "image" and "size" in about:
+            return pixels(values, about)
+        if kind == "audio" and "sample_rate" in about:
+            return pad_sequence([_sound(value, about) for value in values], batch_first=True)
+        raise ConfigError(f"{modality}: give a tensor (N, ...), as the encoder takes it.")
 
 
 def load(path: str | Path) -> ExportedModel:
@@ -252,6 +182,13 @@ def _located(node: Any, folder: Path) -> Any:
         if isinstance(node, str) and node.startswith(start):
             return f"{start.removesuffix(HERE)}{folder / node.removeprefix(start)}"
     return node
+
+
+def _sound(value: Any, about: Mapping[str, Any]) -> Tensor:
+    """A path or bytes -> (samples,) float32."""
+    source = Path(value) if isinstance(value, str) else value
+    wave = read_sound(source, about["sample_rate"], max_seconds=about.get("max_seconds", 1e9))
+    return torch.from_numpy(wave)
 
 
 def _sentences(value: Any) -> list[str]:

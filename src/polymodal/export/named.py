@@ -16,29 +16,29 @@ from polymodal.files import write_whole
 
 
 def write_named(model: ExportedModel, folder: Path) -> None:
-    """A folder for each encoder that is built from a folder or a repository of its own; its config
-    names that then.
+    """Writes a folder for each encoder that is built from a folder or a repository; its config
+    names it then.
 
-    So `load` asks for nothing that lies elsewhere. Models that a library knows by name need that
-    library alone.
+    So `load` needs nothing from elsewhere. Models that a library has by name need that library
+    alone.
     """
     nodes = model.about["model"]["encoder"]
     for modality, encoder in model.model.encoders.items():
-        node, own = nodes[modality], folder / modality
+        node, place = nodes[modality], folder / modality
         if "name" not in node:  # its own architecture, or the encoder of another modality
             continue
         if isinstance(encoder, Bert) and node["name"]:
-            encoder.bert.config.save_pretrained(own)
+            encoder.bert.config.save_pretrained(place)
             node["name"] = node["tokenizer"] = f"{HERE}{modality}"
         elif isinstance(encoder, ImageTower | TextTower) and encoder.name.startswith(WITH_WEIGHTS):
-            own.mkdir()
+            place.mkdir()
             about = library().get_model_config(encoder.name)
             write_whole(
-                own / "open_clip_config.json",
+                place / "open_clip_config.json",
                 json.dumps({"model_cfg": about, "preprocess_cfg": {}}),
             )
             if isinstance(encoder, TextTower) and about["text_cfg"].get("hf_tokenizer_name"):
-                library().get_tokenizer(encoder.name).tokenizer.save_pretrained(own)
+                library().get_tokenizer(encoder.name).tokenizer.save_pretrained(place)
             node["name"] = f"local-dir:{HERE}{modality}"
             if isinstance(encoder, TextTower):
                 node["tokenizer"] = node["name"]

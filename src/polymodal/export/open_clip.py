@@ -42,13 +42,13 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     config["embed_dim"] = model.about["dim"]
     config["vision_cfg"]["image_size"] = about["size"]
     parts = dict(model.objective.named_parameters())
-    own: dict[str, Tensor] = {
+    weights: dict[str, Tensor] = {
         name: parts[name].detach().flatten()[0]
         for name in ("logit_scale", "logit_bias")
         if name in parts
     }
-    if "logit_bias" in own:
-        config["init_logit_bias"] = float(own["logit_bias"])
+    if "logit_bias" in weights:
+        config["init_logit_bias"] = float(weights["logit_bias"])
     pixels = {key: list(about[key]) * (3 // len(about[key])) for key in ("mean", "std")}
     described = {"model_cfg": config, "preprocess_cfg": pixels}
     write_whole(folder / "open_clip_config.json", json.dumps(described, indent=2))
@@ -59,7 +59,7 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     prefix = (
         "text." if hasattr(theirs, "text") else ""
     )  # its oldest models hold the parts of the text tower themselves
-    own |= {f"visual.{key}": value for key, value in image.tower.state_dict().items()}
-    own |= {f"{prefix}{key}": value for key, value in text.tower.state_dict().items()}
-    theirs.load_state_dict({"logit_scale": theirs.logit_scale.detach(), **own})
+    weights |= {f"visual.{key}": value for key, value in image.tower.state_dict().items()}
+    weights |= {f"{prefix}{key}": value for key, value in text.tower.state_dict().items()}
+    theirs.load_state_dict({"logit_scale": theirs.logit_scale.detach(), **weights})
     save_file(weights_of(theirs), folder / "open_clip_model.safetensors", {"format": "pt"})

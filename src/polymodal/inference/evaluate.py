@@ -1,6 +1,4 @@
-"""Judges checkpoints again: the metrics of the runs that made them, or those on other data or by
-other measures.
-"""
+"""Evaluates checkpoints, on the data of their runs or on others."""
 
 from __future__ import annotations
 
@@ -41,10 +39,10 @@ Metrics = dict[str, float]
 def main(settings: EvalSettings, changes: list[str]) -> None:
     """`python src/eval.py checkpoint=<run folder or file> [key=value ...]`."""
     for path in settings.checkpoint:
-        find_checkpoint(Path(path))  # all of them before the first is judged
+        find_checkpoint(Path(path))  # all of them before the first is evaluated
     if len(settings.checkpoint) > 1 and any(change.startswith("run_dir=") for change in changes):
         raise ConfigError(
-            "run_dir= is one folder, and each checkpoint has its own: leave it out, or judge one."
+            "run_dir= is one folder, and each checkpoint has its own: leave it out, or give one."
         )
     results: dict[str, Metrics] = {}
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
@@ -73,11 +71,10 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Metrics:
     trained = Trained(path, overrides)
     folder = trained.run_dir
     with own_processes(), given_back(folder) if is_first_process() else nullcontext():
-        stored = (
-            claim(folder, trained.composed, trained.config, overrides)
-            if is_first_process()
-            else None
-        )
+        # the first process makes the folder and reports
+        stored = None
+        if is_first_process():
+            stored = claim(folder, trained.composed, trained.config, overrides)
         prepare_process(trained.config)
         if trained.seen and is_first_process():
             log.warning(
@@ -88,32 +85,28 @@ def evaluate(path: Path, overrides: Sequence[str]) -> Metrics:
         name_task(trainer, "evaluate test")
         with ending_together(trainer):
             trainer.test(module, datamodule=data, verbose=False)
-            metrics = logged_metrics(trainer) | {
-                "time/total_seconds": time.perf_counter() - started
-            }
+            metrics = logged_metrics(trainer)
+            metrics["time/total_seconds"] = time.perf_counter() - started
             if trainer.is_global_zero:
                 finish(metrics, folder, with_chance=True)
     return metrics
 
 
 def takes_part_in_testing(callback: Callback) -> bool:
-    """Whether a callback does anything in `trainer.test`; the others (checkpoints, averages) belong
-    to training.
-    """
+    """Whether a callback has a hook of testing; checkpoints and averages belong to training."""
     return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in TEST_HOOKS)
 
 
 def comparison(results: Mapping[str, Metrics]) -> Table:
-    """A row a metric of the test, a column a checkpoint, named by what is not the same in all their
-    paths.
-    """
+    """A row a test metric, a column a checkpoint, named by the part of its path that differs."""
     names = {path: str(Path(path).absolute()) for path in results}
     shared = len(os.path.commonpath([str(Path(name).parent) for name in names.values()]))
     table = Table(title="Held-out data", title_justify="left")
     table.add_column("metric")
     for name in names.values():
         table.add_column(escape(name[shared:].strip(os.sep)), justify="right", overflow="fold")
-    for name in dict.fromkeys(name for metrics in results.values() for name in metrics):
+    names_of_metrics = {name: None for metrics in results.values() for name in metrics}
+    for name in names_of_metrics:
         if name.startswith("test/"):
             values = [metrics.get(name) for metrics in results.values()]
             table.add_row(name, *("" if value is None else readable(value) for value in values))
@@ -122,9 +115,7 @@ def comparison(results: Mapping[str, Metrics]) -> Table:
 
 @contextmanager
 def _arguments(*arguments: str) -> Iterator[None]:
-    """Further processes of a run are started with our command line: let it say this one
-    checkpoint.
-    """
+    """The command line of one checkpoint: Lightning starts further processes with `sys.argv`."""
     before = list(sys.argv)
     sys.argv[1:] = arguments
     try:

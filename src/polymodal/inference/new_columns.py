@@ -18,13 +18,13 @@ def columns_as_trained(
     """Columns of the training that other data are read by too: modality or `label` -> column or
     columns.
 
-    A table that the training had in several columns is taken where one of them is there: what then
-    lacks is an error of its own, since it may be a slip in a name.
+    A modality of several columns is taken if one of them is present: the missing ones are an error
+    later, since they may be a slip in a name.
 
     Args:
         given: columns that a person gave; null leaves one out.
         trained: those of the training.
-        names: columns that the other data have; None where nobody knows, and then all or none are
+        names: columns of the other data; None where they are unknown, and then all or none are
             taken.
         keys: modalities of the model, and `label` where it is read.
     """
@@ -37,44 +37,46 @@ def columns_as_trained(
     return {key: trained[key] for key in left}
 
 
-def tell_columns(
+def print_columns(
     given: Mapping[str, Any],
     taken: Mapping[str, Any],
     trained: Mapping[str, Any],
     names: Collection[str] | None,
     modalities: Collection[str],
 ) -> None:
-    """Prints by which columns other data are read where that is not said by what was given.
+    """Prints which columns of other data are read, where they were not all given.
 
     Args:
         given: columns that a person gave.
         taken: what `columns_as_trained` says.
         trained: columns of the training.
-        names: columns that the other data have; None where nobody knows.
+        names: columns of the other data; None where they are unknown.
         modalities: of the model.
 
     Raises:
         ConfigError: no modality has a column.
     """
+    # without a single input there is nothing to read
     used = {**given, **taken}
-    there = ", ".join(names or [])
+    present = ", ".join(names or [])
     if not any(listed(used.get(name)) for name in modalities):
         wanted = ", ".join(column for name in modalities for column in listed(trained.get(name)))
         example = f"data.columns.{next(iter(modalities))}=<column>"
         raise ConfigError(
-            f"The data have none of the columns of the training ({wanted}), but {there}. Say which "
-            f"is what: {example}"
+            f"The data have none of the columns of the training ({wanted}), but {present}. Say "
+            f"which is what: {example}"
         )
+    # what was not said on the command line
     if not is_first_process():
         return
     if taken:
-        said = ", ".join(f"{key}={'+'.join(listed(value))}" for key, value in taken.items())
-        print(f"Columns as in the training: {said}.")
+        columns = [f"{key}={'+'.join(listed(value))}" for key, value in taken.items()]
+        print(f"Columns as in the training: {', '.join(columns)}.")
     for name in modalities:
-        own, before = listed(given.get(name)), listed(trained.get(name))
-        if len(own) == len(before) > 1 and sorted(own) != sorted(before):
+        now, before = listed(given.get(name)), listed(trained.get(name))
+        if len(now) == len(before) > 1 and sorted(now) != sorted(before):
             print(
-                f"data.columns.{name}: {', '.join(own)} are read as {', '.join(before)} of the "
+                f"data.columns.{name}: {', '.join(now)} are read as {', '.join(before)} of the "
                 "training."
             )
         if name not in used and before and names is not None:

@@ -1,4 +1,4 @@
-"""Whether a trained model is asked about the table that it was trained on, or about another."""
+"""Whether the data of a trained model are those of its training, and how they are split."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _located(value: Any) -> Any:
 def division_of(
     data: Mapping[str, Any], trained: Mapping[str, Any], given: set[str]
 ) -> dict[str, Any]:
-    """What other settings of data have to say of splits, for a trained model: key -> value.
+    """The settings of splits for data of a trained model: key -> value.
 
     The table of the training is divided as it was then: else samples that were trained on would be
     evaluated. Of another table, which does not say by itself which samples are for testing, all
@@ -63,8 +63,10 @@ def division_of(
     if "splits" in trained and "data.splits" not in given:
         result["splits"] = list(trained["splits"])
     before, now = trained.get("columns") or {}, dict(data.get("columns") or {})
-    own = {key for key in DIVISION if f"data.columns.{key}" in given or "data.columns" in given}
-    kept = {key: before[key] for key in DIVISION if before.get(key) is not None and key not in own}
+    changed = {key for key in DIVISION if f"data.columns.{key}" in given or "data.columns" in given}
+    kept = {
+        key: before[key] for key in DIVISION if before.get(key) is not None and key not in changed
+    }
     if kept:
         result["columns"] = now | kept
     return result
@@ -86,15 +88,12 @@ def seen_in_training(data: Mapping[str, Any], trained: Mapping[str, Any]) -> str
         if now.get(key) != before.get(key):
             return f"data.columns.{key}"
     named = isinstance(data.get("path"), Mapping) or before.get("split") is not None
-    return (
-        ""
-        if named or list(data.get("splits", ())) == list(trained.get("splits", ()))
-        else "data.splits"
-    )
+    is_equal = list(data.get("splits", ())) == list(trained.get("splits", ()))
+    return "" if named or is_equal else "data.splits"
 
 
 def _files(path: Any, split: str) -> list[str]:
     """The files of a split; of paths that are for no split in particular all."""
-    own = path.get(split) if isinstance(path, Mapping) else path
-    located = _located(own if isinstance(own, list | tuple) else [own])
+    files = path.get(split) if isinstance(path, Mapping) else path
+    located = _located(files if isinstance(files, list | tuple) else [files])
     return [file for file in located if isinstance(file, str)]

@@ -1,4 +1,4 @@
-"""Classification and regression of new samples."""
+"""Predictions for new samples: of files and sentences, or of the rows of a table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import torch
 from hydra.utils import get_class
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from torch import Tensor
 
 from polymodal.cli.programs import PredictSettings
@@ -22,275 +18,223 @@ from polymodal.data.loading.columns import FILE_KINDS
 from polymodal.data.loading.splits import SPLITS
 from polymodal.data.table.module import TableData
 from polymodal.errors import ConfigError, DataError
-from polymodal.files import check_output, writing
-from polymodal.formatting import readable
-from polymodal.inference import given_files
-from polymodal.inference.answer_table import ENDINGS, AnswerTable, TableWriter
+from polymodal.files import check_output
+from polymodal.inference.arguments import KINDS, Input, are_several, files_of, inputs_by_name
 from polymodal.inference.embed import tolerant, write_all
-from polymodal.inference.predictions import NO_ANSWERS, answers
-from polymodal.inference.predictor import Given, Predictor, inputs_by_name
-from polymodal.inference.trained import Trained, supervised
+from polymodal.inference.predicted_table import PredictedTable
+from polymodal.inference.prediction_rows import as_table, flat, write_rows
+from polymodal.inference.predictions import NO_PREDICTIONS, predictions_of
+from polymodal.inference.predictor import Predictor
+from polymodal.inference.run_predictor import RunPredictor
+from polymodal.inference.table_file import ENDINGS
+from polymodal.inference.trained import Trained
 from polymodal.objectives.supervised import Supervised
-
-SHOWN = 5
-"""Classes that are printed of a sample."""
 
 TOGETHER = 64
 """Samples that are in memory at a time."""
 
-Sample = Mapping[str, Given]
+Sample = Mapping[str, Input]
+Row = dict[str, Any]
 
 
 def main(settings: PredictSettings, changes: list[str]) -> None:
     """`python src/predict.py checkpoint=... <modality>=...`."""
+    # the output is refused before a model is opened
     if settings.output and Path(settings.output).suffix not in ENDINGS:
         raise ConfigError(
             f"output={settings.output}: give a name that ends in {' or '.join(ENDINGS)}."
         )
     if settings.output:
         check_output(Path(settings.output))
+    # JSON alone goes to stdout, so that other programs can read it
     with redirect_stdout(sys.stderr) if settings.json else nullcontext():
         if _is_table(settings, changes):
-            _answer_table(settings, changes)
+            _predict_table(settings, changes)
             return
-        asked = Predictor.opened(Trained(Path(settings.checkpoint), changes))
-        modalities = asked.module.model.modalities
-        samples = samples_of(
-            inputs_by_name(settings.inputs, asked.data, modalities), asked.data.kinds
-        )
-        if settings.classes is not None:
-            rows = classified(asked, samples, settings.classes, settings.templates)
-        elif settings.templates is not None:
-            raise ConfigError("templates= are sentences for classes=: give both.")
-        else:
-            rows = predicted(asked, samples)
-        shown = [flat(row) for row in rows]
+        rows = _predict_inputs(settings, changes)
         if settings.output:
-            _write(Path(settings.output), rows)
+            write_rows(Path(settings.output), rows)
             print(f"{len(rows)} rows in {settings.output}")
+    printed = [flat(row) for row in rows]
     if settings.json:
-        print(json.dumps(shown))
+        print(json.dumps(printed))
     elif not settings.output or settings.classes is not None:
-        Console().print(as_table(shown))
+        Console().print(as_table(printed))
 
 
-def _answer_table(settings: PredictSettings, changes: list[str]) -> None:
-    """The rows of a table with their answers, into the output."""
+def _predict_inputs(settings: PredictSettings, changes: list[str]) -> list[Row]:
+    """A row for each sample of the command line."""
+    predictor = RunPredictor(Trained(Path(settings.checkpoint), changes))
+    inputs = inputs_by_name(settings.inputs, predictor.data, predictor.model.modalities)
+    samples = samples_of(inputs, predictor.data.kinds)
+    if settings.classes is not None:
+        return classified(predictor, samples, settings.classes, settings.templates)
+    if settings.templates is not None:
+        raise ConfigError("templates= are sentences for classes=: give both.")
+    return predicted(predictor, samples)
+
+
+def _predict_table(settings: PredictSettings, changes: list[str]) -> None:
+    """Writes the rows of a table with their predictions into the output."""
+    # what goes with files and sentences alone
     if settings.inputs or settings.output is None or settings.json:
         raise ConfigError(
-            "A table has no inputs beside it, and its answers go to output=answers.csv."
+            "A table has no inputs beside it, and its predictions go to output=answers.csv."
         )
     if settings.classes is not None:
         raise ConfigError(
             "classes= go with files and sentences, such as image='photos/*.png', and not with a "
             "table."
         )
+    # a slip: the path of an image where a table is wanted
     for change in changes:
         key, _, value = change.partition("=")
-        kind = given_files.ENDINGS.get(Path(value).suffix.lower())
+        kind = KINDS.get(Path(value).suffix.lower())
         if key == "data.path" and kind:
             raise ConfigError(
                 f"{change}: this is one file, and no table: give it as {kind}={value}"
             )
     output = Path(settings.output)
     trained = tolerant(Path(settings.checkpoint), changes)
+    # a table keeps its own columns; of other data there are only the predictions
     is_table = issubclass(get_class(trained.config["data"]["_target_"]), TableData)
     if not is_table and output.suffix == ".jsonl":
         raise ConfigError(
-            f"output={output}: of these data the answers are written as .csv or .parquet."
+            f"output={output}: of these data the predictions are written as .csv or .parquet."
         )
-    other = AnswerTable(trained, output) if is_table else None
+    other = PredictedTable(trained, output) if is_table else None
     write_all(trained, output, SPLITS, vectors=False, other=other)
 
 
 def _is_table(settings: PredictSettings, changes: Sequence[str]) -> bool:
-    """Whether the samples are rows: of other data, or of the run's own with changes."""
-    by_hand = bool(settings.inputs)
-    return any(
-        change.startswith("data=") or (change.startswith("data.") and not by_hand)
-        for change in changes
-    )
+    """Whether the samples are rows: of other data, or of the data of the run with changes."""
+    if any(change.startswith("data=") for change in changes):
+        return True
+    return not settings.inputs and any(change.startswith("data.") for change in changes)
 
 
-def samples_of(inputs: Mapping[str, Given], kinds: Mapping[str, str]) -> list[dict[str, Given]]:
-    """One sample of all inputs; where one is several files, one for each of them.
+def samples_of(inputs: Mapping[str, Input], kinds: Mapping[str, str]) -> list[dict[str, Input]]:
+    """One sample of all inputs; where one of them is several files, one sample a file.
 
     Args:
-        inputs: modality -> what is given: of files a pattern, a list or a folder too.
+        inputs: modality -> sentence, file or values; of files a pattern, a list or a folder too.
         kinds: modality -> image, text and so on, where that is not its name; a text is no pattern
             ("what?").
 
     Raises:
         ConfigError: a pattern or a folder has no file, or there are several of them.
     """
-    several = {}
-    for name, given in inputs.items():
+    several: dict[str, tuple[str, str]] = {}
+    for name, value in inputs.items():
         kind = kinds.get(name, name)
-        if isinstance(given, str) and kind in FILE_KINDS and given_files.are_several(given, kind):
-            several[name] = given, kind
+        if isinstance(value, str) and kind in FILE_KINDS and are_several(value, kind):
+            several[name] = value, kind
+    if not several:
+        return [dict(inputs)]
     if len(several) > 1:
         raise ConfigError(
             f"{' and '.join(several)} are patterns of files: write a manifest that says which go "
             "together."
         )
-    for name, (given, kind) in several.items():
-        return [{**inputs, name: file} for file in given_files.files_of(name, given, kind)]
-    return [dict(inputs)]
+    ((name, (value, kind)),) = several.items()
+    return [{**inputs, name: file} for file in files_of(name, value, kind)]
 
 
 def classified(
-    asked: Predictor,
+    predictor: Predictor,
     samples: Sequence[Sample],
     classes: Sequence[str],
     templates: Sequence[str] | None,
-) -> list[dict[str, Any]]:
-    """Each sample of one modality as `predicted` gives it, by names of classes that the model may
-    never have seen.
+) -> list[Row]:
+    """Zero-shot: each sample of one modality with `prediction` and `probability` as `predicted`
+    gives them, or with its `error`.
 
     Raises:
         ConfigError: the model aligns nothing, a file is not there, or several modalities are given.
         DataError: no sample can be read.
     """
-    given = dict.fromkeys(name for sample in samples for name in sample)
-    modality = next(iter(given), None)
-    if modality is None or len(given) > 1:
-        names = " or ".join(f"{name}=" for name in asked.model.modalities)
-        raise ConfigError(f"classes= go with one input: {names}")
-    said = _each(lambda some: _zero_shot(asked, modality, some, classes, templates), samples)
-    return [
-        {**sample, **(one if isinstance(one, dict) else {"prediction": None, "error": str(one)})}
-        for sample, one in zip(samples, _unless_all_failed(said), strict=True)
-    ]
+    names = {name: None for sample in samples for name in sample}
+    if len(names) != 1:
+        choices = " or ".join(f"{name}=" for name in predictor.model.modalities)
+        raise ConfigError(f"classes= go with one input: {choices}")
+    (modality,) = names
+
+    def predict(some: Sequence[Sample]) -> list[Row]:
+        values = [sample[modality] for sample in some]
+        result = predictor.classify(values, classes, templates, modality)
+        rows = []
+        for name, probabilities in zip(result.names, result.probabilities.tolist(), strict=True):
+            by_class = dict(zip(classes, probabilities, strict=True))
+            rows.append({"prediction": name, "probability": by_class})
+        return rows
+
+    results = _unless_all_failed(_each(predict, samples))
+    return [{**sample, **_row(one)} for sample, one in zip(samples, results, strict=True)]
 
 
-def _zero_shot(
-    asked: Predictor,
-    modality: str,
-    samples: Sequence[Sample],
-    classes: Sequence[str],
-    templates: Sequence[str] | None,
-) -> list[dict[str, Any]]:
-    said = asked.classify([sample[modality] for sample in samples], classes, templates, modality)
-    each = (dict(zip(classes, values, strict=True)) for values in said.probabilities.tolist())
-    return [
-        {"prediction": name, "probability": one} for name, one in zip(said.names, each, strict=True)
-    ]
-
-
-def predicted(asked: Predictor, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def predicted(predictor: Predictor, samples: Sequence[Sample]) -> list[Row]:
     """Each sample with `prediction` and, for classes and tags, `probability` by their names; or
     with its `error`.
 
     Raises:
-        ConfigError: the model answers nothing, has no such input, or a file is not there.
+        ConfigError: the model has no Y, no such input, or a file is not there.
         DataError: no sample can be read.
     """
-    objective = supervised_of(asked)
-    y = _unless_all_failed(_each(lambda some: list(asked.answer(some)), samples))
-    read = [one for one in y if isinstance(one, Tensor)]
-    said = answers(objective, torch.stack(read), asked.trained.class_names.get(objective.label))
-    answered: list[dict[str, Any]] = [
-        {"prediction": answer} for answer in said.prediction.to_pylist()
-    ]
-    if said.probability is not None:
-        for row, values in zip(answered, said.probability.tolist(), strict=True):
-            row["probability"] = dict(zip(said.names, values, strict=True))
-    rest = iter(answered)
-    return [
-        {
-            **sample,
-            **(next(rest) if isinstance(one, Tensor) else {"prediction": None, "error": str(one)}),
-        }
-        for sample, one in zip(samples, y, strict=True)
-    ]
+    objective = predictor.supervised
+    if objective is None:
+        raise ConfigError(NO_PREDICTIONS)
+
+    def predict(some: Sequence[Sample]) -> list[Row]:
+        y = predictor.outputs(some).y
+        assert y is not None
+        return _as_rows(objective, y, predictor.class_names)
+
+    results = _unless_all_failed(_each(predict, samples))
+    return [{**sample, **_row(one)} for sample, one in zip(samples, results, strict=True)]
 
 
-def _each(ask: Callable[[Sequence[Sample]], list[Any]], samples: Sequence[Sample]) -> list[Any]:
-    """What is said of each sample, or the DataError that says why it cannot be read; `TOGETHER` at
-    a time.
-    """
-    parts = (samples[start : start + TOGETHER] for start in range(0, len(samples), TOGETHER))
-    return [one for part in parts for one in _tried(ask, part)]
+def _as_rows(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> list[Row]:
+    """Y (B, p) -> B rows."""
+    result = predictions_of(objective, y, names)
+    rows: list[Row] = [{"prediction": value} for value in result.prediction.to_pylist()]
+    if result.probability is not None:
+        for row, values in zip(rows, result.probability.tolist(), strict=True):
+            row["probability"] = dict(zip(result.names, values, strict=True))
+    return rows
 
 
-def _tried(ask: Callable[[Sequence[Sample]], list[Any]], samples: Sequence[Sample]) -> list[Any]:
+def _row(result: Row | DataError) -> Row:
+    return result if isinstance(result, dict) else {"prediction": None, "error": str(result)}
+
+
+def _each(
+    predict: Callable[[Sequence[Sample]], list[Row]], samples: Sequence[Sample]
+) -> list[Row | DataError]:
+    """The result of each sample, or the error that says why it cannot be read."""
+    results: list[Row | DataError] = []
+    for start in range(0, len(samples), TOGETHER):
+        results += _tried(predict, samples[start : start + TOGETHER])
+    return results
+
+
+def _tried(
+    predict: Callable[[Sequence[Sample]], list[Row]], samples: Sequence[Sample]
+) -> list[Row | DataError]:
+    """All samples in one batch; where one of them cannot be read, each by itself."""
     try:
-        return ask(samples)
+        return [*predict(samples)]
     except DataError as error:
         if len(samples) == 1:
             return [error]
-        return [one for sample in samples for one in _tried(ask, [sample])]
+        return [result for sample in samples for result in _tried(predict, [sample])]
 
 
-def _unless_all_failed(said: list[Any]) -> list[Any]:
-    """The same; if no sample could be read that is the error.
-
-    Raises:
-        DataError: the first.
-    """
-    if said and all(isinstance(one, DataError) for one in said):
-        raise said[0]
-    return said
-
-
-def supervised_of(asked: Predictor) -> Supervised:
-    """The objective that says what the answers are.
+def _unless_all_failed(results: list[Row | DataError]) -> list[Row | DataError]:
+    """The same results.
 
     Raises:
-        ConfigError: there is none.
+        DataError: no sample could be read; the error of the first.
     """
-    objective = supervised(asked.module)
-    if objective is None:
-        raise ConfigError(NO_ANSWERS)
-    return objective
-
-
-def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with the values of a table beside the other inputs, by the names of their columns."""
-    result: dict[str, Any] = {}
-    for key, value in row.items():
-        result |= value if isinstance(value, dict) and key != "probability" else {key: value}
-    return result
-
-
-def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a sample: its inputs, the answer, and how sure the model is of the likeliest
-    classes.
-    """
-    inputs = [name for name in rows[0] if name not in ("prediction", "probability", "error")]
-    table = Table(*map(escape, inputs), "prediction", "probability")
-    for column in table.columns:
-        column.overflow = "fold"
-    shown = {name: _short([str(row[name]) for row in rows]) for name in inputs}
-    for number, row in enumerate(rows):
-        ranked = sorted(row.get("probability", {}).items(), key=lambda pair: -pair[1])[:SHOWN]
-        likely = "\n".join(f"{value:.3f} {name}" for name, value in ranked)
-        answer = row.get("error", row["prediction"])
-        said = readable(answer) if isinstance(answer, float) else str(answer)
-        table.add_row(*map(escape, (*(shown[name][number] for name in inputs), said, likely)))
-    return table
-
-
-def _short(values: Sequence[str]) -> list[str]:
-    """Several files of one folder by their names; anything else as it is."""
-    folders = {str(Path(value).parent) for value in values}
-    return (
-        [Path(value).name for value in values]
-        if len(set(values)) > 1 and len(folders) == 1
-        else list(values)
-    )
-
-
-def _write(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """The inputs and the answers beside; one column a class, as tables of any kind can have it."""
-    plain = [_columns(row) for row in rows]
-    names = sorted({key: None for row in plain for key in row}, key=lambda name: name == "error")
-    table = pa.table({name: [row.get(name) for row in plain] for name in names})
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        TableWriter(file.suffix)(file, iter([table]))
-
-
-def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
-    each = {f"probability {name}": value for name, value in row.get("probability", {}).items()}
-    return {key: value for key, value in flat(row).items() if key != "probability"} | each
+    if results and all(isinstance(result, DataError) for result in results):
+        raise results[0]  # type: ignore[misc]
+    return results

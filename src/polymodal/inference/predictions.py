@@ -1,4 +1,4 @@
-"""What a supervised model answers, in words and numbers."""
+"""Y of a supervised model as predictions: names of classes, tags, or values in their units."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
 from polymodal.objectives.supervised import Supervised
 
-NO_ANSWERS = (
-    "This model aligns modalities and has no answers of its own. Name classes, such as "
-    "image=photo.png "
-    "classes=[cat,dog], or use src/embed.py and src/search.py."
+NO_PREDICTIONS = (
+    "This model aligns modalities and was not trained to predict anything. Name classes, such as "
+    "image=photo.png classes=[cat,dog], or use src/embed.py and src/search.py."
 )
 
 
-class Answers(NamedTuple):
-    """The answers to B samples.
+class Predictions(NamedTuple):
+    """The predictions for B samples.
 
     Attributes:
         prediction: (B,) names of classes, lists of tags, float32 values, or lists of p values.
@@ -34,27 +33,27 @@ class Answers(NamedTuple):
     names: list[str]
 
 
-def answer_names(
+def column_names_of(
     objective: Supervised, label: str | Sequence[str], names: Sequence[str] | None
 ) -> list[str]:
-    """The columns that `answer_columns` gives.
+    """Names of the columns of `prediction_columns`.
 
     Args:
-        objective: says what Y is.
+        objective: reads Y.
         label: the column of the training's labels, or the columns of its values.
         names: of the classes or tags.
     """
+    if isinstance(objective, Classification | MultiLabel):
+        each = [f"probability {name}" for name in objective.output_names(names)]
+        likeliest = ["probability"] if isinstance(objective, Classification) else []
+        return ["prediction", *likeliest, *each]
     labels = [label] if isinstance(label, str) else list(label)
-    if not isinstance(objective, Classification | MultiLabel):
-        if len(labels) != objective.outputs:
-            labels = [f"{labels[0]}_{number}" for number in range(objective.outputs)]
-        return [f"prediction {name}" for name in labels] if len(labels) > 1 else ["prediction"]
-    own = ["probability"] if isinstance(objective, Classification) else []
-    each = [f"probability {name}" for name in objective.output_names(names)]
-    return ["prediction", *own, *each]
+    if len(labels) != objective.outputs:
+        labels = [f"{labels[0]}_{number}" for number in range(objective.outputs)]
+    return [f"prediction {name}" for name in labels] if len(labels) > 1 else ["prediction"]
 
 
-def answer_columns(
+def prediction_columns(
     objective: Supervised, y: Tensor, label: str | Sequence[str], names: Sequence[str] | None
 ) -> dict[str, pa.Array]:
     """Y (B, p) as columns of a table, (B,) each.
@@ -64,44 +63,42 @@ def answer_columns(
     unit, of several `prediction <label>`.
 
     Args:
-        objective: says what Y is.
+        objective: reads Y.
         y: of the model.
-        label: see `answer_names`.
+        label: see `column_names_of`.
         names: of the classes or tags.
     """
-    said = answers(objective, y, names)
+    result = predictions_of(objective, y, names)
     columns: list[Any]
-    if said.probability is None:
+    if result.probability is None:
         columns = list(objective.in_units(y.cpu().double()).numpy().astype(np.float32).T)
     elif isinstance(objective, Classification):
-        columns = [said.prediction, said.probability.max(1), *said.probability.T]
+        columns = [result.prediction, result.probability.max(1), *result.probability.T]
     else:
-        columns = [said.prediction, *said.probability.T]
-    keys = answer_names(objective, label, names)
+        columns = [result.prediction, *result.probability.T]
+    keys = column_names_of(objective, label, names)
     return {key: pa.array(column) for key, column in zip(keys, columns, strict=True)}
 
 
-def answers(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> Answers:
-    """Y (B, p) in the words of its objective.
+def predictions_of(objective: Supervised, y: Tensor, names: Sequence[str] | None) -> Predictions:
+    """Y (B, p) as its objective reads it.
 
     Args:
-        objective: says what Y is.
+        objective: reads Y.
         y: of the model.
         names: of the classes or tags; None where they have only numbers. There may be fewer than
             outputs.
     """
     y = y.cpu().double()  # not every device has doubles
-    labels = np.array(objective.output_names(names), dtype=object)
+    outputs = objective.output_names(names)
+    labels = np.array(outputs, dtype=object)
     if isinstance(objective, Classification):
         probability = y.softmax(1).numpy().astype(np.float32)
-        return Answers(
-            pa.array(labels[y.argmax(1).numpy()], pa.string()), probability, labels.tolist()
-        )
+        likeliest = labels[y.argmax(1).numpy()]
+        return Predictions(pa.array(likeliest, pa.string()), probability, outputs)
     if isinstance(objective, MultiLabel):
         probability = y.sigmoid().numpy().astype(np.float32)
         tags = [labels[row].tolist() for row in probability > 0.5]
-        return Answers(pa.array(tags, pa.list_(pa.string())), probability, labels.tolist())
+        return Predictions(pa.array(tags, pa.list_(pa.string())), probability, outputs)
     values = objective.in_units(y).numpy().astype(np.float32)
-    return Answers(
-        pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None, labels.tolist()
-    )
+    return Predictions(pa.array(values[:, 0] if y.shape[1] == 1 else list(values)), None, outputs)

@@ -1,215 +1,294 @@
-"""A trained model asked about inputs that a person gives: sentences and files."""
+"""Predictor: a trained model for what a person has, such as sentences, files and images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
-from polymodal.data.datamodule import PairedDataModule
-from polymodal.data.table.contents import padded
-from polymodal.data.table.module import TableData
+from polymodal.encoders.present import as_weights
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.inference.embedder import SINGLE, Embedder, normalised, pixels
-from polymodal.inference.trained import Trained
+from polymodal.inference.pixels import normalised
+from polymodal.inference.zero_shot import Classified, check_tokens, scale_between, sentences_of
 from polymodal.model import MultimodalModel
-from polymodal.module import MultimodalModule
 from polymodal.objectives.base import Objective
+from polymodal.objectives.classification import Classification
+from polymodal.objectives.multilabel import MultiLabel
+from polymodal.objectives.supervised import Supervised, supervised_part
 from polymodal.outputs import ModelOutput
-from polymodal.training.process import prepare_process
 
-Given = str | Mapping[str, str]
-"""A sentence, the path of a file, or of a table column -> value."""
+TOGETHER = 64
+"""Samples that are in memory at a time."""
+
+SINGLE = str | bytes | Path | Image.Image
+"""A sample that is given alone, and not in a list."""
 
 
-@dataclass(frozen=True, eq=False)
-class Predictor(Embedder):
-    """A model that answers, without any data set."""
+class Predictor(nn.Module):
+    """A trained model in evaluation mode, which makes its inputs of files and sentences.
 
-    data: PairedDataModule
-    module: MultimodalModule
-    device: torch.device
-    trained: Trained
+    A subclass opens the model, and reads inputs.
 
-    @classmethod
-    def opened(cls, trained: Trained) -> Predictor:
-        """With its weights on the device of the config, in evaluation mode."""
-        prepare_process(trained.config)
-        data, module, trainer = trained.build(lambda _: False)
-        return cls(
-            data,
-            module.eval().to(trainer.strategy.root_device),
-            trainer.strategy.root_device,
-            trained,
-        )
+    Args:
+        model: encoders, fusion and head.
+        objective: of the training.
 
-    @property
-    def model(self) -> MultimodalModel:  # type: ignore[override]
-        """The encoders, and what follows them."""
-        return self.module.model
+    Attributes:
+        formats: modality -> `kind` and more, see `PairedDataModule.formats`.
+        templates: sentences of the training with a {} for the class; there may be none.
+        class_names: of the classes or tags that Y has; None where they have only numbers.
+    """
 
-    @property
-    def objective(self) -> Objective:  # type: ignore[override]
-        """That it was trained by."""
-        return self.module.objective
+    formats: Mapping[str, Mapping[str, Any]]
+    templates: Sequence[str] = ()
+    class_names: Sequence[str] | None = None
 
-    @property
-    def formats(self) -> Mapping[str, Mapping[str, Any]]:  # type: ignore[override]
-        """See `PairedDataModule.formats`."""
-        return self.data.formats()
+    def __init__(self, model: MultimodalModel, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        self.eval()
 
-    @property
-    def templates(self) -> Sequence[str]:  # type: ignore[override]
-        """Of the captions of the training."""
-        return self.data.templates
+    def read(self, modality: str, values: list[Any]) -> Tensor:
+        """N inputs of one modality as a person has them -> (N, ...) as the encoder takes them.
 
-    def inputs(self, modality: str, values: Any) -> Tensor:
-        """N sentences, or paths of files, or images as Pillow has them or as bytes; or one -> what
-        the encoder takes.
+        Images may be uint8: they are normalised afterwards.
 
         Raises:
-            ConfigError: there is no such file.
+            ConfigError: the model cannot take such inputs.
             BadSampleError: a file cannot be read; names it.
         """
-        alone = isinstance(values, SINGLE)
-        given = [
-            str(value) if isinstance(value, Path) else value
-            for value in ([values] if alone else values)
-        ]
-        if any(isinstance(value, bytes | Image.Image) for value in given):
-            about = self.formats[modality]
-            return normalised(pixels(given, about).to(self.device), about)
-        for value in given:
-            if not isinstance(value, str | Mapping):
-                raise ConfigError(
-                    f"{modality}: give sentences, paths or images, not {type(value).__name__}."
-                )
-        samples = [{modality: value} for value in given]
-        return batch_of(self.data, samples, self.model.modalities).inputs[modality].to(self.device)
+        raise NotImplementedError
 
-    @torch.inference_mode()
-    def __call__(self, samples: Sequence[Mapping[str, Given]]) -> ModelOutput:
-        """Samples, each modality -> a sentence or the path of a file, -> what the model says of
-        them.
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return next(self.parameters()).device
+
+    @property
+    def supervised(self) -> Supervised | None:
+        """The objective that reads Y, or the first of several."""
+        return supervised_part(self.objective)
+
+    @property
+    def labels(self) -> list[str]:
+        """(p,) names of the classes or tags of Y; empty where there are none."""
+        part = self.supervised
+        if not isinstance(part, Classification | MultiLabel):
+            return []
+        return part.output_names(self.class_names)
+
+    def encoder(self, modality: str) -> nn.Module:
+        """The encoder of a modality.
 
         Raises:
-            ConfigError: a modality is unknown, or a file is not there.
-            DataError: a file cannot be read.
+            ConfigError: the model has no such modality; says the nearest.
         """
-        model = self.module.model
-        batch = batch_of(self.data, samples, model.modalities).to(self.device)
-        return model.fuse(model.encode(batch, known=False))  # their numbers are none of the data
+        if modality not in self.model.modalities:
+            raise ConfigError(
+                f"{modality}: this model has no such "
+                f"modality.{did_you_mean(modality, self.model.modalities)}"
+            )
+        return self.model.encoders[modality]
 
-    def answer(self, samples: Sequence[Mapping[str, Given]]) -> Tensor:
-        """Y (B, p) of a model with a fusion."""
-        y = self(samples).y
-        assert y is not None
-        return y
+    def inputs(self, modality: str, values: Any) -> Tensor:
+        """What a person has -> the tensor that the encoder takes, on the device of the model.
+
+        Args:
+            modality: one of `formats`.
+            values: N captions; N paths, bytes or Pillow images; N paths or bytes of sounds; one of
+                these alone; or a tensor (N, ...), which stays as it is but for uint8 images
+                (N, C, S, S), which are normalised.
+
+        Raises:
+            ConfigError: the model has no such modality, or cannot take such values.
+            BadSampleError: a file cannot be read; names it.
+        """
+        self.encoder(modality)
+        if not isinstance(values, Tensor):
+            values = [values] if isinstance(values, SINGLE) else list(values)
+            values = self.read(modality, values)
+        tensor: Tensor = values.to(self.device)
+        return normalised(tensor, self.formats[modality]) if tensor.dtype == torch.uint8 else tensor
+
+    @torch.no_grad()
+    def forward(self, **values: Any) -> ModelOutput:
+        """N samples, each modality as `inputs` takes it -> X (N, m, d), its mask and, with a
+        fusion, Y (N, p), of a regression in the units of the data.
+
+        A modality that is not given is absent.
+
+        Raises:
+            ConfigError: the modalities have different numbers of samples, or there is none.
+        """
+        given = {name: self.inputs(name, part) for name, part in values.items()}
+        counts = {name: len(part) for name, part in given.items()}
+        if len(set(counts.values())) != 1:
+            raise ConfigError(
+                f"Give the same number of samples of at least one modality, not {counts}."
+            )
+        output = self._run(given, {}, next(iter(counts.values())))
+        if output.y is None or not isinstance(self.objective, Supervised):
+            return output
+        return output._replace(y=self.objective.in_units(output.y))
+
+    @torch.no_grad()
+    def outputs(self, samples: Sequence[Mapping[str, Any]]) -> ModelOutput:
+        """B samples, modality -> what it holds -> what the model makes of them.
+
+        A modality that a sample lacks is absent. Y is as the objective takes it.
+
+        Raises:
+            ConfigError: there is nothing in a sample, or the model cannot take it.
+            BadSampleError: a file cannot be read; names it.
+        """
+        check_samples(samples, self.model.modalities)
+        inputs, present = {}, {}
+        for name in self.model.modalities:
+            has = torch.tensor([name in sample for sample in samples], device=self.device)
+            present[name] = has
+            if has.any():
+                read = self.inputs(name, [sample[name] for sample in samples if name in sample])
+                inputs[name] = read.new_zeros(len(samples), *read.shape[1:])
+                inputs[name][has] = read
+        return self._run(inputs, present, len(samples))
+
+    def _run(
+        self, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor], count: int
+    ) -> ModelOutput:
+        """The model on `count` samples; modalities without inputs are absent in all of them."""
+        number = torch.arange(count, device=self.device)
+        absent = [name for name in self.model.modalities if name not in inputs]
+        blank = dict.fromkeys(absent, torch.zeros(count, 1, device=self.device))
+        nowhere = dict.fromkeys(absent, torch.zeros_like(number, dtype=torch.bool))
+        batch = PairedBatch(
+            inputs={**inputs, **blank},
+            items=dict.fromkeys(self.model.modalities, number),
+            group=number,
+            id=number,
+            present={**present, **nowhere},
+        )
+        # these numbers are not those of the data: no cached vector belongs to them
+        return self.model.fuse(self.model.encode(batch, known=False))
+
+    @torch.no_grad()
+    def vectors(self, modality: str, values: Any) -> Tensor:
+        """N samples of one modality, see `inputs` -> (N, d) of length 1, to be compared by their
+        products.
+        """
+        encoder = self.encoder(modality)
+        inputs = as_weights(self.inputs(modality, values), encoder)
+        return F.normalize(encoder(inputs).float(), dim=-1, eps=1e-12)
+
+    def classify(
+        self,
+        values: Any,
+        classes: Sequence[str],
+        templates: Sequence[str] | None = None,
+        modality: str | None = None,
+    ) -> Classified:
+        """Zero-shot classification (Radford et al. 2021): classes are sentences, and the nearest
+        one is the answer.
+
+        The vector of a class is the mean of the unit vectors of its sentences, made unit again; the
+        probabilities are the softmax of the cosines times the trained scale.
+
+        Args:
+            values: B images, or samples of another modality, as `inputs` takes them.
+            classes: K names, two at least.
+            templates: sentences with a {} for the name; None: those of the training, or else the
+                name alone.
+            modality: what the values are; None where the model has one beside text.
+
+        Raises:
+            ConfigError: the model aligns nothing or reads no text, or there are no two different
+                classes.
+            BadSampleError: a file cannot be read; names it.
+        """
+        modality = self.queried() if modality is None else modality
+        self.encoder(modality)
+        text = self._text(modality)
+        scale = scale_between(self.objective, self.model.modalities, modality, text)
+        weights = self.class_vectors(text, classes, templates)
+        vectors = self._vectors(modality, values)
+        probabilities = (scale * vectors @ weights.T).softmax(1).cpu()
+        names = [classes[index] for index in probabilities.argmax(1).tolist()]
+        return Classified(names, probabilities)
+
+    def class_vectors(
+        self, text: str, classes: Sequence[str], templates: Sequence[str] | None = None
+    ) -> Tensor:
+        """(K, d) of length 1, one vector a class: see `classify`."""
+        # one word is one class, and no list of letters
+        classes = [classes] if isinstance(classes, str) else list(classes)
+        templates = list(self.templates if templates is None else templates) or ["{}"]
+        sentences = sentences_of(classes, templates)
+        check_tokens(classes, self.inputs(text, [several[0] for several in sentences]))
+        vectors = self._vectors(text, [sentence for several in sentences for sentence in several])
+        mean = vectors.view(len(classes), len(templates), -1).mean(1)
+        return F.normalize(mean, dim=-1, eps=1e-12)
+
+    def queried(self) -> str:
+        """The one modality that is no text.
+
+        Raises:
+            ConfigError: there are several, or none.
+        """
+        others = [name for name in self.model.modalities if self.formats[name]["kind"] != "text"]
+        if len(others) != 1:
+            raise ConfigError(
+                f"Say which modality that is, one of {', '.join(self.model.modalities)}: "
+                "modality=..."
+            )
+        return others[0]
+
+    def _text(self, modality: str) -> str:
+        """The modality of the sentences: another one than that of the samples, if there is one."""
+        texts = [name for name in self.model.modalities if self.formats[name]["kind"] == "text"]
+        if not texts:
+            raise ConfigError(
+                "classes: they are sentences, and this model reads none, but "
+                f"{', '.join(self.model.modalities)}."
+            )
+        return next((name for name in texts if name != modality), texts[0])
+
+    def _vectors(self, modality: str, values: Any) -> Tensor:
+        """The same as `vectors`, not all of them in memory at a time."""
+        if isinstance(values, SINGLE | Tensor):
+            return self.vectors(modality, values)
+        values = list(values)
+        if not values:
+            raise ConfigError(f"{modality}: there is nothing to classify.")
+        starts = range(0, len(values), TOGETHER)
+        parts = [self.vectors(modality, values[start : start + TOGETHER]) for start in starts]
+        return torch.cat(parts)
 
 
-def load_run(path: str | Path, *changes: str) -> Predictor:
-    """The model of a run, ready to be asked:
-    `load_run("logs/train/clip_small/<run>").classify(...)`.
+def check_samples(samples: Sequence[Mapping[str, Any]], modalities: Sequence[str]) -> None:
+    """Refuses samples that the model cannot take.
 
     Args:
-        path: a run folder (its best checkpoint is taken) or a checkpoint file.
-        changes: of its config, as on the command line: `devices=cpu`.
-
-    Raises:
-        ConfigError: there is no such file, it is damaged or none of ours, or the changes cannot be.
-    """
-    return Predictor.opened(Trained(Path(path), changes))
-
-
-def inputs_by_name(
-    given: Mapping[str, str], data: PairedDataModule, modalities: Sequence[str]
-) -> dict[str, Given]:
-    """What a person types -> modality -> what it holds: columns of the training's table may stand
-    for their modality.
-
-    Args:
-        given: modality or column -> value; `<modality>.<column>` where a column is called as a
-            setting.
-        data: of the training.
+        samples: modality -> what it holds.
         modalities: of the model.
 
     Raises:
-        ConfigError: nothing is given, or there is no such modality or column; says the nearest.
+        ConfigError: a modality is unknown, a sample has nothing in it, or blanks alone.
     """
-    columns = {
-        name: data.columns[name]
-        for name in modalities
-        if isinstance(data, TableData) and name in data.columns
-    }
-    tables = [name for name in columns if data.kinds[name] == "tabular"]
-    places = {f"{name}.{column}": name for name in tables for column in columns[name]}
-    owners = {column: name for name, own in columns.items() for column in own} | places
-    if not given:
-        names = [
-            *(name for name in modalities if name not in tables),
-            *(c for name in tables for c in columns[name]),
-        ]
-        raise ConfigError(f"Give an input, one of {', '.join(f'{name}=' for name in names)}.")
-    result: dict[str, Any] = {}
-    for key, value in given.items():
-        name = key if key in modalities else owners.get(key)
-        if name is None:
-            raise ConfigError(
-                f"{key}=: the model has no such input.{did_you_mean(key, [*modalities, *owners])}"
-            )
-        if name in tables and key == name:
-            example = " ".join(f"{column}=..." for column in columns[name])
-            raise ConfigError(f"{key}={value}: give the values of the table one by one: {example}")
-        if name in tables:
-            result.setdefault(name, {})[key.removeprefix(f"{name}.")] = value
-        elif name in result:
-            raise ConfigError(f"{key}=: {name} is there twice. Give it once.")
-        else:
-            result[name] = value
-    return result
-
-
-def batch_of(
-    data: PairedDataModule, samples: Sequence[Mapping[str, Any]], modalities: Sequence[str]
-) -> PairedBatch:
-    """B samples that are given by hand -> a batch as the model takes it; what is not given is
-    absent.
-
-    Raises:
-        ConfigError: a modality is unknown, a file is not there, or nothing is given, or blanks
-            alone.
-        DataError: a file cannot be read.
-    """
-    for name, given in (pair for sample in samples for pair in sample.items()):
-        if name not in modalities:
-            raise ConfigError(
-                f"{name}=: the model has no such input.{did_you_mean(name, modalities)}"
-            )
-        if not (given.strip() if isinstance(given, str) else given):
-            raise ConfigError(f"{name}=: there is nothing in it. Leave it out where it is missing.")
+    for sample in samples:
+        for name, value in sample.items():
+            if name not in modalities:
+                raise ConfigError(
+                    f"{name}=: the model has no such input.{did_you_mean(name, modalities)}"
+                )
+            content = value.strip() if isinstance(value, str) else value
+            if not content:
+                raise ConfigError(
+                    f"{name}=: there is nothing in it. Leave it out where it is missing."
+                )
     if not samples or not all(samples):
         raise ConfigError(f"Give an input, one of {', '.join(f'{name}=' for name in modalities)}.")
-    inputs, present = {}, {}
-    for name in modalities:
-        there = [name in sample for sample in samples]
-        present[name] = torch.tensor(there)
-        if any(there):
-            arrays = [
-                data.read(name, sample[name]) if name in sample else None for sample in samples
-            ]
-            shape = next(array for array in arrays if array is not None)
-            blank = np.zeros([0] * shape.ndim, dtype=shape.dtype)
-            inputs[name] = padded([blank if array is None else array for array in arrays])
-    numbers = torch.arange(len(samples))
-    batch = PairedBatch(inputs, dict.fromkeys(modalities, numbers), numbers, numbers, present)
-    batch = data.on_after_batch_transfer(batch, 0)
-    for name in set(modalities) - set(inputs):
-        batch.inputs[name] = torch.zeros(len(samples), 1)
-    return batch

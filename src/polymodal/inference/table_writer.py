@@ -1,4 +1,4 @@
-"""Rows that several processes write in parts, and that become one table at the end."""
+"""A table that several processes write in parts."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ ABOUT = b"polymodal"
 """Key of a table's metadata: what it was made of, as JSON."""
 
 
-class Parts:
-    """Files of a folder beside the output. Each is whole or not there, so that work that was
-    stopped goes on.
+class TableWriter:
+    """Writes rows as parts into a folder beside the output, and joins them at the end.
+
+    Each part is whole or not there, so that a stopped run is resumed with what it has written.
+    Of several processes the first makes the folder. Each has its own `TableWriter` before one of
+    them writes a part, and numbers its parts from the same number on: rows that two of them have
+    are in parts of one number.
 
     Args:
-        output: what it becomes: .parquet, .csv, or else a folder.
-        about: what the rows are made of, which must be the same when the work goes on.
+        output: what the parts become: .parquet, .csv, or else a folder.
+        about: what the rows are made of, which must be the same in a resumed run.
 
     Raises:
-        ConfigError: the output is there already, or its parts are of something else.
+        ConfigError: the output exists, or its parts are of something else.
         StorageError: it cannot be written; from all methods that write.
-
-    Of several processes the first makes the folder. All have their own `Parts` before one of them
-    writes a part, and count on from the same number: rows that two of them have are in parts of one
-    number.
     """
 
     def __init__(self, output: Path, about: Mapping[str, Any]) -> None:
@@ -54,6 +54,7 @@ class Parts:
             raise ConfigError(
                 f"output={output} is there already. Remove it, or choose another name."
             )
+        # parts of other rows are not mixed with these
         note, written = self.folder / "about.json", list(self.folder.glob("*-*-*.arrow"))
         if written and note.exists() and note.read_text() != self.about:
             raise ConfigError(
@@ -63,14 +64,13 @@ class Parts:
             with writing(output):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 write_whole(note, self.about)
-        before = (int(file.name.split("-")[1]) for file in written)
-        self.numbers: dict[str, Iterator[int]] = defaultdict(
-            partial(count, 1 + max(before, default=-1))
-        )
+        # numbers go on where a stopped run has left them
+        last = max((int(file.name.split("-")[1]) for file in written), default=-1)
+        self.numbers: dict[str, Iterator[int]] = defaultdict(partial(count, 1 + last))
 
     @contextmanager
     def kept_if_any(self) -> Iterator[None]:
-        """Removes the folder of the parts where what is done in here fails before there is one."""
+        """Removes the folder of the parts if the block fails before there is a part."""
         try:
             yield
         except PolymodalError:
@@ -81,14 +81,11 @@ class Parts:
     def done(self, split: str) -> np.ndarray:
         """Ids of the rows of a split that are written."""
         files = self.folder.glob(f"{split}-*.arrow")
-        return np.concatenate(
-            [np.zeros(0, np.int64), *(_opened(file).read_all()["id"].to_numpy() for file in files)]
-        )
+        ids = [_opened(file).read_all()["id"].to_numpy() for file in files]
+        return np.concatenate([np.zeros(0, np.int64), *ids])
 
     def add(self, table: pa.Table, split: str, rank: int) -> None:
-        """Writes the next part of a process, as it is in memory: Parquet of long lists takes
-        longer.
-        """
+        """Writes the next part of a process, in Arrow's format: Parquet takes longer."""
         file = self.folder / f"{split}-{next(self.numbers[split]):06d}-{rank}.arrow"
         with (
             writing(self.output),
@@ -98,7 +95,7 @@ class Parts:
             writer.write_table(table)
 
     def join(self) -> int:
-        """Makes the output, and gives the number of its rows; the parts are gone then.
+        """Makes the output and removes the parts; the number of its rows.
 
         Raises:
             DataError: there is no row.
@@ -120,9 +117,7 @@ class Parts:
         return pa.concat_tables(tables) if tables else pa.table({})
 
     def finish(self, write: Callable[[Path], None]) -> None:
-        """Makes the output in another way, by what writes it into a file; the parts are gone
-        then.
-        """
+        """Makes the output by a function that writes it into a file, and removes the parts."""
         with writing(self.output):
             with replacing(self.output) as file:
                 write(file)
@@ -130,10 +125,10 @@ class Parts:
 
     def _write(self, schema: pa.Schema) -> int:
         if self.output.suffix in (".parquet", ".csv"):
+            is_parquet = self.output.suffix == ".parquet"
+            write = self._write_parquet if is_parquet else self._write_csv
             with replacing(self.output) as file:
-                return (
-                    self._write_parquet if self.output.suffix == ".parquet" else self._write_csv
-                )(file, schema)
+                return write(file, schema)
         unfinished = self.output.with_name(f"{self.output.name}.part")
         rows = self._write_arrays(unfinished, schema)
         unfinished.rename(self.output)
@@ -147,13 +142,11 @@ class Parts:
         for file in sorted(self.folder.glob("*.arrow")):
             groups[file.name.rpartition("-")[0]].append(file)
         order = ("train", "val", "test", "unread")
-        return [
-            groups[name]
-            for name in sorted(groups, key=lambda name: (order.index(name.split("-")[0]), name))
-        ]
+        names = sorted(groups, key=lambda name: (order.index(name.split("-")[0]), name))
+        return [groups[name] for name in names]
 
     def _schema(self) -> pa.Schema:
-        """Of all parts together: one in which everything is null does not know better."""
+        """The schema of all parts; in one of them a column may be null throughout."""
         files = [file for group in self._groups() for file in group]
         schemas = [_opened(file).schema.remove_metadata() for file in files]
         found = pa.unify_schemas(schemas, promote_options="permissive")
@@ -161,34 +154,34 @@ class Parts:
         return pa.schema(last, {ABOUT: self.about.encode()})
 
     def _tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
+        """The rows by their ids, a group of parts at a time."""
         empty = schema.empty_table()
         for group in self._groups():
             tables = [_opened(file).read_all() for file in group]
-            table = pa.concat_tables([empty, *tables], promote_options="permissive").select(
-                schema.names
-            )
-            if (
-                np.diff(table["id"].to_numpy()) <= 0
-            ).any():  # several processes, of which two may have the last sample
-                table = table.take(
-                    pa.array(np.unique(table["id"].to_numpy(), return_index=True)[1])
-                )
+            table = pa.concat_tables([empty, *tables], promote_options="permissive")
+            table = table.select(schema.names)
+            # of several processes, which take turns; two of them may have the last sample
+            ids = table["id"].to_numpy()
+            if (np.diff(ids) <= 0).any():
+                table = table.take(pa.array(np.unique(ids, return_index=True)[1]))
             yield table.cast(schema)
 
     def _write_parquet(self, file: Path, schema: pa.Schema) -> int:
+        rows = 0
         with parquet.ParquetWriter(file, schema, **PLAIN) as writer:
-            return sum(writer.write_table(table) or len(table) for table in self._tables(schema))
+            for table in self._tables(schema):
+                writer.write_table(table)
+                rows += len(table)
+        return rows
 
     def _write_csv(self, file: Path, schema: pa.Schema) -> int:
         rows = 0
-        plain = pa.schema(
-            [(f.name, pa.string() if pa.types.is_nested(f.type) else f.type) for f in schema]
-        )
+        types = [pa.string() if pa.types.is_nested(field.type) else field.type for field in schema]
+        plain = pa.schema(list(zip(schema.names, types, strict=True)))
         with csv.CSVWriter(file, plain) as writer:
             for table in self._tables(schema):
-                writer.write_table(
-                    pa.table([_flat(column) for column in table.columns], schema=plain)
-                )
+                columns = [_flat(column) for column in table.columns]
+                writer.write_table(pa.table(columns, schema=plain))
                 rows += len(table)
         return rows
 
@@ -196,24 +189,25 @@ class Parts:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         rows = sum(len(table) for table in self._tables(schema.remove_metadata()))
-        vectors = {f.name: f.type.list_size for f in schema if pa.types.is_fixed_size_list(f.type)}
-        files = {
-            name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, (rows, width))
-            for name, width in vectors.items()
-        }
-        rest = pa.schema([f for f in schema if f.name not in vectors], schema.metadata)
+        # vectors become files of their own, all else one table
+        arrays: dict[str, np.memmap] = {}
+        for field in schema:
+            if pa.types.is_fixed_size_list(field.type):
+                place, shape = folder / f"{field.name}.npy", (rows, field.type.list_size)
+                arrays[field.name] = np.lib.format.open_memmap(place, "w+", np.float32, shape)
+        rest = pa.schema([field for field in schema if field.name not in arrays], schema.metadata)
         done = 0
         with parquet.ParquetWriter(folder / "rows.parquet", rest, **PLAIN) as writer:
             for table in self._tables(schema):
-                for name, file in files.items():
-                    file[done : done + len(table)] = as_array(table[name])
+                for name, array in arrays.items():
+                    array[done : done + len(table)] = as_array(table[name])
                 writer.write_table(table.select(rest.names))
                 done += len(table)
         return rows
 
 
 def _opened(file: Path) -> pa.RecordBatchFileReader:
-    """A part, of which only that is read which is looked at."""
+    """A part, which is read where it is used."""
     return pa.ipc.open_file(pa.memory_map(str(file)))
 
 
@@ -221,19 +215,21 @@ def as_array(column: pa.ChunkedArray) -> np.ndarray:
     """A column of N vectors -> (N, d) float32, NaN where one is null."""
     array = in_one_piece(column)
     result = np.full((len(array), array.type.list_size), np.nan, dtype=np.float32)
-    there = array.is_valid().to_numpy(zero_copy_only=False)
-    result[there] = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
+    is_valid = array.is_valid().to_numpy(zero_copy_only=False)
+    result[is_valid] = (
+        array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
+    )
     return result
 
 
-def as_vectors(values: np.ndarray, there: np.ndarray) -> pa.Array:
-    """(N, d) float32, (N,) bool -> a column of N vectors, null where it is not there."""
+def as_vectors(values: np.ndarray, present: np.ndarray) -> pa.Array:
+    """(N, d) float32, (N,) bool -> a column of N vectors, null where it is not present."""
     flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).ravel())
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(~there))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(~present))
 
 
 def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Lists as text: CSV has none."""
+    """Lists become text: CSV has no lists."""
     if not pa.types.is_nested(column.type):
         return column
     return pa.chunked_array(

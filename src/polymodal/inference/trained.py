@@ -1,6 +1,4 @@
-"""A trained model, opened: its checkpoint, its config with changes, and what its data have
-learned.
-"""
+"""A trained model: its checkpoint, its config with changes, and the state of its data."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.loading.columns import ColumnChoice
 from polymodal.data.table.module import TableData
 from polymodal.errors import ConfigError
-from polymodal.inference.new_columns import columns_as_trained, tell_columns
+from polymodal.inference.new_columns import columns_as_trained, print_columns
 from polymodal.inference.new_data import division_of, seen_in_training
 from polymodal.module import MultimodalModule
 from polymodal.objectives.supervised import Supervised, supervised_part
@@ -35,7 +33,7 @@ from polymodal.training.checkpoints.files import find_checkpoint, load_checkpoin
 from polymodal.training.run import Settings
 
 REPLACED = ("data", "metrics", "callbacks")
-"""Groups that a user of the model chooses anew as a whole."""
+"""Groups that are replaced as a whole."""
 
 READ = {
     name: name
@@ -58,7 +56,7 @@ OF_THE_MODEL = ("numeric", "cardinalities", "label_kind")
 
 
 def compose_stored(config: Settings, changes: list[str]) -> DictConfig:
-    """What is taken of a checkpoint's config, with changes, as on the command line."""
+    """The trusted part of a checkpoint's config, with changes as on the command line."""
     with tempfile.TemporaryDirectory() as folder:
         file, taken = Path(folder) / "config.yaml", trusted(config, changes)
         file.write_text(header(Path(folder)) + OmegaConf.to_yaml(OmegaConf.create(taken)))
@@ -73,9 +71,7 @@ def plain(node: DictConfig) -> Settings:
 
 
 def labelled(objective: Any) -> list[Any]:
-    """The node of an objective or, where that joins others, of each of them, if it can name a
-    label.
-    """
+    """The nodes of an objective, or of those that it joins, that can name a label."""
     children = objective.get("objectives", {})
     children = children.values() if hasattr(children, "values") else ()
     inner = [node for child in children if hasattr(child, "get") for node in labelled(child)]
@@ -145,11 +141,11 @@ class Trained:
         stored: Settings | None = None,
         partial: bool = False,
     ) -> tuple[PairedDataModule, MultimodalModule, Trainer]:
-        """Data with what they learned in training, not set up; the module with its weights; a
-        trainer that can test.
+        """The data module with its state, not set up; the module with its weights; a trainer that
+        can test.
 
         Args:
-            keep: which callbacks take part.
+            keep: which callbacks the trainer has.
             stored: the config for loggers and checkpoints, if there are any.
             partial: whether the data may lack modalities of the model.
         """
@@ -166,9 +162,7 @@ class Trained:
         return data, module, trainer
 
     def _read_as_in_training(self, given: set[str]) -> None:
-        """Other data make inputs of files as those of the training did, but for settings that are
-        given.
-        """
+        """Other data read files as in training, but for settings that are given."""
         node = self.composed.data
         formats = self._data_of_training.formats()
         wanted = {
@@ -183,8 +177,7 @@ class Trained:
             node.update({name: wanted[name] for name in taken if f"data.{name}" not in given})
 
     def _name_columns(self) -> None:
-        """Other data are read by the columns of the training that they have too, but for what is
-        given; says so.
+        """Other data are read by the columns of the training, but for those that are given.
 
         Raises:
             ConfigError: they have none of them, and none is given.
@@ -206,7 +199,7 @@ class Trained:
         with open_dict(node):
             node["columns"] = {**taken, **given}
             node["kinds"] = {name: kind for name, kind in kinds.items() if name in node["columns"]}
-        tell_columns(given, taken, trained, names, list(self.stored["encoder"]))
+        print_columns(given, taken, trained, names, list(self.stored["encoder"]))
 
     def _divide(self, given: set[str]) -> None:
         """The data of the training fall into the same splits; all of other data are for testing."""
@@ -220,24 +213,22 @@ class Trained:
     def _check_channels(self, data: PairedDataModule) -> None:
         before = self._data_of_training.formats()
         for name, form in data.formats().items():
-            known, now = before.get(name, {}).get("channels"), form.get("channels")
-            if None not in (known, now) and known != now:
+            trained, now = before.get(name, {}).get("channels"), form.get("channels")
+            if None not in (trained, now) and trained != now:
                 raise ConfigError(
                     f"data: {name} has {now} channels in {type(data).__name__}, and the model was "
-                    f"trained with {known}."
+                    f"trained with {trained}."
                 )
 
     @cached_property
     def _data_of_training(self) -> PairedDataModule:
-        """Not set up: it knows what inputs look like and what is called how."""
+        """The data module of the training, not set up: for formats and names."""
         return make(
             check_config(compose_stored(at_rest(self.stored), ["run_dir=."]))["data"], "data"
         )  # type: ignore[no-any-return]
 
     def _state(self, module: MultimodalModule) -> dict[str, Any]:
-        """What the data of the training keep in checkpoints; to other data the classes of the model
-        are told too.
-        """
+        """The state of the training data in the checkpoint; for other data with the classes too."""
         source = self.stored["data"]["_target_"].rpartition(".")[2]
         state: dict[str, Any] = self.checkpoint.get(source, {})
         part = supervised(module)

@@ -1,4 +1,4 @@
-"""The nearest of many vectors by cosine, exactly or nearly (faiss)."""
+"""The nearest of many vectors by cosine, exact or approximate (faiss)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from polymodal.files import replacing
 log = logging.getLogger(__name__)
 
 LARGE = 2_000_000
-"""Vectors from which on a search is not exact, unless that is asked for: a query then takes a
-fraction of a second."""
+"""A search of more vectors is approximate by default: a query then takes a fraction of a second."""
 
 PROBES = 32
 """Cells that a query looks into, of about sqrt(N); more find more and take longer."""
@@ -69,7 +68,7 @@ class VectorIndex:
         faiss = _faiss()
         count, width = 0, 0
         for part in batches():
-            count, width = count + len(_there(part)), part.shape[1]
+            count, width = count + len(_vector_rows(part)), part.shape[1]
         if count == 0:
             raise ConfigError("There is no vector to be searched.")
         if exact:
@@ -80,11 +79,13 @@ class VectorIndex:
                 faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT
             )
             step = max(1, count // (cells * SAMPLE))
-            index.train(np.concatenate([_unit(part[_there(part)][::step]) for part in batches()]))
+            index.train(
+                np.concatenate([_unit(part[_vector_rows(part)][::step]) for part in batches()])
+            )
             index.nprobe = PROBES
         index, first = faiss.IndexIDMap(index), 0
         for part in batches():
-            rows = _there(part)
+            rows = _vector_rows(part)
             index.add_with_ids(_unit(part[rows]), first + rows)
             first += len(part)
         return cls(index)
@@ -117,7 +118,7 @@ def _faiss() -> Any:
     return faiss
 
 
-def _there(part: np.ndarray) -> np.ndarray:
+def _vector_rows(part: np.ndarray) -> np.ndarray:
     """Which rows are vectors."""
     return np.flatnonzero(~np.isnan(part).any(1))
 

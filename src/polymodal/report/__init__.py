@@ -1,1 +1,1 @@
-"""The pictures of a run: curves, retrieval galleries, confusion matrix, embedding map."""
+"""The plots of a run: curves, retrieval galleries, confusion matrix, embedding map."""

@@ -23,7 +23,7 @@ METRICS = [
     "pearson",
 ]
 METRICS += ["spearman", "recall@5", "recall@10", "accuracy@5"]
-"""Last parts of the keys that have a card, the most telling first."""
+"""Last parts of the keys that have a card, the most important first."""
 
 UPPER = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "auroc": "AUROC"}
 LOWER_IS_BETTER = ("mae", "rmse")
@@ -56,7 +56,7 @@ class Card(NamedTuple):
 
 
 def cards_of(metrics: Mapping[str, float], about: Mapping[str, Any]) -> list[Card]:
-    """The most telling metrics: of the whole first, then of its parts.
+    """The most important metrics: of the whole first, then of its parts.
 
     Args:
         metrics: of metrics.json.
@@ -80,9 +80,7 @@ def _card(
     metrics: Mapping[str, float],
     about: Mapping[str, Any],
 ) -> Card:
-    """One metric with what stands beside it: what is known of a test, nothing of a validation
-    alone.
-    """
+    """One metric; of a test with chance and the linear model beside it."""
     is_test = split == "test"
     linear = metrics.get(f"test/control/linear/{name}") if is_test else None
     chance = (
@@ -125,13 +123,13 @@ def _last(name: str) -> str:
 def _count(name: str, about: Mapping[str, Any], split: str) -> str:
     """How many samples, or queries and items, a metric is of; "" where that is not known."""
     counts, part = about.get("counts", {}), name.rpartition("/")[0]
-    own = counts.get(part, {}) if split == "test" else {}
-    if "queries" in own:
-        return f"{own['queries']:,} queries, {own['gallery']:,} items to find"
-    if "samples" in own:
-        values = own.get("values", [])
+    counted = counts.get(part, {}) if split == "test" else {}
+    if "queries" in counted:
+        return f"{counted['queries']:,} queries, {counted['gallery']:,} items to find"
+    if "samples" in counted:
+        values = counted.get("values", [])
         several = f", mean over {', '.join(values)}" if len(values) > 1 else ""
-        return f"{_samples(own['samples'])}{several}"
+        return f"{_samples(counted['samples'])}{several}"
     start = f"{part}/" if part else ""
     directions = [key for key, one in counts.items() if key.startswith(start) and "queries" in one]
     samples = _samples(about.get("samples", {}).get("test" if split == "test" else "val", 0))

@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from polymodal.metrics.confusion import accuracy, macro_recall
-from polymodal.report.style import picture, short
+from polymodal.report.style import plot, short
 
 LEGIBLE = 60
-"""With more classes than this the names are left out: they would not be read, and the picture stays
+"""With more classes than this the names are left out: they would not be read, and the plot stays
 of one size."""
 
 
@@ -28,10 +28,12 @@ def draw_confusion(file: Path, confusion: Tensor, names: Sequence[str], what: st
     occurring = support > 0
     shares = (confusion[occurring] / support[occurring, None]).numpy()
     columns = [short(name) for name in names]
-    rows = [f"{name} ({int(n)})" for name, n in zip(columns, support, strict=True) if n > 0]
+    counts = support.int().tolist()
+    rows = [f"{columns[k]} ({counts[k]})" for k in occurring.nonzero().flatten().tolist()]
+    # names of many classes cannot be read, and would make the plot too large
     legible = len(names) <= LEGIBLE
     width, height = (3.6 + 0.3 * len(labels) if legible else 9.0 for labels in (columns, rows))
-    with picture(file, size=(width + 1.5, height)) as axes:
+    with plot(file, size=(width + 1.5, height)) as axes:
         image = axes.imshow(
             shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from polymodal.report.style import COLOURS, picture
+from polymodal.report.style import COLOURS, plot
 
 
 def draw_curves(file: Path, rows: Sequence[Mapping[str, str]]) -> None:
@@ -19,7 +19,7 @@ def draw_curves(file: Path, rows: Sequence[Mapping[str, str]]) -> None:
     names = list(rows[0]) if rows else []
     losses = [name for name in ("train/loss", "val/loss") if name in names]
     shares = shown_shares(names)
-    with picture(file, size=(12, 3.6), ncols=2, sharex=True) as (left, right):
+    with plot(file, size=(12, 3.6), ncols=2, sharex=True) as (left, right):
         for axes, chosen, title in ((left, losses, "Loss"), (right, shares, "Validation")):
             for name in chosen:
                 points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
@@ -48,19 +48,17 @@ SHARES = [
     "spearman",
 ]
 SHARES += ["recall@5", "recall@10", "accuracy@5"]
-"""Last parts of the keys that are shown, the most telling first: with many modalities there is no
-room for all."""
+"""Last parts of the keys that are shown, the most important first: with many modalities
+there is no room for all."""
 
 
 def shown_shares(names: Sequence[str]) -> list[str]:
     """As many shares of the validation as there are colours: those of the whole first, then those
     of its parts.
     """
-    ranks = {
-        name: (name.count("/"), SHARES.index(last))
-        for name in names
-        if (last := name.split("/")[-1]) in SHARES
-    }
-    return sorted((name for name in ranks if name.startswith("val/")), key=ranks.__getitem__)[
-        : len(COLOURS)
-    ]
+    ranks = {}
+    for name in names:
+        metric = name.rpartition("/")[2]
+        if name.startswith("val/") and metric in SHARES:
+            ranks[name] = name.count("/"), SHARES.index(metric)
+    return sorted(ranks, key=ranks.__getitem__)[: len(COLOURS)]

@@ -14,10 +14,10 @@ from sklearn.manifold import TSNE
 
 from polymodal.metrics.retrieval import Table
 from polymodal.report.media import Contents, Sound, spectrogram, uri_of
-from polymodal.report.style import COLOURS, picture, short
+from polymodal.report.style import COLOURS, plot, short
 
 PANELS = 8
-"""Modalities of a map at most: one for each would make a picture of metres."""
+"""Modalities of a map at most: one for each would make a plot of metres."""
 OTHER = "#b0b0b0"
 TILE = 48
 """Pixels of a thumbnail; all of them are in one image."""
@@ -57,25 +57,26 @@ def map_of(
     """
     modalities = modalities[:PANELS]
     rows = [_spread(table["mask"][:, i], points // len(modalities)) for i in range(len(modalities))]
-    counts = [len(own) for own in rows]
+    counts = [len(chosen) for chosen in rows]
     if sum(counts) < 5:
         return None
-    places = places_of(torch.cat([table["x"][own, i] for i, own in enumerate(rows)]).cpu().numpy())
-    names = [[classes.get(id, "") for id in table["id"][own].tolist()] for own in rows]
-    counted = Counter(name for own in names for name in own if name).most_common(len(COLOURS) - 1)
+    vectors = [table["x"][chosen, index] for index, chosen in enumerate(rows)]
+    places = places_of(torch.cat(vectors).cpu().numpy())
+    names = [[classes.get(id, "") for id in table["id"][chosen].tolist()] for chosen in rows]
+    occurring = Counter(name for several in names for name in several if name)
+    counted = occurring.most_common(len(COLOURS) - 1)
     colours = {name: COLOURS[index] for index, (name, _) in enumerate(counted)}
     return EmbeddingMap(modalities, rows, np.split(places, np.cumsum(counts)[:-1]), names, colours)
 
 
 def draw_map(file: Path, drawn: EmbeddingMap) -> None:
-    """A panel a modality, all with the same axes: modalities that are well aligned lie upon each
-    other.
+    """A panel a modality, all with the same axes: aligned modalities overlap.
 
     Each panel shows the other modalities in grey.
     """
     size = (4.6 * len(drawn.modalities) + 1.8, 4.9)
     everything = np.concatenate(drawn.places)
-    with picture(
+    with plot(
         file, size=size, ncols=len(drawn.modalities), squeeze=False, sharex=True, sharey=True
     ) as grid:
         for axes, modality, places, names in zip(

@@ -1,6 +1,4 @@
-"""What the model finds: queries with their nearest items in another modality, and those that it
-misses most.
-"""
+"""Retrieval galleries: queries with their nearest items in another modality, and the worst ones."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ import torch
 from polymodal.metrics.ranking import positive_ranks
 from polymodal.metrics.retrieval import Table, distinct_items
 from polymodal.report.media import Contents
-from polymodal.report.style import picture
+from polymodal.report.style import plot
 
 LONGEST = 140
 """Characters of a sentence that are shown."""
@@ -135,7 +133,7 @@ def draw_gallery(
     describe: Callable[[str, int], Any],
     top: int = 5,
 ) -> None:
-    """Rows of a query, what is right, and the nearest items with their cosine; green = right.
+    """Rows of a query, a right item, and the nearest items with their cosine; green = right.
 
     Nothing is drawn where there is no query, or where one of the modalities cannot be shown.
 
@@ -154,7 +152,7 @@ def draw_gallery(
     ):
         return
     size = (2.1 * (top + 2), 1.5 * len(queries))
-    with picture(file, size=size, nrows=len(queries), ncols=top + 2, squeeze=False) as axes:
+    with plot(file, size=size, nrows=len(queries), ncols=top + 2, squeeze=False) as axes:
         for line, query in zip(axes, queries, strict=True):
             show_content(line[0], describe(source, query.item), "query")
             show_content(line[1], describe(target, query.right.item), "true", RIGHT)

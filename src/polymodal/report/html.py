@@ -1,4 +1,4 @@
-"""Pages in one file: styles and scripts are within, text is escaped, and nothing is asked of a
+"""Pages in one file: styles and scripts are within, text is escaped, and nothing is loaded from a
 network.
 """
 

@@ -1,4 +1,4 @@
-"""The answers that a model was most sure of, or furthest off with, and that are wrong."""
+"""The mistakes of a model: the most confident ones, and the largest errors."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SHOWN = 24
 
 
 class Mistake(NamedTuple):
-    """A sample with a wrong answer.
+    """A sample with a wrong prediction.
 
     Attributes:
         id: of the sample.
-        said: name -> value, such as the true class.
-        probability: that the model gave to its answer; None where it gives none.
+        facts: name -> value, such as the true class.
+        probability: of the predicted output; None of values.
     """
 
     id: int
-    said: dict[str, str]
+    facts: dict[str, str]
     probability: float | None
 
 
@@ -84,10 +84,10 @@ def far_values(
 def mistakes_of(
     objective: Supervised, table: Columns, names: Sequence[str]
 ) -> tuple[str, list[Mistake]]:
-    """A title, and the worst answers of a split.
+    """A title, and the worst mistakes of a split.
 
     Args:
-        objective: says what is answered.
+        objective: reads Y.
         table: its `id`, `y` and `target`.
         names: of the outputs.
     """
@@ -99,14 +99,14 @@ def mistakes_of(
             for row, a, b, p in found
         ]
     if isinstance(objective, MultiLabel):
-        told = ("no", "yes")
-        return "Tags that are furthest off", [
-            Mistake(ids[row], {"tag": names[tag], "true": told[truth]}, p)
+        words = ("no", "yes")
+        return "Largest errors of tags", [
+            Mistake(ids[row], {"tag": names[tag], "true": words[truth]}, p)
             for row, tag, truth, p in wrong_tags(y, target)
         ]
     if isinstance(objective, Regression):
         found_values = far_values(objective.in_units(y.double()), target)
-        return "Values that are furthest off", [
+        return "Largest errors", [
             Mistake(ids[row], {f"true {names[k]}": shown(truth), "predicted": shown(value)}, None)
             for row, k, truth, value in found_values
         ]
@@ -132,9 +132,10 @@ def mistakes_panel(
     rows = []
     for mistake in facts:
         row = int(torch.searchsorted(samples["id"], mistake.id))
-        there = zip(
-            modalities, samples["items"][row].tolist(), samples["mask"][row].tolist(), strict=True
-        )
-        cells = [{"name": name, **contents.cell(name, item)} for name, item, has in there if has]
-        rows.append({"said": mistake.said, "probability": mistake.probability, "cells": cells})
+        items, present = samples["items"][row].tolist(), samples["mask"][row].tolist()
+        cells = []
+        for name, item, has in zip(modalities, items, present, strict=True):
+            if has:
+                cells.append({"name": name, **contents.cell(name, item)})
+        rows.append({"facts": mistake.facts, "probability": mistake.probability, "cells": cells})
     return {"kind": "mistakes", "title": title, "rows": rows} if rows else {}

@@ -28,17 +28,17 @@ WIDE = 1200
 
 CAPTIONS = {
     "curves": "Over the optimizer steps.",
-    "embedding_map": "Held-out samples, a panel a modality. Modalities that are aligned lie upon each other.",
-    "zero_shot": "Classes told by their names alone. A row is a true class.",
+    "embedding_map": "Held-out samples, a panel a modality. Aligned modalities overlap.",
+    "zero_shot": "Classes by their names alone. A row is a true class.",
     "confusion": "A row is a true class.",
     "reliability": "On the diagonal, a confidence of 0.8 is right in 8 of 10 cases.",
     "predicted_against_true": "On the diagonal, the prediction is right.",
-    "residuals": "Predicted minus true value. A slope or a bend says what the model does not know yet.",
+    "residuals": "Predicted minus true value. A slope or a bend is what the model misses.",
     "subsets": "The model with some of the modalities alone, and what each of them contributes.",
     "robustness": "What is left when modalities are missing or noisy.",
 }
 """Plot -> what it shows, in the order of the page; galleries come after the curves."""
-GALLERY = "A query, what is right, and the nearest items with their cosine. Green: right."
+GALLERY = "A query, a right item, and the nearest items with their cosine. Green: right."
 PANELS = ("map", "gallery", "mistakes")
 """Kinds of JSON files that are shown."""
 SPLITS = {"test": "Held-out data", "val": "Last validation", "": "Training"}
@@ -91,6 +91,7 @@ def write_page(run_dir: Path) -> Path:
     Returns:
         the file.
     """
+    # the files of the run
     config_text = _text(run_dir / "config.yaml")
     metrics: dict[str, float] = read_json(run_dir / "metrics.json")
     environment: dict[str, Any] = read_json(run_dir / "environment.json")
@@ -99,6 +100,7 @@ def write_page(run_dir: Path) -> Path:
     report = run_dir / "report"
     about = read_json(report / "about.json")
     plots = _plots(run_dir / "metrics.csv")
+    # several objectives have a folder each
     folders = [report, *sorted(path for path in report.glob("*") if path.is_dir())]
     monitor = (str(config.get("monitor", "")), str(config.get("monitor_mode", "max")))
     html = render(
@@ -178,7 +180,7 @@ def _section(folder: Path, report: Path, has_curves: bool) -> Section:
     found = {file.stem: read_json(file) for file in sorted(folder.glob("*.json"))}
     panels = {stem: panel for stem, panel in found.items() if panel.get("kind") in PANELS}
     ordered = sorted(panels.values(), key=lambda panel: PANELS.index(panel["kind"]))
-    # a plot that can be asked by hand stands for the image of the same name
+    # an interactive plot replaces the image of the same name
     replaced = {*panels, *(["curves"] if has_curves else [])}
     images = [file for file in folder.glob("*.png") if file.stem not in replaced]
     images.sort(key=lambda file: (_place(file.stem), file.name))

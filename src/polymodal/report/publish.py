@@ -1,4 +1,4 @@
-"""Shows what is in report/ where a run is followed."""
+"""Sends the plots and tables of report/ to loggers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ROWS = 10_000
 
 
 def publish(folder: Path, loggers: Sequence[Logger], step: int) -> None:
-    """Gives TensorBoard all pictures, wandb all pictures and tables; `report/clip/curves` is
+    """Gives TensorBoard all plots, wandb all plots and tables; `report/clip/curves` is
     clip/curves.png.
 
     Args:
         folder: `report/` of a run.
-        loggers: of the trainer; those of other kinds take no pictures.
+        loggers: of the trainer; those of other kinds take no images.
         step: of the optimizer.
     """
     for logger in loggers:

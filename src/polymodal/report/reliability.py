@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from polymodal.metrics.calibration import Reliability
-from polymodal.report.style import COLOURS, picture
+from polymodal.report.style import COLOURS, plot
 
 
 def draw_reliability(file: Path, bins: Reliability) -> None:
@@ -22,7 +22,7 @@ def draw_reliability(file: Path, bins: Reliability) -> None:
     edges = np.linspace(0, 1, len(samples) + 1)
     used = samples > 0
     grid = {"nrows": 2, "sharex": True, "height_ratios": [3, 1]}
-    with picture(file, size=(4.6, 5.4), **grid) as (upper, lower):
+    with plot(file, size=(4.6, 5.4), **grid) as (upper, lower):
         upper.plot([0, 1], [0, 1], color="#999999", linestyle="--", linewidth=1, label="calibrated")
         upper.plot(confidence[used], accuracy[used], marker="o", markersize=4, label="model")
         upper.vlines(confidence[used], confidence[used], accuracy[used], color=COLOURS[2], zorder=1)

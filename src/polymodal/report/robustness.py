@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polymodal.report.style import COLOURS, picture, short
+from polymodal.report.style import COLOURS, plot, short
 
 
 def draw_robustness(file: Path, grid: Mapping[tuple[float, float], float], metric: str) -> None:
@@ -17,7 +17,7 @@ def draw_robustness(file: Path, grid: Mapping[tuple[float, float], float], metri
         grid: (missing rate, noise level) -> metric.
         metric: its name.
     """
-    with picture(file, size=(5.5, 3.6)) as axes:
+    with plot(file, size=(5.5, 3.6)) as axes:
         for noise in sorted({noise for _, noise in grid}):
             points = sorted(
                 (missing, value) for (missing, level), value in grid.items() if level == noise
@@ -60,7 +60,7 @@ def draw_subsets(
     order = list(shapley)
     names = [" + ".join(name for name in order if name in subset) or "none" for subset, _ in ranked]
     height = 1.2 + 0.22 * max(len(ranked), len(shapley))
-    with picture(file, size=(9.5, height), ncols=2, width_ratios=[2, 1]) as (left, right):
+    with plot(file, size=(9.5, height), ncols=2, width_ratios=[2, 1]) as (left, right):
         _bars(left, names, [value for _, value in ranked], COLOURS[0])
         left.set(xlabel=metric, title="With these modalities alone")
         _bars(right, order[::-1], [shapley[name] for name in order[::-1]], COLOURS[1])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polymodal.formatting import readable
 from polymodal.metrics.regression import regression_metrics
-from polymodal.report.style import COLOURS, picture, short
+from polymodal.report.style import COLOURS, plot, short
 
 PANELS = 6
 """Outputs in one image at most: the first ones."""
@@ -52,12 +52,12 @@ def draw_scatter(
         axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
         metrics = regression_metrics(y[:, [k]], target[:, [k]])
         # a line is broken between two metrics alone
-        said = [
+        metrics_of = [
             f"{label}\N{NO-BREAK SPACE}{readable(float(metrics[key]))}"
             for key, label in TITLE.items()
             if key in metrics
         ]
-        axes.set_title("\n".join([name, *wrap(", ".join(said), TITLE_WIDTH)]))
+        axes.set_title("\n".join([name, *wrap(", ".join(metrics_of), TITLE_WIDTH)]))
 
     _panels(file, target, draw)
 
@@ -93,7 +93,7 @@ def _panels(file: Path, target: Tensor, draw: Any) -> None:
         return
     columns = min(COLUMNS, len(known))
     rows = -(-len(known) // columns)
-    with picture(
+    with plot(
         file, size=(3.9 * columns, 3.7 * rows), nrows=rows, ncols=columns, squeeze=False
     ) as grid:
         for axes in grid.flat[len(known) :]:

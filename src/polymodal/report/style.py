@@ -1,4 +1,4 @@
-"""How all pictures look."""
+"""The look of all plots."""
 
 from __future__ import annotations
 
@@ -28,12 +28,11 @@ COLOURS = [
 
 
 @contextmanager
-def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[Any]:
+def plot(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[Any]:
     """`plt.subplots(**grid)` of `size` inches; what is drawn inside the block is saved to `file`,
     whole or not at all.
 
-    Without pyplot: that would take a screen, or take it away from a notebook which shows figures of
-    its own.
+    Without pyplot, which needs a screen, or takes it from a notebook with its own figures.
     """
     style: Any = {
         "axes.spines.top": False,
@@ -51,9 +50,7 @@ def picture(file: Path, *, size: tuple[float, float], **grid: Any) -> Iterator[A
 
 
 def short(name: str, length: int = 30) -> str:
-    """A name that leaves room for the picture, without its middle; a sign that starts a formula
-    stands for itself.
-    """
+    """A name that leaves room for the plot, without its middle; "$" starts no formula."""
     if len(name) > length:
         name = f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
     return name.replace("$", r"\$")

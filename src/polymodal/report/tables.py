@@ -22,29 +22,26 @@ def write_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None
 
 
 def write_confused(
-    file: Path, answer: Tensor, target: Tensor, names: Sequence[str], most: int = 10_000
+    file: Path, predicted: Tensor, target: Tensor, names: Sequence[str], most: int = 10_000
 ) -> None:
-    """(N,), (N,) classes: a row a pair of a true class and a wrong answer that occurs, the most
+    """(N,), (N,) classes: a row a pair of a true class and a wrong prediction that occurs, the most
     frequent first.
 
     Args:
         file: to write.
-        answer: of the model.
+        predicted: of the model.
         target: the true classes.
         names: of the classes.
         most: rows.
     """
-    wrong = answer != target
-    pairs, counts = torch.stack([target[wrong], answer[wrong]], dim=1).unique(
-        dim=0, return_counts=True
-    )
+    wrong = predicted != target
+    pairs = torch.stack([target[wrong], predicted[wrong]], dim=1)
+    pairs, counts = pairs.unique(dim=0, return_counts=True)
     order = counts.argsort(descending=True, stable=True)[:most]
-    shown = zip(pairs[order].tolist(), counts[order].tolist(), strict=True)
-    _write(
-        file,
-        ["true", "predicted", "samples"],
-        [[names[a], names[b], count] for (a, b), count in shown],
-    )
+    rows = []
+    for (a, b), count in zip(pairs[order].tolist(), counts[order].tolist(), strict=True):
+        rows.append([names[a], names[b], count])
+    _write(file, ["true", "predicted", "samples"], rows)
 
 
 def write_classes(file: Path, table: Mapping[str, Tensor], names: Sequence[str]) -> None:
@@ -66,7 +63,7 @@ def write_values(file: Path, y: Tensor, target: Tensor, names: Sequence[str]) ->
     """
     columns = range(len(names))
     metrics = [regression_metrics(y[:, [k]], target[:, [k]]) for k in columns]
-    keys = list(dict.fromkeys(key for own in metrics for key in own))
+    keys = list({key: None for of_output in metrics for key in of_output})
     counts = (~target.isnan()).sum(0).tolist()
     cells = [[_cell(float(metrics[k].get(key, torch.nan))) for key in keys] for k in columns]
     _write(file, ["output", "samples", *keys], [[names[k], counts[k], *cells[k]] for k in columns])
@@ -102,12 +99,11 @@ class TextTable(NamedTuple):
     @property
     def numeric(self) -> set[int]:
         """Columns of numbers, whose heads stand to the right as the numbers do."""
-        columns = list(zip(*self.rows, strict=True))
-        return {
-            index
-            for index, column in enumerate(columns)
-            if not any(isinstance(cell, str) for cell in column)
-        }
+        found = set()
+        for index, column in enumerate(zip(*self.rows, strict=True)):
+            if not any(isinstance(cell, str) for cell in column):
+                found.add(index)
+        return found
 
 
 def read_table(file: Path, rows: int | None = None, columns: int | None = None) -> TextTable:
@@ -120,7 +116,7 @@ def read_table(file: Path, rows: int | None = None, columns: int | None = None) 
     cells = [_numbers(column) for column in zip(*shown, strict=True)]
     shares = {index for index, column in enumerate(cells) if _are_shares(column)}
     beyond = {"rows": further, "columns": len(header) - len(header[:columns])}
-    left_out = " and ".join(f"{count} {what}" for what, count in beyond.items() if count)
+    left_out = " and ".join(f"{beyond[what]} {what}" for what in beyond if beyond[what])
     return TextTable(
         header[:columns], [list(row) for row in zip(*cells, strict=True)], shares, left_out
     )
@@ -135,8 +131,5 @@ def _numbers(column: Sequence[str]) -> Sequence[str | float | None]:
 
 def _are_shares(column: Sequence[str | float | None]) -> bool:
     values = [value for value in column if isinstance(value, float)]
-    return (
-        bool(values)
-        and all(0 <= value <= 1 for value in values)
-        and any(0 < value < 1 for value in values)
-    )
+    are_in_range = all(0 <= value <= 1 for value in values)
+    return are_in_range and any(0 < value < 1 for value in values)

@@ -14,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from polymodal.formatting import in_table
-from polymodal.report.style import COLOURS, picture, short
+from polymodal.report.style import COLOURS, plot, short
 from polymodal.runs.results import Run, curve
 from polymodal.sweeps.table import cell, ranked, varied
 
@@ -49,7 +49,7 @@ def draw_parallel(file: Path, runs: Sequence[Run], keys: Sequence[str]) -> None:
     colours = ScalarMappable(Normalize(min(metrics), max(metrics)), "viridis").to_rgba(
         np.array(metrics)
     )
-    with picture(file, size=(2.2 * (len(keys) + 1), 4)) as axes:
+    with plot(file, size=(2.2 * (len(keys) + 1), 4)) as axes:
         scaled = [_scale(axes, place, column) for place, column in enumerate(columns)]
         scaled.append(_scale(axes, len(keys), metrics))
         for colour, heights in zip(colours, zip(*scaled, strict=True), strict=True):
@@ -133,7 +133,7 @@ def importance(runs: Sequence[Run], keys: Sequence[str]) -> dict[str, float]:
 def draw_importance(file: Path, runs: Sequence[Run], keys: Sequence[str]) -> None:
     """A bar a setting."""
     shares = importance(runs, keys)
-    with picture(file, size=(6, 0.9 + 0.35 * len(shares))) as axes:
+    with plot(file, size=(6, 0.9 + 0.35 * len(shares))) as axes:
         axes.barh([short(key) for key in shares], list(shares.values()), color=COLOURS[0])
         axes.invert_yaxis()
         axes.set(
@@ -149,7 +149,7 @@ def draw_curves(file: Path, runs: Sequence[Run]) -> None:
     """
     keys = varied(runs)
     monitor = next((run.monitor for run in runs if run.monitor), "val/loss")
-    with picture(file, size=(12, 3.8), ncols=2) as panels:
+    with plot(file, size=(12, 3.8), ncols=2) as panels:
         for axes, metric in zip(panels, ("val/loss", monitor), strict=True):
             for place, run in enumerate(ranked(runs)):
                 if points := curve(run.folder, metric):

@@ -32,6 +32,8 @@ IRRELEVANT = (
     "The `srun` command is available on your system but is not used",
     ".*LeafSpec",  # of Lightning's own use of torch
     "Total length of `list` across ranks is zero",  # a split of which every row is embedded already
+    # rows are written by their ids
+    "Couldn't infer the batch indices fetched from your dataloader",
     "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
 )
 """Warnings that tell a user nothing that could be acted upon."""

@@ -136,9 +136,8 @@ def tunings(config: Settings) -> dict[str, Tuning]:
     result = {}
     for name, settings in config["tuning"].items():
         if name not in config["encoder"]:
-            raise ConfigError(
-                f"tuning.{name}: this run has no such encoder.{did_you_mean(name, config['encoder'])}"
-            )
+            hint = did_you_mean(name, config["encoder"])
+            raise ConfigError(f"tuning.{name}: this run has no such encoder.{hint}")
         if settings.get("unfreeze_at") and not settings.get("freeze"):
             raise ConfigError(
                 f"tuning.{name}.unfreeze_at: nothing is frozen. Add tuning.{name}.freeze=true."

@@ -80,6 +80,18 @@ def _names(value: Any) -> list[str]:
     return [str(name) for name in several]
 
 
+def label_name(columns: Any, label: str) -> str:
+    """A label as a reader knows it: its columns, or the label itself where it has none.
+
+    Args:
+        columns: a `ColumnChoice`, or what other data have in its place.
+        label: key of `PairedBatch.labels`.
+    """
+    if isinstance(columns, ColumnChoice) and label in columns:
+        return ", ".join(columns[label])
+    return label
+
+
 def value_names(columns: Any, label: str, count: int) -> list[str]:
     """What the values of a label are called: its columns; the label itself where it is one value
     without a column.

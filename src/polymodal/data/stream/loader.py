@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from polymodal.batch import PairedBatch
 from polymodal.data.loading.loader import BatchLoader
@@ -19,10 +20,13 @@ class StreamLoader(BatchLoader):
         epoch: the first one.
         start: so many batches of the first epoch are left out: they were seen before the run was
             resumed.
+        options: of torch's DataLoader; Lightning gives them where it makes a loader anew.
     """
 
-    def __init__(self, stream: Stream, num_workers: int, epoch: int = 0, start: int = 0) -> None:
-        super().__init__(stream, num_workers)
+    def __init__(
+        self, stream: Stream, num_workers: int, epoch: int = 0, start: int = 0, **options: Any
+    ) -> None:
+        super().__init__(stream, num_workers, **options)
         self.stream, self.resumed = stream, (epoch, start)
         if isinstance(stream, TrainingStream):
             stream.set_epoch(epoch)

@@ -221,13 +221,13 @@ const embeddingMap = (box) => {
       pen.lineWidth = 1;
     }
   };
-  const tell = (x, y) => {
+  const showTip = (x, y) => {
     tip.style.display = hovered ? "block" : "none";
     if (!hovered) return;
     tip.replaceChildren();
-    const picture = of.get(hovered[4]).find((point) => point[5] >= 0);
-    if (picture && tiles?.complete) {
-      const view = element("canvas", "", tip), row = Math.floor(picture[5] / data.columns), column = picture[5] % data.columns;
+    const shown = of.get(hovered[4]).find((point) => point[5] >= 0);
+    if (shown && tiles?.complete) {
+      const view = element("canvas", "", tip), row = Math.floor(shown[5] / data.columns), column = shown[5] % data.columns;
       view.width = view.height = data.tile;
       view.getContext("2d").drawImage(tiles, column * data.tile, row * data.tile, data.tile, data.tile, 0, 0, data.tile, data.tile);
     }
@@ -247,7 +247,7 @@ const embeddingMap = (box) => {
       if (distance < best) { best = distance; found = point; }
     }
     if (found !== hovered) { hovered = found; draw(); }
-    tell(x, y);
+    showTip(x, y);
   };
   const zoomed = (factor, x, y) => {
     const next = Math.max(1, Math.min(40, zoom * factor));
@@ -262,7 +262,7 @@ const embeddingMap = (box) => {
     if (from && event.pointerType === "mouse") { x0 = from[2] + event.clientX - from[0]; y0 = from[3] + event.clientY - from[1]; draw(); } else find(event);
   };
   canvas.onpointerup = canvas.onpointercancel = () => { from = null; };
-  canvas.onpointerleave = () => { if (!from) { hovered = null; tell(0, 0); draw(); } };
+  canvas.onpointerleave = () => { if (!from) { hovered = null; showTip(0, 0); draw(); } };
   canvas.ondblclick = () => { zoom = 1; x0 = y0 = 0; draw(); };
   canvas.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return;  // else the page scrolls

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import csv
 
 from polymodal.errors import ConfigError, DataError
-from polymodal.inference.table_writer import Parts, as_array, as_vectors
+from polymodal.inference.table_writer import TableWriter, as_array, as_vectors
 
 
 def part(ids: list[int], absent: bool = False) -> pa.Table:
@@ -35,7 +35,7 @@ def part(ids: list[int], absent: bool = False) -> pa.Table:
 @given(st.integers(1, 40), st.integers(1, 3), st.integers(1, 7), st.sets(st.integers(0, 39)))
 def test_all_rows_are_there_once_in_order(tmp_path_factory, count, processes, size, broken) -> None:
     output = tmp_path_factory.mktemp("parts") / "x.parquet"
-    for rank, parts in enumerate([Parts(output, {"model": 1}) for _ in range(processes)]):
+    for rank, parts in enumerate([TableWriter(output, {"model": 1}) for _ in range(processes)]):
         # of fewer rows than processes one has it twice
         own = list(range(rank, count, processes)) or [count - 1]
         for start in range(0, len(own), size):
@@ -57,7 +57,7 @@ def test_all_rows_are_there_once_in_order(tmp_path_factory, count, processes, si
 
 def test_lists_are_text_in_csv_and_vectors_are_arrays_in_a_folder(tmp_path: Path) -> None:
     for name in ("x.csv", "x"):
-        parts = Parts(tmp_path / name, {})
+        parts = TableWriter(tmp_path / name, {})
         parts.add(part([0, 1, 2]), "test", 0)
         parts.add(part([3], absent=True), "val", 0)
         parts.join()
@@ -69,24 +69,26 @@ def test_lists_are_text_in_csv_and_vectors_are_arrays_in_a_folder(tmp_path: Path
 
 
 def test_parts_of_other_work_and_a_finished_output_are_not_touched(tmp_path: Path) -> None:
-    Parts(tmp_path / "x.parquet", {"model": 0})  # wrote no part: what it left is in nobody's way
-    Parts(tmp_path / "x.parquet", {"model": 1}).add(part([0]), "test", 0)
+    TableWriter(
+        tmp_path / "x.parquet", {"model": 0}
+    )  # wrote no part: what it left is in nobody's way
+    TableWriter(tmp_path / "x.parquet", {"model": 1}).add(part([0]), "test", 0)
     with pytest.raises(ConfigError, match="other work"):
-        Parts(tmp_path / "x.parquet", {"model": 2})
-    parts = Parts(tmp_path / "x.parquet", {"model": 1})
+        TableWriter(tmp_path / "x.parquet", {"model": 2})
+    parts = TableWriter(tmp_path / "x.parquet", {"model": 1})
     assert parts.done("test").tolist() == [0]
     parts.join()
     with pytest.raises(ConfigError, match="there already"):
-        Parts(tmp_path / "x.parquet", {"model": 1})
+        TableWriter(tmp_path / "x.parquet", {"model": 1})
 
 
 def test_a_row_that_two_processes_have_after_a_stop_is_there_once(tmp_path: Path) -> None:
     output = tmp_path / "x.parquet"
-    before = [Parts(output, {}) for _ in range(2)]
+    before = [TableWriter(output, {}) for _ in range(2)]
     for rank, row in ((0, 0), (0, 2), (1, 1)):
         before[rank].add(part([row]), "test", rank)
-    assert sorted(Parts(output, {}).done("test").tolist()) == [0, 1, 2]
-    again = [Parts(output, {}) for _ in range(2)]
+    assert sorted(TableWriter(output, {}).done("test").tolist()) == [0, 1, 2]
+    again = [TableWriter(output, {}) for _ in range(2)]
     for rank in range(2):
         again[rank].add(part([3]), "test", rank)  # what is left is less than one for each of them
     assert again[0].join() == 4
@@ -97,11 +99,11 @@ def test_only_the_first_process_makes_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "1")
-    assert not Parts(tmp_path / "x.parquet", {}).folder.exists()
+    assert not TableWriter(tmp_path / "x.parquet", {}).folder.exists()
 
 
 def test_nothing_at_all_is_said_and_leaves_nothing(tmp_path: Path) -> None:
-    parts = Parts(tmp_path / "x.parquet", {})
+    parts = TableWriter(tmp_path / "x.parquet", {})
     with pytest.raises(DataError, match="no sample"):
         parts.join()
     assert not list(tmp_path.iterdir())

@@ -18,8 +18,8 @@ from polymodal.cli.programs import PredictSettings, parsed
 from polymodal.errors import ConfigError
 from polymodal.export.folder import export
 from polymodal.inference import predict
-from polymodal.inference.embedder import scale_between
-from polymodal.inference.predictor import load_run
+from polymodal.inference.run_predictor import load_run
+from polymodal.inference.zero_shot import scale_between
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.siglip import SigLIP
 from polymodal.objectives.symile import Symile
@@ -117,7 +117,7 @@ def test_runs_and_exports_say_the_same_of_whatever_holds_an_image(
     )
     opened = [Image.open(file) for file in files(pictures)]
     content = [Path(file).read_bytes() for file in files(pictures)]
-    monkeypatch.setattr("polymodal.inference.embedder.TOGETHER", 2)
+    monkeypatch.setattr("polymodal.inference.predictor.TOGETHER", 2)
     for model in (own, given_away):
         for values in (files(pictures), [Path(file) for file in files(pictures)], opened, content):
             said = model.classify(values, CLASSES).probabilities
@@ -126,6 +126,31 @@ def test_runs_and_exports_say_the_same_of_whatever_holds_an_image(
     assert name == CLASSES[int(p[0].argmax())]
     backwards = own.classify(["a red one"], CLASSES, modality="text")  # a sentence by sentences
     assert backwards.probabilities.sum() == pytest.approx(1)
+
+
+def test_a_run_in_double_precision_has_the_same_vectors(run, pictures: Path) -> None:
+    double = load_run(run, "devices=cpu", "precision=fp64")
+    assert next(double.parameters()).dtype == torch.float64
+    for name, values in (("image", files(pictures)), ("text", CLASSES)):
+        expected = load_run(run, "devices=cpu").vectors(name, values)
+        torch.testing.assert_close(double.vectors(name, values), expected)
+
+
+def test_a_run_and_an_export_give_the_same_output(run, exported, pictures: Path) -> None:
+    own, given_away = load_run(run, "devices=cpu"), polymodal.load(exported)
+    values = {"image": files(pictures)[:4], "text": CLASSES}
+    x = own(**values).x
+    torch.testing.assert_close(x, given_away(**values).x)
+    assert not own(image=files(pictures)).mask[:, 1].any()
+    for model in (own, given_away):
+        one, other = model.outputs([{"image": values["image"][0]}, {"text": CLASSES[1]}])[:2]
+        assert other.tolist() == [[True, False], [False, True]]
+        torch.testing.assert_close(one[0, 0], x[0, 0])
+        torch.testing.assert_close(one[1, 1], x[1, 1])
+        with pytest.raises(ConfigError, match="same number of samples"):
+            model(image=files(pictures), text=CLASSES)
+        with pytest.raises(ConfigError, match="text=: there is nothing in it"):
+            model.outputs([{"text": " "}])
 
 
 def test_a_number_is_no_image(run) -> None:
@@ -225,9 +250,12 @@ def test_a_command_classifies_by_names(run, pictures: Path, capsys, tmp_path, mo
         (["image={file}", "templates=['a {{}}']"], "templates= are sentences for classes="),
         (
             ["image={file}"],
-            r"has no answers of its own. Name classes, such as image=photo.png classes=\[cat,dog\]",
+            r"was not trained to predict anything. Name classes, such as image=photo.png classes=\[cat,dog\]",
         ),
-        (["data=manifest", "data.path={table}", "output=x.csv"], "has no answers of its own"),
+        (
+            ["data=manifest", "data.path={table}", "output=x.csv"],
+            "was not trained to predict anything",
+        ),
     ],
 )
 def test_a_mistyped_command_says_what_to_type(
