@@ -97,7 +97,8 @@ class MultimodalModel(nn.Module):
             for name, part in parts.items()
         ]
         if not self.reads_tokens:
-            return Encoded(torch.stack(filled, dim=1), mask, complete=complete)
+            x = torch.stack([values_of(part) for part in filled], dim=1)
+            return Encoded(x, mask, complete=complete)
         tokens = [as_tokens(part, mask[:, index]) for index, part in enumerate(filled)]
         x = torch.stack([masked_mean(*part) for part in tokens], dim=1)
         return Encoded(x, mask, tokens, complete)
@@ -106,7 +107,7 @@ class MultimodalModel(nn.Module):
         """How an encoder makes vectors, or tokens where they are read, of inputs and items."""
         cache = self.caches.get(name) if known else None
         if self.reads_tokens and hasattr(encoder, "tokens"):
-            return lambda inputs, _: encoder.tokens(inputs)
+            return lambda inputs, _: encoder.tokens(inputs)  # type: ignore[operator]
         if cache is not None:
             return lambda inputs, items: cache(encoder, inputs, items)
         return lambda inputs, _: encoder(inputs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import (
@@ -54,7 +56,11 @@ def multilabel_metrics(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     table = multilabel_table(logits, target)
     occurs = table["support"] > 0
     answer = (logits > 0).long()
-    how = {"num_labels": logits.shape[1], "ignore_index": UNKNOWN, "validate_args": False}
+    how: dict[str, Any] = {
+        "num_labels": logits.shape[1],
+        "ignore_index": UNKNOWN,
+        "validate_args": False,
+    }
     metrics = {
         "f1": table["f1"][occurs].mean(),
         "micro_f1": multilabel_f1_score(answer, target, average="micro", **how).double(),

@@ -60,7 +60,8 @@ class ShardedStrategy(ModelParallelStrategy):
     def post_backward(self, closure_loss: Tensor) -> None:
         """Averages the gradients of what is not sharded: each process has its own of them."""
         super().post_backward(closure_loss)
-        average_whole(self.lightning_module.objective)
+        module: Any = self.lightning_module
+        average_whole(module.objective)
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None
