@@ -92,7 +92,7 @@ SOURCES = {
 
 
 def make_manifest(folder: Path) -> Path:
-    """Pictures of noise with two captions each."""
+    """Images of noise with two captions each."""
     draw, rows = np.random.default_rng(0), []
     folder.mkdir()
     for number in range(240):
@@ -100,7 +100,7 @@ def make_manifest(folder: Path) -> Path:
         rows.append(
             {
                 "image": f"{number}.png",
-                "first": f"picture {number}",
+                "first": f"image {number}",
                 "second": f"noise number {number % 17}",
             }
         )
@@ -112,7 +112,7 @@ def make_manifest(folder: Path) -> Path:
 
 
 def make_shards(manifest: Path, folder: Path) -> str:
-    """The same, one caption each, in tar shards, each with a broken picture more; `data.path` of
+    """The same, one caption each, in tar shards, each with a broken image more; `data.path` of
     them.
     """
     script = [
@@ -198,10 +198,10 @@ def check(
         *overrides,
     ]
     if source == "manifest":
-        chosen.append(f"data.path={make_manifest(folder / 'pictures')}")
+        chosen.append(f"data.path={make_manifest(folder / 'images')}")
     elif source in SOURCES and source != "glyphs":
         chosen.append(
-            f"data.path={make_shards(make_manifest(folder / 'pictures'), folder / 'shards')}"
+            f"data.path={make_shards(make_manifest(folder / 'images'), folder / 'shards')}"
         )
     whole, killed = folder / "whole", folder / "killed"
     finish(start(*chosen, f"hydra.run.dir={whole}"))

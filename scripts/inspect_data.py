@@ -129,7 +129,7 @@ class Look:
         parts = [source] if folder is None else folder
         contents = [part if isinstance(part, bytes) else part.read_bytes() for part in parts]
         sizes: list[float] = []
-        if array.ndim == 3 and not is_svg(source):  # a picture
+        if array.ndim == 3 and not is_svg(source):  # an image
             with Image.open(io.BytesIO(contents[0])) as image:
                 sizes = [*image.size]
         elif array.ndim == 1 and files.blank.shape == (1,):  # a sound
@@ -198,7 +198,7 @@ def spread(values: np.ndarray) -> Report:
 
 
 def sizes_of(name: str, files: Files, seen: list) -> Report:
-    """Pixels of pictures, seconds of sounds."""
+    """Pixels of images, seconds of sounds."""
     sizes = [item[name][1] for item in seen if item and name in item and item[name][1]]
     columns = ("width", "height") if files.blank.ndim == 3 else ("seconds",)
     table = np.array(sizes).reshape(len(sizes), -1).T
@@ -270,7 +270,7 @@ def equal_captions(content: Captions, split: np.ndarray, group: np.ndarray) -> R
 
 
 def draw_contact_sheet(file: Path, data: TableData) -> None:
-    """A row of samples a split, spread evenly over it: its first picture or video, captions and
+    """A row of samples a split, spread evenly over it: its first image or video, captions and
     class.
     """
     contents = data.samples.contents

@@ -17,7 +17,7 @@ SMALL = "data.families=[STIXGeneralBolIta]"
 # imported once, and not by each process of a test
 multiprocessing.set_forkserver_preload(["polymodal.training.run"])
 torch.set_num_threads(1)
-# the cores are shared out: a command has one too, and its processes
+# the cores are sharded: a command has one too, and its processes
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

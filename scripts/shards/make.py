@@ -4,7 +4,7 @@
     output=shards python scripts/shards/make.py path='shards/train-{000000..000007}.tar'
     output=files
 
-Settings: `samples` a shard (1000), `workers` (2), `size` (none; 256 stores pictures as squares of
+Settings: `samples` a shard (1000), `workers` (2), `size` (none; 256 stores images as squares of
 that side), `image_max` (none; the value that is white in images of more than 8 bits), `splits`
 (0.8,0.1,0.1) and `columns.`, as in data=manifest: image, text (several with a comma), audio,
 vector, label, group, split and id. Every sample is read as training would read it; what cannot be
@@ -172,7 +172,7 @@ class Packer:
         return {**fields, "json": json.dumps(inner, sort_keys=True).encode()}, columns
 
     def file(self, content: Files, item: int) -> tuple[str, bytes]:
-        """The ending and the bytes of a file that can be read; of a picture perhaps those of a
+        """The ending and the bytes of a file that can be read; of an image perhaps those of a
         smaller one.
         """
         array = content.read(item)

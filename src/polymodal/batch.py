@@ -35,7 +35,7 @@ class PairedBatch:
     Attributes:
         inputs: modality -> (B, ...) tensor; text is (B, T) token ids padded with `PAD`.
         items: modality -> (B,) int64, which item of that modality this is. Equal number = the very
-            same picture or sentence, which a retrieval gallery then holds once.
+            same image or sentence, which a retrieval gallery then holds once.
         group: (B,) int64. Equal group = a positive pair, in the loss and in retrieval.
         id: (B,) int64, the number of the sample in its data set.
         present: modality -> (B,) bool. A modality that is not a key is there in every sample.

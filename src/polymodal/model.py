@@ -38,7 +38,7 @@ class MultimodalModel(nn.Module):
             the fusion sees the mask and leaves them out.
 
     `caches` may hold, for an encoder that is frozen, what it gave before. `sharded`: its parameters
-    are shared out among processes, all of which then run every encoder in every step.
+    are sharded among processes, all of which then run every encoder in every step.
     """
 
     def __init__(

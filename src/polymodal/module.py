@@ -131,7 +131,7 @@ class MultimodalModule(LightningModule):
         self.restored = {}
 
     def on_validation_epoch_start(self) -> None:
-        """All processes judge with the same running statistics: those of an average, if there is
+        """All processes evaluate with the same running statistics: those of an average, if there is
         one, by now.
         """
         if self.model.sharded:

@@ -181,7 +181,7 @@ def test_a_report_that_cannot_be_written_at_all_costs_nothing_else(
 
 def test_the_page_of_a_report_comes_after_the_metrics(tmp_path: Path, monkeypatch, caplog) -> None:
     (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "report" / "broken.png").write_bytes(b"no image")
     with pytest.raises(Exception, match="identify"):
         write_page(tmp_path)
     finish({"test/accuracy": 0.5, "time/total_seconds": 1.0}, tmp_path)

@@ -1,4 +1,4 @@
-"""Every subset and every missing rate is judged as a run with just that would be, and Shapley
+"""Every subset and every missing rate is evaluated as a run with just that would be, and Shapley
 values add up."""
 
 import csv

@@ -170,7 +170,7 @@ def test_what_moved_is_where_the_table_says_and_may_be_built(old: str) -> None:
         find_definition(old)
 
 
-OLD, NEW = "polymodal.pictures.Network", "polymodal.encoders.image.cnn.CNN"
+OLD, NEW = "polymodal.images.Network", "polymodal.encoders.image.cnn.CNN"
 
 
 def test_a_checkpoint_of_an_older_version_has_the_names_of_today(

@@ -35,7 +35,7 @@ def write_jsonl(file: Path, rows: list[dict]) -> Path:
 
 
 def make_pairs(folder: Path, count: int = 60, size: tuple[int, int] = (20, 16)) -> list[dict]:
-    """Rows of coloured pictures in the folder, with captions, a class, a value and a caption's
+    """Rows of coloured images in the folder, with captions, a class, a value and a caption's
     colour."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     random, rows = np.random.default_rng(0), []
@@ -47,7 +47,7 @@ def make_pairs(folder: Path, count: int = 60, size: tuple[int, int] = (20, 16)) 
         Image.fromarray(pixels).save(file)
         row = {
             "filepath": f"images/{index:03}.png",
-            "caption": f"a {colour} picture number {index}",
+            "caption": f"a {colour} image number {index}",
         }
         rows.append(row | {"class": colour, "value": index / count, "tags": colour})
     return rows

@@ -35,7 +35,7 @@ def put(file: Path, content: str | bytes) -> None:
 
 
 def draw(file: Path, colour: tuple[int, int, int], dot: int = 0) -> None:
-    """30 x 20 pixels, half of them transparent; the dot makes it another picture."""
+    """30 x 20 pixels, half of them transparent; the dot makes it another image."""
     file.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.zeros((20, 30, 4), dtype=np.uint8)
     pixels[:, :15] = (*colour, 255)
@@ -113,7 +113,7 @@ def make_openclipart(root: Path) -> tuple[Path, Path]:
     }.items():
         put(root / f"svg/x/{name}.svg", content)
         draw(root / f"png/x/{name}.png", (3, 2, 1), len(name))
-    put(root / "svg/x/broken.svg", svg("Broken picture"))
+    put(root / "svg/x/broken.svg", svg("Broken image"))
     put(root / "png/x/broken.png", b"\x89PNG broken")
     (root / "png/x/link.png").symlink_to(outside)
     return root / "svg", root / "png"

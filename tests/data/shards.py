@@ -1,4 +1,4 @@
-"""Small shards with real pictures, written by the webdataset library."""
+"""Small shards with real images, written by the webdataset library."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ def sample(number: int) -> dict[str, Any]:
     return {
         "__key__": f"{number:06}",
         "png": picture(colour),
-        "txt": f"a {colour} picture {number}",
+        "txt": f"a {colour} image {number}",
         "json": inner,
     }
 

@@ -27,7 +27,7 @@ def offline(tmp_path: Path, monkeypatch) -> None:
 
 
 def made(folder: Path, count: int, first: int = 0) -> Dataset:
-    """Pictures with their bytes within, a caption, a named class, and named tags."""
+    """Images with their bytes within, a caption, a named class, and named tags."""
     rows = make_pairs(folder, count)
     features = Features(
         image=Image(),
@@ -120,7 +120,7 @@ def test_a_missing_split_is_made_of_train_and_a_named_one_is_what_it_is(saved: P
 
 
 def test_folders_of_pictures_and_slices(tmp_path: Path) -> None:
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     for at in ("train", "test"):
         make_classes(root, 40, at)
     data = ready(root, {"image": "image", "label": "label"}, splits=(0.6, 0.2, 0.2))
@@ -136,12 +136,12 @@ def test_folders_of_pictures_and_slices(tmp_path: Path) -> None:
 
 
 def test_labels_become_captions_by_templates(tmp_path: Path) -> None:
-    root = make_classes(tmp_path / "pictures", 60)
+    root = make_classes(tmp_path / "images", 60)
     options = {"templates": ["a picture of a {}."], "splits": (0.6, 0.2, 0.2)}
     data = ready(root, {"image": "image", "text": "label"}, **options)
     batch = whole(data.train_set)
     assert len(batch.items["text"].unique()) == 4
-    assert data.describe("text", int(batch.items["text"][0])).startswith("a picture of a very_")
+    assert data.describe("text", int(batch.items["text"][0])).startswith("an image of a very_")
 
 
 def test_sounds_and_parquet_files(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def table(count: int, first: int = 0) -> datasets.Dataset:
     numbers = range(first, first + count)
     columns = {
         "image": [{"bytes": picture(list(COLOURS)[n % 3]), "path": None} for n in numbers],
-        "caption": [[f"picture {n}", f"number {n}"] for n in numbers],
+        "caption": [[f"image {n}", f"number {n}"] for n in numbers],
         "colour": [n % 3 for n in numbers],
     }
     features = datasets.Features(
@@ -58,7 +58,7 @@ def test_its_own_splits_are_taken(workers: int, tmp_path: Path) -> None:
     said = [
         data.describe("text", item) for batch in batches for item in batch.items["text"].tolist()
     ]
-    assert said[:4] == ["picture 10", "number 10", "picture 11", "number 11"]
+    assert said[:4] == ["image 10", "number 10", "image 11", "number 11"]
     assert data.class_names == data.state_dict()["learned"] == {"label": list(COLOURS)}
     assert sum(map(len, data.train_dataloader())) == 10
     other = HuggingFaceStream(

@@ -207,7 +207,7 @@ def test_no_group_is_in_two_splits(folder: Path, rows: list[dict]) -> None:
     assert sum(len(batch.group.unique()) for batch in batches) == len(
         torch.cat([b.group for b in batches]).unique()
     )
-    # the same picture in several rows is of one group without being told
+    # the same image in several rows is of one group without being told
     twice = write_csv(folder / "twice.csv", rows + [row | {"caption": "again"} for row in rows])
     data = ready(twice)
     for part in (data.train_set, data.val_set, data.test_set):
@@ -348,7 +348,7 @@ def test_what_was_learned_goes_with_the_checkpoint(folder: Path, rows: list[dict
 
 
 def test_captions_are_put_into_templates(folder: Path, rows: list[dict]) -> None:
-    templates = ("a picture of {}.", "{}, seen once")
+    templates = ("an image of {}.", "{}, seen once")
     several = [
         row | {"class": [row["class"], "thing"]} if n % 2 else row | {"class": [row["class"]]}
         for n, row in enumerate(rows)
@@ -372,8 +372,8 @@ def test_captions_are_put_into_templates(folder: Path, rows: list[dict]) -> None
     assert sorted(content.of_samples(some).to_pylist()) == sorted(
         t.format(word) for word in several[1]["class"] for t in templates
     )
-    with pytest.raises(ConfigError, match="'a picture' needs one {}"):
-        ready(file, columns, templates=["a picture"])
+    with pytest.raises(ConfigError, match="'an image' needs one {}"):
+        ready(file, columns, templates=["an image"])
 
 
 def test_evaluation_may_take_the_first_captions_alone(folder: Path, rows: list[dict]) -> None:

@@ -72,13 +72,13 @@ def test_a_batch_holds_what_the_shard_does(tmp_path: Path) -> None:
     ]
     rows = [*first.inputs["text"].tolist(), *second.inputs["text"].tolist()]
     assert [" ".join(data.tokenizer.decode(row).split()) for row in rows] == [
-        f"a {colour} picture {n}"
+        f"a {colour} image {n}"
         for n, colour in enumerate(["red", "green", "blue", "red", "green"])
     ]
     assert torch.cat([first.labels["label"], second.labels["label"]]).tolist() == [0, 1, 2, 0, 1]
     assert first.present == {}
     assert len(set(first.group.tolist() + second.group.tolist())) == 5
-    assert data.describe("text", int(second.items["text"][0])) == "a green picture 4"
+    assert data.describe("text", int(second.items["text"][0])) == "a green image 4"
     assert data.describe("image", int(second.items["image"][0])).shape == (4, 4, 3)
     assert data.class_names == {"label": ["red", "green", "blue"]}
     other = WebDataset(
@@ -102,7 +102,7 @@ def test_all_captions_are_judged_and_one_is_trained_on(tmp_path: Path) -> None:
     assert len(set(batch.items["text"].tolist())) == len(set(batch.id.tolist())) == 16
     assert len(set(batch.group.tolist())) == 3
     assert [data.describe("text", i) for i in batch.items["text"][4:8].tolist()] == [
-        "a green picture 1", "one", "two", "three",
+        "a green image 1", "one", "two", "three",
     ]  # fmt: skip
     assert len(next(iter(data.train_dataloader()))) == 4
 
@@ -572,7 +572,7 @@ def test_equal_captions_are_positives_of_each_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_shards_in_which_nothing_is_a_pair(split: str, tmp_path: Path) -> None:
-    """All pictures, then all texts: each of the members is a sample of its own."""
+    """All images, then all texts: each of the members is a sample of its own."""
     good, apart = write_shards(tmp_path / "good", [20]), tmp_path / "apart.tar"
     members = [
         (f"{n}.{ending}", picture() if ending == "png" else b"a")

@@ -58,7 +58,7 @@ def served(checkpoint: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def address(browser, clip: Path) -> Iterator[str]:
-    """Where the demo of pictures and captions is, while the tests run."""
+    """Where the demo of images and captions is, while the tests run."""
     with served(clip) as place:
         yield place
 
@@ -83,9 +83,9 @@ def test_a_sentence_finds_pictures(page) -> None:
     page.locator('[data-testid="stImage"] img').nth(
         9
     ).wait_for()  # an example is asked with at once
-    page.get_by_label("text (caption)").fill("a red picture")
+    page.get_by_label("text (caption)").fill("a red image")
     page.get_by_label("text (caption)").press("Enter")
-    page.get_by_role("button", name="a red picture number 0").wait_for()
+    page.get_by_role("button", name="a red image number 0").wait_for()
     page.locator('[data-testid="stImage"] img').nth(9).wait_for()
 
 

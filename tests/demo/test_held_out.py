@@ -35,8 +35,8 @@ def test_a_held_out_sound_finds_itself(listening: Path) -> None:
 
 
 def test_a_sentence_finds_pictures_by_cosine(aligned: HeldOut) -> None:
-    found = aligned.search("text", "a red picture", "image", 4)
-    vector = aligned.vectors("text", ["a red picture"])[0]
+    found = aligned.search("text", "a red image", "image", 4)
+    vector = aligned.vectors("text", ["a red image"])[0]
     items, cosine = (
         aligned.table["items"][:, 0].tolist(),
         (aligned.table["x"][:, 0] @ vector).tolist(),
@@ -48,7 +48,7 @@ def test_a_sentence_finds_pictures_by_cosine(aligned: HeldOut) -> None:
     assert found.cosine[0] == pytest.approx(max(cosines.values()), abs=1e-5)
     assert aligned.show("image", found.item[0]).shape == (16, 16, 3)
     assert aligned.title(found.row[0]).endswith(
-        f"picture number {aligned.title(found.row[0]).split()[-1]}"
+        f"image number {aligned.title(found.row[0]).split()[-1]}"
     )
     assert aligned.table["items"][found.row, 0].tolist() == found.item.tolist()
 
@@ -56,9 +56,9 @@ def test_a_sentence_finds_pictures_by_cosine(aligned: HeldOut) -> None:
 def test_classes_are_told_by_their_sentences(aligned: HeldOut, pairs: Path) -> None:
     file = str(pairs.parent / "images" / "000.png")
     names = ["red", "{}", "blue"]
-    values = aligned.zero_shot("image", file, "text", names, "a {} picture {0.__class__}")
+    values = aligned.zero_shot("image", file, "text", names, "a {} image {0.__class__}")
     picture = aligned.vectors("image", [file])[0]
-    sentences = aligned.vectors("text", [f"a {name} picture {{0.__class__}}" for name in names])
+    sentences = aligned.vectors("text", [f"a {name} image {{0.__class__}}" for name in names])
     scale = aligned.predictor.objective.scale()
     assert values == pytest.approx((scale * (sentences @ picture)).softmax(0).tolist(), abs=1e-5)
 

@@ -67,9 +67,9 @@ def test_the_first_look_is_an_answer(monkeypatch, clip: Path, aligned: HeldOut) 
 def test_a_sentence_finds_pictures(monkeypatch, clip: Path, aligned: HeldOut) -> None:
     shown = page(monkeypatch, clip)
     shown.slider[0].set_value(4)
-    shown.text_input[0].set_value("a red picture").run()
+    shown.text_input[0].set_value("a red image").run()
     assert not shown.exception
-    found = aligned.search("text", "a red picture", "image", 4)
+    found = aligned.search("text", "a red image", "image", 4)
     expected = [
         f"{cosine:.3f} {aligned.title(row)}"
         for cosine, row in zip(found.cosine, found.row, strict=True)
@@ -102,8 +102,8 @@ def test_a_picture_is_classified_by_names(monkeypatch, clip: Path, pairs: Path) 
     shown.file_uploader[0].upload("x.exe", (pairs.parent / "images" / "000.png").read_bytes()).run()
     assert not shown.exception
     assert set(bars_of(shown)[0]) == {"red", "blue"}
-    shown.file_uploader[0].upload("picture.png", b"<html>").run()
-    assert "no picture" in shown.error[0].value
+    shown.file_uploader[0].upload("image.png", b"<html>").run()
+    assert "no image" in shown.error[0].value
     button(shown, "Example 2").click().run()  # takes the file away again
     assert not shown.error
     assert set(bars_of(shown)[0]) == {"red", "blue"}
@@ -127,7 +127,7 @@ def test_a_prediction_is_taken_apart(monkeypatch, classifier: Path) -> None:
         for text in shown.markdown
         if re.fullmatch(r"The data say: \*\*(red|green|blue|grey)\*\*", text.value)
     ]
-    shown.text_input[0].set_value("a red picture").run()
+    shown.text_input[0].set_value("a red image").run()
     assert not [text.value for text in shown.markdown if text.value.startswith("The data say")]
     shown.pills[0].set_value([]).run()
     assert "something to answer" in shown.info[0].value
@@ -195,7 +195,7 @@ def test_of_many_modalities_nothing_is_said_to_add_up(monkeypatch, classifier: P
 
 def test_a_sentence_without_a_place_for_the_name_is_explained(monkeypatch, clip: Path) -> None:
     shown = page(monkeypatch, clip, "Classify by name")
-    shown.text_input[0].set_value("a picture").run()
+    shown.text_input[0].set_value("an image").run()
     assert "needs {}" in shown.info[0].value
 
 

@@ -50,7 +50,7 @@ def test_what_is_neither_is_refused(kind: str, content: bytes) -> None:
 def test_one_is_not_taken_for_the_other() -> None:
     with pytest.raises(DataError, match="no sound"):
         Upload.checked(png(), "audio", MOST)
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match="no image"):
         Upload.checked(flac(0.1), "image", MOST)
 
 

@@ -46,7 +46,7 @@ def pairs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def classifier(pairs: Path, tmp_path_factory) -> Path:
-    """A run that tells four classes from picture and caption."""
+    """A run that tells four classes from image and caption."""
     folder = tmp_path_factory.mktemp("run")
     words = [
         "data.columns.image=filepath",
@@ -68,10 +68,10 @@ def classifier(pairs: Path, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def dirty(pairs: Path, tmp_path: Path) -> Path:
-    """20 new rows: one picture missing, one damaged, one caption of blanks, one row empty, three
-    without a picture."""
+    """20 new rows: one image missing, one damaged, one caption of blanks, one row empty, three
+    without an image."""
     rows = make_pairs(tmp_path, 20)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     rows[2]["filepath"], rows[5]["filepath"], rows[7]["caption"] = (
         "nowhere.png",
         "broken.png",
@@ -274,7 +274,7 @@ def test_the_classes_are_those_of_the_model_whatever_the_label_is_called(
 
 
 def check_inputs_are_those_of_the_training(glyphs: Path, other: list[str], folder: Path) -> None:
-    """Files with pictures of the training's data, black on white, are what the model knows."""
+    """Files with images of the training's data, black on white, are what the model knows."""
     data, _, _ = Trained(glyphs, ["devices=cpu"]).build(lambda _: False)
     data.prepare_data()
     data.setup("test")

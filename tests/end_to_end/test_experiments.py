@@ -1,4 +1,4 @@
-"""Every experiment trains and is judged, and every encoder does so alone: a new one is tested by
+"""Every experiment trains and is evaluated, and every encoder does so alone: a new one is tested by
 being there."""
 
 from pathlib import Path

@@ -382,7 +382,7 @@ def test_a_folder_of_new_pictures_needs_no_classes(tmp_path: Path) -> None:
     for number, name in enumerate(("red", "blue")):
         file = next((tmp_path / "train" / name).iterdir())
         (photos / f"{number}.png").write_bytes(file.read_bytes())
-    (photos / "2.png").write_bytes(b"no picture")
+    (photos / "2.png").write_bytes(b"no image")
     said = answered(tmp_path / "run", tmp_path / "0.csv", "data=folder", f"data.path={photos}")
     assert [row["file"] for row in said] == ["0.png", "1.png", "2.png"]
     assert "damaged" in said[2]["error"]

@@ -45,7 +45,7 @@ def test_class_folders_are_aligned_with_their_names(classes: Path, tmp_path: Pat
         SPLITS,
         "callbacks=[checkpoint,report,zero_shot_names]",
     ]
-    metrics = run(tmp_path, *typed(*words, "data.templates=['a picture of a {}.','the {}']"))
+    metrics = run(tmp_path, *typed(*words, "data.templates=['an image of a {}.','the {}']"))
     assert 0 <= metrics["test/image_to_text/recall@1"] <= 1
     assert 0 <= metrics["test/zero_shot/accuracy"] <= 1
     assert {"zero_shot.png", "image_to_text.png"} <= {
@@ -78,7 +78,7 @@ def test_a_hub_data_set_is_trained_on(classes: Path, tmp_path: Path, monkeypatch
         "data.columns.text=label",
     ]
     words += [
-        "data.templates=['a picture of a {}.']",
+        "data.templates=['an image of a {}.']",
         SPLITS,
         "callbacks=[checkpoint]",
         "data.num_workers=1",
@@ -117,7 +117,7 @@ def test_videos_are_trained_on(tmp_path: Path) -> None:
 
 
 def test_what_is_left_out_of_shards_is_among_the_metrics(tmp_path: Path) -> None:
-    samples = [sample(n) | ({"png": b"no picture"} if n % 20 == 0 else {}) for n in range(60)]
+    samples = [sample(n) | ({"png": b"no image"} if n % 20 == 0 else {}) for n in range(60)]
     file = str(write_shard(tmp_path / "a.tar", samples))
     words = [
         "data=webdataset",
@@ -143,7 +143,7 @@ def test_what_is_left_out_is_among_the_metrics(tmp_path: Path, caplog) -> None:
     """Parquet with bytes, some of them broken."""
     rows = make_pairs(tmp_path, 80)
     cells = [
-        (tmp_path / row["filepath"]).read_bytes() if n % 20 else b"no picture"
+        (tmp_path / row["filepath"]).read_bytes() if n % 20 else b"no image"
         for n, row in enumerate(rows)
     ]
     captions = [row["caption"] if n != 7 else " " for n, row in enumerate(rows)]

@@ -41,7 +41,7 @@ KIND = [
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> Path:
-    """30 pictures of the classes 1, 2 and 3, with tags."""
+    """30 images of the classes 1, 2 and 3, with tags."""
     folder = tmp_path_factory.mktemp("numbers")
     rows = make_pairs(folder, 30)
     for index, row in enumerate(rows):

@@ -73,10 +73,10 @@ def test_a_folder_and_a_list_are_a_sample_a_file_too(classifier, pairs, capsys) 
 def test_a_file_that_cannot_be_read_is_a_row_with_its_error(
     classifier, pairs, capsys, tmp_path
 ) -> None:
-    (tmp_path / "0.png").write_bytes(b"no picture")
+    (tmp_path / "0.png").write_bytes(b"no image")
     (tmp_path / "1.png").write_bytes((pairs.parent / "images" / "001.png").read_bytes())
     broken, whole = predicted(classifier, capsys, image=f"{tmp_path}/*.png")
-    assert "0.png is damaged or no picture" in broken["error"]
+    assert "0.png is damaged or no image" in broken["error"]
     assert broken["prediction"] is None
     assert whole["prediction"] in COLOURS
     output = tmp_path / "answers.csv"
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_read_is_a_row_with_its_error(
     predict.main(
         PredictSettings(checkpoint=str(classifier), inputs={"image": f"{tmp_path}/*.png"}), []
     )
-    assert "no picture" in capsys.readouterr().out
+    assert "no image" in capsys.readouterr().out
 
 
 def test_more_files_than_are_read_at_a_time(classifier, pairs, capsys, monkeypatch) -> None:
@@ -116,11 +116,11 @@ def test_the_table_for_people_shows_every_character(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     settings = PredictSettings(
-        checkpoint=str(classifier), inputs={"text": "a [red] picture [/b] [b]"}
+        checkpoint=str(classifier), inputs={"text": "a [red] image [/b] [b]"}
     )
     predict.main(settings, ["devices=cpu"])
     out = capsys.readouterr().out
-    assert "a [red] picture [/b] [b]" in out
+    assert "a [red] image [/b] [b]" in out
     assert out.index("prediction") < out.index("probability")
     first = [line for line in out.splitlines() if "[red]" in line][0]
     assert any(f"{colour} " in first for colour in COLOURS)
@@ -207,7 +207,7 @@ def test_a_mistake_says_what_to_type(classifier, pairs, capsys) -> None:
             PredictSettings(checkpoint=str(classifier), inputs={"text": "a red"}, output="x.xlsx"),
             [],
         )
-    with pytest.raises(DataError, match="pairs.csv is damaged or no picture"):
+    with pytest.raises(DataError, match="pairs.csv is damaged or no image"):
         predicted(classifier, capsys, image=str(pairs))
 
 

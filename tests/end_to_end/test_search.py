@@ -1,4 +1,4 @@
-"""Embedded samples are found by a sentence and by a picture, and shown."""
+"""Embedded samples are found by a sentence and by an image, and shown."""
 
 import json
 from pathlib import Path
@@ -84,10 +84,10 @@ def test_a_picture_of_the_table_finds_itself(clip, index, pairs, capsys, tmp_pat
 
 
 def test_a_sentence_finds_what_its_vector_is_nearest_to(clip, index, capsys) -> None:
-    said = asked(clip, index, capsys, query="a green picture number 5")
+    said = asked(clip, index, capsys, query="a green image number 5")
     table = pq.read_table(index)
     row = next(
-        entry for entry in table.to_pylist() if entry["text_words"] == "a green picture number 5"
+        entry for entry in table.to_pylist() if entry["text_words"] == "a green image number 5"
     )
     vectors = torch.tensor([entry["image"] for entry in table.to_pylist()])
     cosine = torch.nn.functional.cosine_similarity(torch.tensor(row["text"])[None], vectors)
@@ -96,7 +96,7 @@ def test_a_sentence_finds_what_its_vector_is_nearest_to(clip, index, capsys) -> 
         cosine.topk(7).values.tolist(), abs=1e-3
     )
     assert Path(f"{index}.image.exact.faiss").exists()
-    nearly = asked(clip, index, capsys, query="a green picture number 5", exact=False)
+    nearly = asked(clip, index, capsys, query="a green image number 5", exact=False)
     assert nearly["found"] == said["found"]  # so few have so few cells that all are looked into
 
 
@@ -112,14 +112,14 @@ def test_what_several_rows_share_is_found_once(clip, capsys, tmp_path, exact) ->
     ]
     file = tmp_path / "x.parquet"
     embed.main(EmbedSettings(checkpoint=str(clip), output=str(file)), [*changes, "devices=cpu"])
-    said = asked(clip, file, capsys, query="a red picture", exact=exact)
+    said = asked(clip, file, capsys, query="a red image", exact=exact)
     assert len({row["image_words"] for row in said["found"]}) == len(said["found"]) == 4
 
 
 def test_a_table_for_people(clip, index, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     search.main(
-        SearchSettings(checkpoint=str(clip), index=str(index), query="a red picture", top=2),
+        SearchSettings(checkpoint=str(clip), index=str(index), query="a red image", top=2),
         ["devices=cpu"],
     )
     out = capsys.readouterr().out
@@ -131,7 +131,7 @@ def test_a_long_sentence_with_any_signs_is_a_sentence(
     clip, pairs, capsys, tmp_path, monkeypatch
 ) -> None:
     rows = make_pairs(tmp_path, 3)
-    rows[0]["caption"] = "a [red] picture for $5 [/b] or $\\nothing$"
+    rows[0]["caption"] = "a [red] image for $5 [/b] or $\\nothing$"
     changes = [
         "data=manifest",
         f"data.path={write_csv(tmp_path / 'new.csv', rows)}",
@@ -145,7 +145,7 @@ def test_a_long_sentence_with_any_signs_is_a_sentence(
     search.main(settings, ["devices=cpu"])
     out = capsys.readouterr().out
     assert rows[0]["caption"] in out
-    assert out.count("a green picture") == 1
+    assert out.count("a green image") == 1
 
 
 def test_a_table_that_was_put_in_the_place_of_another_has_an_index_of_its_own(
@@ -158,16 +158,16 @@ def test_a_table_that_was_put_in_the_place_of_another_has_an_index_of_its_own(
         settings = EmbedSettings(checkpoint=str(clip), output=str(tmp_path / f"{name}.parquet"))
         embed.main(settings, [*changes, f"data.path={path}"])
     time = (tmp_path / "new.parquet").stat()
-    first = asked(clip, tmp_path / "old.parquet", capsys, query="a red picture", find="text")
+    first = asked(clip, tmp_path / "old.parquet", capsys, query="a red image", find="text")
     faiss = tmp_path / "old.parquet.text.exact.faiss"
     held = faiss.stat().st_ino
     assert (
-        asked(clip, tmp_path / "old.parquet", capsys, query="a red picture", find="text") == first
+        asked(clip, tmp_path / "old.parquet", capsys, query="a red image", find="text") == first
     )
     assert faiss.stat().st_ino == held  # it is made once
     (tmp_path / "new.parquet").replace(tmp_path / "old.parquet")
     assert (tmp_path / "old.parquet").stat().st_mtime_ns == time.st_mtime_ns
-    second = asked(clip, tmp_path / "old.parquet", capsys, query="a red picture", find="text")
+    second = asked(clip, tmp_path / "old.parquet", capsys, query="a red image", find="text")
     assert [row["text_words"] for row in second["found"]] == [
         row["text_words"] for row in first["found"]
     ]
@@ -261,10 +261,10 @@ class Kinds:
 def test_the_input_is_the_one_that_a_file_is_of(tmp_path) -> None:
     model = Kinds(table="tabular", picture="image", sound="audio", clip="video", words="text")
     for file, by in (
-        ("a.PNG", "picture"),
+        ("a.PNG", "image"),
         ("a.wav", "sound"),
         ("a.mp4", "clip"),
-        ("a.unknown", "picture"),
+        ("a.unknown", "image"),
     ):
         (tmp_path / file).touch()
         settings = SearchSettings(checkpoint="", index="", query=str(tmp_path / file))

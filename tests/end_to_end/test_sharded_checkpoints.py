@@ -1,4 +1,4 @@
-"""A run that is shared out among processes, saved in parts or as a whole, goes on and is judged
+"""A run that is sharded among processes, saved in parts or as a whole, goes on and is evaluated
 anywhere."""
 
 import json
@@ -77,11 +77,11 @@ def test_it_goes_on_with_as_many_processes_and_with_one_and_the_other_way(
     )
     shutil.copytree(longer, alone)
     done = command(
-        "eval.py", f"checkpoint={longer}", "devices=cpu", f"run_dir={tmp_path / 'judged'}"
+        "eval.py", f"checkpoint={longer}", "devices=cpu", f"run_dir={tmp_path / 'evaluated'}"
     )
     assert done.returncode == 0, done.stderr
     first, second = (
-        json.loads((path / "metrics.json").read_text()) for path in (longer, tmp_path / "judged")
+        json.loads((path / "metrics.json").read_text()) for path in (longer, tmp_path / "evaluated")
     )
     for name in (name for name in first if name.startswith("test/") and "/control/" not in name):
         assert second[name] == pytest.approx(first[name], rel=1e-6), name

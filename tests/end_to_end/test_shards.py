@@ -1,4 +1,4 @@
-"""Shards train with one `data=` choice, and are judged again with the same metrics."""
+"""Shards train with one `data=` choice, and are evaluated again with the same metrics."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a user does: train, look into the folder, judge again, repeat, change, sweep, distribute."""
+"""What a user does: train, look into the folder, evaluate again, repeat, change, sweep, distribute."""
 
 import csv
 import itertools

@@ -35,7 +35,7 @@ CLIP = [
     "dim=32",
     "encoder.image.image_size=16",
 ]
-OLD = "polymodal.pictures.Network"
+OLD = "polymodal.images.Network"
 CAPTIONS = ["black chess knight", "latin small letter e with acute"]
 
 

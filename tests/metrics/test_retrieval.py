@@ -176,7 +176,7 @@ def test_an_item_of_several_groups_is_right_for_all_of_them(
 
 
 def test_a_caption_of_many_pictures_is_one_answer() -> None:
-    """60 pictures of three kinds with three captions: a perfect model is perfect, one that swaps
+    """60 images of three kinds with three captions: a perfect model is perfect, one that swaps
     two kinds is not."""
     kind = torch.arange(60) % 3
     x = torch.eye(3)[kind]

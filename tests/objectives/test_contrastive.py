@@ -1,4 +1,4 @@
-"""What every contrastive objective promises: masks are exact, precision is kept, judging does not
+"""What every contrastive objective promises: masks are exact, precision is kept, evaluating does not
 depend on batches."""
 
 import math

@@ -1,4 +1,4 @@
-"""Pictures can be drawn of anything that a run may give, and tables say what they should."""
+"""Plots can be drawn of anything that a run may give, and tables say what they should."""
 
 import csv
 import re
@@ -26,7 +26,7 @@ from polymodal.report.tables import write_classes, write_confusion
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "picture.png"
+    return tmp_path / "plot.png"
 
 
 def size(file: Path) -> tuple[int, int]:

@@ -46,7 +46,7 @@ def test_a_manifest(tmp_path: Path, inspect) -> None:
     rows[0]["caption"] = rows[1]["sound"] = ""
     rows[4]["caption"] = rows[6]["caption"] = "of both"
     (tmp_path / rows[7]["filepath"]).write_bytes((tmp_path / rows[8]["filepath"]).read_bytes())
-    (tmp_path / rows[9]["filepath"]).write_bytes(b"no picture")
+    (tmp_path / rows[9]["filepath"]).write_bytes(b"no image")
     (tmp_path / rows[10]["sound"]).unlink()
     file = write_csv(tmp_path / "p.csv", rows)
     columns = [

@@ -76,7 +76,7 @@ def test_no_group_is_in_two_splits_and_a_second_run_changes_nothing(
     }
     content = (stamps / "manifest.parquet").read_bytes()
     done = prepare("stamps", f"package={stamps.parent / 'package'}", f"folder={stamps}", "size=16")
-    assert "bad picture 1, bad sound 2" in done.replace("sound without a stamp 1, ", "")
+    assert "bad image 1, bad sound 2" in done.replace("sound without a stamp 1, ", "")
     assert (stamps / "manifest.parquet").read_bytes() == content
     assert before == {
         file: file.stat().st_mtime_ns for file in stamps.rglob("*.*") if file.suffix != ".parquet"

@@ -1,4 +1,4 @@
-"""Metrics of tables and pictures, against references."""
+"""Metrics of tables and plots, against references."""
 
 from pathlib import Path
 

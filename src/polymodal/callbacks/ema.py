@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights that is judged as a whole."""
+"""An exponential moving average of the weights that is evaluated as a whole."""
 
 from __future__ import annotations
 

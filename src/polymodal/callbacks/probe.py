@@ -33,7 +33,7 @@ the classes, those of matching clusters with their square and more."""
 
 
 class Probe(Callback):
-    """Judges the vectors of the test split, under `test/probe/`, by classes that they were not
+    """Evaluates the vectors of the test split, under `test/probe/`, by classes that they were not
     necessarily trained for.
 
     A sample's vector is the fused one or, without a fusion, the mean of its modalities' normalised
@@ -45,7 +45,7 @@ class Probe(Callback):
       itself, as `<modality>/knn_accuracy`.
     - `linear_accuracy`: a logistic regression that is fitted on training vectors.
 
-    Without training samples, as in a judgement of other data, there are the metrics of k-means
+    Without training samples, as in a evaluation of other data, there are the metrics of k-means
     alone; of more than `MOST_CLASSES` classes, the accuracy of the neighbours alone. The training
     vectors are made by the trained model in evaluation mode, without augmentation on the device.
     They are those of as many shuffled batches as hold `samples` samples.
@@ -152,7 +152,7 @@ def probe_metrics(
 
     Args:
         train: `COLUMNS` of the samples to be fitted on; none is needed.
-        test: the same of the samples to be judged, one at least.
+        test: the same of the samples to be evaluated, one at least.
         modalities: names of the rows of x.
         seed: of k-means.
     """

@@ -1,4 +1,4 @@
-"""Judges a model again with modalities missing or noisy, and says what each modality
+"""Evaluates a model again with modalities missing or noisy, and says what each modality
 contributes.
 """
 
@@ -29,7 +29,7 @@ from polymodal.report.unharmed import unharmed
 from polymodal.types import Fraction, NonNegativeFloat, Seed
 
 MOST = 8
-"""Modalities of which all subsets are judged: 2^8 = 256."""
+"""Modalities of which all subsets are evaluated: 2^8 = 256."""
 
 Condition = tuple[float, float]
 
@@ -40,21 +40,21 @@ class Robustness(Callback):
 
     What a sample loses depends on its number alone, so that every run and every model loses the
     same. A sample keeps one modality at least, but for the empty subset. Written to
-    `report/subsets.csv`, `report/robustness.csv` and pictures beside them; logged:
+    `report/subsets.csv`, `report/robustness.csv` and images beside them; logged:
     `test/shapley/<modality>`, `test/only/<modality>/...`, `test/missing_<rate>/...` and
     `test/noise_<level>/...` of the metric that the run is chosen by. Encoders run once for each
     noise level; the memory grows with the number of conditions times that of samples.
 
     Args:
         run_dir: the run's folder.
-        missing: shares of modalities to be missing; 0 is always judged.
-        noise: noise levels (see `polymodal.callbacks.noise.noisy`); 0 is always judged.
-        subsets: whether all subsets are judged, 2^m of them, and with them the Shapley values.
+        missing: shares of modalities to be missing; 0 is always evaluated.
+        noise: noise levels (see `polymodal.callbacks.noise.noisy`); 0 is always evaluated.
+        subsets: whether all subsets are evaluated, 2^m of them, and with them the Shapley values.
         seed: of what is missing.
 
     Raises:
         ConfigError: the objective does not read Y, or there are more modalities than all subsets
-            can be judged of.
+            can be evaluated of.
     """
 
     def __init__(
@@ -69,16 +69,16 @@ class Robustness(Callback):
         self.missing, self.noise = sorted({0.0, *missing}), sorted({0.0, *noise})
 
     def setup(self, trainer: Trainer, pl_module: MultimodalModule, stage: str) -> None:
-        """Refuses what cannot be judged, before anything is trained."""
+        """Refuses what cannot be evaluated, before anything is trained."""
         names = pl_module.model.modalities
         if pl_module.model.fusion is None:
             raise ConfigError(
-                "callbacks.robustness judges Y, and this run has no fusion. Leave it out."
+                "callbacks.robustness evaluates Y, and this run has no fusion. Leave it out."
             )
         if self.all_subsets and len(names) > MOST:
             raise ConfigError(
                 f"callbacks.robustness: {len(names)} modalities have {2 ** len(names)} subsets, "
-                "too many to judge.\n"
+                "too many to evaluate.\n"
                 "Add callbacks.robustness.subsets=false."
             )
         self.names = names

@@ -26,7 +26,7 @@ BUNDLED = {"glyphs": Path(bundled.__file__).with_name("glyph_prompts.yaml")}
 
 
 class ZeroShot(Callback):
-    """Judges the test split by class prompts alone (Radford et al. 2021, section 3.1).
+    """Evaluates the test split by class prompts alone (Radford et al. 2021, section 3.1).
 
     Logs `test/zero_shot/accuracy` and `test/zero_shot/recall` (mean over the classes that occur);
     the confusion matrix is kept in `confusion`, unless there are more classes than `MATRIX`.

@@ -1,9 +1,9 @@
 """What is taken from a config that came with a run, a checkpoint, an exported model or a sweep: see
 docs/security.md.
 
-Parts of known libraries are built, and nothing that runs commands. A class is judged by the file
+Parts of known libraries are built, and nothing that runs commands. A class is evaluated by the file
 that defines it, not by the name that it is given: modules hold much that they import. What the
-settings say is judged in `places`.
+settings say is evaluated in `places`.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def trusted(config: Mapping[str, Any], changes: Sequence[str] = ()) -> dict[str,
 
     Args:
         config: of a run, whole or in part.
-        changes: of the command line, `key=value` each. What they give is theirs, and not judged.
+        changes: of the command line, `key=value` each. What they give is theirs, and not evaluated.
 
     Returns:
         the config without what is given. Caches and hosts are those of our own configs, and files

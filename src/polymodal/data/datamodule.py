@@ -87,7 +87,7 @@ class PairedDataModule(LightningDataModule):
 
     @abstractmethod
     def describe(self, modality: str, item: int) -> Any:
-        """Something to show of an item: a sentence, or an (H, W) or (H, W, C) uint8 picture."""
+        """Something to show of an item: a sentence, or an (H, W) or (H, W, C) uint8 image."""
 
     def content(self, modality: str, item: int) -> Any:
         """As `describe`, but of a sound its waveform (samples,) float32, of a row of a table column
@@ -106,7 +106,7 @@ class PairedDataModule(LightningDataModule):
         return None if labels_of is None else labels_of(name)
 
     def complete(self, split: str, modalities: Sequence[str]) -> CompleteDataset:
-        """A split as it is judged: nothing is random, and all that cannot be read is told in
+        """A split as it is evaluated: nothing is random, and all that cannot be read is told in
         `left_out`.
 
         Args:
@@ -187,7 +187,7 @@ class PairedDataModule(LightningDataModule):
         """Modality -> its `kind`, and how what a person has becomes the model's input, as plain
         data.
 
-        Of pictures that is `size`, `channels`, `mean` and `std`, where a pixel p of 0 to 255
+        Of images that is `size`, `channels`, `mean` and `std`, where a pixel p of 0 to 255
         becomes (p / 255 - mean) / std; of sounds `sample_rate` and `max_seconds`; of text
         `context_length`.
         """

@@ -38,15 +38,15 @@ from polymodal.types import (
 
 
 class Glyphs(PairedDataModule):
-    """Pictures of characters and their official names, split by CHARACTER: names of the test split
+    """Images of characters and their official names, split by CHARACTER: names of the test split
     were never seen.
 
     Characters that look the same in every font that has both (Latin A, Greek Alpha) are of one
     group. The data are rendered once from the fonts in matplotlib's package; nothing is downloaded.
 
     Args:
-        cache_dir: where the rendered pictures are kept.
-        image_size: S, side of the pictures in pixels.
+        cache_dir: where the rendered images are kept.
+        image_size: S, side of the images in pixels.
         families: starts of font file names.
         splits: shares of train, validation and test; a character falls by a fixed hash of its code
             point.
@@ -109,7 +109,7 @@ class Glyphs(PairedDataModule):
         )
 
     def prepare_data(self) -> None:
-        """Renders the pictures where they are not cached yet; once on each machine."""
+        """Renders the images where they are not cached yet; once on each machine."""
         load_glyphs(self.cache_dir, self.families, self.image_size)
 
     def setup(self, stage: str | None = None) -> None:
@@ -165,12 +165,12 @@ class Glyphs(PairedDataModule):
         return [self.names[character] for character in characters.tolist()]
 
     def read(self, modality: str, given: str) -> np.ndarray:
-        """See `PairedDataModule`; of a picture the ink counts, which is black on white."""
+        """See `PairedDataModule`; of an image the ink counts, which is black on white."""
         content = super().read(modality, given)
         return 255 - content if modality == "image" else content
 
     def describe(self, modality: str, item: int) -> Any:
-        """The (S, S) picture with black ink on white, or the name, with the words that are lost."""
+        """The (S, S) image with black ink on white, or the name, with the words that are lost."""
         return (
             255 - self.images[item]
             if modality == "image"
@@ -178,7 +178,7 @@ class Glyphs(PairedDataModule):
         )
 
     def format_of(self, kind: str) -> dict[str, Any]:
-        """Pictures of black ink on white: here ink is what counts, hence the deviation below
+        """Images of black ink on white: here ink is what counts, hence the deviation below
         zero.
         """
         ink = {"size": self.image_size, "channels": 1, "mean": [1 - INK_MEAN], "std": [-INK_STD]}
@@ -197,7 +197,7 @@ class Glyphs(PairedDataModule):
 
 
 INK_MEAN, INK_STD = 0.108, 0.288
-"""Mean and standard deviation of the pictures, measured over the training split at 32 pixels."""
+"""Mean and standard deviation of the images, measured over the training split at 32 pixels."""
 
 
 def _stacked(ways: Sequence[Tensor], padding: int) -> Tensor:

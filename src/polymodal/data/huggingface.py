@@ -20,7 +20,7 @@ from polymodal.errors import ConfigError, DataError
 
 
 class HuggingFace(TableData):
-    """The rows of a data set, which stay in the library's mapped files; pictures and sounds in them
+    """The rows of a data set, which stay in the library's mapped files; images and sounds in them
     are read by us.
 
         python src/train.py data=huggingface data.name=user/flowers data.columns.image=image
@@ -31,7 +31,7 @@ class HuggingFace(TableData):
     of a data set is ever run.
 
     Args:
-        name: on the hub; or a folder: what `save_to_disk` wrote, or files such as pictures or
+        name: on the hub; or a folder: what `save_to_disk` wrote, or files such as images or
             Parquet; or a format, such as `parquet`, with `data_files`, or `imagefolder`, with
             `data_dir`.
         columns: modality -> column; see `TableData`, which takes all further arguments.

@@ -22,7 +22,7 @@ MOST_SHARDS = 64
 
 
 class HubShards:
-    """Rows of streamed data sets, a shard of theirs at a time. Pictures and sounds stay the bytes
+    """Rows of streamed data sets, a shard of theirs at a time. Images and sounds stay the bytes
     of their files.
 
     Args:
@@ -54,7 +54,7 @@ class HubShards:
             BadSampleError: it cannot be read on.
         """
         _, part, index = self.shards[shard]
-        # not by plain iteration, which would share out the rows among loading processes once more
+        # not by plain iteration, which would shard the rows among loading processes once more
         rows = enumerate(part.shard(num_shards=part.num_shards, index=index).iter(batch_size=1))
         while True:
             try:

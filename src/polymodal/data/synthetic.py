@@ -37,7 +37,7 @@ from polymodal.types import (
 )
 
 INK_MEAN, INK_STD = 0.15, 0.2
-"""About the mean and standard deviation of the pictures."""
+"""About the mean and standard deviation of the images."""
 
 
 class Synthetic(PairedDataModule):
@@ -66,7 +66,7 @@ class Synthetic(PairedDataModule):
         samples: N over all splits.
         classes: number of classes.
         missing: how often a modality is absent; one of each sample is always there.
-        image_size: S, side of pictures and frames in pixels.
+        image_size: S, side of images and frames in pixels.
         frames: T of a video.
         sample_rate: of waveforms, in Hz.
         seconds: the longest waveform; the shortest is half of it.
@@ -222,7 +222,7 @@ class Synthetic(PairedDataModule):
         return [self.contents[modality][item] for item in items.tolist()]
 
     def describe(self, modality: str, item: int) -> Any:
-        """A picture (of a video its frames side by side), a caption, or what there is to say of a
+        """An image (of a video its frames side by side), a caption, or what there is to say of a
         sound or a row.
         """
         kind, content = self.kinds[modality], self.contents[modality][item]

@@ -42,7 +42,7 @@ def create(
             were trained with.
         pretrained: a file of weights, or a tag of open_clip's (downloaded once); None for random
             weights.
-        image_size: side of the pictures; None for the model's own. Learned positions are
+        image_size: side of the images; None for the model's own. Learned positions are
             interpolated to it.
 
     Raises:

@@ -10,7 +10,7 @@ class Shared:
     """Stands for the encoder of another modality of the same kind: `in_place` puts that one there.
 
     Both have the same weights (siamese networks, Bromley et al. 1993), so that equal inputs have
-    equal vectors from the first step on: a caption and what is left of it, a picture and a sketch
+    equal vectors from the first step on: a caption and what is left of it, an image and a sketch
     of it.
 
     Args:

@@ -62,7 +62,7 @@ def main(settings: SearchSettings, changes: list[str]) -> None:
             draw(output, settings.query, found, find, table)
     if settings.json:
         report = {"query": settings.query, "by": by, "find": find}
-        print(json.dumps(report | {"picture": str(output), "found": found}))
+        print(json.dumps(report | {"image": str(output), "found": found}))
     else:
         Console().print(as_table(found, find))
         print(output)

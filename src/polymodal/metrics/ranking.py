@@ -27,7 +27,7 @@ def positive_ranks(
 
     Ties go to the wrong answer: a model that gives every item the same score gets the last rank,
     not the first. The other positives of a query do not count as wrong. One that is in several
-    groups, such as a sentence that several pictures have, has the items of all of them for right
+    groups, such as a sentence that several images have, has the items of all of them for right
     answers.
 
     Args:

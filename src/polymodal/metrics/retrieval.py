@@ -105,7 +105,7 @@ def retrieval_metrics(
     """`image_to_text/recall@1` and so on, for every ordered pair of modalities.
 
     Queries are the distinct items of the first modality, the gallery those of the second. An item
-    is right that is in a group of the query's: a caption of two pictures is right for both, and
+    is right that is in a group of the query's: a caption of two images is right for both, and
     both are right for it.
     """
     return {

@@ -1,1 +1,1 @@
-"""Objectives: a loss on X and/or Y together with the metrics that judge it."""
+"""Objectives: a loss on X and/or Y together with the metrics that evaluate it."""

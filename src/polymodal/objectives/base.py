@@ -17,7 +17,7 @@ label."""
 
 
 class Objective(nn.Module, ABC):
-    """A loss and the metrics that judge it. Parameters of the loss (a temperature) live here."""
+    """A loss and the metrics that evaluate it. Parameters of the loss (a temperature) live here."""
 
     needs_fusion = False
     """Whether the loss reads Y."""

@@ -37,7 +37,7 @@ class CLIP(Aligned):
             Goel et al. 2022).
         cyclip_in: weight of (s_ij - t_ij)^2, s and t the cosines within one modality and within the
             other.
-        evaluation_batch_size: samples in one loss when a whole split is judged.
+        evaluation_batch_size: samples in one loss when a whole split is evaluated.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class Contrastive(Objective):
 
     Args:
         modalities: names of the rows of X.
-        evaluation_batch_size: samples in one loss when a whole split is judged. The validation loss
+        evaluation_batch_size: samples in one loss when a split is evaluated. The validation loss
             is a mean over such batches of a fixed shuffle: it does not depend on how the loader
             cuts the split.
         logit_scale: first value of exp(logit_scale), the inverse temperature; None: the loss has

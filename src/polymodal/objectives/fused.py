@@ -37,7 +37,7 @@ class Fused(Aligned):
         anchor: instead of `pairs`, the modality that all others are aligned with.
         logit_scale: first value of the inverse temperatures.
         learn_scale: whether they are trained.
-        evaluation_batch_size: samples in one loss when a whole split is judged.
+        evaluation_batch_size: samples in one loss when a whole split is evaluated.
     """
 
     def __init__(

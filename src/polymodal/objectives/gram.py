@@ -25,7 +25,7 @@ class GRAM(Aligned):
         anchor: the modality that is exchanged among the tuples of all others; None: each in turn.
         logit_scale: first value of the inverse temperature.
         learn_scale: whether it is trained.
-        evaluation_batch_size: samples in one loss when a whole split is judged.
+        evaluation_batch_size: samples in one loss when a whole split is evaluated.
     """
 
     def __init__(

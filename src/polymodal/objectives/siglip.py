@@ -30,7 +30,7 @@ class SigLIP(Aligned):
         logit_scale: first value of the inverse temperatures.
         logit_bias: first value of the biases.
         learn_scale: whether the temperatures are trained.
-        evaluation_batch_size: samples in one loss when a whole split is judged.
+        evaluation_batch_size: samples in one loss when a whole split is evaluated.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class SupCon(Contrastive):
             group.
         logit_scale: first value of the inverse temperature.
         learn_scale: whether it is trained; the paper keeps it.
-        evaluation_batch_size: samples in one loss when a whole split is judged.
+        evaluation_batch_size: samples in one loss when a whole split is evaluated.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class Symile(Aligned):
             for m = 3 and small batches.
         logit_scale: first value of the inverse temperature.
         learn_scale: whether it is trained.
-        evaluation_batch_size: samples in one loss when a whole split is judged.
+        evaluation_batch_size: samples in one loss when a whole split is evaluated.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class VICReg(Aligned):
         invariance: weight of the mean squared difference.
         variance: weight of what the standard deviations lack to 1.
         covariance: weight of the squared covariances.
-        evaluation_batch_size: samples in one loss when a whole split is judged.
+        evaluation_batch_size: samples in one loss when a whole split is evaluated.
     """
 
     def __init__(

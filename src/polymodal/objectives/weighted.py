@@ -57,7 +57,7 @@ class Weighted(Objective):
             objective.update(output, batch)
 
     def compute(self) -> dict[str, Tensor]:
-        """`loss`, and `<name>/...` of each objective; one that has nothing to judge is left out of
+        """`loss`, and `<name>/...` of each objective; one without a sample is left out of
         the sum.
         """
         metrics = {name: objective.compute() for name, objective in self._children().items()}

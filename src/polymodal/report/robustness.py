@@ -1,4 +1,4 @@
-"""Pictures of what is left when modalities are missing or noisy."""
+"""Plots of what is left when modalities are missing or noisy."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Run:
         changes: key -> value of what sets it apart from others.
         error: why it failed, in one line.
         metrics: of metrics.json.
-        monitor: the validation metric that the run was judged by, and
+        monitor: the validation metric that the run was evaluated by, and
         best: the best value that it reached.
         mode: whether a larger or a smaller one is better.
     """

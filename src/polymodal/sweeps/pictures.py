@@ -1,4 +1,4 @@
-"""Pictures of many runs: parallel coordinates, which setting matters, learning curves on top of
+"""Plots of many runs: parallel coordinates, which setting matters, learning curves on top of
 each other.
 """
 
@@ -35,7 +35,7 @@ def draw_all(folder: Path, runs: Sequence[Run]) -> None:
 
 
 def comparable(runs: Sequence[Run]) -> list[Run]:
-    """Runs that are done and were judged by one and the same metric."""
+    """Runs that are done and were evaluated by one and the same metric."""
     done = [run for run in runs if run.status == "done" and run.best is not None]
     return [run for run in done if run.monitor == done[0].monitor]
 
@@ -144,7 +144,7 @@ def draw_importance(file: Path, runs: Sequence[Run], keys: Sequence[str]) -> Non
 
 
 def draw_curves(file: Path, runs: Sequence[Run]) -> None:
-    """The validation loss on the left, the metric that runs are judged by on the right; the best
+    """The validation loss on the left, the metric that runs are evaluated by on the right; the best
     ten are named.
     """
     keys = varied(runs)

@@ -1,4 +1,4 @@
-"""What a sweep leaves when it ends: tables and pictures, and the word that some jobs failed."""
+"""What a sweep leaves when it ends: tables and plots, and the word that some jobs failed."""
 
 from __future__ import annotations
 

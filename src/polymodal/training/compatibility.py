@@ -111,7 +111,7 @@ def check_choices(config: Settings) -> None:
 
 
 def _check_sharding(config: Settings) -> None:
-    """What parameters that are shared out among processes cannot do."""
+    """What parameters that are sharded among processes cannot do."""
     precision, strategy = config["trainer"].get("precision"), config["trainer"]["strategy"]
     if precision not in ("32-true", "bf16-mixed", "bf16-true"):
         raise ConfigError(

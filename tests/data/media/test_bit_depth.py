@@ -163,7 +163,7 @@ def test_an_array_is_told_apart_from_a_damaged_picture(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", GREY)
     for source in (tmp_path / "a.npy", (tmp_path / "a.npy").read_bytes()):
         with pytest.raises(
-            BadSampleError, match=r"a\.npy is a NumPy array, no picture: save it as PNG"
+            BadSampleError, match=r"a\.npy is a NumPy array, no image: save it as PNG"
         ):
             read_image(source, 16, 1, "a.npy")
 

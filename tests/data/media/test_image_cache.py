@@ -1,4 +1,4 @@
-"""A cached picture is the decoded one, is decoded once, and never is an old or a damaged one."""
+"""A cached image is the decoded one, is decoded once, and never is an old or a damaged one."""
 
 import multiprocessing
 import os
@@ -105,7 +105,7 @@ def test_its_size_is_bounded(file: Path) -> None:
     for _ in range(2):
         for index in (1, 2):
             assert (cache.get(index, file, read) == 7).all()
-    assert read.calls == 3  # the third picture has no place
+    assert read.calls == 3  # the third image has no place
     assert (cache.folder / "pixels").stat().st_size == 2 * np.prod(SHAPE)
     assert (cache_in(file.parent / "none", names=range(100), size=0).get(0, file, read) == 7).all()
 

@@ -1,4 +1,4 @@
-"""Pictures of every odd kind come out as the same upright uint8 square, and broken ones are
+"""Images of every odd kind come out as the same upright uint8 square, and broken ones are
 named."""
 
 import contextlib
@@ -54,12 +54,12 @@ def test_it_is_open_clips_resize_and_centre_crop(
     )
     assert ours.shape == (3, size, size)
     assert ours.dtype == np.uint8
-    # theirs crops whole pixels of the resized picture, ours fractions of one
+    # theirs crops whole pixels of the resized image, ours fractions of one
     assert np.abs(ours - theirs).mean() < 255 / min(height, width, size) / 2
 
 
 def pillows(image: Image.Image, size: int, mode: str = "RGB") -> np.ndarray:
-    """(C, size, size): the middle square of the whole decoded picture, resized by Pillow."""
+    """(C, size, size): the middle square of the whole decoded image, resized by Pillow."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.convert(mode).crop((left, top, left + side, top + side))
@@ -111,7 +111,7 @@ def test_bytes_are_read_as_a_file_is(tmp_path: Path) -> None:
     file = saved(tmp_path, Image.fromarray(SMOOTH), "a.png")
     assert np.array_equal(read_image(file.read_bytes(), 16, 3), read_image(file, 16, 3))
     with pytest.raises(BadSampleError, match=r"^x\.png is damaged"):
-        read_image(b"no picture", 16, 3, name="x.png")
+        read_image(b"no image", 16, 3, name="x.png")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_large_jpeg_is_decoded_small_to_nearly_the_same(tmp_path: Path, monkey
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_turns_the_picture(orientation: int, expected: np.ndarray, tmp_path: Path) -> None:
-    stored = {  # how an upright picture lies in the file
+    stored = {  # how an upright image lies in the file
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
         3: lambda a: a[::-1, ::-1],
@@ -254,4 +254,4 @@ def test_bytes_are_read_as_their_file_is(tmp_path: Path) -> None:
     file = saved(tmp_path, Image.fromarray(SMOOTH), "a.jpg")
     assert np.array_equal(read_image(file.read_bytes(), 16, 3), read_image(file, 16, 3))
     with pytest.raises(BadSampleError, match="^drawing 7 is damaged"):
-        read_image(b"no picture", 16, 3, name="drawing 7")
+        read_image(b"no image", 16, 3, name="drawing 7")

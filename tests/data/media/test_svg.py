@@ -126,7 +126,7 @@ BOMBS = {
     ),
     "depth": drawing("<g>" * 100_000 + "</g>" * 100_000),
     "groups": drawing('<g opacity="0.9">' * 2000 + '<rect width="9" height="9"/>' + "</g>" * 2000),
-    "a picture in it": drawing(
+    "an image in it": drawing(
         image(f"data:image/png;base64,{base64.b64encode(bomb(9000, 9000)).decode()}")
     ),
     "length": drawing(" " * svg.MAX_BYTES),
@@ -140,7 +140,7 @@ def test_a_bomb_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadSampleError, match=r"a\.svg") as caught:
         read_image(tmp_path / "a.svg", 16, 3)
     assert caught.value.reason == (
-        "too large" if name in {"a picture in it", "length", "packed"} else "damaged file"
+        "too large" if name in {"an image in it", "length", "packed"} else "damaged file"
     )
 
 

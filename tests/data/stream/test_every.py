@@ -71,7 +71,7 @@ def test_every_training_glyph_is_seen_as_a_test_glyph_is(glyphs) -> None:
 def test_a_stream_tells_all_and_passes_over_what_is_done(tmp_path: Path) -> None:
     samples = [sample(number) for number in range(11)]
     for number in (2, 3, 4, 9):
-        samples[number]["png"] = b"no picture"
+        samples[number]["png"] = b"no image"
     data = ready(
         by_split(str(write_shard(tmp_path / "0.tar", samples[:6])), None, None),
         batch_size=2,
@@ -81,7 +81,7 @@ def test_a_stream_tells_all_and_passes_over_what_is_done(tmp_path: Path) -> None
         data._loader("test", data.remaining("test", ["image", "text"], np.zeros(0, np.int64)))
     )
     assert (len(whole), len(left_out)) == (3, 3)
-    assert all("no picture" in problem for problem in left_out.values())
+    assert all("no image" in problem for problem in left_out.values())
     done = np.array([whole[0], min(left_out)])
     rest = data.remaining("test", ["image", "text"], done)
     ids, problems = told(data._loader("test", rest))

@@ -27,10 +27,10 @@ def files(tmp_path_factory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def dirty(tmp_path_factory) -> list[str]:
-    """Shards with broken pictures, two of which are the last samples, and a shard that ends too
+    """Shards with broken images, two of which are the last samples, and a shard that ends too
     early."""
     folder = tmp_path_factory.mktemp("dirty")
-    faults = dict.fromkeys((2, 5, 13, 19, 25, 26), b"") | {9: b"no picture"}
+    faults = dict.fromkeys((2, 5, 13, 19, 25, 26), b"") | {9: b"no image"}
     samples = [sample(n) | ({"png": faults[n]} if n in faults else {}) for n in range(27)]
     parts = [samples[:7], samples[7:12], samples[12:21], samples[21:]]
     files = [write_shard(folder / f"{n}.tar", part) for n, part in enumerate(parts)]
@@ -182,7 +182,7 @@ def test_an_epoch_goes_on_only_as_it_was_divided(
     data = ready(by_split(files), **options)
     data.load_state_dict(begun.state_dict())
     data.position = (1, 2)
-    data.test_dataloader()  # as a stored run is judged
+    data.test_dataloader()  # as a stored run is evaluated
     data.trainer = SimpleNamespace(**vars(TRAINS) | {"world_size": world_size})
     with pytest.raises(
         ConfigError, match=f"stopped within an epoch.* Go on as it began: {told}\\."

@@ -14,7 +14,7 @@ from polymodal.errors import DataError
 
 
 def embedded(folder: Path, rows: list[dict], how: str) -> Path:
-    """The rows with the pictures in them: as bytes, or as records of bytes and name; or as records
+    """The rows with the images in them: as bytes, or as records of bytes and name; or as records
     of a path alone."""
     make = {
         "bytes": lambda path: (folder / path).read_bytes(),
@@ -86,7 +86,7 @@ def test_a_changed_picture_is_not_taken_from_the_cache(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "row 8: drawing has no bytes"),
-        (b"GIF89a no", "row 8: drawing is damaged or no picture"),
+        (b"GIF89a no", "row 8: drawing is damaged or no image"),
     ],
 )
 def test_bad_bytes_are_named_by_their_row(content: bytes, message: str, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_equal_captions_are_one_group_and_one_item(
     ]
     file = write_csv(tmp_path / "p.csv", rows)
     data = ready(file, {"image": "filepath", "text": "class", "split": "part"}, templates=templates)
-    # a caption may be in all splits: a picture is in one
+    # a caption may be in all splits: an image is in one
     for part in (data.train_set, data.val_set, data.test_set):
         batch = whole(part)
         same = [row["class"] for row in rows]
@@ -147,6 +147,6 @@ def test_a_table_with_the_classes_as_captions_says_what_class_folders_say(tmp_pa
     for values in (lambda batch: batch.group, lambda batch: batch.items["text"]):
         alike = [values(batch)[:, None] == values(batch)[None] for batch in (one, other)]
         assert torch.equal(*alike)
-        assert alike[0].sum() == 4 * 6**2  # four classes of six pictures
+        assert alike[0].sum() == 4 * 6**2  # four classes of six images
     assert torch.equal(one.inputs["text"], other.inputs["text"])
     assert torch.equal(one.inputs["image"], other.inputs["image"])

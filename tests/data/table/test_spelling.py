@@ -69,7 +69,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(folder: Path) -> list[dict]:
-    """Each picture twice, in another spelling."""
+    """Each image twice, in another spelling."""
     once = make_pairs(folder, 40)
     other = ["./{}", "{}", "images/../{}", "../" + folder.name + "/{}", str(folder) + "/{}"]
     paths = [

@@ -23,7 +23,7 @@ SHAPES = {"wide": (5, 3), "one row": (1, 4), "odd": (7, 2, 2)}
 
 
 def content() -> dict[str, Any]:
-    """What is to be shared out, in the places where a checkpoint has it, and a rest."""
+    """What is to be sharded, in the places where a checkpoint has it, and a rest."""
     weights = {
         name: torch.randn(shape, generator=torch.Generator().manual_seed(1))
         for name, shape in SHAPES.items()

@@ -1,4 +1,4 @@
-"""Parameters that are shared out give the loss, the gradients and the steps of one process, in
+"""Parameters that are sharded give the loss, the gradients and the steps of one process, in
 fp64."""
 
 from pathlib import Path

@@ -46,7 +46,7 @@ class Setting(NamedTuple):
 
 
 def vocab_size(preview: Preview) -> Setting:
-    """The largest vocabulary whose pieces training shows often enough, judged on captions that are
+    """The largest vocabulary whose pieces training shows often enough, by a look at captions that are
     held out.
     """
     captions = sorted(set(preview.captions))

@@ -32,7 +32,7 @@ from polymodal.errors import DataError
 log = logging.getLogger(__name__)
 
 LAYOUT = 1
-"""Number of this file's drawing rules: raise it when a change alters the pictures."""
+"""Number of this file's drawing rules: raise it when a change alters the images."""
 
 ARRAYS = {"images.npy", "codepoints.npy", "fonts.npy"}
 """Files of a cache, beside their checksums."""
@@ -40,7 +40,7 @@ ARRAYS = {"images.npy", "codepoints.npy", "fonts.npy"}
 
 @dataclass(frozen=True)
 class GlyphTable:
-    """All rendered characters: N pictures of C characters.
+    """All rendered characters: N images of C characters.
 
     Attributes:
         images: (N, S, S) uint8, memory-mapped, ink is 255.
@@ -139,7 +139,7 @@ def _build(folder: Path, files: Sequence[Path], image_size: int) -> None:
 
 
 def _render_font(file: Path, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(code point, (S, S) picture) of each named character of one font that leaves any ink."""
+    """(code point, (S, S) image) of each named character of one font that leaves any ink."""
     with TTFont(file, lazy=True) as font:
         codepoints = sorted(font.getBestCmap())
     em = round(size * 0.8)  # accents over capitals and descenders still fit

@@ -14,12 +14,12 @@ from polymodal.data.text.word_dropout import drop_words
 
 
 class GlyphSet:
-    """Some of the pictures with their names: a batch is one gather.
+    """Some of the images with their names: a batch is one gather.
 
     Args:
-        table: all pictures.
-        rows: (N,) which pictures of the table are in this split; also their sample ids.
-        character: picture -> index of its character.
+        table: all images.
+        rows: (N,) which images of the table are in this split; also their sample ids.
+        character: image -> index of its character.
         group: character -> group; characters that look the same share one.
         kind: character -> class, or -1.
         tokens: (V, characters, T) token ids of the names, cut up in V ways of which each batch

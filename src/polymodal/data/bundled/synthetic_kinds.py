@@ -1,4 +1,4 @@
-"""How the synthetic data show one signal as pictures, words, sounds, films and tables."""
+"""How the synthetic data show one signal as images, words, sounds, films and tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TAGS = ("red", "tall", "quiet")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FILLERS = ("", "look at", "here is", "once more", "somebody drew", "this must be")
 CORNERS = np.array([[-0.75, -0.75], [-0.75, 0.75], [0.75, -0.75]], dtype=np.float32)
-"""Where a picture shows its tags: y and x, from -1 to 1."""
+"""Where an image shows its tags: y and x, from -1 to 1."""
 
 
 class Signal(NamedTuple):

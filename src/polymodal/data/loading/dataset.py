@@ -29,7 +29,7 @@ class BatchDataset(Protocol):
 
 
 class CompleteDataset(BatchDataset, Protocol):
-    """A split as it is judged."""
+    """A split as it is evaluated."""
 
     @property
     def ids(self) -> np.ndarray:

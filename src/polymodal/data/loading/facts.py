@@ -33,7 +33,7 @@ class SplitFacts:
         whole: whether these are all.
         present: modalities -> samples that have exactly these.
         groups: how many different groups there are.
-        items: modality -> how many different items it has; of pictures different files, of text
+        items: modality -> how many different items it has; of images different files, of text
             different captions.
         labels: name -> what is known of it.
         shared: modality -> how many of its captions are in several groups.

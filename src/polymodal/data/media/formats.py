@@ -24,8 +24,8 @@ class MediaFormat:
     """How files are read.
 
     Attributes:
-        image_shape: (C, S, S) of pictures.
-        image_cache: folder where decoded pictures are kept, or None.
+        image_shape: (C, S, S) of images.
+        image_cache: folder where decoded images are kept, or None.
         image_cache_gb: so much of them at most.
         sample_rate: of sounds, in Hz.
         max_seconds: of sounds.

@@ -1,4 +1,4 @@
-"""Decoded pictures on disk, shared by all loading processes and later runs."""
+"""Decoded images on disk, shared by all loading processes and later runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from xxhash import xxh3_64_intdigest
 from polymodal.errors import DataError
 
 VERSION = 3
-"""Raise it when a change in how pictures are read alters their pixels."""
+"""Raise it when a change in how images are read alters their pixels."""
 
 
 class ImageCache:
-    """Pictures of one shape as one memory-mapped array, filled as they are asked for, in the first
+    """Images of one shape as one memory-mapped array, filled as they are asked for, in the first
     epoch.
 
-    Every picture has a place of its own, which it keeps when others come to the list, go or change
+    Every image has a place of its own, which it keeps when others come to the list, go or change
     their order. It is valid while its file has the size and the time of change that are noted
     beside it (bytes without a file: the size and the checksum), and its pixels the checksum:
     whatever stopped a writer, what it left is decoded again. Two processes that fill a place write
@@ -29,12 +29,12 @@ class ImageCache:
 
     Args:
         folder: of the caches; those of one shape share a folder in it.
-        names: (N,) int64, a hash of what each picture is called; equal ones are one picture.
+        names: (N,) int64, a hash of what each image is called; equal ones are one image.
         shape: (C, S, S) of each.
         max_bytes: so many are kept at most, with the space reserved at once. When it is full, new
-            pictures take the places of those that are not in their list; what finds no place is
+            images take the places of those that are not in their list; what finds no place is
             always decoded.
-        image_max: as the pictures are read with; None where their type tells what is white.
+        image_max: as the images are read with; None where their type tells what is white.
 
     Raises:
         DataError: the folder cannot be written, or the disk is full.
@@ -64,7 +64,7 @@ class ImageCache:
             ) from error
 
     def _take_places(self, most: int, size: int) -> None:
-        """Finds the place of each picture, -1 where there is none, and notes the new ones."""
+        """Finds the place of each image, -1 where there is none, and notes the new ones."""
         stamps = self.folder / "stamps"
         count = stamps.stat().st_size // 32 if stamps.exists() else 0
         names, picture = np.unique(self.names, return_inverse=True)
@@ -110,7 +110,7 @@ class ImageCache:
     def get(
         self, index: int, source: Path | bytes, read: Callable[[Any], np.ndarray]
     ) -> np.ndarray:
-        """Picture `index`, of this file or these bytes: (C, S, S) uint8 from the cache, or read and
+        """Image `index`, of this file or these bytes: (C, S, S) uint8 from the cache, or read and
         kept.
         """
         place, name = self.places[index], self.names[index]

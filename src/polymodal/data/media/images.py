@@ -1,4 +1,4 @@
-"""Pictures of any common format as uint8 squares."""
+"""Images of any common format as uint8 squares."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from polymodal.data.media.svg import is_svg, render_svg
 from polymodal.errors import PolymodalError
 
 MAX_PIXELS = 89_478_485
-"""A larger picture is refused before it is decoded (Pillow's own limit): a small file may unfold to
+"""A larger image is refused before it is decoded (Pillow's own limit): a small file may unfold to
 gigabytes."""
 
 
 LEFT_OUT = {"EPS"}
-"""Formats of Pillow's that are no pictures but programs, which another program would run."""
+"""Formats of Pillow's that are no images but programs, which another program would run."""
 
 MAX_SCANS = 100
-"""A JPEG of more scans is refused: each of some bytes takes as long as the whole picture."""
+"""A JPEG of more scans is refused: each of some bytes takes as long as the whole image."""
 
 
 def read_image(
@@ -39,7 +39,7 @@ def read_image(
     """(channels, size, size) uint8: the middle square, resized with antialiasing (bicubic).
 
     JPEG, PNG, WebP, the first frame of a GIF, SVG (see `polymodal.data.media.svg`), and whatever
-    else Pillow reads. A picture is turned as its EXIF says; transparent parts show white; more than
+    else Pillow reads. An image is turned as its EXIF says; transparent parts show white; more than
     8 bits are cut to 8 (see `polymodal.data.media.bit_depth`). A large JPEG is decoded at 1/2, 1/4
     or 1/8 where that leaves twice the wanted size: on average a pixel then differs by 1.5 % of
     white at most, and by 0.1 % at 1/2.
@@ -52,7 +52,7 @@ def read_image(
         image_max: the value that is white in more than 8 bits; None where the type tells.
 
     Raises:
-        BadSampleError: it is no picture, is damaged, is too large, or its numbers do not tell what
+        BadSampleError: it is no image, is damaged, is too large, or its numbers do not tell what
             is white.
         ConfigError: it is an SVG drawing, and nothing that renders them is installed.
     """
@@ -78,11 +78,11 @@ def read_image(
         raise BadSampleError("too large", f"{name}: {error}") from error
     except UnidentifiedImageError as error:
         raise BadSampleError(
-            "damaged file", f"{name} is damaged or no picture: its format is unknown."
+            "damaged file", f"{name} is damaged or no image: its format is unknown."
         ) from error
     # decoders raise whatever their formats suggest: SyntaxError, struct.error, IndexError
     except Exception as error:
-        raise BadSampleError("damaged file", f"{name} is damaged or no picture: {error}") from error
+        raise BadSampleError("damaged file", f"{name} is damaged or no image: {error}") from error
 
 
 def middle_square(
@@ -92,7 +92,7 @@ def middle_square(
     image_max: float | None = None,
     name: str = "The image",
 ) -> np.ndarray:
-    """(channels, size, size) uint8 of a picture of any mode; see `read_image`."""
+    """(channels, size, size) uint8 of an image of any mode; see `read_image`."""
     picture = _in_mode(as_8_bits(picture, image_max, name), "L" if channels == 1 else "RGB")
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
@@ -111,7 +111,7 @@ def _image(source: Path | bytes, size: int, name: str) -> Image.Image:
         if _start(source).startswith(b"\x93NUMPY"):
             raise BadSampleError(
                 "damaged file",
-                f"{name} is a NumPy array, no picture: save it as PNG or TIFF, or name it as a "
+                f"{name} is a NumPy array, no image: save it as PNG or TIFF, or name it as a "
                 "vector.",
             ) from None
         raise
@@ -141,7 +141,7 @@ def _check_scans(source: Path | bytes, name: str) -> None:
 
 
 def _turn_upright(image: Image.Image) -> None:
-    # damaged EXIF data say nothing; the picture itself is whole
+    # damaged EXIF data say nothing; the image itself is whole
     with contextlib.suppress(Exception):
         ImageOps.exif_transpose(image, in_place=True)
 

@@ -1,4 +1,4 @@
-"""A file by its path, or by the bytes that it holds: what the readers of pictures, sounds and
+"""A file by its path, or by the bytes that it holds: what the readers of images, sounds and
 vectors take.
 """
 

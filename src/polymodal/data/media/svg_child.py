@@ -28,7 +28,7 @@ MEMORY = 2 * 2**30
 """Bytes that a drawing may take."""
 
 MAX_EMBEDDED = 16_000_000
-"""Pixels of a picture within a drawing; a larger one is refused."""
+"""Pixels of an image within a drawing; a larger one is refused."""
 
 STACK = 256 * 2**20
 """Bytes of stack for the renderer, of which only those that are used are ever taken: it descends
@@ -141,7 +141,7 @@ def frame(root: ElementTree.Element, size: int, fit: str) -> None:
 
 
 def close(root: ElementTree.Element) -> None:
-    """Drops every reference to something outside, and looks at the pictures within."""
+    """Drops every reference to something outside, and looks at the images within."""
     for element in root.iter():
         for key in [key for key in element.attrib if key.rpartition("}")[2] == "href"]:
             value = element.attrib[key].lstrip()
@@ -152,7 +152,7 @@ def close(root: ElementTree.Element) -> None:
 
 
 def check_embedded(text: str) -> None:
-    """Refuses a picture of too many pixels, before it is decoded."""
+    """Refuses an image of too many pixels, before it is decoded."""
     from PIL import Image
 
     try:
@@ -163,7 +163,7 @@ def check_embedded(text: str) -> None:
     except Image.DecompressionBombError:
         width = height = MAX_EMBEDDED
     if width * height > MAX_EMBEDDED:
-        raise TooLargeError(f"a picture in it has {width} x {height} pixels")
+        raise TooLargeError(f"an image in it has {width} x {height} pixels")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Videos as a few frames, spread evenly: from a folder of pictures or from a file."""
+"""Videos as a few frames, spread evenly: from a folder of images or from a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_video(
     image_max: float | None = None,
 ) -> np.ndarray:
     """(frames, channels, size, size) uint8: the frames in the middle of equal parts of the video,
-    as pictures.
+    as images.
 
     Of a shorter video some frames are there several times.
 
@@ -35,7 +35,7 @@ def read_video(
         size: side of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
         name: what messages call it; None for the path.
-        image_max: the value that is white in pictures of more than 8 bits; None where their type
+        image_max: the value that is white in images of more than 8 bits; None where their type
             tells.
 
     Raises:
@@ -87,7 +87,7 @@ def _decoded(
         with av.open(opened(source), options={"format_whitelist": FORMATS}) as container:
             if not container.streams.video:
                 raise BadSampleError(
-                    "damaged file", f"{name} is no video: there are no pictures in it."
+                    "damaged file", f"{name} is no video: there are no images in it."
                 )
             stream = container.streams.video[0]
             if stream.width * stream.height > MAX_PIXELS:

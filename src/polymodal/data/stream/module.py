@@ -249,7 +249,7 @@ class StreamData(FileData):
                 self.skips[name].total = counts
 
     def describe(self, modality: str, item: int) -> Any:
-        """A picture (S, S) or (S, S, 3), a caption, or None of another file; the sample is read
+        """An image (S, S) or (S, S, 3), a caption, or None of another file; the sample is read
         again.
         """
         return (

@@ -18,7 +18,7 @@ from polymodal.errors import DataError
 log = logging.getLogger(__name__)
 
 ENOUGH = 1000
-"""Samples from which on a share of bad ones is judged while they are read."""
+"""Samples from which on a share of bad ones is evaluated while they are read."""
 
 SEEN = len(REASONS)
 """Column after those of the reasons: samples that came."""
@@ -114,7 +114,7 @@ class StreamSkips:
         self.number = self.told = 0
 
     def use(self, read: ReadCounts) -> None:
-        """Counts a batch, and judges the share of bad samples, once `ENOUGH` came or a pass ends.
+        """Counts a batch, and looks at the share of bad samples, once `ENOUGH` came or a pass ends.
 
         Raises:
             DataError: it is too large.

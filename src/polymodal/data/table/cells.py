@@ -14,7 +14,7 @@ from polymodal.errors import DataError
 
 @dataclass(frozen=True)
 class FileCells:
-    """A column of pictures, sounds or the like.
+    """A column of images, sounds or the like.
 
     Attributes:
         paths: (rows,) text; beside bytes, what they are called. Null where there is none.

@@ -50,7 +50,7 @@ class Content(Protocol):
         """
 
     def show(self, item: int) -> Any:
-        """Something for a person to see: a sentence or a picture."""
+        """Something for a person to see: a sentence or an image."""
 
     def words(self, items: np.ndarray) -> Sequence[str | None]:
         """(N,) items -> sentences or paths; None where there is neither."""

@@ -33,7 +33,7 @@ class FileColumn:
         folders: paths.
         load: path or bytes, and `name` -> array.
         blank: what `load` gives, filled with zeros; of another length where lengths vary.
-        cache: where decoded pictures are kept.
+        cache: where decoded images are kept.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class FileColumn:
         ]
 
     def show(self, item: int) -> Any:
-        """The path if there is one; of a picture (S, S) or (S, S, 3) uint8, of a video its frames
+        """The path if there is one; of an image (S, S) or (S, S, 3) uint8, of a video its frames
         side by side.
         """
         if self.blank.dtype != np.uint8:

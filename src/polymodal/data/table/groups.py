@@ -17,7 +17,7 @@ def joined_by_captions(group: np.ndarray, contents: Mapping[str, Content]) -> np
 
     Groups that have only some of their captions in common stay apart: else a sentence such as "a
     photo" would join what has nothing to do with each other. With two modalities or more beside the
-    text they all stay apart: equal captions say nothing of whether a picture goes with a sound.
+    text they all stay apart: equal captions say nothing of whether an image goes with a sound.
 
     Args:
         group: (N,) int64.

@@ -37,10 +37,10 @@ class TableData(FileData):
 
     By kind of modality, a cell is:
 
-    - `image`: a picture -> uint8 (C, S, S) up to the device, there normalised and augmented.
+    - `image`: an image -> uint8 (C, S, S) up to the device, there normalised and augmented.
     - `text`: a caption, or a list of them (several columns too) -> token ids (T,).
     - `video`: a file, or a folder of frames in the order of their names -> uint8 (T, C, S, S),
-      treated as pictures are.
+      treated as images are.
     - `audio`: a WAV, FLAC, OGG or MP3 file -> a waveform (samples,).
     - `vector`: an .npy file -> (D,) float32.
     - `tabular`: first `numeric` columns of numbers, standardised over the training split, then one
@@ -187,7 +187,7 @@ class TableData(FileData):
         return row
 
     def describe(self, modality: str, item: int) -> Any:
-        """A picture (S, S) or (S, S, 3), a caption, the numbers of a table, or the path of another
+        """An image (S, S) or (S, S, 3), a caption, the numbers of a table, or the path of another
         file.
         """
         return self.samples.contents[modality].show(item)

@@ -44,7 +44,7 @@ class ManifestReader:
     Args:
         table: the wanted columns.
         format: how it is read.
-        learned: of the checkpoint that is judged, or empty.
+        learned: of the checkpoint that is evaluated, or empty.
 
     Raises:
         ConfigError: a column is not there, or there are more categories than the settings say.

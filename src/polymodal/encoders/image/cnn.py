@@ -1,4 +1,4 @@
-"""A small residual network for small pictures: the encoder that trains in minutes on a CPU."""
+"""A small residual network for small images: the encoder that trains in minutes on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What convolutional networks of timm share: one vector a picture, or one a place of the last
+"""What convolutional networks of timm share: one vector an image, or one a place of the last
 feature map.
 """
 

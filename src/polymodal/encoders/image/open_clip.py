@@ -20,7 +20,7 @@ class OpenCLIP(nn.Module):
     Args:
         dim: d, the width of the output; with weights that of the model.
         name: one of `open_clip.list_models()`, `local-dir:<folder>` or `hf-hub:<repository>`.
-        in_channels: C; a grey picture is given to all three channels of the tower.
+        in_channels: C; a grey image is given to all three channels of the tower.
         image_size: H = W.
         pretrained: a file of weights, or a tag of open_clip's (downloaded once); None for random
             weights.

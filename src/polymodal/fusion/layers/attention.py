@@ -51,7 +51,7 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def shares(self, queries: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """(B, q, d), (B, n, d), (B, n) bool -> (B, n): how the looks at the context are shared out
+        """(B, q, d), (B, n, d), (B, n) bool -> (B, n): how the looks at the context are sharded
         among its tokens.
 
         The mean over heads and queries; it sums to 1, or to 0 where no token is there.
@@ -93,7 +93,7 @@ class Block(nn.Module):
         return x + self.dropout(self.mlp(self.norm2(x)))
 
     def shares(self, x: Tensor, mask: Tensor, context: Tensor) -> Tensor:
-        """(B, n): how x, (B, q, d), shares out its looks among the tokens of `context`, (B, n,
+        """(B, n): how x, (B, q, d), shards its looks among the tokens of `context`, (B, n,
         d).
         """
         return self.attention.shares(self.norm1(x), self.norm1(context), mask)

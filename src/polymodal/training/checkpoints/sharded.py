@@ -1,7 +1,7 @@
 """Checkpoints of which each process writes its own part: safetensors beside the file, and nothing
 that is pickled.
 
-The file `last.ckpt` holds all but the tensors that are shared out, and names the folder beside it
+The file `last.ckpt` holds all but the tensors that are sharded, and names the folder beside it
 that has those: one file a process, each with its sum. A new checkpoint comes with a new folder, and
 counts from the moment that its file takes the place of the old one.
 """
@@ -36,7 +36,7 @@ Like = Callable[[str], Tensor | None]
 
 
 def write_parts(checkpoint: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Writes what is shared out, all processes together; gives the rest, which is for `file`.
+    """Writes what is sharded, all processes together; gives the rest, which is for `file`.
 
     Raises:
         OSError: of any process, on all of them; the folder is gone then.
@@ -87,7 +87,7 @@ def put_back(checkpoint: dict[str, Any], file: Path, like: Like | None = None) -
     Args:
         checkpoint: what `file` holds; without parts, it stays as it is.
         file: beside which they are.
-        like: the path of a tensor, as `tensors_of` gives it -> one that is shared out as this one
+        like: the path of a tensor, as `tensors_of` gives it -> one that is sharded as this one
             is to be, or a whole one; None: it is not read. Without `like`, everything is, into
             whole tensors on the CPU.
 
@@ -190,7 +190,7 @@ def _is_spoilt(name: str, values: Tensor) -> bool:
 
 
 def _rest(node: Any) -> Any:
-    """The same containers without what is shared out, which only dictionaries hold."""
+    """The same containers without what is sharded, which only dictionaries hold."""
     if isinstance(node, dict):
         return {key: _rest(value) for key, value in node.items() if not isinstance(value, DTensor)}
     return [_rest(item) for item in node] if isinstance(node, list) else node

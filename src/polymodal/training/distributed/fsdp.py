@@ -1,4 +1,4 @@
-"""Parameters, gradients and optimizer state shared out among processes (FSDP2, Zhao et al.
+"""Parameters, gradients and optimizer state sharded among processes (FSDP2, Zhao et al.
 2023).
 """
 
@@ -22,7 +22,7 @@ from polymodal.training.checkpoints.sharded import Like, put, put_back, tensors_
 
 
 def shard(model: MultimodalModel, device: str) -> None:
-    """Shares out each block of the encoders, and what is left of each encoder, of fusion, head and
+    """Shards each block of the encoders, and what is left of each encoder, of fusion, head and
     `missing`.
 
     Each of these is whole on a process only while it runs. Done once: again it changes nothing. The
@@ -90,7 +90,7 @@ def share_out(checkpoint: dict[str, Any], like: Like) -> None:
 
     Args:
         checkpoint: as it was read; its tensors are replaced.
-        like: the path of a tensor -> one that is shared out in the way that this one is to be; a
+        like: the path of a tensor -> one that is sharded in the way that this one is to be; a
             whole one or None, and it stays whole.
     """
     for path, tensor in tensors_of(checkpoint).items():

@@ -1,4 +1,4 @@
-"""The strategy of devices=fsdp: how a run that is shared out among processes is saved and goes
+"""The strategy of devices=fsdp: how a run that is sharded among processes is saved and goes
 on.
 """
 
