@@ -39,7 +39,7 @@ class PairedBatch:
         group: (B,) int64. Equal group = a positive pair, in the loss and in retrieval.
         id: (B,) int64, the number of the sample in its data set.
         present: modality -> (B,) bool. A modality that is not a key is there in every sample.
-        labels: name -> what a sample is to be told from. (B,) int64 class indices, -1 without a
+        labels: name -> what is to be predicted. (B,) int64 class indices, -1 without a
             class; (B, C) int64 of 0 and 1 for several classes at once, -1 where that is not known;
             (B,) or (B, p) float values, NaN where they are not known.
         left_out: id -> why a sample is not in the batch that was asked for, where the data are
@@ -68,8 +68,7 @@ class PairedBatch:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PairedBatch:
         """The same batch on another device; dtypes stay (uint8 images travel as uint8).
 
-        What lies in page-locked memory is never waited for: Lightning asks for that with plain
-        tensors only.
+        Pinned memory is copied with non_blocking, which Lightning asks for with plain tensors only.
         """
         return self._map(
             lambda tensor: tensor.to(device, non_blocking=non_blocking or tensor.is_pinned())

@@ -1,6 +1,4 @@
-"""Chance that can be repeated: numbers that depend on a sample or on a step, and on nothing that
-came before.
-"""
+"""Stateless random numbers: they depend on a sample or a step, and on nothing before it."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class AuxLoss(NamedTuple):
 
 
 class FusionOutput(NamedTuple):
-    """The fused vector and what a fusion may tell about itself.
+    """The fused vector and what a fusion may report.
 
     Attributes:
         y: (B, d) fused vectors.

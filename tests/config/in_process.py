@@ -5,7 +5,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from polymodal.cli.overrides import as_hydra_arguments
-from polymodal.config.auto import settle
+from polymodal.config.auto import fill_auto
 from polymodal.config.check import check_config
 from polymodal.config.command_line import check_options, check_words
 from polymodal.config.compose import compose_config
@@ -24,5 +24,5 @@ def checked_without_data(config: DictConfig) -> dict[str, Any]:
     """A composed config, checked; what is `auto` has the value that it has where nobody looks at
     the data."""
     check_config(config, look=False)
-    settle(config, look=False)
+    fill_auto(config, look=False)
     return check_config(config, look=False)

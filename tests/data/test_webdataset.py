@@ -72,8 +72,7 @@ def test_a_batch_holds_what_the_shard_does(tmp_path: Path) -> None:
     ]
     rows = [*first.inputs["text"].tolist(), *second.inputs["text"].tolist()]
     assert [" ".join(data.tokenizer.decode(row).split()) for row in rows] == [
-        f"a {colour} image {n}"
-        for n, colour in enumerate(["red", "green", "blue", "red", "green"])
+        f"a {colour} image {n}" for n, colour in enumerate(["red", "green", "blue", "red", "green"])
     ]
     assert torch.cat([first.labels["label"], second.labels["label"]]).tolist() == [0, 1, 2, 0, 1]
     assert first.present == {}

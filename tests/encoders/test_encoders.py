@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from polymodal.batch import PAD
-from polymodal.config.auto import settle
+from polymodal.config.auto import fill_auto
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.outputs import Tokens, masked_mean
@@ -40,7 +40,7 @@ def config_of(modality: str, name: str) -> DictConfig:
     config = compose_config(
         ["data=synthetic", *chosen, "++run_dir=.", *sizes, *OTHERS.get(name, [])]
     )
-    settle(config, look=False)
+    fill_auto(config, look=False)
     return config
 
 

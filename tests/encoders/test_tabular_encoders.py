@@ -46,7 +46,7 @@ def test_a_table_of_another_width_and_codes_beyond_a_dtype_are_explained() -> No
     with pytest.raises(ValueError, match="has 5 columns; numeric=2 .* make 4"):
         encoder()(torch.zeros(1, 5))
     wide = MLP(8, numeric=0, cardinalities=[300]).bfloat16()
-    with pytest.raises(ValueError, match="bfloat16 cannot tell so many codes apart"):
+    with pytest.raises(ValueError, match="bfloat16 cannot hold so many codes"):
         wide(torch.zeros(1, 1, dtype=torch.bfloat16))
 
 

@@ -38,7 +38,7 @@ def test_a_stopped_run_says_how_it_goes_on_and_a_finished_one_that_it_is(
     assert process.returncode == 130, errors
     assert (
         errors.splitlines()[-1]
-        == "Stopped by SIGINT. Go on with: python src/train.py resume=logs/train/clip_small/run"
+        == "Stopped by SIGINT. Resume with: python src/train.py resume=logs/train/clip_small/run"
     )
     step = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     epochs = step // 8 + 1

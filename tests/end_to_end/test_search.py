@@ -161,9 +161,7 @@ def test_a_table_that_was_put_in_the_place_of_another_has_an_index_of_its_own(
     first = asked(clip, tmp_path / "old.parquet", capsys, query="a red image", find="text")
     faiss = tmp_path / "old.parquet.text.exact.faiss"
     held = faiss.stat().st_ino
-    assert (
-        asked(clip, tmp_path / "old.parquet", capsys, query="a red image", find="text") == first
-    )
+    assert asked(clip, tmp_path / "old.parquet", capsys, query="a red image", find="text") == first
     assert faiss.stat().st_ino == held  # it is made once
     (tmp_path / "new.parquet").replace(tmp_path / "old.parquet")
     assert (tmp_path / "old.parquet").stat().st_mtime_ns == time.st_mtime_ns

@@ -88,7 +88,7 @@ def test_a_job_that_is_cancelled_saves_and_stays_out_of_the_queue(tmp_path: Path
     job.saves()
     subprocess.run(["scancel", job.number], check=True)
     assert job.end() == "CANCELLED"
-    assert waited_for(lambda: "Stopped by SIGTERM. Go on with:" in job.said()), job.said()
+    assert waited_for(lambda: "Stopped by SIGTERM. Resume with:" in job.said()), job.said()
     assert job.told("Restarts") == "0"
 
 
@@ -224,11 +224,11 @@ def test_a_sweep_that_is_stopped_cancels_its_jobs(
         f"2 of 2 jobs are cancelled; those that train save first: {array(folder)}_0, "
         f"{array(folder)}_1." in said
     )
-    assert f"Go on with: python src/sweep.py resume={folder}" in said
+    assert f"Resume with: python src/sweep.py resume={folder}" in said
     assert "Traceback" not in said
     assert table(folder)[0]["status"] == "unfinished"
     (log,) = (folder / ".submitit").glob("*_0/*_0_0_log.err")
-    assert "Stopped by SIGTERM. Go on with:" in log.read_text()
+    assert "Stopped by SIGTERM. Resume with:" in log.read_text()
     ask = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={array(folder)}"]
     tell = partial(subprocess.run, ask, capture_output=True, text=True, check=True)
     # and none is in the queue again

@@ -81,7 +81,7 @@ def test_a_sweep_that_is_stopped_ends_its_jobs_which_save(tmp_path: Path) -> Non
         said = process.communicate()[1]
     assert process.returncode == 130, said
     assert "2 of 2 jobs are cancelled; those that train save first" in said
-    assert f"Go on with: python src/sweep.py resume={sweep}" in said
+    assert f"Resume with: python src/sweep.py resume={sweep}" in said
     with (sweep / "sweep.csv").open(newline="") as stream:
         assert [row["status"] for row in csv.DictReader(stream)] == ["unfinished", "unfinished"]
     logs = [file.read_text() for file in (sweep / ".submitit").glob("*/*_log.err")]

@@ -89,7 +89,7 @@ def test_a_training_that_was_stopped_with_its_sweep_ends_with_the_same_weights(
         while not list(stopped.glob("0/checkpoints/last.ckpt")) and sweep.poll() is None:
             pass
         sweep.send_signal(signal.SIGINT)
-        assert "Go on with" in sweep.communicate()[1]
+        assert "Resume with" in sweep.communicate()[1]
         assert sweep.returncode == 130
     assert table(stopped)[0]["status"] == "unfinished"
     for arguments in ([f"resume={stopped}"], [*chosen, f"hydra.sweep.dir={whole}"]):
@@ -159,7 +159,7 @@ def test_a_launcher_that_loses_a_process_leaves_the_table(
     )
     assert done.returncode == 1, done.stderr
     assert "unfinished" in {row["status"] for row in table(tmp_path / "sweep")}
-    assert f"Go on with: python src/sweep.py resume={tmp_path / 'sweep'}" in done.stderr
+    assert f"Resume with: python src/sweep.py resume={tmp_path / 'sweep'}" in done.stderr
 
 
 @pytest.mark.slow

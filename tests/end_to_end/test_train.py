@@ -1,4 +1,5 @@
-"""What a user does: train, look into the folder, evaluate again, repeat, change, sweep, distribute."""
+"""What a user does: train, look into the folder, evaluate again, repeat, change, sweep,
+distribute."""
 
 import csv
 import itertools

@@ -1,5 +1,5 @@
-"""What every contrastive objective promises: masks are exact, precision is kept, evaluating does not
-depend on batches."""
+"""What every contrastive objective promises: masks are exact, precision is kept, evaluating does
+not depend on batches."""
 
 import math
 from typing import Any

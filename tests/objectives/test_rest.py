@@ -53,7 +53,8 @@ def xor(count: int, generator: torch.Generator) -> PairedBatch:
 
 
 def trained(loss_of: Contrastive) -> dict[str, torch.Tensor]:
-    """Metrics after a short training of linear encoders, evaluated on which of the 16 vectors c is."""
+    """Metrics after a short training of linear encoders, evaluated on which of the 16 vectors c
+    is."""
     torch.manual_seed(0)
     encoders, generator = (
         {n: nn.Linear(BITS, WIDTH) for n in MODALITIES},

@@ -10,7 +10,7 @@ import pytest
 from polymodal.config.environment import check_started
 from polymodal.errors import ConfigError
 from polymodal.runs.folder import environment_of
-from polymodal.runs.slurm import begun_here, goes_on, run_again
+from polymodal.runs.slurm import begun_here, is_requeued, run_again
 from polymodal.training.distributed.signals import Stopped, listener
 
 RUNNING, PREEMPTED, CANCELLED, CANCELLED_THEN = (
@@ -103,11 +103,11 @@ def test_a_job_goes_on_with_its_own_run_alone(job: Path, monkeypatch: pytest.Mon
     assert not begun_here(folder)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert begun_here(folder)
-    assert not goes_on(folder)
+    assert not is_requeued(folder)
     (folder / "checkpoints" / "last.ckpt").touch()
-    assert goes_on(folder)
+    assert is_requeued(folder)
     monkeypatch.setenv("SLURM_JOB_ID", "8")
-    assert not goes_on(folder)
+    assert not is_requeued(folder)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Evaluated(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
         """Counts those of all processes, and says it on the first."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, PairedDataModule):  # of embed.py, which tells of rows
+        if not isinstance(data, PairedDataModule):  # of embed.py, which counts rows
             return
         ids = self.seen.compute()["id"].numpy()
         if trainer.is_global_zero:

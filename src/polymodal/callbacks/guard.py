@@ -53,7 +53,7 @@ class Guard(Callback):
         self.in_a_row = 0
 
     def state_dict(self) -> dict[str, int]:
-        """A run that goes on is allowed what is left."""
+        """A resumed run is allowed what is left."""
         return {"in_a_row": self.in_a_row}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""checkpoints/last.ckpt: where a run goes on that was stopped, killed or is to be longer."""
+"""checkpoints/last.ckpt: from which a run resumes that was stopped, killed or is to be longer."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class LastCheckpoint(Checkpoint):
     run ends.
 
     It saves between two optimizer steps only, and not where a validation is about to begin but
-    after it: what Lightning restores there goes on exactly. A run that ends within an epoch goes on
-    within it, when it is to be longer. Beside what Lightning keeps, every checkpoint of the run
-    gets `resume`: the number of `rows` in metrics.csv and the one that is `pending`, the `seconds`
-    of the run, the metrics (`figures` in the file) that were logged last, and whether training is
-    `stopped`.
+    after it: what Lightning restores there continues exactly. A run that ends within an epoch
+    resumes within it, when it is to be longer. Beside what Lightning keeps, every checkpoint of the
+    run gets `resume`: the number of `rows` in metrics.csv and the one that is `pending`, the
+    `seconds` of the run, the metrics (`figures` in the file) that were logged last, and whether
+    training is `stopped`.
 
     Args:
         dirpath: folder of the checkpoints.
@@ -111,7 +111,7 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: MultimodalModule, *arguments: Any
     ) -> None:
         """Where the run is to end, a single process saves within a validation, which begins again
-        when the run goes on.
+        when the run resumes.
 
         Several may have different numbers of batches, and cannot agree here; nor are the weights of
         an average the ones to be saved.
@@ -121,7 +121,7 @@ class LastCheckpoint(Checkpoint):
         if listener.signum and fitting and trainer.world_size == 1 and not averages:
             progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
             done = progress.current.completed
-            # to where Lightning sees that the first batch is at work
+            # to where Lightning sees that the first batch is running
             for counts in (progress.total, progress.current):
                 counts.load_state_dict(
                     {k: n - done - (k == "processed") for k, n in counts.state_dict().items()}
@@ -153,7 +153,7 @@ class LastCheckpoint(Checkpoint):
         return max(signum for signum, _ in found), any(late for _, late in found)
 
     def save_before_batch(self, trainer: Trainer, module: MultimodalModule) -> Path | None:
-        """Saves as if the batch at work had not been begun; weights and statistics must be as they
+        """Saves as if the running batch had not begun; weights and statistics must be as they
         were before it.
 
         The counters of the loops stay there, so this ends a run.

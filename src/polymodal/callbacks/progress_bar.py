@@ -1,4 +1,4 @@
-"""The bar of what is at work: it names that, counts samples per second, and goes when that is
+"""The bar of what is running: it names that, counts samples per second, and goes when that is
 over.
 """
 
@@ -30,7 +30,7 @@ class ProgressBar(RichProgressBar):
 
     @property
     def test_description(self) -> str:
-        """What is at work."""
+        """What is running."""
         return self.task
 
     @property
@@ -40,7 +40,7 @@ class ProgressBar(RichProgressBar):
 
     @property
     def validation_description(self) -> str:
-        """What is at work."""
+        """What is running."""
         return "validate"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -10,7 +10,7 @@ from polymodal.module import MultimodalModule
 class Skipped(Callback):
     """Logs `data/skipped/<reason>` after each epoch and test; nothing where no sample was left out.
 
-    The data tell the user of new ones at the same time.
+    The data also warn of new ones.
     """
 
     logs = ("data/skipped/*",)

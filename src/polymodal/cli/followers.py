@@ -13,7 +13,7 @@ from typing import Any
 from polymodal.cli.overrides import quoted
 from polymodal.config.messages import CONFIGS, WANTED
 from polymodal.errors import PolymodalError
-from polymodal.runs.slurm import goes_on
+from polymodal.runs.slurm import is_requeued
 from polymodal.training.distributed.signals import Stopped
 
 
@@ -83,7 +83,7 @@ def take_part(plain: dict[str, Any]) -> float | None:
     from polymodal.training.checkpoints.files import newest_checkpoint
     from polymodal.training.run import train
 
-    if plain["resume"] is None and goes_on(Path(plain["run_dir"])):
+    if plain["resume"] is None and is_requeued(Path(plain["run_dir"])):
         plain["resume"] = plain["run_dir"]
     if plain["resume"] and Path(plain["resume"]).is_dir():
         plain["resume"] = str(newest_checkpoint(Path(plain["resume"])))

@@ -98,12 +98,12 @@ def as_hydra_arguments(
 
 
 def _resumed(which: str, arguments: list[str]) -> list[str]:
-    """The options that go on with a run."""
+    """The options that resume a run."""
     if SWEEP & set(arguments) or any(
         a.startswith(("repeat=", "hydra.run.dir=")) for a in arguments
     ):
         raise ConfigError(
-            "resume= goes on with one run, in its own folder: leave -m, repeat= and hydra.run.dir= "
+            "resume= continues one run, in its own folder: leave -m, repeat= and hydra.run.dir= "
             "out."
         )
     experiment = next((a.partition("=")[2] for a in arguments if a.startswith("experiment=")), None)

@@ -22,7 +22,7 @@ from polymodal.config.messages import CONFIGS, FORESEEN, in_our_words, readable_
 from polymodal.errors import ConfigError
 from polymodal.runs.folder import claim, give_back, record_failure
 from polymodal.runs.resume import claim_again, how, locked
-from polymodal.runs.slurm import goes_on, run_again
+from polymodal.runs.slurm import is_requeued, run_again
 from polymodal.sweeps.hydra import table_at_the_end
 from polymodal.training.distributed.signals import Stopped, end_with_parent
 
@@ -88,7 +88,7 @@ def _run_first(config: DictConfig) -> float | None:
         plain = check_config(config)
         check_run_dir(plain, folder)
         overrides = list(settings.overrides.task)
-        again = plain["resume"] is not None or goes_on(folder)
+        again = plain["resume"] is not None or is_requeued(folder)
         stored, begin = ({}, None) if again else (claim(folder, config, plain, overrides), None)
         claimed = not again
         with locked(folder):
@@ -107,7 +107,7 @@ def _run_first(config: DictConfig) -> float | None:
         if saved and run_again(stop):
             sys.exit(stop.code)
         message = f"{stop} " + (
-            f"Go on with: {how(folder)}" if saved else "There was no checkpoint yet."
+            f"Resume with: {how(folder)}" if saved else "There was no checkpoint yet."
         )
         print(message, file=sys.stderr)
         if "SUBMITIT_EXECUTOR" in os.environ:

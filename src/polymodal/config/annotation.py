@@ -48,7 +48,7 @@ def adapter(expected: Any) -> TypeAdapter[Any]:
 
 
 def type_of(node: ast.expr | None, is_class: IsClass) -> Any:
-    """What an annotation means; `Any` where that cannot be told without importing.
+    """What an annotation means; `Any` where only an import could say it.
 
     Args:
         node: the annotation.

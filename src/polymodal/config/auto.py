@@ -69,7 +69,7 @@ def _open_keys(node: Any, path: str) -> Iterator[str]:
                 yield from _open_keys(node._get_node(index), f"{path}[{index}]")
 
 
-def settle(config: DictConfig, look: bool = True) -> list[Chosen]:
+def fill_auto(config: DictConfig, look: bool = True) -> list[Chosen]:
     """Gives every `auto` of a composed config its value, in place.
 
     Args:
@@ -90,7 +90,7 @@ def settle(config: DictConfig, look: bool = True) -> list[Chosen]:
     return [] if preview.training is None else chosen
 
 
-def say_chosen(chosen: Sequence[Chosen]) -> None:
+def report_chosen(chosen: Sequence[Chosen]) -> None:
     """Prints what followed the data, with the reasons; once in all processes."""
     if chosen and is_first_process():
         print("Settings that follow the data, and why:")

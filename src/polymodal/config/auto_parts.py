@@ -50,7 +50,7 @@ def choose_encoders(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
             continue  # settings of an encoder that there is not are refused by the check
         if name in preview.of_label and all(needs_fusion(config.objective)):
             del config.encoder[name]
-            yield Chosen(f"encoder/{name}", "none", "it would tell the label")
+            yield Chosen(f"encoder/{name}", "none", "it would give the label away")
             continue
         kind = preview.kinds[name]
         option, why = OPTIONS.get(kind), f"the data have {kind}"

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from polymodal.config import environment, run_name  # noqa: F401  (the configs ask them)
 from polymodal.config.annotation import adapter
-from polymodal.config.auto import FOLLOW, is_open, say_chosen, settle
+from polymodal.config.auto import FOLLOW, fill_auto, is_open, report_chosen
 from polymodal.config.auto_parts import AUTO
 from polymodal.config.messages import groups, is_group
 from polymodal.config.recipe import drop_unfit
@@ -39,7 +39,7 @@ TRAINER = "lightning.pytorch.Trainer"
 """What builds the trainer where the config does not say it."""
 
 SHOWN = 3
-"""Problems told at a time: a message should fit into one look."""
+"""Problems in one message, which should fit into one look."""
 
 
 def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
@@ -61,9 +61,9 @@ def check_config(config: DictConfig, look: bool = True) -> dict[str, Any]:
     plain = _checked(config)
     if not (look and is_open(config)):
         return plain
-    chosen = settle(config)
+    chosen = fill_auto(config)
     plain = _checked(config)
-    say_chosen(chosen)  # what is refused comes without them
+    report_chosen(chosen)  # what is refused comes without them
     return plain
 
 
@@ -255,7 +255,7 @@ def _target_problems(
     if references:
         return
     yield from _hydra_problems(node, path)
-    # a metric is told how many classes there are by the objective
+    # a metric gets the number of classes from the objective
     is_partial = node.get("_partial_") or path in PARTIAL or path.startswith("metrics.")
     if not is_partial and (lacking := sorted(signature.required - given.keys() - {"_args_"})):
         yield f"{path} needs {', '.join(lacking)}: add {path}.{lacking[0]}=... ({target})"

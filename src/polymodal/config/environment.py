@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from polymodal.errors import ConfigError, PolymodalError
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
-"""Variables by which a launcher tells each process of a run its number."""
+"""Variables in which a launcher gives each process of a run its number."""
 
 
 def check_ranks() -> None:
@@ -25,21 +25,20 @@ def check_ranks() -> None:
     Raises:
         PolymodalError: says which variables to unset.
     """
-    told = {name: os.environ[name] for name in (*RANKS, "WORLD_SIZE") if os.environ.get(name)}
-    wrong = [name for name, value in told.items() if not value.isdecimal()]
+    variables = {name: os.environ[name] for name in (*RANKS, "WORLD_SIZE") if os.environ.get(name)}
+    wrong = [name for name, value in variables.items() if not value.isdecimal()]
     launched_by = [
         name
         for name in ("MASTER_ADDR", "TORCHELASTIC_RUN_ID", "SLURM_PROCID")
         if name in os.environ
     ]
-    further = [name for name in RANKS if told.get(name, "0") != "0"]
+    further = [name for name in RANKS if variables.get(name, "0") != "0"]
     if wrong or (further and not launched_by):
         name = (wrong or further)[0]
         raise PolymodalError(
-            f"{name}={told[name]} is set in this shell, as for one of several processes of a run, "
-            "and nothing says "
-            "where the first one is (MASTER_ADDR).\nIf no launcher has set it: unset "
-            f"{' '.join(told)}"
+            f"{name}={variables[name]} is set in this shell, as for one of several processes of a "
+            "run, and nothing says where the first one is (MASTER_ADDR).\n"
+            f"If no launcher has set it: unset {' '.join(variables)}"
         )
 
 
@@ -57,18 +56,18 @@ def launched(what: Literal["nodes", "processes"]) -> int:
     Raises:
         ConfigError: neither of them started this process.
     """
-    told = os.environ
-    if "LOCAL_WORLD_SIZE" in told:
-        processes = int(told["LOCAL_WORLD_SIZE"])
-        nodes = int(told["WORLD_SIZE"]) // processes
-    elif "SLURM_NTASKS" in told:
-        if "SLURM_NTASKS_PER_NODE" not in told:
+    variables = os.environ
+    if "LOCAL_WORLD_SIZE" in variables:
+        processes = int(variables["LOCAL_WORLD_SIZE"])
+        nodes = int(variables["WORLD_SIZE"]) // processes
+    elif "SLURM_NTASKS" in variables:
+        if "SLURM_NTASKS_PER_NODE" not in variables:
             raise ConfigError(
                 "devices=multi_node: say how many processes each machine has, as in "
                 "--ntasks-per-node=8."
             )
-        nodes = int(told["SLURM_NNODES"])
-        processes = int(told["SLURM_NTASKS"]) // nodes
+        nodes = int(variables["SLURM_NNODES"])
+        processes = int(variables["SLURM_NTASKS"]) // nodes
     else:
         raise ConfigError(
             "devices=multi_node: nothing says which machines take part. On each of them start\n"

@@ -32,7 +32,7 @@ class Signature:
     """Parameters of a class or function.
 
     Attributes:
-        types: name -> what the annotation means, `Any` where that cannot be told without importing.
+        types: name -> what the annotation means, `Any` where only an import could say it.
         required: names without a default.
         open: whether any further keyword is taken.
     """

@@ -30,7 +30,7 @@ IN_OUR_WORDS = {
     "missing": "there should be more values",
     "too_long": "there should be fewer values",
 }
-"""Type of an error of pydantic -> what a person is told."""
+"""Type of an error of pydantic -> what a message says."""
 
 
 def wrong_value(

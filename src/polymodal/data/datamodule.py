@@ -41,7 +41,7 @@ class PairedDataModule(LightningDataModule):
     inputs are changed at random in training; `class_names` gives the classes of each label that has
     some; `codes` how many of the last columns of a table are codes of categories; `media` how files
     are read, where there are any; `position` is the epoch and the number of its batches that were
-    done where a run goes on; `wanted` are the splits that must hold samples.
+    done where a run resumes; `wanted` are the splits that must hold samples.
 
     Args:
         batch_size: samples of a training step over all processes together, and of an evaluation
@@ -68,7 +68,7 @@ class PairedDataModule(LightningDataModule):
     templates: Sequence[str] = ()  # sentences with a {} that captions are put into
     pairing = ""
     """What makes a pair in these data, for a message that there is none."""
-    divided: Mapping[str, int | None] = MappingProxyType({})  # `division` of the run that goes on
+    divided: Mapping[str, int | None] = MappingProxyType({})  # `division` of the resumed run
 
     def __init__(
         self,
@@ -106,8 +106,7 @@ class PairedDataModule(LightningDataModule):
         return None if labels_of is None else labels_of(name)
 
     def complete(self, split: str, modalities: Sequence[str]) -> CompleteDataset:
-        """A split as it is evaluated: nothing is random, and all that cannot be read is told in
-        `left_out`.
+        """A split as it is evaluated: nothing is random, and what cannot be read is in `left_out`.
 
         Args:
             split: train, val or test.
@@ -245,9 +244,8 @@ class PairedDataModule(LightningDataModule):
         changed = [f"{name}={old}" for name, old in self.divided.items() if old != own[name]]
         if self.position[1] and changed:
             raise ConfigError(
-                "The run was stopped within an epoch, and would go on with samples that it had "
-                "already, and leave "
-                f"others out. Go on as it began: {', '.join(changed).replace('None', 'null')}."
+                "The run was stopped within an epoch: it would repeat some samples and leave "
+                f"others out. Resume it as it began: {', '.join(changed).replace('None', 'null')}."
             )
         return self.position
 

@@ -34,8 +34,7 @@ class FileData(PairedDataModule):
         kinds: modality -> image, video, text, audio, vector or tabular, where that is not its name.
         image_size: S, side of the middle square of images and frames in pixels.
         channels: C, 3 for RGB or 1 for grey.
-        image_max: the value that is white in images of more than 8 bits; None where their type
-            tells.
+        image_max: the value that is white in images of more than 8 bits; None: by their type.
         mean: of the pixels in [0, 1], one or C numbers, which are subtracted.
         std: of the pixels, one or C numbers.
         shift: random shift in training, as a share of the side.

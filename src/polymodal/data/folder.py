@@ -148,7 +148,7 @@ class Folder(TableData):
             raise DataError(
                 f"data.path={self.path}: there is one class, {folders[0].name}, and its "
                 f"{len(files)} pictures lie in "
-                f"folders within it ({', '.join(sorted(inner)[:5])}): one class tells nothing "
+                f"folders within it ({', '.join(sorted(inner)[:5])}): one class has nothing "
                 f"apart.{meant}"
             )
 

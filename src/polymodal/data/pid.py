@@ -23,7 +23,7 @@ class PID(TensorData):
 
     Score: redundancy: the mean of the common latent; uniqueness0, uniqueness1: of one private
     latent; synergy: of both private ones (additive in spite of its name); xor: the product of the
-    two private means, of which neither modality alone tells anything.
+    two private means, which neither modality alone reveals.
 
     Args:
         setting: what the label depends on.

@@ -53,8 +53,8 @@ class Synthetic(PairedDataModule):
     - `audio`: a waveform (samples,) of its own length. Class: pitch of a tone; value: how loud its
       fifth is; tags: whistles far above.
     - `video`: the bar moves across, uint8 (T, 1, S, S).
-    - `tabular`: mixtures of all as numbers, a tenth of them missing (NaN); then codes that tell the
-      class up to their number, a tenth of them unknown (-1).
+    - `tabular`: mixtures of all as numbers, a tenth of them missing (NaN); then codes of the class
+      up to their number, a tenth of them unknown (-1).
 
     Labels are `class` (int64), `value` (float32), `values` (float32, (3,): the value, its square,
     and one minus it) and `tags` (int64, (3,)). Samples of equal class and tags are of one group.

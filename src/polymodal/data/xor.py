@@ -1,4 +1,4 @@
-"""Three-way XOR: what no pair of modalities tells, and the three together do."""
+"""Three-way XOR: no pair of modalities predicts anything, the three together do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class XOR(TensorData):
     """a, b ~ Bernoulli(1/2)^bits; c = a XOR b with probability p, else a (Saporta et al. 2024,
     section 5.1).
 
-    At p = 1 any two of the three are independent and any two tell the third. Values are -1 and +1
-    in the place of 0 and 1; the label `b` is the number that b writes in binary.
+    At p = 1 any two of the three are independent and any two determine the third. Values are -1 and
+    +1 in the place of 0 and 1; the label `b` is the number that b writes in binary.
 
     Args:
         p: probability of c = a XOR b.

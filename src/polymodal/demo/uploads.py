@@ -50,8 +50,7 @@ class Upload(NamedTuple):
             content: of the file.
             kind: image or audio.
             most: bytes.
-            image_max: the value that is white in images of more than 8 bits; None where their type
-                tells.
+            image_max: the value that is white in images of more than 8 bits; None: by their type.
 
         Raises:
             DataError: it is larger, or not of this kind, damaged, or silent.

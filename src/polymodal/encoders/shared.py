@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Shared:
-    """Stands for the encoder of another modality of the same kind: `in_place` puts that one there.
+    """Stands for the encoder of another modality of the same kind: `with_shared` replaces it.
 
     Both have the same weights (siamese networks, Bromley et al. 1993), so that equal inputs have
     equal vectors from the first step on: a caption and what is left of it, an image and a sketch
@@ -21,6 +21,6 @@ class Shared:
         self.of = of
 
 
-def in_place(encoders: Mapping[str, Any]) -> dict[str, Any]:
+def with_shared(encoders: Mapping[str, Any]) -> dict[str, Any]:
     """Encoders by modality, each `Shared` among them replaced by the encoder that it stands for."""
     return {name: encoders[e.of] if isinstance(e, Shared) else e for name, e in encoders.items()}

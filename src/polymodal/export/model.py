@@ -24,7 +24,7 @@ from polymodal.config.signature import SPECIAL
 from polymodal.config.trust import OF_MODELS, check_trust
 from polymodal.data.media.formats import read_sound
 from polymodal.data.text.tokenizer import Tokenizer
-from polymodal.encoders.shared import in_place
+from polymodal.encoders.shared import with_shared
 from polymodal.errors import ConfigError
 from polymodal.inference.pixels import pixels
 from polymodal.inference.predictor import Predictor
@@ -55,7 +55,7 @@ class ExportedModel(Predictor):
         check_trust(about["model"], OF_MODELS)
         parts = as_today(about["model"])
         settled(parts)
-        encoders = in_place({name: built(node) for name, node in parts["encoder"].items()})
+        encoders = with_shared({name: built(node) for name, node in parts["encoder"].items()})
         rest = (built(parts[group] or None) for group in ("fusion", "head", "missing"))
         super().__init__(MultimodalModel(encoders, *rest), built(parts["objective"]))
         self.about, self.tokenizer = about, tokenizer

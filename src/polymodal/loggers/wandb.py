@@ -32,7 +32,7 @@ def wandb_logger(
 ) -> WandbLogger:
     """Lightning's WandbLogger; without an API key it records offline and says so.
 
-    A run that is resumed goes on under the id that is kept in its folder. Online, the best
+    A resumed run keeps the id that is kept in its folder. Online, the best
     checkpoint becomes an artifact of the run; `log_model: false` leaves that out.
 
     Args:

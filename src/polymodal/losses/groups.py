@@ -1,4 +1,4 @@
-"""Groups of samples, told apart without a look at how many there are: that would wait for the
+"""Compares groups of samples without counting them, which would wait for the
 device.
 """
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Zero(nn.Module):
-    """The fusion is told that everything is there, and reads zeros for what is not: the usual
+    """The mask says that everything is present, and absent vectors are zeros: the usual
     control.
     """
 

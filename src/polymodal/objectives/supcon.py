@@ -26,7 +26,7 @@ class SupCon(Contrastive):
 
     Args:
         modalities: names of the rows of X.
-        label: key of `PairedBatch.labels`, (B,) class indices; None: samples are told apart by
+        label: key of `PairedBatch.labels`, (B,) class indices; None: samples are compared by
             group.
         logit_scale: first value of the inverse temperature.
         learn_scale: whether it is trained; the paper keeps it.

@@ -40,7 +40,7 @@ def take(folder: Path) -> int | None:
 
 
 def at_work(folder: Path) -> bool:
-    """Whether a process is at work on a run: a sweep has its job, or a training has its folder
+    """Whether a process runs a run: a sweep has its job, or a training has its folder
     (`config.resume`).
     """
     if fcntl is None:

@@ -56,7 +56,7 @@ def end_of(folder: Path) -> Status | None:
 
 
 def status_of(folder: Path) -> Status:
-    """How a run ended; `unfinished` where it did not and no process is at work on it."""
+    """How a run ended; `unfinished` where it did not and no process runs it."""
     return end_of(folder) or ("running" if at_work(folder) else "unfinished")
 
 

@@ -1,4 +1,4 @@
-"""A run that goes on: which one, from which checkpoint, and that nobody else has its folder."""
+"""Resuming a run: which one, from which checkpoint, and that nobody else has its folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def find_run(argument: str, experiment: str | None) -> Path:
     """The folder that `resume=<argument>` means.
 
     Args:
-        argument: a run folder, or `last` for the one under logs/ that was at work last and is not
+        argument: a run folder, or `last` for the one under logs/ that ran last and is not
             finished.
         experiment: that was asked for beside it.
 
@@ -65,7 +65,7 @@ def find_run(argument: str, experiment: str | None) -> Path:
     if experiment not in (None, config.get("name")):
         raise ConfigError(
             f"experiment={experiment}: the run in {folder} is of experiment={config.get('name')}, "
-            "and goes on as that."
+            "and is resumed as that."
         )
     return folder.absolute()
 
@@ -122,7 +122,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            raise ConfigError(f"The run in {folder} is at work in another process.") from None
+            raise ConfigError(f"The run in {folder} is running in another process.") from None
         except OSError:  # a file system without locks
             pass
         yield
@@ -131,7 +131,7 @@ def locked(folder: Path) -> Iterator[None]:
 def claim_again(
     folder: Path, config: DictConfig, plain: dict[str, Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], Callable[[], None]] | None:
-    """Finds the checkpoint from which a run goes on, and sets `resume` in `plain` to it. Nothing is
+    """Finds the checkpoint from which a run resumes, and sets `resume` in `plain` to it. Nothing is
     written yet.
 
     Args:
@@ -178,7 +178,7 @@ def claim_again(
 def _begin_again(
     folder: Path, stored: dict[str, Any], overrides: Sequence[str], file: Path
 ) -> None:
-    """Writes into the folder of a run that it goes on."""
+    """Writes into the folder of a run that it is resumed."""
     finished, about = folder / "metrics.json", folder / "environment.json"
     if finished.exists():
         finished.replace(folder / "metrics_before.json")
@@ -228,7 +228,7 @@ def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
     if changed := [key for key in changed if key.partition(".")[0] in FIXED]:
         values = ", ".join(f"{key}={new.get(key)} (it was {old.get(key)})" for key in changed)
         raise ConfigError(
-            "A run that goes on keeps its model, its data and their order; here it would have "
+            "A resumed run keeps its model, its data and their order; here it would have "
             f"{values}.\n"
             f"Leave that out, or start a new run. Of the data {', '.join(FREE)} can be changed."
         )
@@ -244,7 +244,7 @@ def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def how(folder: Path) -> str:
-    """The command that goes on with a run."""
+    """The command that resumes a run."""
     with suppress(ValueError):
         folder = folder.relative_to(Path.cwd())
     return f"python src/train.py {shlex.quote(f'resume={folder}')}"

@@ -1,4 +1,4 @@
-"""A Slurm job that is put in the queue again: who asks for it, and which run it goes on with."""
+"""A Slurm job that is put in the queue again: who asks for it, and which run it resumes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polymodal.files import read_json
 from polymodal.training.distributed.signals import TIME_IS_OVER, Stopped
 
 
-def goes_on(folder: Path) -> bool:
+def is_requeued(folder: Path) -> bool:
     """Whether this job was put in the queue again after the run in this folder, which it began, had
     saved.
     """
@@ -62,7 +62,7 @@ def _preempted(job: str) -> bool:
     running any more.
     """
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             ["scontrol", "--oneliner", "show", "job", job],
             capture_output=True,
             text=True,
@@ -71,4 +71,6 @@ def _preempted(job: str) -> bool:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return False
-    return bool(re.search(r"\bJobState=RUNNING\b", told) and re.search(r"\bPreemptTime=\d", told))
+    return bool(
+        re.search(r"\bJobState=RUNNING\b", answer) and re.search(r"\bPreemptTime=\d", answer)
+    )

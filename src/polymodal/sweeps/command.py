@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def sweep(arguments: Sequence[str]) -> int:
-    """Starts a sweep, or goes on with one; gives the exit code.
+    """Starts a sweep, or resumes one; gives the exit code.
 
     Raises:
         ConfigError: arguments that cannot work.

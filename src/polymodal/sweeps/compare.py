@@ -1,4 +1,4 @@
-"""`python src/compare.py`: any runs side by side, told apart by what differs in their configs."""
+"""`python src/compare.py`: any runs side by side, named by what differs in their configs."""
 
 from __future__ import annotations
 

@@ -49,14 +49,14 @@ def claim_sweep(folder: Path, arguments: Sequence[str]) -> None:
             write_environment(folder, arguments)
     except FileExistsError:
         raise ConfigError(
-            f"The folder {folder} is in use. To go on: python src/sweep.py resume={folder}"
+            f"The folder {folder} is in use. To resume: python src/sweep.py resume={folder}"
         ) from None
     except OSError as error:
         raise ConfigError(f"The folder {folder} cannot be written: {error}") from error
 
 
 def end_sweep(folder: Path, stopped: bool = False) -> int:
-    """Writes what a sweep leaves, says how to go on; gives the exit code, 1 if a job failed.
+    """Writes what a sweep leaves, says how to resume it; gives the exit code, 1 if a job failed.
 
     Args:
         folder: of the sweep.

@@ -21,7 +21,7 @@ from polymodal.training.distributed.signals import PARENT
 TRAIN = CONFIGS.parent / "src" / "train.py"
 
 PATIENCE = 60.0
-"""Seconds that a training has to save and end when it is told to."""
+"""Seconds that a training has to save and end after a signal."""
 
 
 class Job:
@@ -45,20 +45,24 @@ class Job:
         return self.lock is not None
 
     def start(self) -> None:
-        """Starts the training; where an earlier start of it was interrupted, it goes on from its
+        """Starts the training; where an earlier start of it was interrupted, it resumes from its
         checkpoint.
 
         What an earlier start left that cannot go on is kept beside it, as `<number>.1`,
         `<number>.2` and so on.
         """
-        goes_on = end_of(self.folder) is None and any((self.folder / "checkpoints").glob("*.ckpt"))
-        if self.folder.exists() and not goes_on:
+        is_requeued = end_of(self.folder) is None and any(
+            (self.folder / "checkpoints").glob("*.ckpt")
+        )
+        if self.folder.exists() and not is_requeued:
             aside = (self.folder.with_name(f"{self.folder.name}.{number}") for number in count(1))
             self.folder.rename(next(folder for folder in aside if not folder.exists()))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.monotonic()
         again = [f"resume={self.folder}"]
-        arguments = again if goes_on else [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
+        arguments = (
+            again if is_requeued else [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
+        )
         with (self.folder / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, str(TRAIN), *arguments],
@@ -112,7 +116,7 @@ def reason(output: str, code: int) -> str:
         hint = " (was there too little memory?)" if -code == signal.SIGKILL else ""
         return f"Killed by {name}{hint}."
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-    told = [index for index, line in enumerate(lines) if line.startswith("error: ")]
-    if told:
-        return "\n".join(lines[told[-1] :]).removeprefix("error: ")
+    errors = [index for index, line in enumerate(lines) if line.startswith("error: ")]
+    if errors:
+        return "\n".join(lines[errors[-1] :]).removeprefix("error: ")
     return lines[-1] if lines else f"Ended with exit code {code}."

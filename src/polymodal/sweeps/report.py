@@ -24,8 +24,8 @@ def write_report(folder: Path, name: str, runs: Sequence[Run]) -> None:
 
 
 def end_sweep(folder: Path, stopped: bool = False) -> int:
-    """Writes the report of a sweep, says how to go on; gives its exit code: 1 if a job failed or
-    was not finished.
+    """Writes the report of a sweep, says how to resume it; gives its exit code: 1 if a job failed
+    or was not finished.
 
     Args:
         folder: of the sweep.
@@ -37,7 +37,7 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
     write_report(folder, "sweep", runs)
     said = {
         "failed": "failed",
-        "running": "are at work in another process",
+        "running": "are running in another process",
         "unfinished": "were interrupted",
     }
     for status, what in said.items():
@@ -51,7 +51,7 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
     if stopped or statuses & {"failed", "unfinished"}:
         again = " retry_failed=true" if "failed" in statuses else ""
         print(
-            f"Go on with: python src/sweep.py {shlex.quote(f'resume={folder}')}{again}",
+            f"Resume with: python src/sweep.py {shlex.quote(f'resume={folder}')}{again}",
             file=sys.stderr,
         )
     return int(bool(statuses & said.keys()))

@@ -66,7 +66,7 @@ def run_jobs(plan: JobSource, jobs: int, order: SweepSpec) -> int:
                         job.stop()
                 view.show(running)
                 time.sleep(PAUSE)
-        finally:  # after an error of the plan itself, too, nothing is left at work
+        finally:  # after an error of the plan itself, too, nothing is left running
             for job in running:
                 job.stop()
     return 128 + listener.signum if listener.signum else 0

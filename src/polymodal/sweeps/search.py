@@ -33,7 +33,7 @@ PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
 
 
 class Search:
-    """Asks a sampler for values, trains with them, tells it what came of it; hopeless trials are
+    """Asks a sampler for values, trains with them, reports the result; hopeless trials are
     pruned on the way.
 
     All that is known is in the storage, so that a search which was killed goes on, and several
@@ -141,7 +141,7 @@ class Search:
         return job
 
     def _interrupted(self) -> Job | None:
-        """A trial that runs according to the storage, but that no process is at work on."""
+        """A trial that runs according to the storage, but that no process runs."""
         for known in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             if str(known.number) in self.running:
                 continue

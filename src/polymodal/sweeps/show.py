@@ -91,7 +91,7 @@ def _turned(title: str, rows: Sequence[Cells]) -> list[Table | Text]:
 
 
 def apart(rows: Sequence[Cells]) -> tuple[list[str], dict[str, str]]:
-    """The columns that tell rows apart, the first one always; and what is the same in all rows of
+    """The columns in which rows differ, the first one always; and what is the same in all rows of
     several.
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -90,7 +90,7 @@ def _check_values(override: Override) -> None:
             f"{given}: a sweep takes the options by their names, as in fusion=sum,concat."
         )
     if getattr(override.value(), "shuffle", False):
-        raise ConfigError(f"{given}: a sweep that goes on later needs one order of its values.")
+        raise ConfigError(f"{given}: a sweep that is resumed later needs one order of its values.")
     if override.is_discrete_sweep() and not any(True for _ in override.sweep_string_iterator()):
         raise ConfigError(f"{given}: there is no value in it.")
 

@@ -48,7 +48,7 @@ def stored_arguments(folder: Path, given: Sequence[str] = ()) -> list[str]:
             refused[_key(argument)] = error
     if wrong := [argument for argument in others if _key(argument) not in refused]:
         raise ConfigError(
-            f"{wrong[0]}: a sweep that goes on keeps its jobs. Only sweep.key=value can be changed."
+            f"{wrong[0]}: a resumed sweep keeps its jobs. Only sweep.key=value can be changed."
         )
     if stored is None:
         raise ConfigError(f"resume={folder}: there is no sweep in this folder.")

@@ -115,7 +115,8 @@ def cancel(jobs: Sequence[FinishedJob]) -> None:
     """Tells all jobs that are not over to end, and waits until those that train have saved; a
     signal ends the waiting.
 
-    On this machine they are told again and again: submitit's jobs do not listen before they train.
+    On this machine they get the signal again and again: submitit's jobs do not listen before they
+    train.
     """
     left = [settled for settled in jobs if not settled.job.done()]
     if not left:

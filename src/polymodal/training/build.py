@@ -19,7 +19,7 @@ from polymodal.callbacks.expected_time import ExpectedTime
 from polymodal.callbacks.summary import Summary
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.encoders.frozen_cache import FrozenCache
-from polymodal.encoders.shared import in_place
+from polymodal.encoders.shared import with_shared
 from polymodal.errors import ConfigError
 from polymodal.files import check_output
 from polymodal.model import MultimodalModel
@@ -126,7 +126,7 @@ def build_model(config: Settings) -> MultimodalModel:
     """Encoders, one that is shared under both names, fusion, head and what stands for missing
     modalities.
     """
-    encoders = in_place(
+    encoders = with_shared(
         {name: make(node, f"encoder.{name}") for name, node in config["encoder"].items()}
     )
     fusion, head, missing = (make(config[group], group) for group in ("fusion", "head", "missing"))

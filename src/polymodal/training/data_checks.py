@@ -191,7 +191,7 @@ class Look:
                 "for one alone. Give it 2 or more."
             )
         elif self.trains and self.facts.whole and (alike := self._alike(part)):
-            yield f"{alike} Nothing is told apart, and recall is 1 whatever the model says."
+            yield f"{alike} Nothing is distinguished, and recall is 1 whatever the model predicts."
 
     def _compared(self, part: Contrastive) -> dict[tuple[str, ...], int]:
         """Modalities that a loss brings together -> samples that have them."""

@@ -1,4 +1,4 @@
-"""Whether the metrics that a run waits for are ever logged: told before it trains, not after an
+"""Checks that the metrics that a run waits for are ever logged, before it trains and not after an
 epoch.
 """
 
@@ -88,7 +88,7 @@ def metric_names(module: MultimodalModule, dim: int) -> set[str]:
     that have everything.
 
     Returns:
-        nothing where that cannot be told: an objective that such samples are not good enough for.
+        nothing where such samples are not good enough for the objective.
     """
     objective = copy.deepcopy(module.objective)
     further = [

@@ -36,7 +36,7 @@ IRRELEVANT = (
     "Couldn't infer the batch indices fetched from your dataloader",
     "Your `IterableDataset` has `__len__` defined",  # and each loading process knows its part of it
 )
-"""Warnings that tell a user nothing that could be acted upon."""
+"""Warnings that a user cannot act upon."""
 
 
 def prepare_process(config: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What Lightning does not take from a checkpoint when a run goes on."""
+"""Restores what Lightning's resume leaves out."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Beginning(Callback):
     it was.
 
     Args:
-        begin: makes the folder ready for a run that goes on; None in other processes and for new
+        begin: makes the folder ready for a resumed run; None in other processes and for new
             runs.
         stored: the config that loggers show.
         rows: how many of metrics.csv came before the checkpoint; what was logged after it is logged
@@ -83,7 +83,7 @@ class ConfiguredOptimizer(Callback):
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: MultimodalModule) -> None:
-        """The learning rate goes on where its schedule is, in proportion; what is as it was stays,
+        """The learning rate resumes where its schedule is, in proportion; what is as it was stays,
         bit for bit.
         """
         chosen = pl_module.make_optimizer(

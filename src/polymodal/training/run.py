@@ -34,7 +34,7 @@ def train(
 ) -> float | None:
     """Fits, tests the best checkpoint, writes metrics.json and shows the metrics.
 
-    With `resume`, a checkpoint file, it goes on from there as if the run had never ended.
+    With `resume`, a checkpoint file, it continues as if the run had never ended.
 
     Args:
         config: resolved and checked (`polymodal.config.check`).

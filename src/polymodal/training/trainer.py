@@ -30,7 +30,7 @@ DEFAULTS: Settings = {"_target_": "lightning.pytorch.Trainer", "num_sanity_val_s
 FIXED: Settings = {
     # our samplers share each batch among processes, and repeat no sample
     "use_distributed_sampler": False,
-    # a loader knows the epoch, and where in it a run goes on
+    # a loader knows the epoch, and where in it a run resumes
     "reload_dataloaders_every_n_epochs": 0,
     "overfit_batches": 0.0,  # Lightning would put a sampler of its own in the place of ours
 }

@@ -185,7 +185,7 @@ def test_an_epoch_goes_on_only_as_it_was_divided(
     data.test_dataloader()  # as a stored run is evaluated
     data.trainer = SimpleNamespace(**vars(TRAINS) | {"world_size": world_size})
     with pytest.raises(
-        ConfigError, match=f"stopped within an epoch.* Go on as it began: {told}\\."
+        ConfigError, match=f"stopped within an epoch.* Resume it as it began: {told}\\."
     ):
         data.train_dataloader()
     data.position = (2, 0)
@@ -199,5 +199,5 @@ def test_a_table_s_epoch_goes_on_only_with_the_same_batch_size() -> None:
         one.load_state_dict(begun.state_dict())
         one.position, one.trainer = (0, 3), SimpleNamespace(**vars(TRAINS) | {"world_size": 2})
     begun.train_dataloader()
-    with pytest.raises(ConfigError, match="Go on as it began: data.batch_size=8"):
+    with pytest.raises(ConfigError, match="Resume it as it began: data.batch_size=8"):
         data.train_dataloader()

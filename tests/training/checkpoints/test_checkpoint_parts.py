@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from polymodal.errors import ConfigError
 from polymodal.training.checkpoints.atomic import AtomicCheckpointIO
 from polymodal.training.checkpoints.files import load_checkpoint, newest_checkpoint
-from polymodal.training.checkpoints.sharded import put_back, remove_parts, tensors_of, write_parts
+from polymodal.training.checkpoints.sharded import read_parts, remove_parts, tensors_of, write_parts
 from polymodal.training.distributed.fsdp import load_weights
 
 SHAPES = {"wide": (5, 3), "one row": (1, 4), "odd": (7, 2, 2)}
@@ -84,7 +84,7 @@ def loaded(rank: int, world_size: int, file: Path) -> dict[str, Tensor]:
         if isinstance(tensor, DTensor)
     }
     checkpoint = load_checkpoint(file, parts=False)
-    put_back(checkpoint, file, shards.get)
+    read_parts(checkpoint, file, shards.get)
     assert all(isinstance(tensors_of(checkpoint)[path], DTensor) for path in shards)
     tensors = tensors_of(checkpoint)
     return {path: t.full_tensor() if isinstance(t, DTensor) else t for path, t in tensors.items()}

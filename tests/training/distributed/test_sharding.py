@@ -25,7 +25,7 @@ from polymodal.training.distributed.fsdp import (
     clip_gradients,
     load_weights,
     shard,
-    share_out,
+    shard_tensors,
 )
 from polymodal.training.distributed.strategy import whole
 from polymodal.training.tuning import parameter_groups
@@ -101,7 +101,7 @@ def steps(rank: int, world_size: int, clipping: str | None, file: Path) -> dict[
     if world_size > 1:
         shards = tensors_of(state)
         again = whole(state, keep=True)
-        share_out(again, shards.get)
+        shard_tensors(again, shards.get)
         for path, tensor in tensors_of(again).items():
             assert type(tensor) is type(shards[path])
             assert torch.equal(

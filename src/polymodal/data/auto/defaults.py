@@ -46,8 +46,8 @@ class Setting(NamedTuple):
 
 
 def vocab_size(preview: Preview) -> Setting:
-    """The largest vocabulary whose pieces training shows often enough, by a look at captions that are
-    held out.
+    """The largest vocabulary whose pieces training shows often enough, by a look at captions that
+    are held out.
     """
     captions = sorted(set(preview.captions))
     if not captions:

@@ -78,7 +78,7 @@ def preview_of_table(
         columns: modality or role -> names of columns.
         kinds: modality -> its kind.
         label_kind: class, value or tags.
-        training_share: of the samples, where neither the source nor a column tells the split.
+        training_share: of the samples, where neither the source nor a column gives the split.
 
     Raises:
         DataError: a column names files, and none of them is there.
@@ -121,13 +121,13 @@ GREY = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
 def _training(
     table: ManifestTable, rows: Rows, columns: Mapping[str, Sequence[str]], share: float
 ) -> int:
-    """Samples: rows of one id are one. Those of the training split where that is told, else its
+    """Samples: rows of one id are one. Those of the training split where that is given, else its
     share of all.
     """
     ids = rows.names(columns["id"][0]) if "id" in columns else pa.array(np.arange(len(table)))
     if "split" in columns:
-        told = pc.utf8_lower(rows.names(columns["split"][0]))
-        ids = ids.filter(pc.starts_with(told, SPLITS[0]).fill_null(False))
+        names = pc.utf8_lower(rows.names(columns["split"][0]))
+        ids = ids.filter(pc.starts_with(names, SPLITS[0]).fill_null(False))
         return len(pc.unique(ids))
     if (table.split >= 0).all():
         return len(pc.unique(ids.filter(pa.array(table.split == 0))))

@@ -161,8 +161,8 @@ def _render_font(file: Path, size: int) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _place(mask: Any, top: int, size: int) -> np.ndarray:
-    """Centres the ink from left to right and keeps its height over the base line, which tells '
-    from ,
+    """Centres the ink from left to right and keeps its height over the base line, which
+    distinguishes ' from ,
     """
     width, height = mask.size
     ink = np.frombuffer(bytes(mask), dtype=np.uint8).reshape(height, width)[:size, :size]

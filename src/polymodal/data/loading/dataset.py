@@ -123,6 +123,6 @@ class Subset:
         return self.dataset[self.indices[indices].tolist()]
 
     def places(self, ids: np.ndarray) -> Sequence[str | None]:
-        """(B,) ids -> where the samples stand, in words; None where the data do not tell."""
+        """(B,) ids -> where the samples stand, in words; None where the data do not say."""
         places = getattr(self.dataset, "places", None)
         return places(ids) if places else [None] * len(ids)

@@ -15,7 +15,7 @@ from polymodal.batch import PairedBatch
 from polymodal.errors import ProcessError
 
 GRACE = 60
-"""Seconds that a loading process goes on after it was told to end."""
+"""Seconds that a loading process has to end."""
 
 STUCK = 600
 """Seconds without a batch after which a loading process is given up: an error is better than to

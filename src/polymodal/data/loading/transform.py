@@ -21,7 +21,7 @@ class BatchTransform:
     tokens of captions.
 
     Args:
-        columns: tell which modalities are images, videos and texts.
+        columns: say which modalities are images, videos and texts.
         channels: C of images and frames.
         mean: of the pixels in [0, 1], one or C numbers, which are taken off.
         std: of the pixels, one or C numbers; below 0 for a model of ink, where black counts and

@@ -30,8 +30,7 @@ class MediaFormat:
         sample_rate: of sounds, in Hz.
         max_seconds: of sounds.
         frames: T of a video.
-        image_max: the value that is white in images of more than 8 bits; None where their type
-            tells.
+        image_max: the value that is white in images of more than 8 bits; None: by their type.
     """
 
     image_shape: tuple[int, int, int]

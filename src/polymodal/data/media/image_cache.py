@@ -34,7 +34,7 @@ class ImageCache:
         max_bytes: so many are kept at most, with the space reserved at once. When it is full, new
             images take the places of those that are not in their list; what finds no place is
             always decoded.
-        image_max: as the images are read with; None where their type tells what is white.
+        image_max: as the images are read with; None: by their type.
 
     Raises:
         DataError: the folder cannot be written, or the disk is full.

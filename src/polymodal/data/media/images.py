@@ -49,10 +49,10 @@ def read_image(
         size: side of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
         name: what messages call it; None for the file's path.
-        image_max: the value that is white in more than 8 bits; None where the type tells.
+        image_max: the value that is white in more than 8 bits; None: by their type.
 
     Raises:
-        BadSampleError: it is no image, is damaged, is too large, or its numbers do not tell what
+        BadSampleError: it is no image, is damaged, is too large, or its numbers do not say what
             is white.
         ConfigError: it is an SVG drawing, and nothing that renders them is installed.
     """
@@ -143,7 +143,7 @@ def _check_scans(source: Path | bytes, name: str) -> None:
 def _turn_upright(image: Image.Image) -> None:
     # damaged EXIF data say nothing; the image itself is whole
     with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)
+        ImageOps.exif_transpose(image, with_shared=True)
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -123,7 +123,7 @@ def render(content: bytes, font: str, size: int, fit: str) -> bytes:
 
 
 def frame(root: ElementTree.Element, size: int, fit: str) -> None:
-    """Sets the size, and how the middle fits it; what tells no size of its own is 300 x 150, as in
+    """Sets the size, and how the middle fits it; one without a size is 300 x 150, as in
     CSS.
     """
     if "viewBox" not in root.attrib:

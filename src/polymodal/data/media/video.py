@@ -35,8 +35,7 @@ def read_video(
         size: side of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
         name: what messages call it; None for the path.
-        image_max: the value that is white in images of more than 8 bits; None where their type
-            tells.
+        image_max: the value that is white in images of more than 8 bits; None: by their type.
 
     Raises:
         BadSampleError: it is no video, is damaged, is empty, or its frames are too large.
@@ -117,7 +116,7 @@ def _times(container: Any, stream: Any) -> tuple[list[int], list[tuple[int, int]
     Nothing is decoded for that.
     """
     packets = [packet for packet in container.demux(stream) if packet.size]
-    # AVI tells no more than the order
+    # AVI has no more than the order
     shown = [packet.dts if packet.pts is None else packet.pts for packet in packets]
     keys = [
         (time, time if packet.dts is None else packet.dts)

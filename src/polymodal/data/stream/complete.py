@@ -1,4 +1,4 @@
-"""A stream of which every sample is told, those too that cannot be read; for what is done once, and
+"""Evaluation stream that also reports unreadable samples; for what is done once, and
 may be stopped.
 """
 

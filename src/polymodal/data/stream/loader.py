@@ -1,4 +1,4 @@
-"""A loader of a stream, which can go on where a run was stopped and counts what was read."""
+"""A loader of a stream, which can resume where a run was stopped and counts what was read."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class StreamLoader(BatchLoader):
                 yield held
             held, split = item, self.stream.split.name
             held.read = held.read._replace(split=split, number=number, first=number == start + 1)
-            self.stream.reading.known |= set(counts_of(held.read.counts))  # which is told once
+            self.stream.reading.known |= set(counts_of(held.read.counts))  # which is reported once
         if held is not None:
             held.read = held.read.with_counts(after)._replace(last=True)
             yield held

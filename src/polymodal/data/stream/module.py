@@ -230,7 +230,7 @@ class StreamData(FileData):
 
     def state_dict(self) -> dict[str, Any]:
         """The tokenizer, the names of the classes, and what was left out before the batch with
-        which a run goes on.
+        which a run resumes.
         """
         read = {} if self.trainer is None else counts_to_go_on(self.skips, self.trainer)
         return super().state_dict() | {"learned": dict(self.class_names), "read": read}
@@ -243,7 +243,7 @@ class StreamData(FileData):
         self.learned = state_dict.get("learned", {})
         if "label" in self.columns:
             self.class_names |= learned_names(self.class_names, self.learned)
-        # a run goes on
+        # a run resumes
         if self.position != (0, 0) and self.trainer is not None and self.trainer.is_global_zero:
             for name, counts in state_dict.get("read", {}).items():
                 self.skips[name].total = counts
@@ -282,18 +282,18 @@ class StreamData(FileData):
         return super().on_after_batch_transfer(batch, dataloader_idx)
 
     def skipped(self) -> Mapping[str, int]:
-        """Reason -> how often a sample was left out, each time that it came; tells of new ones."""
+        """Reason -> how often a sample was left out, each time that it came; warns of new ones."""
         totals = {name: over_processes(skips.total) for name, skips in self.skips.items()}
-        self._tell(totals)
+        self._warn_of_skips(totals)
         return counts_of(sum(totals.values()).tolist())  # type: ignore[union-attr]
 
     def teardown(self, stage: str) -> None:
         """Tells what was left out, if that is new; of this process alone, since the others may be
         gone.
         """
-        self._tell({name: skips.total for name, skips in self.skips.items()})
+        self._warn_of_skips({name: skips.total for name, skips in self.skips.items()})
 
-    def _tell(self, totals: Mapping[str, torch.Tensor]) -> None:
+    def _warn_of_skips(self, totals: Mapping[str, torch.Tensor]) -> None:
         if self.trainer is None or self.trainer.is_global_zero:
             for name, total in totals.items():
-                self.skips[name].tell(name, total)
+                self.skips[name].warn(name, total)

@@ -34,11 +34,11 @@ class FirstProblem(ReadCounter):
 
     def __init__(self) -> None:
         super().__init__("skip")
-        self.told = ""
+        self.message = ""
 
     def reject(self, place: str, error: BadSampleError) -> None:
         """See `ReadCounter`."""
-        self.told = self.told or f"{place}: {error}"
+        self.message = self.message or f"{place}: {error}"
 
 
 class StreamPreview:
@@ -78,7 +78,7 @@ class StreamPreview:
         self.whole = False
         self._read(samples)
         if not self.present.total():
-            raise DataError(f"The {split.name} split is empty. {self.problem.told}".rstrip())
+            raise DataError(f"The {split.name} split is empty. {self.problem.message}".rstrip())
         if self._missing():
             raise DataError(self._explained(self.present.total()))
 
@@ -106,7 +106,7 @@ class StreamPreview:
             ) from None
 
     def _is_varied(self) -> bool:
-        """Whether more samples would not tell more about what can be learned."""
+        """Whether more samples would teach nothing more."""
         paired = len(self.reader.columns.kinds) < 2 or any(len(names) > 1 for names in self.present)
         labelled = self.reader.label is None or len(set(self.labels)) > 1
         return (

@@ -111,7 +111,7 @@ class StreamSkips:
         self.total = self.before_pass = self.before_last = torch.zeros(
             1 + len(REASONS), dtype=torch.int64
         )
-        self.number = self.told = 0
+        self.number = self.reported = 0
 
     def use(self, read: ReadCounts) -> None:
         """Counts a batch, and looks at the share of bad samples, once `ENOUGH` came or a pass ends.
@@ -137,7 +137,7 @@ class StreamSkips:
         """
         return self.before_last if number == self.number - 1 else self.total
 
-    def tell(self, split: str, total: torch.Tensor) -> None:
+    def warn(self, split: str, total: torch.Tensor) -> None:
         """Warns of what was left out, if there is more than the last time.
 
         Args:
@@ -145,9 +145,9 @@ class StreamSkips:
             total: (columns,) counts of all processes.
         """
         count = sum(counts_of(total.tolist()).values())
-        if count > self.told:
+        if count > self.reported:
             log.warning("%s: %s", split, summary_of(total.tolist()))
-            self.told = count
+            self.reported = count
 
     def counts(self) -> dict[str, int]:
         """Reason -> how often, for those that occurred."""
@@ -159,10 +159,10 @@ class StreamSkips:
 
 
 def counts_to_go_on(skips: Mapping[str, StreamSkips], trainer: Trainer) -> dict[str, torch.Tensor]:
-    """Split -> (columns,) counts of all processes before the batch with which a run goes on from a
+    """Split -> (columns,) counts of all processes before the batch with which a run resumes from a
     checkpoint.
 
-    A batch at work, and a validation at work, begin again then.
+    A running batch, or validation, begins again then.
     """
     loop = trainer.fit_loop.epoch_loop
     validation = loop.val_loop.batch_progress.current

@@ -93,7 +93,7 @@ class TarShards:
         except FileNotFoundError as error:
             raise BadSampleError("missing file", "there is no such file.") from error
         except BROKEN as error:
-            # further lines tell of each format that it is not
+            # further lines name each format that it is not
             reason = str(error).partition("\n")[0].rstrip(":")
             raise BadSampleError(
                 "damaged shard", f"it cannot be read on: {shown(reason)}"

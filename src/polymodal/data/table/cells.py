@@ -18,7 +18,7 @@ class FileCells:
 
     Attributes:
         paths: (rows,) text; beside bytes, what they are called. Null where there is none.
-        content: (rows,) bytes, null where a path tells the file. Never copied as a whole: it may be
+        content: (rows,) bytes, null where a path names the file. Never copied as a whole: it may be
             a mapped file.
         spelled: (rows,) the paths, each file in one spelling; None where they are in one already.
     """

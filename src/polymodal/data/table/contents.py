@@ -167,7 +167,7 @@ class Columns:
         return self.values[item]
 
     def words(self, items: np.ndarray) -> Sequence[str | None]:
-        """None: the row itself is told by its place."""
+        """None: its place names the row."""
         return [None] * len(items)
 
     def show(self, item: int) -> Any:

@@ -55,7 +55,7 @@ class ManifestTable:
     Attributes:
         table: the wanted columns.
         places: where each row is from.
-        split: (rows,) number of the split where the source itself tells it, else -1.
+        split: (rows,) number of the split where the source itself gives it, else -1.
         bad: row -> why it cannot be read; it is empty in the table.
         notes: what a person should know of how the parts are read.
     """
@@ -147,7 +147,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 def read_tables(
     files: Sequence[Path], wanted: Mapping[str, str], split: Sequence[int] = (-1,)
 ) -> ManifestTable:
-    """CSV, TSV, JSON lines or Parquet, told by the ending of the file name.
+    """CSV, TSV, JSON lines or Parquet, by the ending of the file name.
 
     Args:
         files: one, or one for each split.

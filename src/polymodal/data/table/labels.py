@@ -31,7 +31,7 @@ def unique_names(given: Sequence[object]) -> list[str]:
     """Names of classes that were typed, as text.
 
     Raises:
-        ConfigError: one is there twice, so that two classes could not be told apart.
+        ConfigError: one is there twice, so that two classes would be one.
     """
     names = [str(name) for name in given]
     name, count = max(Counter(names).items(), key=lambda pair: pair[1], default=("", 0))

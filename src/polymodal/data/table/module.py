@@ -100,7 +100,7 @@ class TableData(FileData):
         self.codes = dict.fromkeys(self.columns.of_kind("tabular"), len(cardinalities))
         self.learned: Learned = {}
         self.left_out: dict[str, Tensor] = {}
-        self.told = 0
+        self.reported = 0
 
     @abstractmethod
     def read_table(self) -> ManifestTable:
@@ -144,7 +144,7 @@ class TableData(FileData):
                 log.warning(note)
         del reader
         pa.default_memory_pool().release_unused()  # the table itself is as large as all that stays
-        if self.position != (0, 0):  # a run that goes on: it does not come to the same rows again
+        if self.position != (0, 0):  # a resumed run does not come to the same rows again
             self.samples.skips.load_state_dict(self.left_out)
         if "label" in self.learned:
             self.class_names = {"label": self.learned["label"]}
@@ -233,21 +233,21 @@ class TableData(FileData):
         return self.samples.contents[modality].words(items)
 
     def skipped(self) -> Mapping[str, int]:
-        """Reason -> number of rows; tells of new ones."""
+        """Reason -> number of rows; warns of new ones."""
         self.samples.skips.share()
-        self._tell()
+        self._warn_of_skips()
         return self.samples.skips.counts()
 
     def teardown(self, stage: str) -> None:
         """Tells which rows were left out, if there are new ones."""
         if hasattr(self, "samples"):
-            self._tell()
+            self._warn_of_skips()
 
-    def _tell(self) -> None:
+    def _warn_of_skips(self) -> None:
         count = sum(self.samples.skips.counts().values())
-        if count > self.told and (self.trainer is None or self.trainer.is_global_zero):
+        if count > self.reported and (self.trainer is None or self.trainer.is_global_zero):
             log.warning(self.samples.skips.summary())
-            self.told = count
+            self.reported = count
 
     def state_dict(self) -> dict[str, Any]:
         """The tokenizer, what was learned from the training split (classes, means ...), and the

@@ -125,7 +125,7 @@ class ManifestReader:
         )
 
     def _given_split(self, roles: Mapping[str, pa.Array]) -> np.ndarray:
-        """(rows,) number of the split where a column or the source tells it, else -1."""
+        """(rows,) number of the split where a column or the source gives it, else -1."""
         if "split" in roles:
             split, bad = named_splits(roles["split"])
             named = f"{self.columns['split'][0]}={{!r}} is no split: write {', '.join(SPLITS)}."

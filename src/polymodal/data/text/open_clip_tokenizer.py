@@ -22,7 +22,7 @@ PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def is_of_open_clip(name: str) -> bool:
-    """Whether a name is that of a model of open_clip; told without importing it."""
+    """Whether a name is that of a model of open_clip, without importing it."""
     spec = find_spec("open_clip")
     if spec is None or spec.origin is None:
         return False

@@ -27,7 +27,7 @@ class LogMel(nn.Module):
         hop: seconds from one frame to the next.
 
     Raises:
-        ValueError: the window is too short to tell so many bands apart.
+        ValueError: the window is too short for so many bands.
     """
 
     def __init__(

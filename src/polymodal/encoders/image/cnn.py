@@ -15,8 +15,8 @@ class CNN(nn.Module):
     """Residual stages, each at half the size of the one before (He et al. 2016), then one linear
     map.
 
-    The last feature map is flattened, not averaged: where a stroke lies tells one glyph from
-    another.
+    The last feature map is flattened, not averaged: where a stroke lies distinguishes one glyph
+    from another.
 
     Args:
         dim: d, the width of the output.

@@ -13,7 +13,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from polymodal.errors import StorageError
 from polymodal.files import replacing
-from polymodal.training.checkpoints.sharded import put_back, remove_parts, sync_folder, tensors_of
+from polymodal.training.checkpoints.sharded import read_parts, remove_parts, sync_folder, tensors_of
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> Any:
         """The whole, what is in parts too; nothing is unpickled."""
         checkpoint = super().load_checkpoint(path, map_location, weights_only=True)
-        put_back(checkpoint, Path(path))
+        read_parts(checkpoint, Path(path))
         return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
@@ -79,7 +79,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def explained(error: Exception, checkpoint: dict[str, Any], file: Path) -> StorageError:
-    """What to tell the user of a checkpoint that could not be written."""
+    """The error for a checkpoint that could not be written."""
     needed = sum(tensor.nbytes for tensor in tensors_of(checkpoint).values())
     free = shutil.disk_usage(file.parent).free if file.parent.exists() else 0
     known = "the one from before is whole" if file.exists() else "there is none from before"

@@ -16,7 +16,7 @@ from torch import nn
 from polymodal.config.moved import as_today
 from polymodal.config.trust import check_trust
 from polymodal.errors import ConfigError
-from polymodal.training.checkpoints.sharded import check_parts, not_finite, put_back
+from polymodal.training.checkpoints.sharded import check_parts, not_finite, read_parts
 
 FORM: dict[str, type] = {
     "state_dict": dict,
@@ -36,7 +36,7 @@ def find_checkpoint(path: Path) -> Path:
     """The file itself, or the best checkpoint of a run folder, or else its last.
 
     Args:
-        path: of a file or a folder; `last` is the folder under logs/ that was at work last.
+        path: of a file or a folder; `last` is the newest run under logs/.
 
     Raises:
         ConfigError: there is none.
@@ -106,7 +106,7 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
     _check_form(checkpoint, file)
     if parts:
         check_parts(checkpoint, file)
-        put_back(checkpoint, file)
+        read_parts(checkpoint, file)
     if spoilt := not_finite(checkpoint.get("state_dict", {})):
         raise ConfigError(
             f"checkpoint={file} is spoilt: {spoilt[0]} holds NaN or infinity. Take an earlier one."
@@ -180,7 +180,7 @@ def fingerprint(file: Path) -> str:
 
 
 def newest_checkpoint(folder: Path) -> Path:
-    """The newest checkpoint of a run that is whole and from which training can go on; says which
+    """The newest checkpoint of a run that is whole and can be resumed; says which
     ones are not.
 
     Raises:
@@ -197,7 +197,7 @@ def newest_checkpoint(folder: Path) -> Path:
                 - checkpoint.keys()
             ):
                 raise ConfigError(
-                    f"{file} has no {', '.join(sorted(missing))}: training cannot go on from it."
+                    f"{file} has no {', '.join(sorted(missing))}: training cannot resume from it."
                 )
             check_parts(checkpoint, file)
             return file

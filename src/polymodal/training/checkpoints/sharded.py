@@ -81,7 +81,7 @@ def check_parts(checkpoint: dict[str, Any], file: Path) -> None:
             raise ConfigError(f"checkpoint={file} is damaged: the sum of its part {part} is wrong.")
 
 
-def put_back(checkpoint: dict[str, Any], file: Path, like: Like | None = None) -> None:
+def read_parts(checkpoint: dict[str, Any], file: Path, like: Like | None = None) -> None:
     """Reads tensors from the parts, and puts them where they were in the checkpoint.
 
     Args:
@@ -117,10 +117,10 @@ def put_back(checkpoint: dict[str, Any], file: Path, like: Like | None = None) -
             f"checkpoint={file}: its parts cannot be read: {_words(error)}"
         ) from error
     for path, tensor in tensors.items():
-        put(checkpoint, path, tensor)
+        set_tensor(checkpoint, path, tensor)
 
 
-def put(node: Any, path: str, tensor: Tensor) -> None:
+def set_tensor(node: Any, path: str, tensor: Tensor) -> None:
     """Puts a tensor at its path, as `tensors_of` gives it, into nested dictionaries and lists."""
     *parents, last = (int(key) if key.isdecimal() else key for key in path.split("/"))
     for key in parents:

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from polymodal.encoders.blocks import blocks_of
 from polymodal.model import MultimodalModel
 from polymodal.training.checkpoints.files import Origin, load_checkpoint, origin_of
-from polymodal.training.checkpoints.sharded import Like, put, put_back, tensors_of
+from polymodal.training.checkpoints.sharded import Like, read_parts, set_tensor, tensors_of
 
 
 def shard(model: MultimodalModel, device: str) -> None:
@@ -85,7 +85,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float, algorithm: 
         grad.mul_(factor)
 
 
-def share_out(checkpoint: dict[str, Any], like: Like) -> None:
+def shard_tensors(checkpoint: dict[str, Any], like: Like) -> None:
     """Gives each process its shards of the whole tensors in a checkpoint, which all processes have.
 
     Args:
@@ -101,7 +101,7 @@ def share_out(checkpoint: dict[str, Any], like: Like) -> None:
             and example.shape == tensor.shape
         ):
             whole = tensor.to(example.device)
-            put(
+            set_tensor(
                 checkpoint,
                 path,
                 distribute_tensor(
@@ -116,7 +116,7 @@ def load_weights(module: nn.Module, file: Path) -> Origin:
     """
     checkpoint = load_checkpoint(file, parts=False)
     weights = {f"state_dict/{name}": tensor for name, tensor in module.state_dict().items()}
-    put_back(checkpoint, file, weights.get)
-    share_out(checkpoint, weights.get)
+    read_parts(checkpoint, file, weights.get)
+    shard_tensors(checkpoint, weights.get)
     module.load_state_dict(checkpoint["state_dict"])
     return origin_of(checkpoint, file)

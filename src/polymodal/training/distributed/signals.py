@@ -45,7 +45,7 @@ def end_with_parent() -> None:
 
 
 class Stopped(BaseException):
-    """The run was told to end. Its exit code is that of a process which the signal ends, such as
+    """A signal ended the run. Its exit code is that of a process which the signal ends, such as
     143 or 130.
 
     Args:

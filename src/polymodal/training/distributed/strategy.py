@@ -15,15 +15,15 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from polymodal.training.checkpoints.atomic import explained
-from polymodal.training.checkpoints.sharded import put_back, write_parts
-from polymodal.training.distributed.fsdp import average_whole, clip_gradients, share_out
+from polymodal.training.checkpoints.sharded import read_parts, write_parts
+from polymodal.training.distributed.fsdp import average_whole, clip_gradients, shard_tensors
 
 
 class ShardedStrategy(ModelParallelStrategy):
     """FSDP2 as Lightning has it, with checkpoints that are data: Lightning's in parts have an index
     that is a pickle.
 
-    A checkpoint holds what one of any other strategy holds, so that a run can go on with any other,
+    A checkpoint holds what one of any other strategy holds, so that any other can resume the run,
     and the other way.
 
     Args:
@@ -102,8 +102,8 @@ class ShardedStrategy(ModelParallelStrategy):
                 return trained[int(number)][int(index)]
             return weights.get(name) if key in ("state_dict", "current_model_state") else None
 
-        put_back(checkpoint, Path(checkpoint_path), like)
-        share_out(checkpoint, like)
+        read_parts(checkpoint, Path(checkpoint_path), like)
+        shard_tensors(checkpoint, like)
         return checkpoint
 
 
