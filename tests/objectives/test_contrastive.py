@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polymodal.model import MultimodalModel
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.global_batch import GlobalBatch
 from tests.objectives.cases import (
     CASES,
     IDS,
@@ -245,9 +245,9 @@ def test_a_large_batch_is_compared_in_tiles_by_itself(
     name: str, options: Options, tiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = []
-    positives = Samples.positives
+    positives = GlobalBatch.positives
     monkeypatch.setattr(
-        Samples, "positives", lambda self: whole.append(len(self.own)) or positives(self)
+        GlobalBatch, "positives", lambda self: whole.append(len(self.own)) or positives(self)
     )
     loss_of = build(name, ["a", "b"], **options)
     for count in (1023, 1024):

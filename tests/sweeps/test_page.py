@@ -10,7 +10,7 @@ import pytest
 
 from polymodal.runs.results import jobs_of, read_run
 from polymodal.sweeps.page import write_sweep_page
-from polymodal.sweeps.pictures import heights
+from polymodal.sweeps.plots import heights
 
 EVIL = "<script>alert(1)</script>"
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from polymodal.runs.results import Run
-from polymodal.sweeps.pictures import draw_all, importance
+from polymodal.sweeps.plots import draw_all, importance
 from polymodal.sweeps.table import markdown, over_seeds, ranked, varied, write_tables
 
 

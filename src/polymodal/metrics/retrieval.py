@@ -123,9 +123,9 @@ def direction_metrics(
     """The metrics of one direction, from one column of the table to another; none where no query
     has an answer.
     """
-    asking, asked = distinct_items(table, source), distinct_items(table, target)
+    queries, gallery = distinct_items(table, source), distinct_items(table, target)
     ranks = positive_ranks(
-        asking.x, asked.x, asking.group, asked.group, asking.of, asked.of
+        queries.x, gallery.x, queries.group, gallery.group, queries.of, gallery.of
     ).float()
     if len(ranks) == 0:
         return  # no pair of these two modalities: there is nothing to say

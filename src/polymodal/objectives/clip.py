@@ -9,18 +9,18 @@ from torch import Tensor
 
 from polymodal.losses.info_nce import info_nce
 from polymodal.losses.tiled_info_nce import tiled_info_nce
-from polymodal.objectives.aligned import Aligned
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.contrastive import Contrastive
+from polymodal.objectives.global_batch import GlobalBatch
 from polymodal.objectives.terms import pair_terms
 from polymodal.types import NonNegativeFloat, PositiveFloat, PositiveInt, Probability
 
 
-class CLIP(Aligned):
+class CLIP(Contrastive):
     """InfoNCE in both directions, with a learned temperature a pair of modalities (Radford et al.
     2021).
 
     Large batches are compared tile by tile, and no matrix of logits is kept for backward (see
-    `Samples.are_many`).
+    `GlobalBatch.are_many`).
 
     Args:
         modalities: names of the rows of X.
@@ -55,16 +55,18 @@ class CLIP(Aligned):
         evaluation_batch_size: PositiveInt = 512,
     ) -> None:
         terms = pair_terms(modalities, pairs, anchor)
-        super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
+        super().__init__(
+            list(modalities), evaluation_batch_size, logit_scale, learn_scale, terms=terms
+        )
         self.label_smoothing, self.decoupled, self.hard_beta = label_smoothing, decoupled, hard_beta
         self.cyclip_cross, self.cyclip_in = cyclip_cross, cyclip_in
         self.needs_matrix = any((decoupled, hard_beta, cyclip_cross, cyclip_in))
 
-    def held(self, samples: Samples) -> int:
+    def matrix_width(self, samples: GlobalBatch) -> int:
         """N, for what is not in `tiled_info_nce`."""
         return len(samples.group) if self.needs_matrix else 0
 
-    def losses(self, samples: Samples, term: int) -> Tensor:
+    def losses(self, samples: GlobalBatch, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples, the mean of both directions."""
         every_a, every_b = samples.x.unbind(1)
         scale = self.scale(term)

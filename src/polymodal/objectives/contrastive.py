@@ -1,4 +1,4 @@
-"""What all contrastive objectives share: positives by group, exact gradients, a temperature,
+"""What all contrastive objectives share: terms, positives by group, exact gradients, a temperature,
 evaluation.
 """
 
@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,8 @@ from polymodal.batch import PairedBatch
 from polymodal.metrics.rest_retrieval import rest_metrics
 from polymodal.metrics.retrieval import EmbeddingTable, Table, retrieval_metrics
 from polymodal.objectives.base import Objective, aux_loss
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.global_batch import GlobalBatch
+from polymodal.objectives.terms import Term
 from polymodal.outputs import ModelOutput
 from polymodal.training.distributed.collectives import world_size
 
@@ -25,7 +28,12 @@ MAX_LOG_SCALE = math.log(100)
 class Contrastive(Objective):
     """Compares the rows of X; samples of one group are positives of each other.
 
-    The loss is that of the global batch: rows of all processes are gathered with their gradients,
+    The loss is the weighted mean of its terms, each of which brings some modalities together. A
+    term is a mean over the samples that have all of its modalities; the others are neither queries
+    nor negatives there. A term without any sample counts as 0: an absent modality does not make the
+    others weigh more.
+
+    It is the loss of the global batch: rows of all processes are gathered with their gradients,
     and each process answers for its own samples, so that gradients averaged over processes equal
     those of one process.
 
@@ -37,7 +45,8 @@ class Contrastive(Objective):
         logit_scale: first value of exp(logit_scale), the inverse temperature; None: the loss has
             none.
         learn_scale: whether it is trained.
-        scales: how many of them there are.
+        terms: the rows of the view that each term compares, and its weight; each has a scale of its
+            own. None: the objective has no terms, and one scale.
     """
 
     logit_scale: nn.Parameter | None
@@ -48,7 +57,7 @@ class Contrastive(Objective):
         evaluation_batch_size: int,
         logit_scale: float | None,
         learn_scale: bool = True,
-        scales: int = 1,
+        terms: Sequence[Term] | None = None,
     ) -> None:
         super().__init__()
         if len(modalities) < 2:
@@ -59,22 +68,41 @@ class Contrastive(Objective):
                 "objective=classification."
             )
         self.modalities = modalities
+        self.terms = list(terms or [])
         self.evaluation_batch_size = evaluation_batch_size
         self.logit_scale = None
         if logit_scale is not None:
             self.logit_scale = nn.Parameter(
-                torch.full((scales,), math.log(logit_scale)), requires_grad=learn_scale
+                torch.full((1 if terms is None else len(terms),), math.log(logit_scale)),
+                requires_grad=learn_scale,
             )
         self.table = EmbeddingTable()
 
     @abstractmethod
-    def share(self, samples: Samples) -> Tensor:
+    def losses(self, batch: GlobalBatch, term: int) -> Tensor:
+        """Losses of the own samples, (B,), in the term of this number; x (N, k, d) holds its k
+        modalities alone.
+        """
+
+    def matrix_width(self, batch: GlobalBatch) -> int:
+        """How many numbers `losses` holds for each own sample, if that grows with N: they are then
+        held in blocks.
+        """
+        return 0
+
+    def part_of_loss(self, batch: GlobalBatch) -> Tensor:
         """What this process' own samples add to the loss of all samples; over all processes it sums
         up to the loss.
 
         Its graph reaches x and all parameters even where nothing is present: the other processes
         wait for gradients.
         """
+        total = batch.x.new_zeros(())
+        for number, term in enumerate(self.terms):
+            complete = batch.having(term.rows)
+            losses = partial(self.losses, term=number)
+            total = total + term.weight * complete.mean(losses, self.matrix_width(complete))
+        return total / sum(term.weight for term in self.terms)
 
     def view(self, output: ModelOutput) -> ModelOutput:
         """What the loss sees of X (B, m, d) and its mask: unit vectors, in fp32 at least."""
@@ -96,8 +124,10 @@ class Contrastive(Objective):
         # logits and loss in fp32, whatever the precision
         with torch.autocast(output.x.device.type, enabled=False):
             view = self.view(output)
-            samples = Samples.gathered(view.x, view.mask, self.groups(batch), output.complete)
-            loss = self.share(samples) * world_size()  # DDP divides by the number of processes
+            together = GlobalBatch.gathered(view.x, view.mask, self.groups(batch), output.complete)
+            loss = (
+                self.part_of_loss(together) * world_size()
+            )  # DDP divides by the number of processes
             return loss + aux_loss(view)
 
     def update(self, output: ModelOutput, batch: PairedBatch) -> None:
@@ -122,10 +152,10 @@ class Contrastive(Objective):
             if found := [value for key, value in metrics.items() if key.endswith(f"/{name}")]:
                 metrics[name] = torch.stack(found).mean()
         if len(self.modalities) > 2:
-            metrics |= rest_metrics(table, *self.rests(table), self.modalities)
+            metrics |= rest_metrics(table, *self.remaining(table), self.modalities)
         return metrics
 
-    def rests(self, table: Table) -> tuple[Tensor, Tensor]:
+    def remaining(self, table: Table) -> tuple[Tensor, Tensor]:
         """What stands for all modalities but k, (N, m, d), scored by dot product, and where it can
         ask, (N, m) bool.
 
@@ -147,7 +177,8 @@ class Contrastive(Objective):
         losses = []
         for rows in batches:
             view = self.view(embedded(table, rows))
-            losses.append(self.share(Samples.alone(view.x, view.mask, table["group"][rows])))
+            batch = GlobalBatch.alone(view.x, view.mask, table["group"][rows])
+            losses.append(self.part_of_loss(batch))
         weights = torch.tensor([len(rows) / count for rows in batches], device=losses[0].device)
         return (torch.stack(losses) * weights).sum()
 

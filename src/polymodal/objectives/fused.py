@@ -12,15 +12,14 @@ from torch import Tensor, nn
 from polymodal.losses.info_nce import info_nce
 from polymodal.losses.tiled_info_nce import tiled_info_nce
 from polymodal.metrics.retrieval import Table
-from polymodal.objectives.aligned import Aligned
-from polymodal.objectives.contrastive import embedded
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.contrastive import Contrastive, embedded
+from polymodal.objectives.global_batch import GlobalBatch
 from polymodal.objectives.terms import Term, pair_terms
 from polymodal.outputs import ModelOutput
 from polymodal.types import Fraction, PositiveFloat, PositiveInt
 
 
-class Fused(Aligned):
+class Fused(Contrastive):
     """(1 - share) x pairs + share x rests: InfoNCE of pairs, and of modality k with the fused rest
     (after ConFu, 2025).
 
@@ -66,7 +65,9 @@ class Fused(Aligned):
         total = sum(term.weight for term in terms)
         terms = [Term(term.rows, (1 - rest_share) * term.weight / total) for term in terms]
         terms += [Term((m + k, k), rest_share / m) for k in range(m)]
-        super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
+        super().__init__(
+            list(modalities), evaluation_batch_size, logit_scale, learn_scale, terms=terms
+        )
         self.fusion = fusion
 
     def view(self, output: ModelOutput) -> ModelOutput:
@@ -84,7 +85,7 @@ class Fused(Aligned):
             torch.cat([x, rests], 1), torch.cat([mask, asked.any(2)], 1), aux_loss=fused.aux_loss
         )
 
-    def losses(self, samples: Samples, term: int) -> Tensor:
+    def losses(self, samples: GlobalBatch, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples, the mean of both directions."""
         if samples.are_many():
             asking, asked = samples.x.unbind(1)
@@ -93,7 +94,7 @@ class Fused(Aligned):
         there, back = own[:, 0] @ samples.x[:, 1].T, own[:, 1] @ samples.x[:, 0].T
         return (info_nce(there, positives) + info_nce(back, positives)) / 2
 
-    def rests(self, table: Table) -> tuple[Tensor, Tensor]:
+    def remaining(self, table: Table) -> tuple[Tensor, Tensor]:
         """The fusion of all others asks for modality k."""
         m = len(self.modalities)
         batches = torch.arange(len(table["id"]), device=table["id"].device).split(

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from polymodal.losses.info_nce import info_nce
 from polymodal.losses.volume import volumes
-from polymodal.objectives.aligned import Aligned
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.contrastive import Contrastive
+from polymodal.objectives.global_batch import GlobalBatch
 from polymodal.objectives.terms import Term, row_of
 from polymodal.types import PositiveFloat, PositiveInt
 
 
-class GRAM(Aligned):
+class GRAM(Contrastive):
     """InfoNCE on the volume that an anchor and all other modalities span, both ways round
     (Cicchetti et al. 2025).
 
@@ -39,13 +39,15 @@ class GRAM(Aligned):
         rows = range(len(modalities))
         anchors = list(rows) if anchor is None else [row_of(anchor, modalities, "anchor")]
         terms = [Term((first, *(row for row in rows if row != first))) for first in anchors]
-        super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
+        super().__init__(
+            list(modalities), evaluation_batch_size, logit_scale, learn_scale, terms=terms
+        )
 
-    def held(self, samples: Samples) -> int:
+    def matrix_width(self, samples: GlobalBatch) -> int:
         """The products of an anchor with all tuples."""
         return len(samples.group) * (samples.x.shape[1] - 1)
 
-    def losses(self, samples: Samples, term: int) -> Tensor:
+    def losses(self, samples: GlobalBatch, term: int) -> Tensor:
         """The anchor and the others, x (N, m, d) -> (B,) losses of the own samples, the mean of
         both directions.
         """

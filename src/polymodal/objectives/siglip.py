@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from polymodal.losses.sigmoid import sigmoid_loss
 from polymodal.losses.tiled_sigmoid import tiled_sigmoid_loss
-from polymodal.objectives.aligned import Aligned
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.contrastive import Contrastive
+from polymodal.objectives.global_batch import GlobalBatch
 from polymodal.objectives.terms import pair_terms
 from polymodal.types import PositiveFloat, PositiveInt
 
 
-class SigLIP(Aligned):
+class SigLIP(Contrastive):
     """Sigmoid loss with a learned temperature and bias a pair of modalities (Zhai et al. 2023).
 
     Large batches are compared tile by tile, and no matrix of logits is kept for backward (see
-    `Samples.are_many`).
+    `GlobalBatch.are_many`).
 
     Args:
         modalities: names of the rows of X.
@@ -44,10 +44,12 @@ class SigLIP(Aligned):
         evaluation_batch_size: PositiveInt = 512,
     ) -> None:
         terms = pair_terms(modalities, pairs, anchor)
-        super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
+        super().__init__(
+            list(modalities), evaluation_batch_size, logit_scale, learn_scale, terms=terms
+        )
         self.logit_bias = nn.Parameter(torch.full((len(terms),), float(logit_bias)))
 
-    def losses(self, samples: Samples, term: int) -> Tensor:
+    def losses(self, samples: GlobalBatch, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples; they are the same both ways
         round.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from polymodal.batch import PairedBatch
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.losses.supcon import supcon
 from polymodal.objectives.contrastive import Contrastive
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.global_batch import GlobalBatch
 from polymodal.types import PositiveFloat, PositiveInt
 
 
@@ -64,9 +65,11 @@ class SupCon(Contrastive):
         # groups are not negative: no class is like one
         return torch.where(label >= 0, label, -1 - batch.group)
 
-    def share(self, samples: Samples) -> Tensor:
+    def losses(self, batch: GlobalBatch, term: int) -> Tensor:
+        """(B,) losses of the own rows; x is (R, d), a row of X each."""
+        return supcon(batch.x, batch.group, batch.own, self.scale())
+
+    def part_of_loss(self, batch: GlobalBatch) -> Tensor:
         """What the own samples' rows add to the mean over all rows that have a positive."""
-        rows = samples.apart()
-        return rows.sum(
-            lambda some: supcon(some.x, some.group, some.own, self.scale()), len(rows.group)
-        )
+        rows = batch.apart()
+        return rows.sum(partial(self.losses, term=0), len(rows.group))

@@ -11,13 +11,13 @@ from torch import Tensor
 from polymodal.losses.info_nce import info_nce
 from polymodal.losses.symile import all_logits, shifted_logits
 from polymodal.metrics.retrieval import Table
-from polymodal.objectives.aligned import Aligned
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.contrastive import Contrastive
+from polymodal.objectives.global_batch import GlobalBatch
 from polymodal.objectives.terms import Term
 from polymodal.types import PositiveFloat, PositiveInt
 
 
-class Symile(Aligned):
+class Symile(Contrastive):
     """Each modality in turn against tuples of all others, by the multilinear inner product (Saporta
     et al. 2024).
 
@@ -45,14 +45,16 @@ class Symile(Aligned):
         evaluation_batch_size: PositiveInt = 512,
     ) -> None:
         terms = [Term(tuple(range(len(modalities))))]
-        super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale, learn_scale)
+        super().__init__(
+            list(modalities), evaluation_batch_size, logit_scale, learn_scale, terms=terms
+        )
         self.negatives = negatives
 
-    def held(self, samples: Samples) -> int:
+    def matrix_width(self, samples: GlobalBatch) -> int:
         """The tuples that each sample is compared with."""
         return len(samples.group) ** (1 if self.negatives == "n" else samples.x.shape[1] - 1)
 
-    def losses(self, samples: Samples, term: int) -> Tensor:
+    def losses(self, samples: GlobalBatch, term: int) -> Tensor:
         """All modalities, x (N, m, d) -> (B,) losses of the own samples, the mean over the m
         anchors.
         """
@@ -69,7 +71,7 @@ class Symile(Aligned):
             total = total + info_nce(logits, right) / m
         return total
 
-    def rests(self, table: Table) -> tuple[Tensor, Tensor]:
+    def remaining(self, table: Table) -> tuple[Tensor, Tensor]:
         """The product of all others asks for modality k."""
         m = len(self.modalities)
         rest = torch.stack([without(table["x"], k).prod(1) for k in range(m)], dim=1)

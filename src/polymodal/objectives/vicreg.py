@@ -8,15 +8,14 @@ from typing import Literal
 from torch import Tensor
 
 from polymodal.losses.vicreg import covariance_loss, invariance_loss, variance_loss
-from polymodal.objectives.aligned import Aligned
-from polymodal.objectives.contrastive import in_fp32
-from polymodal.objectives.samples import Samples
+from polymodal.objectives.contrastive import Contrastive, in_fp32
+from polymodal.objectives.global_batch import GlobalBatch
 from polymodal.objectives.terms import pair_terms
 from polymodal.outputs import ModelOutput
 from polymodal.types import NonNegativeFloat, PositiveInt
 
 
-class VICReg(Aligned):
+class VICReg(Contrastive):
     """Invariance between two modalities, variance and covariance within each (Bardes et al. 2022).
 
     Embeddings are not normalised; statistics are those of the global batch. There are no negatives,
@@ -45,14 +44,14 @@ class VICReg(Aligned):
         evaluation_batch_size: PositiveInt = 512,
     ) -> None:
         terms = pair_terms(modalities, pairs, anchor)
-        super().__init__(list(modalities), terms, evaluation_batch_size, logit_scale=None)
+        super().__init__(list(modalities), evaluation_batch_size, logit_scale=None, terms=terms)
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
 
     def view(self, output: ModelOutput) -> ModelOutput:
         """X (B, m, d) and its mask as they are, in fp32 at least."""
         return ModelOutput(in_fp32(output.x), output.mask)
 
-    def losses(self, samples: Samples, term: int) -> Tensor:
+    def losses(self, samples: GlobalBatch, term: int) -> Tensor:
         """A pair, x (N, 2, d) -> (B,) losses of the own samples, each with what the batch as a
         whole adds.
         """

@@ -166,8 +166,8 @@ def claim_again(
         return None
     file = newest_checkpoint(folder)
     checkpoint = load_checkpoint(file, parts=False)
-    asked = mask(storable(OmegaConf.to_container(config, resolve=False), plain))
-    _check_unchanged(checkpoint["config"], asked)
+    requested = mask(storable(OmegaConf.to_container(config, resolve=False), plain))
+    _check_unchanged(checkpoint["config"], requested)
     if is_longer:
         _check_longer(checkpoint, plain["trainer"], folder)
     stored = to_store(config, plain)
@@ -217,10 +217,10 @@ def _check_longer(checkpoint: dict[str, Any], trainer: dict[str, Any], folder: P
         )
 
 
-def _check_unchanged(before: dict[str, Any], asked: dict[str, Any]) -> None:
+def _check_unchanged(before: dict[str, Any], requested: dict[str, Any]) -> None:
     """Refuses other values of what a run keeps."""
     old, new = (
-        {key: v for key, v in _flat(config) if key not in FREE} for config in (before, asked)
+        {key: v for key, v in _flat(config) if key not in FREE} for config in (before, requested)
     )
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     # which is given anew

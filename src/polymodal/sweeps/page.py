@@ -18,7 +18,7 @@ from polymodal.report.curve_data import Plot, plot, thinned
 from polymodal.report.html import render
 from polymodal.report.style import COLOURS
 from polymodal.runs.results import Run, config_of, curve
-from polymodal.sweeps.pictures import FEWEST, comparable, heights, importance
+from polymodal.sweeps.plots import FEWEST, comparable, heights, importance
 from polymodal.sweeps.table import cell, is_main, main_row, over_seeds, ranked, varied
 
 CURVES = 100

@@ -10,7 +10,7 @@ from pathlib import Path
 from polymodal.report.unharmed import unharmed
 from polymodal.runs.results import Run, jobs_of, read_run
 from polymodal.sweeps.page import write_sweep_page
-from polymodal.sweeps.pictures import draw_all
+from polymodal.sweeps.plots import draw_all
 from polymodal.sweeps.table import write_tables
 
 
@@ -35,12 +35,12 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
     if not runs:
         return 0
     write_report(folder, "sweep", runs)
-    said = {
+    parts = {
         "failed": "failed",
         "running": "are running in another process",
         "unfinished": "were interrupted",
     }
-    for status, what in said.items():
+    for status, what in parts.items():
         if names := [run.name for run in runs if run.status == status]:
             where = "; see error.txt there" if status == "failed" else ""
             print(
@@ -54,4 +54,4 @@ def end_sweep(folder: Path, stopped: bool = False) -> int:
             f"Resume with: python src/sweep.py {shlex.quote(f'resume={folder}')}{again}",
             file=sys.stderr,
         )
-    return int(bool(statuses & said.keys()))
+    return int(bool(statuses & parts.keys()))

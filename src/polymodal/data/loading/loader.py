@@ -68,8 +68,8 @@ def loading() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        said = f"{error.__cause__} {error}"  # the cause, if there is one, knows the signal
-        if not (found := KILLED.search(said)):
+        message = f"{error.__cause__} {error}"  # the cause, if there is one, knows the signal
+        if not (found := KILLED.search(message)):
             raise
         pid, how = found[1], found[2] or "an unknown cause"
         if how == "Bus error":

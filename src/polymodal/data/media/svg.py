@@ -73,16 +73,16 @@ def render_svg(source: Path | bytes, size: int, name: str, whole: bool = False) 
         raise BadSampleError(
             "too large", f"{name}: it takes more than {PATIENCE} seconds to be drawn."
         ) from error
-    said = done.stderr.decode(errors="replace").strip()
+    message = done.stderr.decode(errors="replace").strip()
     if done.returncode == svg_child.TOO_LARGE:
-        raise BadSampleError("too large", f"{name}: {said}.")
+        raise BadSampleError("too large", f"{name}: {message}.")
     if done.returncode < 0:  # ended by a limit
         seconds, memory = svg_child.SECONDS, svg_child.MEMORY // 2**30
         raise BadSampleError(
             "too large", f"{name}: it takes more than {seconds} seconds or {memory} GB to be drawn."
         )
     if done.returncode:
-        raise _damaged(name, said[-300:])
+        raise _damaged(name, message[-300:])
     return Image.open(io.BytesIO(done.stdout))
 
 

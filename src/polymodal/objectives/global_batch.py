@@ -16,7 +16,7 @@ MANY = 2**20
 """Numbers of a (B, N) matrix, 4 MiB in fp32, from which losses are computed in tiles."""
 
 
-class Samples(NamedTuple):
+class GlobalBatch(NamedTuple):
     """The N samples of the global batch, the same in every process but for `own`.
 
     Attributes:
@@ -35,7 +35,9 @@ class Samples(NamedTuple):
     complete: bool = False
 
     @classmethod
-    def gathered(cls, x: Tensor, mask: Tensor, group: Tensor, complete: bool = False) -> Samples:
+    def gathered(
+        cls, x: Tensor, mask: Tensor, group: Tensor, complete: bool = False
+    ) -> GlobalBatch:
         """The samples of all processes from those of each, with the gradient of x."""
         counts, all_complete = zip(
             *exchanged(len(group), complete, device=group.device), strict=True
@@ -46,11 +48,11 @@ class Samples(NamedTuple):
         return cls(x, mask, group, own, all(all_complete))
 
     @classmethod
-    def alone(cls, x: Tensor, mask: Tensor, group: Tensor) -> Samples:
-        """Samples that make up the whole batch."""
+    def alone(cls, x: Tensor, mask: Tensor, group: Tensor) -> GlobalBatch:
+        """GlobalBatch that make up the whole batch."""
         return cls(x, mask, group, torch.arange(len(group), device=group.device))
 
-    def having(self, rows: Sequence[int]) -> Samples:
+    def having(self, rows: Sequence[int]) -> GlobalBatch:
         """The samples that have all of these rows of x, and these rows alone: the others are as if
         not there.
         """
@@ -59,14 +61,14 @@ class Samples(NamedTuple):
         )
         return self._replace(x=x, mask=mask)._only(mask.all(1))
 
-    def apart(self) -> Samples:
+    def apart(self) -> GlobalBatch:
         """Each row of x that is there as a sample of its own: x (R, d), mask (R,)."""
         k = self.mask.shape[1]
         own = (k * self.own[:, None] + torch.arange(k, device=self.own.device)).flatten()
         x, mask = self.x.flatten(0, 1), self.mask.flatten()
-        return Samples(x, mask, self.group.repeat_interleave(k), own, self.complete)._only(mask)
+        return GlobalBatch(x, mask, self.group.repeat_interleave(k), own, self.complete)._only(mask)
 
-    def _only(self, there: Tensor) -> Samples:
+    def _only(self, there: Tensor) -> GlobalBatch:
         """Those that are there, (N,) bool."""
         if self.complete:
             return self
@@ -75,7 +77,7 @@ class Samples(NamedTuple):
             own = torch.arange(len(kept), device=kept.device)
         else:
             own = (there.cumsum(0) - 1)[self.own[there[self.own]]]
-        return Samples(self.x[kept], self.mask[kept], self.group[kept], own)
+        return GlobalBatch(self.x[kept], self.mask[kept], self.group[kept], own)
 
     def all_own(self) -> bool:
         """Whether this process answers for all samples."""
@@ -93,7 +95,7 @@ class Samples(NamedTuple):
         """Whether a (B, N) matrix is too large to hold: a loss that can do without it then does."""
         return len(self.own) * len(self.group) >= MANY
 
-    def mean(self, losses: Callable[[Samples], Tensor], width: int = 0) -> Tensor:
+    def mean(self, losses: Callable[[GlobalBatch], Tensor], width: int = 0) -> Tensor:
         """This process' share of the mean over all N of what `losses` says of the own samples,
         (B,); 0 of none.
 
@@ -104,7 +106,7 @@ class Samples(NamedTuple):
         """
         return self.sum(losses, width) / max(1, len(self.group))
 
-    def sum(self, losses: Callable[[Samples], Tensor], width: int = 0) -> Tensor:
+    def sum(self, losses: Callable[[GlobalBatch], Tensor], width: int = 0) -> Tensor:
         """The same, not divided."""
         if width * len(self.own) < MANY:
             return losses(self).sum()
