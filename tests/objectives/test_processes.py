@@ -12,7 +12,7 @@ from torch import nn
 from polymodal.fusion.mixture import Mixture
 from polymodal.losses import tiles
 from polymodal.model import MultimodalModel
-from polymodal.objectives import samples as compared
+from polymodal.objectives import global_batch
 from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.fused import Fused
@@ -62,12 +62,12 @@ def parts(case: int) -> tuple[MultimodalModel, Objective]:
 @contextmanager
 def small_tiles() -> Iterator[None]:
     """Blocks of two rows, of any batch."""
-    before = compared.MANY, tiles.BLOCK, tiles.FEWEST_ROWS
-    compared.MANY, tiles.BLOCK, tiles.FEWEST_ROWS = 1, 1, 2
+    before = global_batch.MANY, tiles.BLOCK, tiles.FEWEST_ROWS
+    global_batch.MANY, tiles.BLOCK, tiles.FEWEST_ROWS = 1, 1, 2
     try:
         yield
     finally:
-        compared.MANY, tiles.BLOCK, tiles.FEWEST_ROWS = before
+        global_batch.MANY, tiles.BLOCK, tiles.FEWEST_ROWS = before
 
 
 def gradients(rank: int, world_size: int, case: int, sizes: list[int], count: int) -> Gradients:
