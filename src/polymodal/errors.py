@@ -1,6 +1,7 @@
 """Errors that a person reads: what was given, what is allowed, what to type."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 class PolymodalError(Exception):
@@ -43,3 +44,24 @@ def named(names: Sequence[str], most: int = 12) -> str:
     """
     more = len(names) - most
     return ", ".join(map(repr, names[:most])) + (f" and {more} more" if more > 0 else "")
+
+
+def did_you_mean(
+    name: str, names: Iterable[str], most: int = 3, all_of: int = 30, quoted: bool = False
+) -> str:
+    """What a message adds to a wrong name: "Did you mean a or b?", or what there is instead.
+
+    Args:
+        name: what was given.
+        names: what could have been meant; private ones are left out.
+        most: how many of the closest are named.
+        all_of: where none is close, all are named if they are no more than this.
+        quoted: whether names may hold blanks.
+
+    Returns:
+        the sentence with a blank before it; or nothing.
+    """
+    public = sorted({str(each) for each in names if not str(each).startswith(("_", "*"))})
+    if close := get_close_matches(str(name), public, n=most, cutoff=0.6):
+        return f" Did you mean {' or '.join(map(repr, close) if quoted else close)}?"
+    return f" There are: {', '.join(public)}." if 0 < len(public) <= all_of else ""

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polymodal.batch import PairedBatch
+from polymodal.callbacks.freezing import Freezing
 from polymodal.errors import NumericError
 from polymodal.model import MultimodalModel
 from polymodal.objectives.base import Objective
@@ -21,15 +22,14 @@ from polymodal.outputs import ModelOutput
 from polymodal.training.checkpoints.files import Origin
 from polymodal.training.checkpoints.sharded import not_finite
 from polymodal.training.distributed.collectives import mean_over_all
-from polymodal.training.distributed.fsdp import average_whole, clip_gradients, shard, share_buffers
+from polymodal.training.distributed.fsdp import shard, share_buffers
 from polymodal.training.grad_cache import in_parts
-from polymodal.training.lightning_internals import is_attached
 from polymodal.training.optimization import built, schedule, step_on_plateau
-from polymodal.training.tuning import Tuning, frozen_parameters, hold_still, parameter_groups
+from polymodal.training.tuning import Tuning, parameter_groups
 
 
 class MultimodalModule(LightningModule):
-    """Trains and judges a multimodal model. It knows neither the modalities nor the data.
+    """Trains and evaluates a multimodal model. It knows neither the modalities nor the data.
 
     Args:
         model: batch -> X and, with a fusion, Y.
@@ -69,14 +69,11 @@ class MultimodalModule(LightningModule):
         self.restored: Mapping[str, Tensor] = {}
         self.origin: Origin | None = None
         self.accumulate = accumulate
-        self.frozen = {
-            name: set(frozen_parameters(model.encoders[name], t.freeze))
-            for name, t in self.tuning.items()
-        }
-        for name, tuned in self.tuning.items():
-            if tuned.unfreeze_at is None:
-                for key, parameter in model.encoders[name].named_parameters():
-                    parameter.requires_grad_(key not in self.frozen[name])
+        self.freezing = Freezing(model, self.tuning)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """What a run cannot do without, whichever callbacks it has."""
+        return [self.freezing] if self.tuning else []
 
     def setup(self, stage: str) -> None:
         """Refuses classes that do not go with the outputs, and shows the training labels to the
@@ -125,58 +122,13 @@ class MultimodalModule(LightningModule):
             for values in part.buffers()
         )
 
-    def train(self, mode: bool = True) -> MultimodalModule:
-        """Training mode, but for what is frozen: there batch norms keep their statistics and
-        dropout does nothing.
-        """
-        super().train(mode)
-        step = self.global_step if is_attached(self) else 0
-        for name, tuned in self.tuning.items():
-            if mode and tuned.is_frozen(step):
-                hold_still(self.model.encoders[name], self.frozen[name])
-        return self
-
-    def on_train_start(self) -> None:
+    def on_fit_start(self) -> None:
         """Lightning leaves modules in the mode they are in, so it is set here."""
-        self.restored = {}
         self.train()
 
-    def on_train_batch_start(self, batch: PairedBatch, batch_idx: int) -> None:
-        """Lets go of what was frozen until this step."""
-        if any(self.global_step == tuned.unfreeze_at for tuned in self.tuning.values()):
-            self.train()
-
-    def on_after_backward(self) -> None:
-        """What is not sharded has the gradient of this process alone."""
-        if self.model.sharded:
-            average_whole(self.objective)
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Lightning's own, but for shards, whose norm is that over all processes."""
-        if self.model.sharded and gradient_clip_val:
-            clip_gradients(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
-        else:
-            super().configure_gradient_clipping(
-                optimizer, gradient_clip_val, gradient_clip_algorithm
-            )
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """What is still frozen, and will not be for ever, has a gradient that the optimizer must
-        not see.
-
-        It has one from the first step on because DDP settles at the start which gradients it
-        averages.
-        """
-        for name, tuned in self.tuning.items():
-            if tuned.unfreeze_at is not None and tuned.is_frozen(self.global_step):
-                for key, parameter in self.model.encoders[name].named_parameters():
-                    if key in self.frozen[name]:
-                        parameter.grad = None
+    def on_train_start(self) -> None:
+        """What a checkpoint holds is in its place by now."""
+        self.restored = {}
 
     def on_validation_epoch_start(self) -> None:
         """All processes judge with the same running statistics: those of an average, if there is

@@ -26,12 +26,13 @@ def test_every_kind_of_the_glyphs_has_prompts() -> None:
     from polymodal.config.compose import compose_config
     from polymodal.data.bundled.glyph_kinds import KIND_NAMES
 
-    prompts = compose_config(["experiment=clip_small", "++run_dir=."]).callbacks.zero_shot.prompts
+    file = compose_config(["experiment=clip_small", "++run_dir=."]).callbacks.zero_shot.prompts
+    prompts = ZeroShot("kind", file).prompts
     assert set(prompts) == set(KIND_NAMES)
     assert len(KIND_NAMES) >= 12
     for entry in prompts.values():
-        assert all("{}" in template for template in entry.templates)
-        assert len(set(entry.words)) == len(entry.words)
+        assert all("{}" in template for template in entry["templates"])
+        assert len(set(entry["words"])) == len(entry["words"])
 
 
 def test_prompts_may_be_a_file_of_words(tmp_path) -> None:

@@ -14,7 +14,7 @@ from polymodal.config.auto import settle
 from polymodal.config.check import check_config
 from polymodal.config.compose import compose_config
 from polymodal.outputs import Tokens, masked_mean
-from polymodal.training.execution import recompute_blocks
+from polymodal.training.activation_checkpointing import recompute_blocks
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "encoder"
 NAMES = [

@@ -3,12 +3,10 @@
 import re
 
 import pytest
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies.launchers import subprocess_script
 from tests.conftest import ROOT
-
-from polymodal.training import lightning_internals
 
 SOURCE = ROOT / "src" / "polymodal" / "training" / "lightning_internals.py"
 PRIVATE = re.compile(
@@ -23,7 +21,6 @@ def trainer() -> Trainer:
 
 def test_what_we_use_is_there(trainer: Trainer, tmp_path) -> None:
     places = {
-        "_trainer": LightningModule(),
         "_is_training_done": type(trainer.fit_loop.epoch_loop),
         "_num_ready_batches_reached": trainer.fit_loop.epoch_loop,
         "_should_check_val_fx": trainer.fit_loop.epoch_loop,
@@ -48,10 +45,3 @@ def test_no_other_file_uses_a_private_attribute_of_lightning() -> None:
     for file in (ROOT / "src").rglob("*.py"):
         found = PRIVATE.findall(file.read_text().replace("._target_", "")) if file != SOURCE else []
         assert not found, f"{file.name}: {found}"
-
-
-def test_a_module_without_a_trainer_is_not_attached(trainer: Trainer) -> None:
-    module = LightningModule()
-    assert not lightning_internals.is_attached(module)
-    module.trainer = trainer
-    assert lightning_internals.is_attached(module)

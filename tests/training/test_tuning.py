@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
+from polymodal.encoders.blocks import blocks_of
 from polymodal.encoders.image.cnn import CNN
 from polymodal.encoders.image.resnet import ResNet
 from polymodal.encoders.image.vit import ViT
@@ -16,7 +17,7 @@ from polymodal.errors import ConfigError
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.clip import CLIP
-from polymodal.training.tuning import Tuning, blocks_of, frozen_parameters, parameter_groups
+from polymodal.training.tuning import Tuning, frozen_parameters, parameter_groups
 
 
 def encoders() -> dict[str, nn.Module]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,11 +14,15 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from polymodal.batch import PairedBatch
+from polymodal.data import bundled
 from polymodal.errors import ConfigError
 from polymodal.metrics.confusion import MATRIX, class_counts, confusion_matrix
 from polymodal.metrics.sample_table import SampleTable
 from polymodal.module import MultimodalModule
 from polymodal.outputs import ModelOutput
+
+BUNDLED = {"glyphs": Path(bundled.__file__).with_name("glyph_prompts.yaml")}
+"""Prompts that come with the package."""
 
 
 class ZeroShot(Callback):
@@ -29,7 +34,8 @@ class ZeroShot(Callback):
     Args:
         label: key of `PairedBatch.labels`; samples with -1 do not count.
         prompts: class name -> `templates` and `words`: each word is put into each template, at
-            `{}`; or a YAML file of that, or of class name -> words.
+            `{}`; or a YAML file of that, or of class name -> words; or `glyphs`, the file for the
+            bundled data.
         templates: for classes without templates of their own; one without prompts has its name for
             a word.
         pool: `mean`: a class is the mean of its prompts' embeddings, as in CLIP. `max`: its nearest
@@ -155,14 +161,15 @@ def read_prompts(file: str, templates: Sequence[str]) -> dict[str, Mapping[str, 
     """The prompts of a YAML file: class name -> words, or `templates` and `words`.
 
     Args:
-        file: its path.
+        file: its path, or a key of `BUNDLED`.
         templates: for classes that have none of their own.
 
     Raises:
         ConfigError: there is no such file, or something else is in it.
     """
     try:
-        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        path = BUNDLED.get(file, file)
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except Exception as error:  # of yaml, of the encoding, of the file system
         raise ConfigError(
             f"callbacks.zero_shot.prompts={file} cannot be read: {str(error).splitlines()[0]}"

@@ -18,8 +18,7 @@ from polymodal.cli.overrides import split_at_commas
 from polymodal.config.command_line import check_given_once, home
 from polymodal.config.messages import groups, is_group, readable_errors
 from polymodal.config.schema import Config
-from polymodal.config.signature import nearest
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.types import PositiveInt
 
 
@@ -178,7 +177,9 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
             ("json", "=", "true") if argument == "--json" else argument.partition("=")
         )
         if not equals:
-            meant = nearest(argument, ["--json", "--help"]) if argument.startswith("--") else ""
+            meant = (
+                did_you_mean(argument, ["--json", "--help"]) if argument.startswith("--") else ""
+            )
             raise ConfigError(f"{argument}: arguments are key=value. --help lists them.{meant}")
         root = re.split(r"[./@]", key.lstrip("+~"))[0]
         if key in known - {"inputs"}:
@@ -193,7 +194,7 @@ def parsed(arguments: Sequence[str], settings: type[Chosen]) -> tuple[Chosen, li
             inputs[key] = home(value)
         else:
             raise ConfigError(
-                f"Unknown key {key!r}.{nearest(key, [*known, *Config.model_fields, *groups()])}"
+                f"Unknown key {key!r}.{did_you_mean(key, [*known, *Config.model_fields, *groups()])}"
             )
     try:
         return TypeAdapter(settings).validate_python(

@@ -5,7 +5,7 @@ built.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -20,9 +20,10 @@ from polymodal.config.messages import groups, is_group
 from polymodal.config.recipe import drop_unfit
 from polymodal.config.schema import Config, TuningConfig
 from polymodal.config.secrets import remember
-from polymodal.config.signature import SPECIAL, Signature, find_signature, nearest
+from polymodal.config.signature import SPECIAL, Signature, find_signature
 from polymodal.config.training import training_problems
-from polymodal.errors import ConfigError
+from polymodal.config.wrong_values import nearest_member, shown, wrong_value
+from polymodal.errors import ConfigError, did_you_mean
 
 ONE_PART = ("data", "fusion", "missing", "head", "objective", "optimizer", "scheduler", "trainer")
 SEVERAL_PARTS = ("encoder", "metrics", "callbacks", "logger")
@@ -129,16 +130,16 @@ def _root_problems(config: dict[Any, Any]) -> Iterator[str]:
         for detail in error.errors(include_url=False):
             details.setdefault(_key(detail["loc"], config), []).append(detail)
         for key, several in details.items():
-            detail = _nearest_member(several)
+            detail = nearest_member(several)
             if detail["type"] == "extra_forbidden":
                 fields = Config.model_fields if "." not in key else TuningConfig.model_fields
-                yield f"Unknown key {key!r}.{nearest(key.rpartition('.')[2], fields)}"
+                yield f"Unknown key {key!r}.{did_you_mean(key.rpartition('.')[2], fields)}"
             elif detail["type"] == "missing":
                 yield f"No value for {key}. Give one on the command line: {key}=..."
             elif detail["type"] == "dict_type" and is_group(group := key.replace(".", "/")):
                 yield _no_node(key, group, detail["input"])
             else:
-                yield _wrong(key, detail["input"], detail)
+                yield wrong_value(key, detail["input"], detail)
 
 
 def _key(loc: Sequence[Any], config: Any) -> str:
@@ -267,7 +268,7 @@ def _hydra_problems(node: dict[str, Any], path: str) -> Iterator[str]:
             try:
                 adapter(expected).validate_python(node[key])
             except ValidationError as error:
-                yield _wrong(f"{path}.{key}", node[key], error.errors(include_url=False)[0])
+                yield wrong_value(f"{path}.{key}", node[key], error.errors(include_url=False)[0])
     if node.get("_partial_") is True and path.partition(".")[0] in WHOLE:
         yield f"{path}._partial_=true: this part is used as it is built. Leave it out."
 
@@ -277,7 +278,7 @@ def _argument_problems(
 ) -> Iterator[str]:
     if key not in signature.types:
         if not signature.open:
-            yield f"Unknown key {path}: {target} takes no {key!r}.{nearest(key, signature.types)}"
+            yield f"Unknown key {path}: {target} takes no {key!r}.{did_you_mean(key, signature.types)}"
         return
     expected = signature.types[key]
     if expected is Any:
@@ -285,58 +286,9 @@ def _argument_problems(
     try:
         adapter(expected).validate_python(value)
     except ValidationError as error:
-        detail = _nearest_member(error.errors(include_url=False))
+        detail = nearest_member(error.errors(include_url=False))
         for part in detail["loc"]:  # to the value in a {key: value} that is wrong
             if not isinstance(value, dict) or part not in value:
                 break
             path, value = f"{path}.{part}", value[part]
-        yield _wrong(path, value, detail, reference)
-
-
-def _nearest_member(details: Sequence[Any]) -> Any:
-    """Of what the members of a union say of a value, that of the one which came nearest to it: a
-    range, an element.
-    """
-    ranges = (
-        "greater_than",
-        "greater_than_equal",
-        "less_than",
-        "less_than_equal",
-        "predicate_failed",
-    )
-    return max(details, key=lambda detail: (detail["type"] in ranges, len(detail["loc"])))
-
-
-IN_OUR_WORDS = {
-    "predicate_failed": "input should be a finite number",
-    "sequence_str": "input should be a list",
-    "tuple_type": "input should be a list",
-    "list_type": "input should be a list",
-    "dict_type": "input should be {key: value}",
-    "is_instance_of": "input should be a list",
-    "missing": "there should be more values",
-    "too_long": "there should be fewer values",
-}
-"""Type of an error of pydantic -> what a person is told."""
-
-
-def _wrong(path: str, value: Any, detail: Mapping[str, Any], reference: str | None = None) -> str:
-    message = IN_OUR_WORDS.get(detail["type"], detail["msg"])
-    given = (
-        f"{path}={shown(value)}"
-        if reference is None
-        else f"{path}={reference}, which is {shown(value)}"
-    )
-    hint = ""
-    if isinstance(value, str) and "," in value:
-        hint = " Several values are a sweep: add -m."
-    elif detail["type"] == "string_type" and isinstance(value, int | float):
-        hint = f" As text it is in quotes: '{path}=\"{shown(value)}\"'"
-    return f"{given}: {message[0].lower() + message[1:]}.{hint}"
-
-
-def shown(value: Any) -> str:
-    """A value as it is typed, at most some 100 signs of it."""
-    words = {None: "null", True: "true", False: "false"}
-    text = words[value] if value is None or isinstance(value, bool) else str(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+        yield wrong_value(path, value, detail, reference)

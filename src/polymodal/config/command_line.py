@@ -12,8 +12,7 @@ from typing import NoReturn
 
 from polymodal.config.environment import is_first_process
 from polymodal.config.messages import is_group
-from polymodal.config.signature import nearest
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 
 NOT_OF_THE_USER = ("++run_dir=", "++resume=", "hydra.")
 """What a run, and Lightning, add to the command of further processes, where it counts more than
@@ -79,7 +78,7 @@ def check_options(arguments: Sequence[str]) -> None:
         if other.startswith("-"):
             known = [name for action in parser._actions for name in action.option_strings]
             raise ConfigError(
-                f"There is no option {other}.{nearest(other.partition('=')[0], known)}"
+                f"There is no option {other}.{did_you_mean(other.partition('=')[0], known)}"
             )
     if options.multirun and (options.cfg or options.info or options.run):
         raise ConfigError("-m starts a sweep: leave --cfg, --info and --run out.")

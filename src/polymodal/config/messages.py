@@ -17,8 +17,7 @@ from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from polymodal.config.environment import check_ranks, is_first_process, started_alike
 from polymodal.config.secrets import mask_text
-from polymodal.config.signature import nearest
-from polymodal.errors import ConfigError, FollowedError, PolymodalError
+from polymodal.errors import ConfigError, FollowedError, PolymodalError, did_you_mean
 
 FORESEEN = (PolymodalError, HydraException, OmegaConfBaseException)
 
@@ -126,11 +125,11 @@ def _applied(trace: TracebackType | None) -> str | None:
 
 
 def _options(group: str, option: str) -> str:
-    return nearest(option, groups().get(group, []))
+    return did_you_mean(option, groups().get(group, []))
 
 
 def _nearest_key(key: str) -> str:
-    return nearest(key, groups()) if "." not in key else ""
+    return did_you_mean(key, groups()) if "." not in key else ""
 
 
 @contextmanager

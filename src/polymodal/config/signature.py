@@ -10,12 +10,11 @@ import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 
 Definition = ast.ClassDef | ast.FunctionDef
 SPECIAL: dict[str, typing.Any] = {
@@ -85,7 +84,7 @@ def _find(module: str, name: str, target: str) -> tuple[Path, Definition]:
         a.asname or a.name for s in statements if isinstance(s, ast.ImportFrom) for a in s.names
     ]
     raise ConfigError(
-        f"_target_={target}: {module} has no {name}.{nearest(name, names + imported)}"
+        f"_target_={target}: {module} has no {name}.{did_you_mean(name, names + imported)}"
     )
 
 
@@ -107,7 +106,7 @@ def _module_file(module: str, target: str) -> Path:
             names = [f.stem for f in folder.iterdir() if f.suffix == ".py" or f.is_dir()]
             where = ".".join([first, *rest[:index]])
             raise ConfigError(
-                f"_target_={target}: {where} has no module {part!r}.{nearest(part, names)}"
+                f"_target_={target}: {where} has no module {part!r}.{did_you_mean(part, names)}"
             )
     return folder / "__init__.py"
 
@@ -243,14 +242,3 @@ def is_class(file: Path, name: str) -> bool:
         of_values & set(re.split(r"\W", ast.unparse(base))) or "Enum" in ast.unparse(base)
         for base in definition.bases
     )
-
-
-def nearest(name: str, names: typing.Iterable[str]) -> str:
-    """' Did you mean a or b?' with the closest of `names`, or else all of them if they are few, or
-    nothing.
-    """
-    names = sorted({n for n in map(str, names) if not n.startswith(("_", "*"))})
-    close = get_close_matches(str(name), names, n=3, cutoff=0.6)
-    if close:
-        return f" Did you mean {' or '.join(close)}?"
-    return f" There are: {', '.join(names)}." if 0 < len(names) <= 30 else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from polymodal.config.signature import nearest
+from polymodal.errors import did_you_mean
 
 DECIDED: dict[str, tuple[tuple[Any, ...], str]] = {
     "logger": ((None,), "choose loggers by logger=[csv,tensorboard], or logger=none."),
@@ -121,7 +121,7 @@ def _strategy_problems(trainer: Mapping[str, Any]) -> Iterator[str]:
     elif not isinstance(strategy, dict):
         on_gpus = trainer.get("accelerator") in ("gpu", "cuda")
         devices = "devices=ddp" if on_gpus else "devices=ddp_cpu, or devices=ddp on GPUs"
-        hint = nearest(name, STRATEGIES)
+        hint = did_you_mean(name, STRATEGIES)
         yield f"trainer.strategy={name} cannot be used: choose {devices}.{hint}"
 
 
@@ -133,5 +133,5 @@ def _precision_problems(precision: Any) -> Iterator[str]:
     else:
         yield (
             f"trainer.precision={precision}: there is no such "
-            f"precision.{nearest(str(precision), PRECISIONS)}"
+            f"precision.{did_you_mean(str(precision), PRECISIONS)}"
         )

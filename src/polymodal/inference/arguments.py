@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polymodal.config.signature import nearest
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.loading.hidden import is_hidden
 from polymodal.data.table.module import TableData
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 
 Input = str | Mapping[str, str]
 """A sentence, the path of a file, or of a table column -> value."""
@@ -91,7 +90,7 @@ def inputs_by_name(
         name = key if key in modalities else modality_of.get(key)
         if name is None:
             wanted = [*modalities, *modality_of]
-            raise ConfigError(f"{key}=: the model has no such input.{nearest(key, wanted)}")
+            raise ConfigError(f"{key}=: the model has no such input.{did_you_mean(key, wanted)}")
         if name in tables and key == name:
             example = " ".join(f"{column}=..." for column in columns[name])
             raise ConfigError(f"{key}={value}: give the values of the table one by one: {example}")

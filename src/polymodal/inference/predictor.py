@@ -12,9 +12,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from polymodal.batch import PairedBatch
-from polymodal.config.signature import nearest
 from polymodal.encoders.present import as_weights
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.inference.pixels import normalised
 from polymodal.inference.zero_shot import Classified, check_tokens, scale_between, sentences_of
 from polymodal.model import MultimodalModel
@@ -93,7 +92,7 @@ class Predictor(nn.Module):
         if modality not in self.model.modalities:
             raise ConfigError(
                 f"{modality}: this model has no such "
-                f"modality.{nearest(modality, self.model.modalities)}"
+                f"modality.{did_you_mean(modality, self.model.modalities)}"
             )
         return self.model.encoders[modality]
 
@@ -284,7 +283,7 @@ def check_samples(samples: Sequence[Mapping[str, Any]], modalities: Sequence[str
         for name, value in sample.items():
             if name not in modalities:
                 raise ConfigError(
-                    f"{name}=: the model has no such input.{nearest(name, modalities)}"
+                    f"{name}=: the model has no such input.{did_you_mean(name, modalities)}"
                 )
             content = value.strip() if isinstance(value, str) else value
             if not content:

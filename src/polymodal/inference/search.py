@@ -18,11 +18,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from polymodal.cli.programs import SearchSettings
-from polymodal.config.signature import nearest
 from polymodal.config.trust import trusted
 from polymodal.data.loading.columns import FILE_KINDS
 from polymodal.data.media.images import read_image
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.files import check_output, writing
 from polymodal.inference.arguments import KINDS
 from polymodal.inference.run_predictor import RunPredictor
@@ -87,7 +86,7 @@ def _directions(
     find = settings.find or (others or [by])[0]
     if find not in modalities or find not in table.columns:
         raise ConfigError(
-            f"find={find}: {table.file} has no such vectors.{nearest(find, modalities)}"
+            f"find={find}: {table.file} has no such vectors.{did_you_mean(find, modalities)}"
         )
     return by, find
 

@@ -15,8 +15,7 @@ from urllib.parse import urlparse
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from polymodal.config.signature import nearest
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.files import write_whole
 from polymodal.terminal import run_log
 from polymodal.training.lightning_internals import drop_wandb_option
@@ -73,7 +72,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
             )
         if name not in known:
             raise ConfigError(
-                f"logger.wandb.{name}: wandb has no such option.{nearest(name, known)}"
+                f"logger.wandb.{name}: wandb has no such option.{did_you_mean(name, known)}"
             )
 
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from polymodal.batch import PairedBatch
-from polymodal.config.signature import nearest
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.losses.supcon import supcon
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.objectives.samples import Samples
@@ -55,7 +54,7 @@ class SupCon(Contrastive):
             return batch.group
         if self.label not in batch.labels:
             raise ConfigError(
-                f"label: the data have no {self.label!r}.{nearest(self.label, batch.labels)}"
+                f"label: the data have no {self.label!r}.{did_you_mean(self.label, batch.labels)}"
             )
         label = batch.labels[self.label]
         if label.ndim != 1 or label.is_floating_point():

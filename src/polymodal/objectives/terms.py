@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Literal, NamedTuple
 
-from polymodal.config.signature import nearest
+from polymodal.errors import did_you_mean
 
 Pairs = Literal["all"] | Sequence[Sequence[str | float]]
 
@@ -71,7 +71,7 @@ def row_of(name: str, modalities: Sequence[str], argument: str) -> int:
     """
     if name not in modalities:
         raise ValueError(
-            f"{argument}: there is no modality {name!r}.{nearest(str(name), modalities)}"
+            f"{argument}: there is no modality {name!r}.{did_you_mean(str(name), modalities)}"
         )
     return list(modalities).index(name)
 

@@ -25,6 +25,7 @@ from polymodal.files import check_output
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.base import Objective
+from polymodal.training.activation_checkpointing import recompute_blocks
 from polymodal.training.checkpoints.files import load_encoder
 from polymodal.training.compatibility import (
     check_choices,
@@ -33,7 +34,7 @@ from polymodal.training.compatibility import (
     check_shared,
     wanted_splits,
 )
-from polymodal.training.execution import compile_parts, recompute_blocks
+from polymodal.training.compile import compile_parts
 from polymodal.training.metrics import add_metrics
 from polymodal.training.monitors import check_monitors
 from polymodal.training.trainer import build_trainer

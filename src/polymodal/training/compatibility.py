@@ -13,9 +13,8 @@ import torch
 from polymodal.config.auto_parts import OPTIONS as CHOSEN
 from polymodal.config.auto_parts import objective_classes
 from polymodal.config.environment import check_started
-from polymodal.config.signature import nearest
 from polymodal.encoders.shared import Shared
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.objectives.base import Objective
 
 Settings = dict[str, Any]
@@ -191,7 +190,7 @@ def check_modalities(
         _encoder_word(name, kinds) for name in without
     ]
     if strays:
-        meant = nearest(strays[0], offered)
+        meant = did_you_mean(strays[0], offered)
         hint = f"Type {' '.join(words)}"
         if trained:
             hint = f"Say where it is: data.columns.{strays[0]}="
@@ -235,7 +234,7 @@ def check_shared(config: Settings, kinds: Mapping[str, str]) -> None:
             problem = (
                 "is itself one that is shared" if of in shared else "is no encoder of this run"
             )
-            raise ConfigError(f"encoder.{name}.of={of}: that {problem}.{nearest(of, own)}")
+            raise ConfigError(f"encoder.{name}.of={of}: that {problem}.{did_you_mean(of, own)}")
         kind, other = kinds.get(name, name), kinds.get(of, of)
         if kind != other:
             raise ConfigError(

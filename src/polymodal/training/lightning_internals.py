@@ -8,14 +8,9 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies.launchers import subprocess_script
-
-
-def is_attached(module: LightningModule) -> bool:
-    """Whether a module has a trainer; `module.trainer` raises an error where it has none."""
-    return module._trainer is not None
 
 
 def training_is_over(trainer: Trainer) -> bool:

@@ -10,8 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from torchmetrics import Metric
 
-from polymodal.config.signature import nearest
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.objectives.base import Objective
 from polymodal.objectives.supervised import supervised_part
 
@@ -64,7 +63,7 @@ def _built(node: Mapping[str, Any], path: str, outputs: int) -> Metric:
     for key in node:
         if not key.startswith("_") and key not in names:
             raise ConfigError(
-                f"Unknown key {path}.{key}: {target} takes no {key!r}.{nearest(key, names)}"
+                f"Unknown key {path}.{key}: {target} takes no {key!r}.{did_you_mean(key, names)}"
             )
 
     # every process has the whole columns: nothing is left to gather

@@ -15,8 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from polymodal.batch import PairedBatch
-from polymodal.config.signature import nearest
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.module import MultimodalModule
 from polymodal.objectives.base import Objective
 from polymodal.objectives.supervised import Supervised
@@ -162,7 +161,7 @@ def _patterns(callbacks: Any) -> list[str]:
 def _nearest(monitor: str, names: set[str]) -> str:
     """The nearest names, or else the shortest."""
     shortest = sorted(names, key=lambda name: (name.count("/"), name))[:SHOWN]
-    return nearest(monitor, names) or f" There are: {', '.join(shortest)}, ..."
+    return did_you_mean(monitor, names) or f" There are: {', '.join(shortest)}, ..."
 
 
 def _never_validates(trainer: Settings) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from polymodal.config.signature import nearest
-from polymodal.errors import ConfigError
+from polymodal.encoders.blocks import blocks_of
+from polymodal.errors import ConfigError, did_you_mean
 
 Settings = dict[str, Any]
 
@@ -70,25 +70,6 @@ def _end_of_block(encoder: nn.Module, names: list[str], count: int) -> int:
         raise ConfigError(f"freeze={count}: {type(encoder).__name__} has {len(blocks)} blocks.")
     prefixes = tuple(f"{block}." for block in blocks[:count])
     return max(index + 1 for index, name in enumerate(names) if name.startswith(prefixes))
-
-
-def blocks_of(encoder: nn.Module) -> list[str]:
-    """Paths of the blocks of an encoder: the members of its outermost lists of modules, as far as
-    they have parameters.
-
-    A transformer's layers, a residual network's blocks in all its stages, the stages of a CNN.
-    """
-    lists = [
-        name for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential)
-    ]
-    outermost = min((name.count(".") for name in lists), default=0)
-    members = [
-        (f"{name}.{key}" if name else key, member)
-        for name in lists
-        if name.count(".") == outermost
-        for key, member in encoder.get_submodule(name).named_children()
-    ]
-    return [path for path, member in members if any(True for _ in member.parameters())]
 
 
 def hold_still(encoder: nn.Module, frozen: set[str]) -> None:
@@ -156,7 +137,7 @@ def tunings(config: Settings) -> dict[str, Tuning]:
     for name, settings in config["tuning"].items():
         if name not in config["encoder"]:
             raise ConfigError(
-                f"tuning.{name}: this run has no such encoder.{nearest(name, config['encoder'])}"
+                f"tuning.{name}: this run has no such encoder.{did_you_mean(name, config['encoder'])}"
             )
         if settings.get("unfreeze_at") and not settings.get("freeze"):
             raise ConfigError(

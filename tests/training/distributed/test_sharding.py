@@ -18,6 +18,7 @@ from polymodal.model import MultimodalModel
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.clip import CLIP
 from polymodal.objectives.weighted import Weighted
+from polymodal.training.activation_checkpointing import recompute_blocks
 from polymodal.training.checkpoints.sharded import tensors_of
 from polymodal.training.distributed.fsdp import (
     average_whole,
@@ -27,7 +28,6 @@ from polymodal.training.distributed.fsdp import (
     share_out,
 )
 from polymodal.training.distributed.strategy import whole
-from polymodal.training.execution import recompute_blocks
 from polymodal.training.tuning import parameter_groups
 
 NAMES = ("image", "text", "more", "again")

@@ -1,6 +1,4 @@
-"""What sources share whose samples come one after the other and are not counted: shards, and
-streams from a hub.
-"""
+"""Samples that come one after the other and are not counted: shards, and streams of a hub."""
 
 from __future__ import annotations
 

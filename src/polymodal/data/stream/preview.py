@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 
 import torch
 from rich.progress import track
@@ -22,7 +21,7 @@ from polymodal.data.stream.reader import RecordReader
 from polymodal.data.stream.records import Record
 from polymodal.data.stream.skips import ReadCounter
 from polymodal.data.stream.splits import Split
-from polymodal.errors import DataError
+from polymodal.errors import DataError, did_you_mean
 
 ENOUGH = 1000
 """Samples in one of which each modality must be."""
@@ -188,12 +187,11 @@ class StreamPreview:
                 f"{self.split.name} split has "
                 f"one that can be used. The first: {why}"
             )
-        near = [
-            close
+        hints = [
+            did_you_mean(field, self.names, most=1, all_of=0, quoted=True)
             for field in wanted.split(";")
-            for close in get_close_matches(field, self.names, 1, 0.6)
         ]
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = next(filter(None, hints), "")
         return (
             f"data.columns.{name}={wanted}: none of the first {seen} samples of the "
             f"{self.split.name} split has it."

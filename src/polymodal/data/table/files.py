@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from polymodal.data.loading.arrow import as_text
 from polymodal.data.loading.columns import ROLES
 from polymodal.data.table.delimited import Delimited
 from polymodal.data.table.json_rows import JsonRows
-from polymodal.errors import ConfigError, DataError
+from polymodal.errors import ConfigError, DataError, did_you_mean
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 DELIMITERS_ELSEWHERE = ";\t|,"
@@ -236,8 +235,7 @@ def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) 
     """
     for name, setting in wanted.items():
         if name not in there:
-            near = get_close_matches(name, there, 1, 0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, there, most=1, all_of=0, quoted=True)
             if setting.rpartition(".")[2] in ROLES:
                 hint += f" Without it: {setting}=null."
             if len(there) == 1 and (

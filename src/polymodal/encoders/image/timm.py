@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
+from polymodal.errors import did_you_mean
 from polymodal.outputs import Tokens
 from polymodal.types import PositiveInt
 
@@ -86,10 +86,8 @@ def _about(name: str) -> timm.models.PretrainedCfg:
     """What timm knows of a model without building it."""
     # names of hubs and folders too: timm's own checkpoints alone are read
     if not timm.is_model(name):
-        near = get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
-        raise ValueError(
-            f"name={name}: timm has no such model. Nearest: {', '.join(near) or 'none'}"
-        )
+        hint = did_you_mean(name, timm.list_models())
+        raise ValueError(f"name={name}: timm has no such model.{hint}")
     try:
         return timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
     except RuntimeError as error:  # of the tag

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
+
+from polymodal.errors import did_you_mean
 
 
 def index_of(name: str | None, modalities: Sequence[str], argument: str) -> int:
@@ -15,7 +16,6 @@ def index_of(name: str | None, modalities: Sequence[str], argument: str) -> int:
     if name is None:
         return 0
     if name not in modalities:
-        close = get_close_matches(name, modalities, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(modalities)}."
-        raise ValueError(f"{argument}={name} is not a modality of this model. {hint}")
+        hint = did_you_mean(name, modalities, most=1)
+        raise ValueError(f"{argument}={name} is not a modality of this model.{hint}")
     return list(modalities).index(name)

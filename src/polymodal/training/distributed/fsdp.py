@@ -15,10 +15,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from polymodal.encoders.blocks import blocks_of
 from polymodal.model import MultimodalModel
 from polymodal.training.checkpoints.files import Origin, load_checkpoint, origin_of
 from polymodal.training.checkpoints.sharded import Like, put, put_back, tensors_of
-from polymodal.training.tuning import blocks_of
 
 
 def shard(model: MultimodalModel, device: str) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
 from torch import Tensor
 from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
 
 from polymodal.training.checkpoints.atomic import explained
 from polymodal.training.checkpoints.sharded import put_back, write_parts
-from polymodal.training.distributed.fsdp import share_out
+from polymodal.training.distributed.fsdp import average_whole, clip_gradients, share_out
 
 
 class ShardedStrategy(ModelParallelStrategy):
@@ -38,6 +40,27 @@ class ShardedStrategy(ModelParallelStrategy):
     load_model_state_dict = Strategy.load_model_state_dict
     load_optimizer_state_dict = Strategy.load_optimizer_state_dict
     lightning_restore_optimizer = True  # type: ignore[assignment]
+
+    def setup(self, trainer: Trainer) -> None:
+        """Clips by the norm of all shards, where Lightning would clip by that of one process."""
+        super().setup(trainer)
+        self.precision_plugin.clip_gradients = self._clip_gradients  # type: ignore[method-assign]
+
+    def _clip_gradients(
+        self,
+        optimizer: Optimizer,
+        clip_val: float = 0.0,
+        gradient_clip_algorithm: Any = None,
+    ) -> None:
+        if clip_val > 0:
+            groups = optimizer.param_groups
+            parameters = [parameter for group in groups for parameter in group["params"]]
+            clip_gradients(parameters, clip_val, gradient_clip_algorithm)
+
+    def post_backward(self, closure_loss: Tensor) -> None:
+        """Averages the gradients of what is not sharded: each process has its own of them."""
+        super().post_backward(closure_loss)
+        average_whole(self.lightning_module.objective)
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any = None

@@ -1,6 +1,4 @@
-"""How encoders and fusion are run: recomputed in backward, compiled. Neither changes what they
-give.
-"""
+"""`activation_checkpointing=true`: the blocks of encoders are run again in backward."""
 
 from __future__ import annotations
 
@@ -9,14 +7,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from polymodal.model import MultimodalModel
+from polymodal.encoders.blocks import blocks_of
 from polymodal.training.grad_cache import kept_statistics
-from polymodal.training.tuning import blocks_of
 
 
 def recompute_blocks(encoder: nn.Module) -> None:
@@ -31,23 +27,6 @@ def recompute_blocks(encoder: nn.Module) -> None:
         norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
         options: dict[str, Any] = {"context_fn": partial(_both_runs, norms)} if norms else {}
         block.forward = partial(checkpoint, block.forward, use_reentrant=False, **options)
-
-
-def compile_parts(model: MultimodalModel, dynamic: bool | None) -> None:
-    """torch.compile of each encoder and of the fusion, in place: names of parameters stay.
-
-    Args:
-        model: not yet run.
-        dynamic: whether one graph serves all lengths from the start; None: from the second length
-            on.
-    """
-    for encoder in model.encoders.values():
-        if model.reads_tokens and hasattr(encoder, "tokens"):
-            encoder.tokens = torch.compile(encoder.tokens, dynamic=dynamic)  # type: ignore[assignment, arg-type]
-        else:
-            encoder.compile(dynamic=dynamic)
-    if model.fusion is not None:
-        model.fusion.compile(dynamic=dynamic)
 
 
 def _both_runs(
