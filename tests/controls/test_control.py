@@ -86,7 +86,7 @@ def test_one_process_measures_alone(data: Synthetic, monkeypatch: pytest.MonkeyP
     def together(*_: object) -> None:
         raise AssertionError("all processes are waited for")
 
-    monkeypatch.setattr("polymodal.metrics.sample_table._of_all_processes", together)
+    monkeypatch.setattr("polymodal.metrics.sample_table.of_all_processes", together)
     assert metrics_by_control(data, CLIP(KINDS), KINDS)["linear"]["recall@1"] > 0
 
 
