@@ -222,7 +222,7 @@ def test_large_batches_in_tiles_have_the_same_loss_and_gradient(
         )
 
     plain = gradients()
-    monkeypatch.setattr("polymodal.objectives.samples.MANY", 1)
+    monkeypatch.setattr("polymodal.objectives.global_batch.MANY", 1)
     monkeypatch.setattr("polymodal.losses.tiles.BLOCK", 1)
     monkeypatch.setattr("polymodal.losses.tiles.FEWEST_ROWS", 3)
     for mine, expected in zip(gradients(), plain, strict=True):

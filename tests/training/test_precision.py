@@ -25,8 +25,8 @@ from polymodal.inference.trained import Trained
 from polymodal.model import MultimodalModel
 from polymodal.module import MultimodalModule
 from polymodal.objectives.clip import CLIP
+from polymodal.objectives.global_batch import GlobalBatch
 from polymodal.objectives.regression import Regression
-from polymodal.objectives.samples import Samples
 from polymodal.outputs import ModelOutput
 from polymodal.training.run import train
 
@@ -47,13 +47,13 @@ class Watched(CLIP):
         self.seen = {"x": output.x.dtype, "loss": loss.dtype}
         return loss
 
-    def share(self, samples: Samples) -> Tensor:
+    def part_of_loss(self, samples: GlobalBatch) -> Tensor:
         self.compared = {
             samples.x.dtype,
             self.scale().dtype,
             (self.scale() * samples.x[:, 0] @ samples.x[:, 1].T).dtype,
         }
-        return super().share(samples)
+        return super().part_of_loss(samples)
 
 
 def fit(

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from torch import Tensor
 
 from polymodal.errors import ConfigError
-from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.base import Objective
 from polymodal.objectives.contrastive import Contrastive
 from polymodal.objectives.symile import Symile
@@ -96,7 +95,6 @@ def scale_between(
     if part.logit_scale is None:
         return SCALE
     rows = {modalities.index(first), modalities.index(second)}
-    terms = part.terms if isinstance(part, Aligned) else []
-    compared = [set(term.rows) for term in terms]
+    compared = [set(term.rows) for term in part.terms]
     index = compared.index(rows) if rows in compared else 0
     return float(part.scale(index).detach())

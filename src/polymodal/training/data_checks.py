@@ -17,7 +17,6 @@ from polymodal.data.loading.facts import SplitFacts
 from polymodal.data.loading.splits import done_without
 from polymodal.errors import ConfigError, DataError, named
 from polymodal.model import MultimodalModel
-from polymodal.objectives.aligned import Aligned
 from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.contrastive import Contrastive
@@ -195,10 +194,10 @@ class Look:
 
     def _compared(self, part: Contrastive) -> dict[tuple[str, ...], int]:
         """Modalities that a loss brings together -> samples that have them."""
-        terms: list[tuple[str, ...]] = list(combinations(part.modalities, 2))
-        if isinstance(part, Aligned):
-            rows = [term.rows for term in part.terms if max(term.rows) < len(part.modalities)]
-            terms = [tuple(part.modalities[row] for row in own) for own in rows] or terms
+        # a row beyond those of X stands for several modalities together
+        rows = [term.rows for term in part.terms if max(term.rows) < len(part.modalities)]
+        terms = [tuple(part.modalities[row] for row in own) for own in rows]
+        terms = terms or list(combinations(part.modalities, 2))
         return {term: self.facts.having(*term) for term in terms}
 
     def _alike(self, part: Contrastive) -> str:
