@@ -38,10 +38,10 @@ from polymodal.config.messages import readable_errors
 from polymodal.data.loading.bad_samples import BadSampleError
 from polymodal.data.loading.loader import loading
 from polymodal.data.loading.splits import SPLITS
-from polymodal.data.media.formats import Files
 from polymodal.data.media.svg import is_svg
 from polymodal.data.media.video import frames_of
 from polymodal.data.table.contents import Captions
+from polymodal.data.table.file_column import FileColumn
 from polymodal.data.table.groups import in_several_groups
 from polymodal.data.table.module import TableData
 from polymodal.data.table.samples import Samples
@@ -103,7 +103,7 @@ class Look:
         self.files = {
             name: content
             for name, content in samples.contents.items()
-            if isinstance(content, Files)
+            if isinstance(content, FileColumn)
         }
 
     def __len__(self) -> int:
@@ -122,7 +122,7 @@ class Look:
             return None
 
     @staticmethod
-    def _one(files: Files, sample: int) -> tuple[bytes, list[float]]:
+    def _one(files: FileColumn, sample: int) -> tuple[bytes, list[float]]:
         array = files.read(sample)
         source, _ = files.source(sample)
         folder = frames_of(source) if isinstance(source, Path) and source.is_dir() else None
@@ -197,7 +197,7 @@ def spread(values: np.ndarray) -> Report:
     return dict(zip(("least", "median", "95 %", "most"), points.round(3).tolist(), strict=True))
 
 
-def sizes_of(name: str, files: Files, seen: list) -> Report:
+def sizes_of(name: str, files: FileColumn, seen: list) -> Report:
     """Pixels of images, seconds of sounds."""
     sizes = [item[name][1] for item in seen if item and name in item and item[name][1]]
     columns = ("width", "height") if files.blank.ndim == 3 else ("seconds",)

@@ -127,5 +127,6 @@ def test_the_name_of_a_folder_adds_no_setting() -> None:
     text = header(Path("a\nseed: 5\r\x85b"))
     assert OmegaConf.create(text) == {"defaults": DEFAULTS}
     assert text.startswith(
-        "# The whole config of one run. To repeat it: python src/train.py repeat=a?seed: 5??b;"
+        "# The whole config of one run.\n"
+        "# To repeat it: python src/train.py repeat=a?seed: 5??b; to resume it: resume=a?seed: 5??b\n"
     )

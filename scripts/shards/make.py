@@ -44,9 +44,10 @@ from arguments import arguments
 from polymodal.data.loading.bad_samples import REASONS, BadSampleError
 from polymodal.data.loading.columns import ColumnChoice
 from polymodal.data.loading.splits import NOT_WANTED, SPLITS
-from polymodal.data.media.formats import Files, MediaFormat
+from polymodal.data.media.formats import MediaFormat
 from polymodal.data.stream.tar import expanded
 from polymodal.data.table.contents import Captions
+from polymodal.data.table.file_column import FileColumn
 from polymodal.data.table.files import read_tables
 from polymodal.data.table.format import ManifestFormat
 from polymodal.data.table.reader import ManifestReader
@@ -163,7 +164,7 @@ class Packer:
                 texts = [content.show(content.item(sample, turn)) for turn in range(count)]
                 fields["txt"] = texts[0].encode()
                 inner["text"], columns["text"] = texts, "json.text"
-            elif count and isinstance(content, Files):
+            elif count and isinstance(content, FileColumn):
                 ending, value = self.file(content, content.item(sample, 0))
                 fields[ending], columns[modality] = value, ending
         for name, values in self.samples.labels.items():
@@ -171,7 +172,7 @@ class Packer:
                 inner[name], columns[name] = self.names[int(values[sample])], f"json.{name}"
         return {**fields, "json": json.dumps(inner, sort_keys=True).encode()}, columns
 
-    def file(self, content: Files, item: int) -> tuple[str, bytes]:
+    def file(self, content: FileColumn, item: int) -> tuple[str, bytes]:
         """The ending and the bytes of a file that can be read; of an image perhaps those of a
         smaller one.
         """

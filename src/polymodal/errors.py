@@ -47,7 +47,12 @@ def named(names: Sequence[str], most: int = 12) -> str:
 
 
 def did_you_mean(
-    name: str, names: Iterable[str], most: int = 3, all_of: int = 30, quoted: bool = False
+    name: str,
+    names: Iterable[str],
+    most: int = 3,
+    all_of: int = 30,
+    quoted: bool = False,
+    cutoff: float = 0.6,
 ) -> str:
     """What a message adds to a wrong name: "Did you mean a or b?", or what there is instead.
 
@@ -57,11 +62,12 @@ def did_you_mean(
         most: how many of the closest are named.
         all_of: where none is close, all are named if they are no more than this.
         quoted: whether names may hold blanks.
+        cutoff: how alike a name must be, from 0 to 1.
 
     Returns:
         the sentence with a blank before it; or nothing.
     """
     public = sorted({str(each) for each in names if not str(each).startswith(("_", "*"))})
-    if close := get_close_matches(str(name), public, n=most, cutoff=0.6):
+    if close := get_close_matches(str(name), public, n=most, cutoff=cutoff):
         return f" Did you mean {' or '.join(map(repr, close) if quoted else close)}?"
     return f" There are: {', '.join(public)}." if 0 < len(public) <= all_of else ""

@@ -235,7 +235,7 @@ def check_columns(source: str, there: Sequence[str], wanted: Mapping[str, str]) 
     """
     for name, setting in wanted.items():
         if name not in there:
-            hint = did_you_mean(name, there, most=1, all_of=0, quoted=True)
+            hint = did_you_mean(name, there, most=1, all_of=0, quoted=True, cutoff=0.5)
             if setting.rpartition(".")[2] in ROLES:
                 hint += f" Without it: {setting}=null."
             if len(there) == 1 and (
