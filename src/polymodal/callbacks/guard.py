@@ -109,8 +109,11 @@ class Guard(Callback):
             optimizer.zero_grad()
 
     def _stop(self, trainer: Trainer, module: MultimodalModule) -> None:
+        # which samples of the global batch hold NaN
         spoilt = torch.stack([_not_finite(values) for values in self.batch.inputs.values()]).any(0)
         ids, spoilt = gather_rows(self.batch.id, spoilt)
+
+        # all that is needed to look into it goes into one file
         file = self.run_dir / "bad_step.json"
         step = trainer.global_step
         epoch = trainer.current_epoch
@@ -129,6 +132,8 @@ class Guard(Callback):
         if trainer.is_global_zero:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps(report, indent=2))
+
+        # the message names the first few, and what usually helps
         raise NumericError(
             f"NaN or infinity at step {step} (epoch {epoch}): the loss is {report['loss']}.\n"
             f"Bad gradients: {_shown(report['parameters'])}. Samples of the batch: "

@@ -68,9 +68,12 @@ def as_hydra_arguments(
     Raises:
         ConfigError: a group is given what is no option, or a folder holds no run.
     """
+    # a run that is resumed has its config: only what changes it is given
     resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
     if resumed:
         return _resumed(home(resumed[-1]), [a for a in arguments if not a.startswith("resume=")])
+
+    # the options of a repeated run come first, so that what is typed replaces them
     several = several or bool(SWEEP & set(arguments))
     repeated = [home(a.removeprefix("repeat=")) for a in arguments if a.startswith("repeat=")]
     for folder in repeated:
@@ -80,6 +83,8 @@ def as_hydra_arguments(
                 "run."
             )
     result = [option for folder in repeated for option in options_of(Path(folder), arguments)]
+
+    # Hydra wants `++` before a setting, and quotes around what is no plain word
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if argument.startswith("repeat="):
             continue
@@ -139,11 +144,14 @@ def _option(argument: str, option: str, several: bool) -> str:
     """
     from hydra.core.override_parser.types import Glob, QuotedString
 
+    # what a message says there is
     key = argument.partition("=")[0].lstrip("+").partition("@")[0]
     options = ", ".join(groups_of_configs().get(key, []))
     choices = f"It is one of: {options}." if options else "Give the name of an option."
     if "${" in option:
         raise ConfigError(f"{argument}: this is no name of an option. {choices}")
+
+    # several options are a sweep, and only with -m
     parsed = _parsed(option)
     if parsed is None:
         return as_value(option, several)  # Hydra says that there is no such option
@@ -156,6 +164,8 @@ def _option(argument: str, option: str, several: bool) -> str:
         values = list(getattr(parsed.value(), "list", [None]))  # a range has numbers
     else:
         values = [parsed.value()]
+
+    # one name for one part
     for value in values:
         names = value if isinstance(value, list) else [value]
         if not all(isinstance(name, str | QuotedString) for name in names):

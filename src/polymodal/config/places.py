@@ -119,6 +119,8 @@ def _moved(node: Any, old: str) -> Any:
 def _settled(node: Any, path: Path_, target: str) -> Any:
     """`target` is the part that the node is an argument of."""
     name = ".".join(path)
+
+    # places of our own take the place of a stranger's
     for pattern, ours in OURS.items():
         if re.fullmatch(pattern.replace(".", r"\.").replace("*", "[^.]+"), name):
             if (
@@ -135,6 +137,8 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
                     name,
                 )
             return ours
+
+    # of a part its arguments are judged one by one, by their names
     if isinstance(node, dict):
         inner = str(node.get("_target_", target))
         for key in node:
@@ -153,6 +157,8 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
         return {key: _settled(value, (*path, str(key)), inner) for key, value in node.items()}
     if isinstance(node, list):
         return [_settled(item, path, target) for item in node]
+
+    # anything else is refused where it could reach out
     for problem in _problems(node, path, target):
         raise ConfigError(
             f"{name}={_short(node)}: {problem}, and is not taken from a stored config. If you mean "

@@ -74,11 +74,15 @@ class Folder(TableData):
         """A row a picture, in the order of their names, with columns `file` and `class`."""
         if not self.path.is_dir():
             raise DataError(f"data.path={self.path}: there is no such folder.")
+
+        # a trained model may be given images without classes
         folders = _subfolders(self.path)
         if "train" not in self.wanted and not any(
             len(_class_table(self.path, folder)) for folder in folders
         ):
             return self._without_classes()
+
+        # folders are splits that hold classes, or classes
         parts = split_parts([folder.name for folder in folders])
         if len(parts) == 1 < len(folders):  # a class of the name "train"
             parts = {}
@@ -91,6 +95,8 @@ class Folder(TableData):
             _class_table(self.path, folder)
             for _, folder in track(found, "Class folders", transient=True)
         ]
+
+        # an empty class folder is no class
         filled = [index for index, table in enumerate(tables) if len(table)]
         if not filled:
             raise DataError(

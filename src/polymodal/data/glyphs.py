@@ -117,10 +117,14 @@ class Glyphs(PairedDataModule):
         if hasattr(self, "test_set"):
             return
         table = load_glyphs(self.cache_dir, self.families, self.image_size)
+
+        # a character falls into a split by its code point, in all its fonts
         characters, character = np.unique(table.codepoints, return_inverse=True)
         self.names = [unicodedata.name(chr(code)).lower() for code in characters]
         place = np.array([_unit_hash(code) for code in characters.tolist()])
         split = np.digitize(place, np.cumsum(self.splits)[:2])  # 0 train, 1 val, 2 test
+
+        # the tokenizer learns from training names alone
         if self.tokenizer is None and self.pretrained_tokenizer:
             self.tokenizer = Tokenizer.pretrained(self.pretrained_tokenizer, self.context_length)
         elif self.tokenizer is None:
@@ -128,6 +132,8 @@ class Glyphs(PairedDataModule):
                 name for name, part in zip(self.names, split, strict=True) if part == 0
             ]
             self.tokenizer = Tokenizer.train(training_names, self.vocab_size, self.context_length)
+
+        # in training names are cut up in several ways, else in one
         kind = np.array([kind_of(chr(code)) for code in characters.tolist()])
         columns = (character, look_alikes(table, character), kind)
         whole = [self.tokenizer]

@@ -61,6 +61,8 @@ class PID(TensorData):
         """Drawn anew from the seed."""
         random = np.random.default_rng(self.seed)
         names = ("first", "second", "common")
+
+        # three latent vectors, two of them private to a modality
         latents = {name: random.normal(0, np.sqrt(1.5), (self.size, self.latent)) for name in names}
         maps = {name: random.uniform(0, 1, (self.latent, self.width)) for name in names}
         shown = {name: latents[name] @ maps[name] for name in names}
@@ -68,6 +70,8 @@ class PID(TensorData):
             name: values * (random.random(values.shape) >= self.noise)
             for name, values in latents.items()
         }
+
+        # the label depends on one, on both or on their interplay
         mean = {name: values.mean(1) for name, values in heard.items()}
         score = {
             "redundancy": mean["common"],
@@ -81,6 +85,8 @@ class PID(TensorData):
             name: torch.from_numpy(np.concatenate([shown[name], shown["common"]], axis=1)).float()
             for name in self.modalities
         }
+
+        # 70, 15 and 15 %
         ends = [0, round(0.7 * self.size), round(0.85 * self.size), self.size]
         parts = [
             TensorSet(

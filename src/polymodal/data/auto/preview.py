@@ -84,6 +84,8 @@ def preview_of_table(
         DataError: a column names files, and none of them is there.
     """
     rows = Rows(table, Skips(len(table), table.places, "skip", 1.0))
+
+    # what is read is of all modalities of a kind, as they share the settings
     images: list[tuple[int, str]] = []  # of all modalities of this kind, as they share the settings
     sounds: list[tuple[float, int]] = []
     captions: list[str] = []

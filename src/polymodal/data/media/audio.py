@@ -48,6 +48,8 @@ def read(
     name = called(source, name)
     if isinstance(source, Path) and not source.is_file():
         raise DataError(f"{name}: there is no such file.")
+
+    # only as much is read as is kept: a small file may be hours long
     try:
         with soundfile.SoundFile(opened(source)) as file:
             own_rate = file.samplerate
@@ -65,6 +67,8 @@ def read(
         raise DataError(
             f"{name}: not a sound file that can be read ({error.error_string})"
         ) from error
+
+    # resampled first, then cut: the filter needs what comes after
     waveform = (
         soxr.resample(np.concatenate(parts), own_rate, sample_rate)
         if parts
@@ -72,6 +76,8 @@ def read(
     )
     if max_seconds is not None:
         waveform = waveform[: round(max_seconds * sample_rate)]
+
+    # what cannot be learned from is said here, and not by a loss that is NaN
     if not len(waveform):
         raise DataError(f"{name}: there is no sound in it.")
     if not np.isfinite(waveform).all():

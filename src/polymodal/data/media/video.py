@@ -88,11 +88,15 @@ def _decoded(
                 raise BadSampleError(
                     "damaged file", f"{name} is no video: there are no images in it."
                 )
+
+            # a small file may unfold to large frames
             stream = container.streams.video[0]
             if stream.width * stream.height > MAX_PIXELS:
                 raise BadSampleError(
                     "too large", f"{name} has frames of {stream.width} x {stream.height} pixels."
                 )
+
+            # frames are spread evenly, and only these are decoded
             times, keys = _times(container, stream)
             if not times or not keys:
                 raise BadSampleError("empty file", f"{name} has no frames.")
