@@ -237,8 +237,7 @@ class Check:
         whole = len(all_pairs(self.factors))
         console.print(
             f"{whole} pairs: {len(self.covered)} ran, {len(self.rules.refused)} are refused by "
-            "themselves, "
-            f"{self.apart} cannot be."
+            f"themselves, {self.apart} cannot be."
         )
         console.print(
             f"{kinds['ran']} rows ran, {kinds['refused']} refused with a message, {kinds['trace']} "

@@ -207,8 +207,8 @@ def show(results: dict[str, list[tuple[float, float]]]) -> None:
             ratios = sorted(own[0] / other[0] for own, other in pairs)
             computing = statistics.median(other[1] / own[1] for own, other in pairs)
             print(
-                f"{way} / {reference}: {statistics.median(ratios):.2f} "
-                f"(lowest {ratios[0]:.2f}, highest {ratios[-1]:.2f}); by CPU {computing:.2f}"
+                f"{way} / {reference}: {statistics.median(ratios):.2f} (lowest {ratios[0]:.2f}, "
+                f"highest {ratios[-1]:.2f}); by CPU {computing:.2f}"
             )
 
 

@@ -221,10 +221,10 @@ class MultimodalModule(LightningModule):
         ):
             raise NumericError(
                 f"{spoilt[0]} is not finite at step {self.global_step} (epoch "
-                f"{self.current_epoch}): this checkpoint "
-                "is not saved, and the last one is from before.\nA smaller optimizer.lr, a longer "
-                "scheduler.warmup, "
-                "trainer.gradient_clip_val=1 or precision=fp32 usually helps."
+                f"{self.current_epoch}): this checkpoint is not saved, and the last one is from "
+                "before.\n"
+                "A smaller optimizer.lr, a longer scheduler.warmup, trainer.gradient_clip_val=1 or "
+                "precision=fp32 usually helps."
             )
         checkpoint["config"] = self.config
         self._save_caches()

@@ -137,11 +137,11 @@ class Guard(Callback):
         raise NumericError(
             f"NaN or infinity at step {step} (epoch {epoch}): the loss is {report['loss']}.\n"
             f"Bad gradients: {_shown(report['parameters'])}. Samples of the batch: "
-            f"{_shown(report['ids'])}; with NaN "
-            f"or infinite inputs: {_shown(report['ids_with_bad_inputs'])}. All of them: {file}\n"
+            f"{_shown(report['ids'])}; with NaN or infinite inputs: "
+            f"{_shown(report['ids_with_bad_inputs'])}. All of them: {file}\n"
             f"The last good checkpoint: {self._last_good(trainer, module)}. A smaller "
-            "optimizer.lr, a longer "
-            "scheduler.warmup, trainer.gradient_clip_val=1 or precision=fp32 usually helps."
+            "optimizer.lr, a longer scheduler.warmup, trainer.gradient_clip_val=1 or "
+            "precision=fp32 usually helps."
         )
 
     def _last_good(self, trainer: Trainer, module: MultimodalModule) -> Path | str:

@@ -73,8 +73,8 @@ class ZeroShot(Callback):
         if names is None or not {self.image, self.text} <= set(modalities):
             raise ConfigError(
                 f"callbacks.zero_shot needs labels {self.label!r} and the modalities "
-                f"{self.image!r} and {self.text!r}; "
-                f"this run has {', '.join(modalities)}.\nLeave it out: callbacks=[default]"
+                f"{self.image!r} and {self.text!r}; this run has {', '.join(modalities)}.\n"
+                "Leave it out: callbacks=[default]"
             )
         if not self.templates and (missing := set(names) - set(self.prompts)):
             raise ConfigError(

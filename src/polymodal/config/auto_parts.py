@@ -178,7 +178,6 @@ def _rest_of_layout(
     if numbers := [column for column in rest if column not in categories]:
         raise ConfigError(
             f"data.numeric={data.numeric}: of the columns of {name}, {numbers[0]} holds numbers "
-            "too. Leave "
-            "data.numeric out, or give data.cardinalities as well."
+            "too. Leave data.numeric out, or give data.cardinalities as well."
         )
     return data.numeric, tuple(categories[column] for column in rest)

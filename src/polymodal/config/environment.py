@@ -72,8 +72,7 @@ def launched(what: Literal["nodes", "processes"]) -> int:
         raise ConfigError(
             "devices=multi_node: nothing says which machines take part. On each of them start\n"
             "  torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=<first "
-            "machine>:29500 "
-            "src/train.py devices=multi_node ...\n"
+            "machine>:29500 src/train.py devices=multi_node ...\n"
             "or, in a Slurm job with --nodes=2 --ntasks-per-node=8: srun python src/train.py "
             "devices=multi_node ..."
         )

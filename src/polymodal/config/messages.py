@@ -53,7 +53,7 @@ def explain(error: BaseException) -> str:
         where = found[1] if found else "A value"
         return (
             f"{where}: ${{...}} is the value of another setting, as in ${{seed}}. As text it is "
-            f"\\${{...}}, in quotes."
+            "\\${...}, in quotes."
         )
     if match := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, option = match.groups()

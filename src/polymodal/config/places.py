@@ -146,9 +146,8 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
         if "_args_" in node and not inner.startswith("torch.nn."):
             raise ConfigError(
                 f"{name}._args_={_short(node['_args_'])}: a stored config gives arguments by their "
-                "names, so that one "
-                "sees what they are. If you mean it, give it on the command line: "
-                f"{name}._args_=..."
+                "names, so that one sees what they are. If you mean it, give it on the command "
+                f"line: {name}._args_=..."
             )
         if path[:1] == ("logger",) and "_target_" in node:
             node = (
@@ -162,8 +161,7 @@ def _settled(node: Any, path: Path_, target: str) -> Any:
     for problem in _problems(node, path, target):
         raise ConfigError(
             f"{name}={_short(node)}: {problem}, and is not taken from a stored config. If you mean "
-            "it, give it on the "
-            f"command line: {name}=..."
+            f"it, give it on the command line: {name}=..."
         )
     return IN_RUN.sub("${run_dir}", node) if isinstance(node, str) else node
 

@@ -43,8 +43,7 @@ def drop_unfit(config: DictConfig) -> None:
                 if is_first_process():
                     print(
                         f"experiment={experiment} sets {path}.{key}={node[key]}, and "
-                        f"{group}={option} has no "
-                        "such setting: left out."
+                        f"{group}={option} has no such setting: left out."
                     )
                 with open_dict(node):
                     del node[key]

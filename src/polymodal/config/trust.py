@@ -88,9 +88,8 @@ def check_trust(config: Any, places: re.Pattern[str] | None = None) -> None:
         if key == "_target_" and not _is_trusted(today(value), places):
             raise ConfigError(
                 f"The checkpoint's {path} is _target_={value}: only classes of "
-                f"{', '.join(LIBRARIES)} that are parts "
-                "of a model or of its training are built. Do not use this file unless you know "
-                "where it comes from."
+                f"{', '.join(LIBRARIES)} that are parts of a model or of its training are built. "
+                "Do not use this file unless you know where it comes from."
             )
         if not isinstance(value, str | int | float | None):
             raise ConfigError(

@@ -104,9 +104,9 @@ def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
     if model is None or linear is None or (linear <= model if mode == "max" else linear >= model):
         return ""
     return (
-        f"A linear model of simple features is better on the test data: {name} "
-        f"{readable(linear)} against {readable(model)}. Train longer, take smaller or pretrained "
-        "encoders, or more data."
+        f"A linear model of simple features is better on the test data: {name} {readable(linear)} "
+        f"against {readable(model)}. Train longer, take smaller or pretrained encoders, or more "
+        "data."
     )
 
 

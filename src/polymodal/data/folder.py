@@ -153,9 +153,8 @@ class Folder(TableData):
             meant = f" Is data.path={folders[0]} meant?" if len(folders) == 1 else ""
             raise DataError(
                 f"data.path={self.path}: there is one class, {folders[0].name}, and its "
-                f"{len(files)} pictures lie in "
-                f"folders within it ({', '.join(sorted(inner)[:5])}): one class has nothing "
-                f"apart.{meant}"
+                f"{len(files)} pictures lie in folders within it ({', '.join(sorted(inner)[:5])}): "
+                f"one class has nothing apart.{meant}"
             )
 
 

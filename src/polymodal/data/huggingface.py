@@ -138,8 +138,8 @@ class HuggingFace(TableData):
             parts = split_parts(names) or ({-1: names[0]} if len(names) == 1 else {})
             if not parts:
                 raise ConfigError(
-                    f"data.split: say which of {', '.join(names)} is what: "
-                    f"'data.split={{train: ..., test: ...}}'"
+                    f"data.split: say which of {', '.join(names)} is what: 'data.split={{train: "
+                    "..., test: ...}'"
                 )
             return parts
         if missing := set(self.given.values()) - set(names):

@@ -131,9 +131,8 @@ class HuggingFaceStream(StreamData):
         if not chosen:
             raise ConfigError(
                 f"data.path={self.path} has the splits {', '.join(loaded)}, none of them for "
-                "training: choose one with "
-                "data.options.split=<name> or, of a folder that save_to_disk made, "
-                "data.path=<folder>/<name>."
+                "training: choose one with data.options.split=<name> or, of a folder that "
+                "save_to_disk made, data.path=<folder>/<name>."
             )
         source = HubShards(
             {name: _undecoded(loaded[name]) for name in chosen.values()}, self.fields()

@@ -31,8 +31,7 @@ SUGGESTED = 24  # classes that are written into the page
 ADD_UP = "Shapley values: they add up to the difference to the answer without any modality."
 LEFT_OUT = (
     f"What the answer loses without this modality alone. With more than {MOST} modalities these "
-    "are "
-    "no Shapley values, and do not add up."
+    "are no Shapley values, and do not add up."
 )
 
 

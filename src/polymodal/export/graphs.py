@@ -80,8 +80,8 @@ def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
         except Exception as error:  # both exporters fail in many ways
             raise ConfigError(
                 f"format={name}: no graph can be made of encoder.{modality}, a "
-                f"{type(encoder).__name__}: "
-                f"{_first(error)}\nformat=safetensors takes any model."
+                f"{type(encoder).__name__}: {_first(error)}\n"
+                "format=safetensors takes any model."
             ) from error
         if worst > TOLERANCE:
             raise ConfigError(

@@ -33,8 +33,7 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     if len(images) != 1 or len(texts) != 1 or images[0][1].name != texts[0][1].name:
         raise ConfigError(
             "format=open_clip writes a model with encoder/image=open_clip and "
-            "encoder/text=open_clip of one name: "
-            "train one, or choose format=safetensors."
+            "encoder/text=open_clip of one name: train one, or choose format=safetensors."
         )
     (modality, image), (_, text) = images[0], texts[0]
     open_clip, about = library(), model.formats[modality]

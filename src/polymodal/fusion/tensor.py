@@ -44,8 +44,8 @@ class TensorFusion(nn.Module):
             fitting = [f"fusion.width={k}" for k in range(1, width) if (k + 1) ** count <= LARGEST]
             raise ValueError(
                 f"width={width} makes an outer product of {width + 1}**{count} = {size} numbers, "
-                f"and {LARGEST} is the "
-                f"most: give {' or '.join([*fitting[-1:], 'fusion=low_rank'])}."
+                f"and {LARGEST} is the most: give "
+                f"{' or '.join([*fitting[-1:], 'fusion=low_rank'])}."
             )
         self.projections = LinearEach(count, dim, width)
         self.out = nn.Linear(size, dim)

@@ -50,8 +50,8 @@ class Classification(Supervised):
         if len(labels) and (largest := int(labels.max())) >= self.outputs:
             raise DataError(
                 f"The labels {self.label!r} have a class {largest}, but "
-                f"objective.outputs={self.outputs}: classes are "
-                f"counted from 0, so it must be {largest + 1} at least."
+                f"objective.outputs={self.outputs}: classes are counted from 0, so it must be "
+                f"{largest + 1} at least."
             )
         return labels
 

@@ -63,8 +63,7 @@ class Contrastive(Objective):
         if len(modalities) < 2:
             raise ValueError(
                 f"A contrastive objective aligns at least two modalities, not {modalities}. Name a "
-                "column of another "
-                "one, such as data.columns.text=caption, or predict a label: "
+                "column of another one, such as data.columns.text=caption, or predict a label: "
                 "objective=classification."
             )
         self.modalities = modalities

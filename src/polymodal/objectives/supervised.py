@@ -176,8 +176,7 @@ class Supervised(Objective):
         """What to say of classes that are not as many as the outputs."""
         return DataError(
             f"label={self.label} has {len(names)} classes and outputs={self.outputs}: "
-            f"{named(names)}. Give "
-            f"outputs={len(names)}, or one name to those that are the same."
+            f"{named(names)}. Give outputs={len(names)}, or one name to those that are the same."
         )
 
     def wrong_labels(self, labels: Tensor, wanted: str) -> ConfigError:
@@ -193,8 +192,7 @@ class Supervised(Objective):
         )
         return ConfigError(
             f"objective.label={self.label}: {type(self).__name__} reads {wanted}, these are "
-            f"{tuple(labels.shape)} "
-            f"{str(labels.dtype).removeprefix('torch.')} with "
+            f"{tuple(labels.shape)} {str(labels.dtype).removeprefix('torch.')} with "
             f"objective.outputs={self.outputs}.{instead}"
         )
 
@@ -260,8 +258,7 @@ def checked_weights(name: str, weights: Sequence[float] | None, outputs: int) ->
     if len(weights) != outputs or min(weights) < 0 or max(weights) <= 0:
         raise ValueError(
             f"{name}={list(weights)}: give {outputs} weights, one for each of the outputs, none of "
-            "them negative "
-            "and not all of them 0."
+            "them negative and not all of them 0."
         )
     return [float(weight) for weight in weights]
 

@@ -31,8 +31,7 @@ class Weighted(Objective):
         if not objectives or objectives.keys() != weights.keys() or min(weights.values()) < 0:
             raise ValueError(
                 f"weights={dict(weights)}: give each objective one weight of 0 or more; the "
-                "objectives are "
-                f"{', '.join(objectives) or 'none'}."
+                f"objectives are {', '.join(objectives) or 'none'}."
             )
         self.objectives = nn.ModuleDict(objectives)
         self.weights = {name: float(weight) for name, weight in weights.items()}

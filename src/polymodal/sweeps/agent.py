@@ -75,8 +75,8 @@ class WandbSweep:
         file = order.folder / "wandb.yaml"
         write_whole(file, OmegaConf.to_yaml(OmegaConf.create(described)))
         print(
-            f"wandb sweep --project polymodal {file}\nthen, from this folder, as often as runs are "
-            "to go at a time:"
+            f"wandb sweep --project polymodal {file}\n"
+            "then, from this folder, as often as runs are to go at a time:"
         )
         print("wandb agent <the id that it says>")
         return 0

@@ -49,8 +49,8 @@ def check_machine(config: Settings) -> None:
             else "devices=cpu"
         )
         raise ConfigError(
-            f"devices: this machine has no {wanted} that torch can use. There is: {available}.\nOn "
-            f"its CPU: {instead}"
+            f"devices: this machine has no {wanted} that torch can use. There is: {available}.\n"
+            f"On its CPU: {instead}"
         )
     on_cpu = wanted == "cpu" or (wanted == "auto" and not there["gpu"] and not there["mps"])
     if on_cpu and config["trainer"].get("precision") == "16-mixed":
@@ -92,11 +92,10 @@ def check_choices(config: Settings) -> None:
     if (k := config["trainer"].get("accumulate_grad_batches", 1)) > 1:
         raise ConfigError(
             f"trainer.accumulate_grad_batches={k}: accumulated small batches are not one large "
-            "batch, neither for a "
-            "loss that compares samples nor for a mean over those that have a label.\nGive "
-            "data.batch_size the size "
-            f"of the large one, and accumulate={k}: it is computed in {k} parts, and the loss is "
-            "that of the whole."
+            "batch, neither for a loss that compares samples nor for a mean over those that have a "
+            "label.\n"
+            f"Give data.batch_size the size of the large one, and accumulate={k}: it is computed "
+            f"in {k} parts, and the loss is that of the whole."
         )
     scaled = config["trainer"].get("precision") == "16-mixed" and config["trainer"].get(
         "gradient_clip_val"
@@ -120,8 +119,8 @@ def _check_sharding(config: Settings) -> None:
     if strategy["_target_"].endswith(".ModelParallelStrategy"):
         raise ConfigError(
             "Lightning's ModelParallelStrategy keeps the index of a checkpoint as a pickle, and "
-            "nothing is unpickled "
-            "here.\nChoose devices=fsdp, which is the same with trainer.strategy._target_="
+            "nothing is unpickled here.\n"
+            "Choose devices=fsdp, which is the same with trainer.strategy._target_="
             "polymodal.training.distributed.strategy.ShardedStrategy."
         )
     if cached := next(
@@ -129,8 +128,7 @@ def _check_sharding(config: Settings) -> None:
     ):
         raise ConfigError(
             f"devices=fsdp: with tuning.{cached}.cache an encoder would run on some processes and "
-            "not on others. "
-            "Leave it out."
+            "not on others. Leave it out."
         )
 
 
@@ -202,8 +200,8 @@ def check_modalities(
     )
     if compares and len(left) == 1 and without:
         raise ConfigError(
-            f"{left[0]} alone has an encoder, and modalities are compared with each other.\nType "
-            f"{' '.join(words)}"
+            f"{left[0]} alone has an encoder, and modalities are compared with each other.\n"
+            f"Type {' '.join(words)}"
         )
 
 

@@ -92,8 +92,7 @@ class Look:
             if label.known == 0:
                 yield (
                     f"The {self.split} split: none {self.count} has a label{self._named('label')}, "
-                    "so nothing can be "
-                    f"{use}.{self.without}"
+                    f"so nothing can be {use}.{self.without}"
                 )
             elif (
                 isinstance(part, Classification)
@@ -102,10 +101,8 @@ class Look:
             ):
                 yield (
                     f"The {self.split} split: none {self.count} has a label{self._named('label')} "
-                    "that training "
-                    "has, so an accuracy would say nothing. To predict numbers: "
-                    "data.label_kind=value "
-                    "objective=regression."
+                    "that training has, so an accuracy would say nothing. To predict numbers: "
+                    "data.label_kind=value objective=regression."
                 )
             elif label.distinct == 1 and self.trains and self.facts.whole:
                 yield f"{self._same_label(label.known)} There is nothing to learn."
@@ -116,8 +113,7 @@ class Look:
             if name in self.data.modalities and not self.facts.having(name):
                 yield (
                     f"The {self.split} split: none {self.count} has {name}{self._named(name)}, so "
-                    "its encoder would "
-                    f"not be trained. Leave it out: encoder/{name}=none."
+                    f"its encoder would not be trained. Leave it out: encoder/{name}=none."
                 )
 
     def doubts(self, part: Objective) -> Iterator[str]:
@@ -126,8 +122,8 @@ class Look:
         if not self.trains and self.facts.whole and self.facts.samples < FEW_SAMPLES:
             yield (
                 f"The {self.split} split has {self.facts.samples} samples: one more right answer "
-                "changes a metric by "
-                f"{1 / self.facts.samples:.0%}. data.splits=[0.6, 0.2, 0.2] evaluates on more."
+                f"changes a metric by {1 / self.facts.samples:.0%}. data.splits=[0.6, 0.2, 0.2] "
+                "evaluates on more."
             )
         if label is not None and label.distinct == 1:
             yield f"{self._same_label(label.known)} An accuracy on it says little."
@@ -138,9 +134,8 @@ class Look:
             ]
             yield (
                 f"The {self.split} split has labels{self._named('label')} that no training sample "
-                "has, "
-                f"{sum(label.unseen.values())} times: {named(names, 5)}. The model cannot know "
-                "them."
+                f"has, {sum(label.unseen.values())} times: {named(names, 5)}. The model cannot "
+                "know them."
             )
         if isinstance(part, Contrastive):
             if self.trains:
@@ -154,11 +149,9 @@ class Look:
                     if shared := self.facts.shared.get(name):
                         yield (
                             f"The train split: {shared} of {self.facts.items[name]} different "
-                            f"{name}s"
-                            f"{self._named(name)} are in several groups: wrong answers of each "
-                            "other in the loss, "
-                            "though not in retrieval. data.columns.group=<column> says what "
-                            "belongs together."
+                            f"{name}s{self._named(name)} are in several groups: wrong answers of "
+                            "each other in the loss, though not in retrieval. "
+                            "data.columns.group=<column> says what belongs together."
                         )
             elif alike := self._alike(part):
                 yield f"{alike} Recall is 1 there, whatever the model says."
@@ -175,8 +168,8 @@ class Look:
             found = ", ".join(f"{name} {self.facts.having(name)}" for name in part.modalities)
             yield (
                 f"The {self.split} split: none {self.count} has both "
-                f"{self._both(next(iter(compared)))}, so there is "
-                f"nothing to pair. Samples that have: {found}.{self.data.pairing}{self.without}"
+                f"{self._both(next(iter(compared)))}, so there is nothing to pair. Samples that "
+                f"have: {found}.{self.data.pairing}{self.without}"
             )
         elif self.trains and comparable < 2 and self.facts.whole:
             yield (
@@ -186,8 +179,7 @@ class Look:
         elif self.trains and self.data.batch_size < 2:
             yield (
                 f"data.batch_size={self.data.batch_size}: a contrastive loss compares the samples "
-                "of a batch, and is 0 "
-                "for one alone. Give it 2 or more."
+                "of a batch, and is 0 for one alone. Give it 2 or more."
             )
         elif self.trains and self.facts.whole and (alike := self._alike(part)):
             yield f"{alike} Nothing is distinguished, and recall is 1 whatever the model predicts."
@@ -272,6 +264,6 @@ def check_vocabulary(data: PairedDataModule, model: MultimodalModel) -> None:
         if tables and max(tables) < data.tokenizer.vocab_size:
             raise ConfigError(
                 f"encoder.{name}: it has {max(tables)} tokens, and the captions have "
-                f"{data.tokenizer.vocab_size}. "
-                f"Leave encoder.{name}.vocab_size out: it is data.vocab_size."
+                f"{data.tokenizer.vocab_size}. Leave encoder.{name}.vocab_size out: it is "
+                "data.vocab_size."
             )

@@ -127,8 +127,7 @@ def _check_saving(wanted: bool | None, saves: bool) -> None:
         )
     raise ConfigError(
         "trainer.enable_checkpointing=false: callbacks save checkpoints: type "
-        "callbacks.checkpoint=null "
-        "callbacks.last=null, or choose other callbacks=[...]."
+        "callbacks.checkpoint=null callbacks.last=null, or choose other callbacks=[...]."
     )
 
 

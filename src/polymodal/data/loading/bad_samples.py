@@ -82,10 +82,9 @@ class Skips:
         self.problems[row] = str(error)
         if int(self.reasons.count_nonzero()) > self.max_bad_fraction * len(self.reasons):
             raise DataError(
-                f"{self.summary()}\nThat is more than "
-                f"data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
-                "allow more. "
-                f"The last one: {self.place(row)}: {error}"
+                f"{self.summary()}\n"
+                f"That is more than data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
+                f"allow more. The last one: {self.place(row)}: {error}"
             ) from error
 
     def state_dict(self) -> dict[str, torch.Tensor]:

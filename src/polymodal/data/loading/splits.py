@@ -144,9 +144,8 @@ def check_apart(split: np.ndarray, group: np.ndarray, names: pa.Array) -> None:
         first = int(torn[0])
         raise DataError(
             f"{len(torn)} groups are in several splits; {names[first].as_py()!r} is in "
-            f"{SPLITS[lowest[first]]} and "
-            f"{SPLITS[highest[first]]}. Metrics on such a split would be of what was seen in "
-            "training."
+            f"{SPLITS[lowest[first]]} and {SPLITS[highest[first]]}. Metrics on such a split would "
+            "be of what was seen in training."
         )
 
 
@@ -172,9 +171,8 @@ def check_filled(split: np.ndarray, wanted: Sequence[str] = SPLITS, left_out: st
         also = f"{left_out} " if left_out else ""
         raise DataError(
             f"The {empty[0]} split is empty. Samples: {found}. {also}Choose other data.splits, or "
-            "name a column "
-            "(data.columns.split) or files (data.path={train: ..., val: ..., test: ...})."
-            f"{done_without(empty[0], wanted)}"
+            "name a column (data.columns.split) or files (data.path={train: ..., val: ..., test: "
+            f"...}}).{done_without(empty[0], wanted)}"
         )
 
 

@@ -51,8 +51,7 @@ def check_deep_colour(image: Image.Image, image_max: float | None, name: str) ->
         raise BadSampleError(
             "bad value",
             f"{name} has colours of 16 bits that do not fill them. Save it with 8 bits; or, if it "
-            "is as dark as that, "
-            f"say data.image_max={SIXTEEN}.",
+            f"is as dark as that, say data.image_max={SIXTEEN}.",
         )
 
 
@@ -98,15 +97,13 @@ def as_8_bits(image: Image.Image, image_max: float | None, name: str) -> Image.I
         raise BadSampleError(
             "bad value",
             f"{name} holds numbers from {low:.6g} to {high:.6g}, and 0 to {white:.6g} is black to "
-            "white. Say what is "
-            "white: data.image_max=<number>.",
+            "white. Say what is white: data.image_max=<number>.",
         )
     if white == SIXTEEN and image_max is None and not is_scaled and 0 < high < NARROW:
         raise BadSampleError(
             "bad value",
             f"{name} has 16 bits, and its largest number is {high:.0f}. Say what is white: "
-            "data.image_max=4095 for 12 "
-            f"bits, or {SIXTEEN} if it is as dark as that.",
+            f"data.image_max=4095 for 12 bits, or {SIXTEEN} if it is as dark as that.",
         )
     transparent = values == image.info.get("transparency", -1)
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:

@@ -59,8 +59,8 @@ class ImageCache:
         except OSError as error:
             raise DataError(
                 f"The image cache {self.folder} of {min(max_bytes, len(names) * size) / 1e9:.1f} "
-                "GB cannot be written: "
-                f"{error}. Lower data.image_cache_gb, or leave out data.image_cache."
+                f"GB cannot be written: {error}. Lower data.image_cache_gb, or leave out "
+                "data.image_cache."
             ) from error
 
     def _take_places(self, most: int, size: int) -> None:

@@ -225,8 +225,7 @@ class TrainingStream(Stream):
             if first is None:
                 raise DataError(
                     f"One of {streams} loading processes has no sample of the {self.split.name} "
-                    "split: lower "
-                    "data.num_workers, or make more shards."
+                    "split: lower data.num_workers, or make more shards."
                 )
 
     def _own(self, turn: int, stream: int, streams: int) -> Iterator[Entry]:

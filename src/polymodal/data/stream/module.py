@@ -195,8 +195,7 @@ class StreamData(FileData):
         if stream.world_size > 1 and self.epoch_samples is None:
             raise ConfigError(
                 f"{stream.world_size} processes need equally many steps, and how many samples "
-                "there are is not known: "
-                "give data.epoch_samples=<samples of an epoch>."
+                "there are is not known: give data.epoch_samples=<samples of an epoch>."
             )
         return StreamLoader(stream, self.num_workers, *self._start())
 

@@ -101,8 +101,7 @@ class StreamPreview:
                 return  # what came is enough to begin with
             raise DataError(
                 f"The {self.split.name} split: no sample came within data.timeout={self.timeout:g} "
-                "s. The first shard "
-                f"is {self.split.source.name(self.split.shards[0])}."
+                f"s. The first shard is {self.split.source.name(self.split.shards[0])}."
             ) from None
 
     def _is_varied(self) -> bool:
@@ -184,8 +183,7 @@ class StreamPreview:
             why = self.refused.get(name, "there is nothing in it.")
             return (
                 f"data.columns.{name}={wanted}: none of the first {seen} samples of the "
-                f"{self.split.name} split has "
-                f"one that can be used. The first: {why}"
+                f"{self.split.name} split has one that can be used. The first: {why}"
             )
         hints = [
             did_you_mean(field, self.names, most=1, all_of=0, quoted=True)
@@ -194,8 +192,8 @@ class StreamPreview:
         hint = next(filter(None, hints), "")
         return (
             f"data.columns.{name}={wanted}: none of the first {seen} samples of the "
-            f"{self.split.name} split has it."
-            f"{hint} They have: {', '.join(self.names) or 'nothing'}."
+            f"{self.split.name} split has it.{hint} They have: "
+            f"{', '.join(self.names) or 'nothing'}."
         )
 
 

@@ -126,8 +126,8 @@ class StreamSkips:
         enough = 1 if read.last else ENOUGH
         if sum(self.counts().values()) > self.max_bad_fraction * max(int(self.total[SEEN]), enough):
             raise DataError(
-                f"{self.summary()}\nThat is more than "
-                f"data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
+                f"{self.summary()}\n"
+                f"That is more than data.max_bad_fraction={self.max_bad_fraction}: mend them, or "
                 "allow more."
             )
 

@@ -154,14 +154,13 @@ class Delimited:
                 shown = text[1:].rstrip(self.delimiter).replace(HIDDEN.decode(), MARK.decode())
                 yield (
                     f"{place} opens a quotation mark that does not close at the end of the cell: "
-                    f"{shown!r}. Write a "
-                    "mark within text twice, and marks around the text."
+                    f"{shown!r}. Write a mark within text twice, and marks around the text."
                 )
             else:
                 yield (
                     f"{place} has {row.actual_columns} cells and the header "
-                    f"{row.expected_columns}: {text!r}. Text "
-                    f"with a {sign} in it stands in quotation marks."
+                    f"{row.expected_columns}: {text!r}. Text with a {sign} in it stands in "
+                    "quotation marks."
                 )
 
     def _lines(self, content: Any, rows: Sequence[int]) -> dict[int, int]:

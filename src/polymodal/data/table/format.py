@@ -44,6 +44,6 @@ class ManifestFormat:
             if len(self.columns[name]) != self.numeric + len(sizes):
                 raise ConfigError(
                     f"data.columns.{name} has {len(self.columns[name])} columns; "
-                    f"data.numeric={self.numeric} and "
-                    f"data.cardinalities={sizes} make {self.numeric + len(sizes)}."
+                    f"data.numeric={self.numeric} and data.cardinalities={sizes} make "
+                    f"{self.numeric + len(sizes)}."
                 )

@@ -208,8 +208,7 @@ class ManifestReader:
             if len(own) > most:
                 raise ConfigError(
                     f"data.cardinalities={list(self.format.cardinalities)}: the columns of {name} "
-                    f"have {sizes} "
-                    f"categories, {column} {named(own)}."
+                    f"have {sizes} categories, {column} {named(own)}."
                 )
         numbers = (numbers - np.array(learned["mean"])) / np.array(learned["std"])
         far = np.abs(numbers) > LARGEST

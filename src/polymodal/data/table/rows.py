@@ -140,8 +140,7 @@ class Rows:
         if words:
             self.notes.append(
                 f"Column {', '.join(names)}: {words} captions are the word 'nan', which some "
-                "programs write where "
-                "there is none. Leave such cells empty."
+                "programs write where there is none. Leave such cells empty."
             )
         return pc.utf8_trim_whitespace(texts), row
 
@@ -150,8 +149,8 @@ class Rows:
         if nested.true_count:
             self.notes.append(
                 f"Column {name}: {nested.true_count} cells look like lists of lists, and are read "
-                "as text. The first: "
-                f"{text.filter(nested)[0].as_py()[:60]!r}. A cell is one value, or a list of them."
+                f"as text. The first: {text.filter(nested)[0].as_py()[:60]!r}. A cell is one "
+                "value, or a list of them."
             )
 
     def reject(self, bad: np.ndarray, reason: Reason, problem: Callable[[int], str]) -> None:

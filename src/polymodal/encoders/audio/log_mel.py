@@ -47,8 +47,8 @@ class LogMel(nn.Module):
         if empty := int((self.filters.amax(1) == 0).sum()):
             raise ValueError(
                 f"mels={mels}: {empty} of the bands lie between the {self.size // 2 + 1} "
-                "frequencies that a window of "
-                f"{window} s has at {sample_rate} Hz. Give fewer mels or a longer window"
+                f"frequencies that a window of {window} s has at {sample_rate} Hz. Give fewer mels "
+                "or a longer window"
             )
 
     def forward(self, waveforms: Tensor) -> Tensor:

@@ -64,8 +64,7 @@ class MLP(nn.Module):
         if columns.shape[1] != self.numeric + len(self.cardinalities):
             raise ValueError(
                 f"The table has {columns.shape[1]} columns; numeric={self.numeric} and "
-                "cardinalities="
-                f"{self.cardinalities} make {self.numeric + len(self.cardinalities)}."
+                f"cardinalities={self.cardinalities} make {self.numeric + len(self.cardinalities)}."
             )
         numbers, codes = columns.split([self.numeric, len(self.cardinalities)], dim=1)
         numbers = numbers.to(next(self.layers.parameters()).dtype)
@@ -80,8 +79,7 @@ class MLP(nn.Module):
         if max(self.cardinalities) > 2 / torch.finfo(codes.dtype).eps:
             raise ValueError(
                 f"cardinalities={self.cardinalities}: {codes.dtype} cannot tell so many codes "
-                "apart. Choose another "
-                "precision than one with half-width weights, such as bf16."
+                "apart. Choose another precision than one with half-width weights, such as bf16."
             )
         sizes = torch.tensor(self.cardinalities).to(codes.device, non_blocking=True)
         known = (codes >= 0) & (codes < sizes)  # False for NaN

@@ -63,8 +63,7 @@ class Bert(nn.Module):
             if tokenizer != name:
                 raise ValueError(
                     f"name={name} reads the ids of its own tokenizer, and those of the data are of "
-                    "tokenizer="
-                    f"{tokenizer}: choose data with data.tokenizer={name}"
+                    f"tokenizer={tokenizer}: choose data with data.tokenizer={name}"
                 )
             self.bert = _named(name, pretrained, context_length)
         else:

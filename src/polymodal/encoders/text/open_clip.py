@@ -45,8 +45,7 @@ class OpenCLIP(nn.Module):
         if tokenizer != name:
             raise ValueError(
                 f"name={name} reads the ids of its own tokenizer, and those of the data are of "
-                f"tokenizer={tokenizer}: "
-                f"choose data with data.tokenizer={name}"
+                f"tokenizer={tokenizer}: choose data with data.tokenizer={name}"
             )
         self.name = name
         self.tower = create(name, dim, pretrained).text

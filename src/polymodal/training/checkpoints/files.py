@@ -95,9 +95,8 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
         if called := re.search(r"GLOBAL (\S+)", str(error)):
             raise ConfigError(
                 f"checkpoint={file} is not one of ours: it holds more than data, and would call "
-                f"{called[1]} when it is "
-                "unpickled. Nothing of it was run. Do not use this file unless you know where it "
-                "comes from."
+                f"{called[1]} when it is unpickled. Nothing of it was run. Do not use this file "
+                "unless you know where it comes from."
             ) from None  # torch's own message says how to run it
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error

@@ -129,8 +129,8 @@ def killed_follower(processes: Sequence[subprocess.Popen], patience: float = 0.0
 def _words_of_killed(rank: int, pid: int, name: str) -> str:
     return (
         f"Process {rank} of the run (pid {pid}) was killed by {name}: there may be too little "
-        "memory. "
-        "Try a smaller data.batch_size, accumulate=2, fewer data.num_workers or fewer processes."
+        "memory. Try a smaller data.batch_size, accumulate=2, fewer data.num_workers or fewer "
+        "processes."
     )
 
 
