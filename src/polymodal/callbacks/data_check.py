@@ -31,7 +31,7 @@ class DataCheck(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, PairedDataModule):  # of embed.py, which measures nothing
             return
-        splits = data.wanted if stage == "fit" else ("test",) if stage == "test" else ("val",)
+        splits = {"fit": data.wanted, "test": ("test",)}.get(stage, ("val",))
         new = [split for split in splits if split not in self.checked]
         check_data(data, pl_module.objective, pl_module.model.modalities, new)
         check_vocabulary(data, pl_module.model)

@@ -81,6 +81,7 @@ def _run_first(config: DictConfig) -> float | None:
     """The part of the process that has the folder."""
     from polymodal.config.check import check_config
 
+    # nothing is written before all checks are passed
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     ours, claimed = not (folder / "config.yaml").exists(), False
@@ -91,6 +92,8 @@ def _run_first(config: DictConfig) -> float | None:
         again = plain["resume"] is not None or is_requeued(folder)
         stored, begin = ({}, None) if again else (claim(folder, config, plain, overrides), None)
         claimed = not again
+
+        # one process at a time has the folder
         with locked(folder):
             ours = True
             if again:
@@ -103,6 +106,7 @@ def _run_first(config: DictConfig) -> float | None:
 
                 return train(plain, stored, begin)
     except Stopped as stop:
+        # a run that was stopped says how it is resumed; Slurm may start it again
         saved = any((folder / "checkpoints").glob("*.ckpt"))
         if saved and run_again(stop):
             sys.exit(stop.code)
@@ -116,6 +120,7 @@ def _run_first(config: DictConfig) -> float | None:
             )
         sys.exit(stop.code)
     except Exception as raised:
+        # what was refused leaves no folder; in a sweep the error stays with its job
         error = in_our_words(raised)
         if settings.mode != RunMode.MULTIRUN:
             give_back(folder, claimed and isinstance(error, FORESEEN))

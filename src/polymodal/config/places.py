@@ -197,7 +197,11 @@ def _problems(value: Any, path: Path_, target: str) -> Iterator[str]:
     if SECRET in value:
         yield "it held a secret, which is not stored"
     found = IN_RUN.match(value)
-    start = found[0] if found else CACHE if group == "data" and value.startswith(CACHE) else ""
+    start = ""
+    if found:
+        start = found[0]
+    elif group == "data" and value.startswith(CACHE):
+        start = CACHE
     rest = value[len(start) :]
     if "${" in rest:
         yield "it is a reference out of the config"

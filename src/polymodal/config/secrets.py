@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,20 +40,20 @@ _given: set[str] = set()
 """Secrets that settings of this process hold: a message may say them without their name."""
 
 
+def members(node: Any) -> Iterable[tuple[Any, Any]]:
+    """Key or index, and value, of a dictionary or a list; nothing of anything else."""
+    if isinstance(node, dict):
+        return node.items()
+    return enumerate(node) if isinstance(node, list | tuple) else ()
+
+
 def remember(config: Any) -> None:
     """Takes note of the secrets in settings, so that `mask` knows them wherever they turn up.
 
     Args:
         config: nested dictionaries and lists.
     """
-    items = (
-        config.items()
-        if isinstance(config, dict)
-        else enumerate(config)
-        if isinstance(config, list)
-        else ()
-    )
-    for key, value in items:
+    for key, value in members(config):
         if isinstance(value, dict | list):
             remember(value)
         elif _is_secret(key, value) and len(str(value)) >= SHORTEST:

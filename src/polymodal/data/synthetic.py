@@ -142,6 +142,8 @@ class Synthetic(PairedDataModule):
         """Makes all samples and splits them; the same on every process."""
         if hasattr(self, "test_set"):
             return
+
+        # one hidden signal, which every modality shows in its own way
         random = np.random.default_rng(self.seed)
         count, names = self.samples, self.class_names["class"]
         label = random.integers(len(names), size=count)
@@ -151,6 +153,8 @@ class Synthetic(PairedDataModule):
             name: self._content(kind, signal, self._random(name))
             for name, kind in self.kinds.items()
         }
+
+        # captions of the training split alone teach the tokenizer
         ends = np.rint(np.cumsum([0, *self.splits]) * count).astype(int).tolist()
         self._fit_tokenizer(ends[1])
         inputs = {
@@ -159,6 +163,8 @@ class Synthetic(PairedDataModule):
         present = self._present(random) if self.missing else {}
         for name, there in present.items():
             inputs[name][~there] = 0
+
+        # samples of equal class and tags are positives of each other
         several = np.stack([signal.value, signal.value**2, 1 - signal.value], axis=1)
         labels = {"class": label, "value": signal.value, "values": several, "tags": tags}
         group = label * 2 ** len(TAGS) + tags @ 2 ** np.arange(len(TAGS))

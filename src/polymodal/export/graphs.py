@@ -62,31 +62,14 @@ def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
         "times as fast",
         title=f"format={name}",
     )
+
+    # each graph is compared with PyTorch before it is given away
     encoders = list(model.model.encoders.items())
     for modality, encoder in track(encoders, f"Writing {name}", transient=True):
-        examples = [
-            example(model, modality, count, scale)
-            for count, scale in ((3, 0.5), (5, 1.0), (1, 0.25))
-        ]
         file = folder / f"{modality}{ENDINGS[name]}"
-        try:
-            with quiet():
-                run = WRITERS[name](encoder, examples[0], model.formats[modality]["kind"], file)
-            worst = max(difference(encoder, run, inputs) for inputs in examples)
-        except ImportError as error:
-            raise ConfigError(
-                f"format={name} needs more packages: pip install 'polymodal[onnx]' ({error})"
-            ) from error
-        except Exception as error:  # both exporters fail in many ways
-            raise ConfigError(
-                f"format={name}: no graph can be made of encoder.{modality}, a "
-                f"{type(encoder).__name__}: {_first(error)}\n"
-                "format=safetensors takes any model."
-            ) from error
-        if worst > TOLERANCE:
-            raise ConfigError(
-                f"{file.name} differs from PyTorch by {worst:.1e} of the largest number."
-            )
+        run, worst = _written(model, modality, encoder, name, file)
+
+        # how much faster it is, side by side
         inputs = example(model, modality, TIMED, 1.0)
         seconds = timed([partial(encoder, inputs), partial(run, inputs)])
         megabytes = sum(part.stat().st_size for part in folder.glob(f"{file.name}*")) / 1e6
@@ -101,6 +84,30 @@ def write_graphs(model: ExportedModel, name: str, folder: Path) -> None:
     Console().print(table)
 
 
+def _written(
+    model: ExportedModel, modality: str, encoder: nn.Module, name: str, file: Path
+) -> tuple[Callable[..., Any], float]:
+    """Writes the graph of one encoder: how it is run, and how far it is from PyTorch at most."""
+    sizes = ((3, 0.5), (5, 1.0), (1, 0.25))
+    examples = [example(model, modality, count, scale) for count, scale in sizes]
+    try:
+        with quiet():
+            run = WRITERS[name](encoder, examples[0], model.formats[modality]["kind"], file)
+        worst = max(difference(encoder, run, inputs) for inputs in examples)
+    except ImportError as error:
+        raise ConfigError(
+            f"format={name} needs more packages: pip install 'polymodal[onnx]' ({error})"
+        ) from error
+    except Exception as error:  # both exporters fail in many ways
+        raise ConfigError(
+            f"format={name}: no graph can be made of encoder.{modality}, a "
+            f"{type(encoder).__name__}: {_first(error)}\nformat=safetensors takes any model."
+        ) from error
+    if worst > TOLERANCE:
+        raise ConfigError(f"{file.name} differs from PyTorch by {worst:.1e} of the largest number.")
+    return run, worst
+
+
 def example(model: ExportedModel, modality: str, count: int, share: float) -> Tensor:
     """Inputs of one modality, at random: captions, sounds and videos as long as a share of the
     longest, padded.
@@ -108,6 +115,7 @@ def example(model: ExportedModel, modality: str, count: int, share: float) -> Te
     Raises:
         ConfigError: nothing is known of what they look like.
     """
+    # captions and sounds end in padding, as batches do
     about, nodes = model.formats[modality], model.about["model"]["encoder"]
     node = nodes[nodes[modality].get("of", modality)]  # of a shared encoder
     generator = torch.Generator().manual_seed(count)

@@ -98,10 +98,14 @@ def load(path: str | Path) -> ExportedModel:
     try:
         if not (folder / CONFIG).is_file():  # a pipe would be waited for
             raise ValueError(f"there is no {CONFIG}")
+
+        # the config names classes: only those of models are built
         about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if about["format"] != "polymodal" or about["version"] > VERSION:
             raise ValueError(f"{CONFIG} is of another format, or of a newer version")
         about["model"] = _located(about["model"], folder)
+
+        # the tokenizer, where the model reads text
         file = folder / TOKENIZER
         length = max(
             (part.get("context_length", 0) for part in about["inputs"].values()), default=0
@@ -112,6 +116,8 @@ def load(path: str | Path) -> ExportedModel:
             else None
         )
         model = ExportedModel(about, tokenizer)
+
+        # tensors alone are read, and they must be those of this model
         weights = load_file(folder / WEIGHTS)
         if differing := weights.keys() ^ weights_of(model).keys():
             raise ValueError(

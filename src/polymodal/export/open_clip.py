@@ -35,11 +35,15 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
             "format=open_clip writes a model with encoder/image=open_clip and "
             "encoder/text=open_clip of one name: train one, or choose format=safetensors."
         )
+
+    # open_clip's own config, with our sizes
     (modality, image), (_, text) = images[0], texts[0]
     open_clip, about = library(), model.formats[modality]
     config = open_clip.get_model_config(image.name)
     config["embed_dim"] = model.about["dim"]
     config["vision_cfg"]["image_size"] = about["size"]
+
+    # the temperature lies in the objective, for open_clip in the model
     parts = dict(model.objective.named_parameters())
     weights: dict[str, Tensor] = {
         name: parts[name].detach().flatten()[0]
@@ -51,6 +55,8 @@ def write_open_clip(model: ExportedModel, folder: Path) -> None:
     pixels = {key: list(about[key]) * (3 // len(about[key])) for key in ("mean", "std")}
     described = {"model_cfg": config, "preprocess_cfg": pixels}
     write_whole(folder / "open_clip_config.json", json.dumps(described, indent=2))
+
+    # open_clip builds the model, so that names of weights are its own
     with quiet():
         theirs = open_clip.create_model(
             f"local-dir:{folder}", load_weights=False, pretrained_text=False

@@ -101,6 +101,8 @@ class Trained:
         self.file = find_checkpoint(path)
         self.checkpoint = load_checkpoint(self.file)
         self.stored: Settings = self.checkpoint["config"]
+
+        # where results are written
         folders = [
             change.removeprefix("run_dir=").strip('"')
             for change in changes
@@ -113,12 +115,16 @@ class Trained:
             "logs/eval", self.stored["name"], datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
         )
         self.run_dir = Path(home(folders[-1]) if folders else new).absolute()
+
+        # groups that are chosen anew replace those of the run; nothing is logged
         chosen = {change.partition("=")[0] for change in changes}
         self.replaced = [group for group in REPLACED if group in chosen]
         kept = self.stored | {
             group: {} for group in (*self.replaced, "logger")
         }  # nothing is logged
         self.composed = compose_stored(kept, [*changes, f"run_dir={quoted(self.run_dir)}"])
+
+        # a label that the run read may have another name in other data
         self.renamed: dict[str, str] = {}
         for node, before in zip(
             labelled(self.composed.objective), labelled(self.stored["objective"]), strict=True
@@ -126,6 +132,8 @@ class Trained:
             if node["label"] is not None and node["label"] == self.stored["label"]:
                 node["label"] = self.composed.label  # of the other data, or of label=
             self.renamed[node["label"]] = before["label"]
+
+        # other data are read as those of the training were
         given = {change.lstrip("+").partition("=")[0] for change in changes}
         if "data" in self.replaced:
             self._read_as_in_training(given)

@@ -35,6 +35,7 @@ def pair_terms(modalities: Sequence[str], pairs: Pairs, anchor: str | None) -> l
     Raises:
         ValueError: a pair cannot be; says which, and what to write instead.
     """
+    # one modality with each of the others
     if anchor is not None:
         if pairs != "all":
             raise ValueError(
@@ -42,12 +43,16 @@ def pair_terms(modalities: Sequence[str], pairs: Pairs, anchor: str | None) -> l
             )
         first = row_of(anchor, modalities, "anchor")
         return [Term((first, other)) for other in range(len(modalities)) if other != first]
+
+    # all pairs
     if isinstance(pairs, str):
         if pairs != "all":
             raise ValueError(
                 f"pairs={pairs}: write all, or a list such as [[{', '.join(modalities[:2])}]]."
             )
         return [Term(pair) for pair in combinations(range(len(modalities)), 2)]
+
+    # the pairs that are named, each once
     if not pairs:
         raise ValueError(
             "pairs=[]: there is nothing to align. Name a pair, or leave pairs out for all of them."

@@ -42,6 +42,7 @@ class WandbSweep:
             ConfigError: something varies in an interval, of which a grid cannot try all, or an
                 argument is a secret.
         """
+        # a grid has a list of values
         for key, override in order.swept.items():
             if self.method == "grid" and not override.is_discrete_sweep():
                 raise ConfigError(
@@ -53,6 +54,8 @@ class WandbSweep:
             if any(argument.startswith("logger=") for argument in order.fixed)
             else ["logger=[csv,wandb]"]
         )
+
+        # wandb's own description of a sweep
         described = {
             "program": str(TRAIN.relative_to(TRAIN.parents[1])),
             "name": order.folder.name,
@@ -72,6 +75,8 @@ class WandbSweep:
             raise ConfigError(
                 "An argument holds a secret, which the file would show. Give it in the environment."
             )
+
+        # wandb starts it, on any number of machines
         file = order.folder / "wandb.yaml"
         write_whole(file, OmegaConf.to_yaml(OmegaConf.create(described)))
         print(

@@ -67,6 +67,7 @@ def sweep(arguments: Sequence[str]) -> int:
     Raises:
         ConfigError: arguments that cannot work.
     """
+    # arguments of the sweep itself, and those of an earlier start
     retry = "retry_failed=true" in arguments
     resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
     given = [
@@ -75,6 +76,8 @@ def sweep(arguments: Sequence[str]) -> int:
     if resumed:
         folder = Path(home(resumed[-1])).absolute()
         given = [*stored_arguments(folder, given), *given]
+
+    # how values are chosen, and what varies
     own = [a for a in given if a.startswith(OWN)]
     node = compose_config(as_hydra_arguments(own), "sweep").sweep
     check_node(node, "sweep")
@@ -85,11 +88,15 @@ def sweep(arguments: Sequence[str]) -> int:
             "Nothing varies in this sweep. Give several values, such as seed=0,1,2 or "
             "fusion=sum,concat."
         )
+
+    # jobs side by side share the cores
     jobs = getattr(part, "jobs", 1)
     if jobs > 1 and not any(a.lstrip("+").startswith("threads=") for a in [*fixed, *swept]):
         fixed.append(f"++threads={threads_each(jobs)}")
     base = compose_config([*fixed, "++run_dir=."])
     _check_fixed(fixed, swept)
+
+    # a new sweep claims its folder only after all checks
     if not resumed:
         chosen = [
             a.removeprefix("hydra.sweep.dir=")

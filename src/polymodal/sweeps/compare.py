@@ -64,9 +64,11 @@ def compare(patterns: Sequence[str], output: Path) -> list[Run]:
     folders = list(dict.fromkeys(folder for pattern in patterns for folder in _runs(pattern)))
     runs = [read_run(folder) for folder in folders]
     above = os.path.commonpath([folder.parent for folder in folders])
-    configs = {folder: config for folder in folders if (config := config_of(folder))}
+    # one that never began has no config, and so no differences
+    stored = {folder: config_of(folder) for folder in folders}
+    configs = {folder: config for folder, config in stored.items() if config}
     changes = dict(zip(configs, differences(list(configs.values())), strict=True))
-    for run in runs:  # one that never began has no config, and so no differences
+    for run in runs:
         run.name, run.changes = os.path.relpath(run.folder, above), changes.get(run.folder, {})
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)

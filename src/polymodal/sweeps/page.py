@@ -69,9 +69,13 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
     """
     # as in the tables: what a setting or a message holds of a secret is not shown
     runs = [replace(run, changes=mask(run.changes), error=mask(run.error)) for run in runs]
+
+    # the table, the best run first
     best_first, keys = ranked(runs), varied(runs)
     done = comparable(runs)
     header, rows = _table(folder, best_first, keys)
+
+    # plots need runs that ended, and settings that vary
     axes, lines = _parallel(done, keys) if done and varied(done) else ([], [])
     shares = (
         importance(done, varied(done))
@@ -79,6 +83,8 @@ def write_sweep_page(folder: Path, name: str, runs: Sequence[Run]) -> Path:
         else {}
     )
     seeds = [row for row in over_seeds(runs) if is_main(str(row["metric"]))]
+
+    # one file, with no network
     html = render(
         "sweep.html",
         name=_name_of(runs),

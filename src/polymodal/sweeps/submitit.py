@@ -43,6 +43,7 @@ def wait_for_all(sweep: Path) -> None:
             Raises:
                 ConfigError: Slurm does not take the jobs.
             """
+            # Slurm gets all jobs before any is waited for
             arguments, _, numbers, *_ = columns
             try:
                 with _deaf_to_the_terminal():
@@ -55,6 +56,8 @@ def wait_for_all(sweep: Path) -> None:
                 FinishedJob(job, sweep / str(number), a)
                 for job, number, a in zip(jobs, numbers, arguments, strict=True)
             ]
+
+            # Ctrl-C ends them all
             try:
                 for job in jobs:
                     job.wait()

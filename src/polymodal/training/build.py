@@ -161,15 +161,13 @@ def add_caches(model: MultimodalModel, config: Settings, varying: Sequence[str])
     for name, settings in config["tuning"].items():
         if not settings.get("cache"):
             continue
-        problem = (
-            f"it is trained: add tuning.{name}.freeze=true"
-            if settings.get("freeze") is not True or settings.get("unfreeze_at")
-            else "in training the data change it at random, so there is no one vector to keep"
-            if name in varying
-            else "the fusion reads its sequence, and vectors are what is kept"
-            if model.reads_tokens and hasattr(model.encoders[name], "tokens")
-            else ""
-        )
+        problem = ""
+        if settings.get("freeze") is not True or settings.get("unfreeze_at"):
+            problem = f"it is trained: add tuning.{name}.freeze=true"
+        elif name in varying:
+            problem = "in training the data change it at random, so no one vector can be kept"
+        elif model.reads_tokens and hasattr(model.encoders[name], "tokens"):
+            problem = "the fusion reads its sequence, and vectors are what is kept"
         if problem:
             raise ConfigError(f"tuning.{name}.cache: {problem}.")
         check_output(Path(settings["cache"]), f"tuning.{name}.cache")

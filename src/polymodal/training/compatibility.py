@@ -34,24 +34,23 @@ def check_machine(config: Settings) -> None:
         "gpu": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
+
+    # a device that is not there: what there is, and what to type
     wanted = "gpu" if wanted == "cuda" else wanted
     if wanted in there and not there[wanted]:
         available = (
             f"cpu ({os.cpu_count()} cores)" + ", mps" * there["mps"] + ", gpu" * there["gpu"]
         )
         strategy = config["trainer"].get("strategy")
-        sharded = "devices=fsdp trainer.accelerator=cpu trainer.devices=2"
-        instead = (
-            sharded
-            if _node(strategy)
-            else "devices=ddp_cpu"
-            if strategy == "ddp"
-            else "devices=cpu"
-        )
+        instead = "devices=ddp_cpu" if strategy == "ddp" else "devices=cpu"
+        if _node(strategy):
+            instead = "devices=fsdp trainer.accelerator=cpu trainer.devices=2"
         raise ConfigError(
             f"devices: this machine has no {wanted} that torch can use. There is: {available}.\n"
             f"On its CPU: {instead}"
         )
+
+    # what only a GPU can do
     on_cpu = wanted == "cpu" or (wanted == "auto" and not there["gpu"] and not there["mps"])
     if on_cpu and config["trainer"].get("precision") == "16-mixed":
         raise ConfigError("precision=fp16 needs a GPU; choose precision=bf16.")

@@ -118,6 +118,7 @@ class Look:
 
     def doubts(self, part: Objective) -> Iterator[str]:
         """What an objective says of the split and should not be trusted."""
+        # few samples
         label = self.facts.labels.get(part.label) if isinstance(part, Supervised) else None
         if not self.trains and self.facts.whole and self.facts.samples < FEW_SAMPLES:
             yield (
@@ -125,6 +126,8 @@ class Look:
                 f"changes a metric by {1 / self.facts.samples:.0%}. data.splits=[0.6, 0.2, 0.2] "
                 "evaluates on more."
             )
+
+        # labels that say little
         if label is not None and label.distinct == 1:
             yield f"{self._same_label(label.known)} An accuracy on it says little."
         if label is not None and label.unseen:
@@ -137,6 +140,8 @@ class Look:
                 f"has, {sum(label.unseen.values())} times: {named(names, 5)}. The model cannot "
                 "know them."
             )
+
+        # pairs that are not compared, or compared with their equals
         if isinstance(part, Contrastive):
             if self.trains:
                 for term, compared in self._compared(part).items():

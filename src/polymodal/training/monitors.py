@@ -52,11 +52,14 @@ def check_monitors(
     Raises:
         ConfigError: names the key and the nearest metric.
     """
+    # what waits for a metric
     monitors = {"monitor": config["monitor"]}
     for name, callback in callbacks.items():
         monitor, strict = getattr(callback, "monitor", None), getattr(callback, "strict", True)
         if isinstance(monitor, str) and strict:
             monitors[f"callbacks.{name}.monitor"] = monitor
+
+    # what is logged
     names = metric_names(module, config["dim"])
     patterns = _patterns(callbacks.values())
     for key, monitor in monitors.items():
@@ -68,6 +71,8 @@ def check_monitors(
             raise ConfigError(
                 f"{key}={monitor}: nothing logs such a metric.{_nearest(monitor, names)}"
             )
+
+    # without a validation nothing is logged there
     if why := _never_validates(config["trainer"]):
         waiting = [
             f"callbacks.{name}"

@@ -107,7 +107,8 @@ def as_names(column: pa.Array) -> tuple[pa.Array, np.ndarray, list[str]]:
     found = pc.unique(
         text.filter(pc.match_substring_regex(text, SPECIAL).fill_null(False))
     ).to_pylist()
-    changed = {before: after for before in found if (after := name_of(before)) != before}
+    names = {text: name_of(text) for text in found}
+    changed = {before: after for before, after in names.items() if after != before}
     joined: list[str] = []
     if changed:
         others = set(
@@ -184,11 +185,8 @@ def with_lists(text: pa.Array) -> tuple[pa.Array, np.ndarray, bool]:
     """
     rows = np.arange(len(text))
     maybe = pc.match_substring_regex(text, LISTED).fill_null(False).to_numpy(zero_copy_only=False)
-    lists = {
-        row: items
-        for row in np.flatnonzero(maybe).tolist()
-        if (items := listed(text[row].as_py())) is not None
-    }
+    read = {row: listed(text[row].as_py()) for row in np.flatnonzero(maybe).tolist()}
+    lists = {row: items for row, items in read.items() if items is not None}
     if not lists:
         return text, rows, False
     plain = np.ones(len(text), dtype=bool)

@@ -143,7 +143,7 @@ def _check_scans(source: Path | bytes, name: str) -> None:
 def _turn_upright(image: Image.Image) -> None:
     # damaged EXIF data say nothing; the image itself is whole
     with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, with_shared=True)
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

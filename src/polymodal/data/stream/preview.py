@@ -147,6 +147,8 @@ class StreamPreview:
 
     def _look(self, record: Record) -> None:
         self.names |= dict.fromkeys(record.names()) if self._missing() else {}
+
+        # which modalities the sample has, and what can be learned of them
         there: set[str] = set()
         sentences: dict[str, list[str]] = {}
         for name, kind in self.reader.columns.kinds.items():
@@ -165,6 +167,8 @@ class StreamPreview:
                 there |= {name} if has else set()
             except BadSampleError as error:
                 self.refused.setdefault(name, str(error))
+
+        # what pairs and groups there are
         self.found |= there
         self.present[frozenset(there)] += 1
         with suppress(BadSampleError):

@@ -130,8 +130,12 @@ class RecordReader:
         Raises:
             BadSampleError: one is no text, holds nothing but blanks, or is too long.
         """
-        found = [pair for names in self.columns[name] if (pair := record.find(names)) is not None]
-        texts = [(field, text) for field, value in found for text in _texts(field, value) if text]
+        texts: list[tuple[str, str]] = []
+        for names in self.columns[name]:
+            found = record.find(names)
+            if found is not None:
+                field, value = found
+                texts += [(field, text) for text in _texts(field, value) if text]
         for field, text in texts:
             if not text.strip():
                 raise BadSampleError("bad caption", f"{field} holds nothing but blanks.")
@@ -165,6 +169,7 @@ class RecordReader:
         base = torch.tensor([sample.number for sample in samples]) * TURNS
         inputs, items, present = {}, {}, {}
         for name in self.columns.kinds:
+            # what is absent has a blank in its place, and says so in `present`
             values = [sample.values[name] for sample in samples]
             there = torch.tensor([value is not None for value in values])
             items[name] = base
@@ -183,6 +188,8 @@ class RecordReader:
                 )
             if not there.all():
                 present[name] = there
+
+        # a sample has an id for each of its captions
         group = torch.tensor([sample.group for sample in samples])
         id = base + torch.tensor(turns)
         labels = (

@@ -192,6 +192,8 @@ class ManifestReader:
         """
         numbers, training = numbers[self.first], self.split == 0
         texts = [taken(text, self.first) for text in categories]
+
+        # means, deviations and categories are those of the training split
         if name not in self.learned:
             known = np.ma.masked_invalid(numbers[training])
             self.learned[name] = {
@@ -200,6 +202,8 @@ class ManifestReader:
                 "names": [class_names(text.filter(pa.array(training))) for text in texts],
             }
         learned = self.learned[name]
+
+        # an encoder has room for so many categories
         sizes = [len(names) for names in learned["names"]]
         columns = self.columns[name][self.format.numeric :]
         for column, own, most in zip(
@@ -210,6 +214,8 @@ class ManifestReader:
                     f"data.cardinalities={list(self.format.cardinalities)}: the columns of {name} "
                     f"have {sizes} categories, {column} {named(own)}."
                 )
+
+        # a number that float32 cannot hold after scaling is an error in its row
         numbers = (numbers - np.array(learned["mean"])) / np.array(learned["std"])
         far = np.abs(numbers) > LARGEST
         self.rows.reject(
@@ -218,6 +224,8 @@ class ManifestReader:
             lambda _: f"a number of {name} is too far from those of the training.",
         )
         numbers[far] = np.nan
+
+        # a category that training did not have is the unknown one
         codes = []
         for column, text, names in zip(columns, texts, learned["names"], strict=True):
             code, unknown = class_codes(text, names)

@@ -117,11 +117,14 @@ class Rows:
         """The sentences (K,) of one or several columns, each a cell or a list, and the row of
         each.
         """
+        # several columns of captions are one list
         parts = [self._items(name) for name in names]
         texts, row = parts[0]
         if len(parts) > 1:
             texts = pa.concat_arrays([part[0] for part in parts])
             row = np.concatenate([part[1] for part in parts])
+
+        # captions that no model should learn from
         blank, long = bad_captions(texts, longest)
         self.reject(
             row[blank],
@@ -136,6 +139,8 @@ class Rows:
                 "characters."
             ),
         )
+
+        # programs write a missing text as a word
         words = pc.sum(pc.equal(texts, "nan")).as_py()
         if words:
             self.notes.append(

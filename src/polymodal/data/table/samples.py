@@ -54,12 +54,16 @@ class Samples:
     def facts(self, chosen: np.ndarray, trained: np.ndarray) -> SplitFacts:
         """What some samples hold; `chosen` is (n,), and `trained` are the training samples."""
         there = {name: content.count[chosen] > 0 for name, content in self.contents.items()}
+
+        # a bit a modality: samples with the same modalities have the same number
         code = sum(mask.astype(np.int64) << bit for bit, mask in enumerate(there.values()))
         numbers, counts = np.unique(np.broadcast_to(code, len(chosen)), return_counts=True)
         present = {
             frozenset(name for bit, name in enumerate(there) if number >> bit & 1): int(count)
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         }
+
+        # of numbers nobody asks how many different ones there are
         counted = {
             name: content
             for name, content in self.contents.items()
@@ -176,6 +180,8 @@ class SampleSet:
             turn = (share * samples.turns[sample]).astype(np.int64)
         else:
             turn = self.turn[indices]
+
+        # a sample that cannot be read is left out, and noted
         kept: list[int] = []
         arrays: list[list[np.ndarray]] = []
         for position, (number, way) in enumerate(zip(sample.tolist(), turn.tolist(), strict=True)):
@@ -192,6 +198,8 @@ class SampleSet:
         if not kept:
             return None
         sample, turn = sample[kept], turn[kept]
+
+        # what is left is the batch
         items = {
             name: [content.item(*pair) for pair in zip(sample.tolist(), turn.tolist(), strict=True)]
             for name, content in samples.contents.items()

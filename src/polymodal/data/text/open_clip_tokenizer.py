@@ -61,6 +61,8 @@ def open_clip_tokenizer(name: str) -> tuple[Backend, Cleaning]:
         own = open_clip.get_tokenizer(name)
     except (OSError, ValueError) as error:
         raise DataError(f"No tokenizer of {name!r}: {str(error).splitlines()[0]}") from error
+
+    # what happens to ids after the tokenizer would be lost
     if (
         getattr(own, "reduction_fn", None)
         or getattr(own, "strip_sep_token", False)
@@ -70,6 +72,8 @@ def open_clip_tokenizer(name: str) -> tuple[Backend, Cleaning]:
             f"The tokenizer of {name!r} changes ids afterwards, which is not supported: choose "
             "another model."
         )
+
+    # what happens to text before it is kept by its name
     cleaning: Cleaning = next(
         (c for c in CLEANINGS if getattr(own, "clean_fn", None) is cleaner(c)), "canonicalize"
     )

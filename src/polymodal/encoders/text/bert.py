@@ -59,6 +59,8 @@ class Bert(nn.Module):
     ) -> None:
         super().__init__()
         self.bert: Any
+
+        # a named model brings its own tokenizer; else a new one of this size is made
         if name is not None:
             if tokenizer != name:
                 raise ValueError(

@@ -51,10 +51,14 @@ def find_checkpoint(path: Path) -> Path:
                 "src/train.py"
             )
         path = files[-1].parents[1]
+
+    # a file is itself, a run folder its best checkpoint
     best, last = (path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
     for candidate in (path, best):
         if candidate.is_file():
             return candidate
+
+    # without a best one there is a choice, which is the user's
     others = sorted(file.name for file in last.parent.glob("*.ckpt") if file != last)
     if others:  # of a callback of the user's own: which of them is best, only its names tell
         names = ", ".join([*others, last.name])
@@ -63,6 +67,8 @@ def find_checkpoint(path: Path) -> Path:
         )
     if last.is_file():
         return last
+
+    # what was given may be something else of ours
     if (path / "model.safetensors").is_file():
         raise ConfigError(
             f"checkpoint={path} is an exported model. Use it in Python: "
@@ -100,12 +106,16 @@ def load_checkpoint(file: Path, parts: bool = True) -> dict[str, Any]:
             ) from None  # torch's own message says how to run it
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"checkpoint={file} is damaged or not one of ours: {reason}") from error
+
+    # the config is a stranger's until it was looked at
     check_trust(config)
     checkpoint["config"] = as_today(config)
     _check_form(checkpoint, file)
     if parts:
         check_parts(checkpoint, file)
         read_parts(checkpoint, file)
+
+    # weights that are NaN give answers that look like answers
     if spoilt := not_finite(checkpoint.get("state_dict", {})):
         raise ConfigError(
             f"checkpoint={file} is spoilt: {spoilt[0]} holds NaN or infinity. Take an earlier one."

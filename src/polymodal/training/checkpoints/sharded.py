@@ -30,6 +30,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 
+from polymodal.config.secrets import members
 from polymodal.errors import ConfigError
 
 Like = Callable[[str], Tensor | None]
@@ -150,17 +151,10 @@ def tensors_of(node: Any, path: str = "") -> dict[str, Tensor]:
     """
     if isinstance(node, Tensor):
         return {path: node}
-    items = (
-        node.items()
-        if isinstance(node, dict)
-        else enumerate(node)
-        if isinstance(node, list | tuple)
-        else ()
-    )
     start = f"{path}/" if path else ""
     return {
         name: tensor
-        for key, item in items
+        for key, item in members(node)
         for name, tensor in tensors_of(item, f"{start}{key}").items()
     }
 
