@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Tensor
-from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -110,18 +109,6 @@ class MultimodalModule(LightningModule):
         )
         return loss
 
-    def statistics(self) -> Iterator[Tensor]:
-        """Running statistics, of norms and of `missing`, which a batch changes although no step is
-        taken.
-        """
-        norms = (module for module in self.modules() if isinstance(module, _NormBase))
-        return (
-            values
-            for part in (*norms, self.model.missing)
-            if part is not None
-            for values in part.buffers()
-        )
-
     def on_fit_start(self) -> None:
         """Lightning leaves modules in the mode they are in, so it is set here."""
         self.train()
@@ -149,25 +136,13 @@ class MultimodalModule(LightningModule):
         """The output of a batch; a `BasePredictionWriter` gets it."""
         return self.model(batch)
 
-    def on_predict_epoch_end(self) -> None:
-        """Keeps what frozen encoders gave."""
-        self._save_caches()
-
     def _evaluate(self, batch: PairedBatch) -> ModelOutput:
         output = self.model(batch)
         self.objective.update(output, batch)
         return output
 
-    def on_train_epoch_end(self) -> None:
-        """Keeps what frozen encoders gave."""
-        self._save_caches()
-
-    def _save_caches(self) -> None:
-        for cache in self.model.caches.values():
-            cache.save()
-
     def on_validation_epoch_end(self) -> None:
-        """Logs `val/...`, and tells a schedule that waits for it."""
+        """Logs `val/...`, and steps a schedule that waits for it."""
         step_on_plateau(self.trainer, self._log_metrics("val"), self.shown)
 
     def on_test_epoch_end(self) -> None:
@@ -179,7 +154,6 @@ class MultimodalModule(LightningModule):
         for key, value in metrics.items():
             self.log(key, value, prog_bar=key == self.shown)
         self.objective.reset()
-        self._save_caches()
         return metrics
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -209,8 +183,7 @@ class MultimodalModule(LightningModule):
         self.restored = checkpoint.get("current_model_state", checkpoint["state_dict"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the config into the checkpoint, as plain data, and keeps what frozen encoders gave
-        up to it.
+        """Puts the config into the checkpoint, as plain data.
 
         Raises:
             NumericError: weights, those of an average too, or running statistics are NaN or
@@ -227,4 +200,3 @@ class MultimodalModule(LightningModule):
                 "precision=fp32 usually helps."
             )
         checkpoint["config"] = self.config
-        self._save_caches()

@@ -19,6 +19,7 @@ from tests.resumed import (
     rows,
 )
 
+from polymodal.callbacks.guard import statistics_of
 from polymodal.callbacks.last_checkpoint import LastCheckpoint
 from polymodal.data.datamodule import PairedDataModule
 from polymodal.data.loading.splits import SPLITS
@@ -353,7 +354,7 @@ def test_statistics_of_norms_that_are_lost_are_not_saved(tmp_path: Path, monkeyp
     forward = MultimodalModule.training_step
 
     def lost(self, batch, batch_idx):
-        next(self.statistics()).fill_(math.inf)
+        next(statistics_of(self)).fill_(math.inf)
         return forward(self, batch, batch_idx)
 
     monkeypatch.setattr(MultimodalModule, "training_step", lost)

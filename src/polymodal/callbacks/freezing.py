@@ -18,6 +18,9 @@ class Freezing(Callback):
     before training starts.
 
     Frozen parts are in evaluation mode: batch norms keep their statistics, dropout does nothing.
+    Vectors that are cached (`tuning.<encoder>.cache`) are kept on disk when an epoch or an
+    evaluation ends, and with each checkpoint.
+
     The module brings this callback along (`configure_callbacks`), whichever ones a run has.
 
     Args:
@@ -61,8 +64,25 @@ class Freezing(Callback):
                     if key in self.frozen[name]:
                         parameter.grad = None
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Keeps what frozen encoders gave."""
+        _save_caches(pl_module)
+
+    on_validation_epoch_end = on_test_epoch_end = on_predict_epoch_end = on_train_epoch_end
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keeps what frozen encoders gave up to it."""
+        _save_caches(pl_module)
+
     def _hold(self, module: Any, step: int) -> None:
         module.train()
         for name, tuned in self.tuning.items():
             if tuned.is_frozen(step):
                 hold_still(module.model.encoders[name], self.frozen[name])
+
+
+def _save_caches(module: Any) -> None:
+    for cache in module.model.caches.values():
+        cache.save()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 from torch.distributed.tensor import DTensor
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
@@ -64,7 +66,7 @@ class Guard(Callback):
         """Nothing is bad yet."""
         self.scaler = getattr(trainer.precision_plugin, "scaler", None)
         self.allowed = max(self.max_bad_steps, SCALER if self.scaler else 0)
-        self.statistics = list(pl_module.statistics())
+        self.statistics = list(statistics_of(pl_module))
         self.before = [values.clone() for values in self.statistics]
 
     def on_train_batch_start(
@@ -170,3 +172,14 @@ def _not_finite(inputs: Tensor) -> Tensor:
 def _shown(names: list) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (", ".join(map(str, names[:SHOWN])) or "none") + more
+
+
+def statistics_of(module: MultimodalModule) -> Iterator[Tensor]:
+    """Running statistics, of norms and of `missing`, which a batch changes although no step is
+    taken.
+    """
+    parts = [part for part in module.modules() if isinstance(part, _NormBase)]
+    if module.model.missing is not None:
+        parts.append(module.model.missing)
+    for part in parts:
+        yield from part.buffers()
