@@ -78,7 +78,8 @@ class MLP(nn.Module):
         """(B, categorical columns) float codes -> rows of the embedding."""
         if max(self.cardinalities) > 2 / torch.finfo(codes.dtype).eps:
             raise ValueError(
-                f"cardinalities={self.cardinalities}: {codes.dtype} cannot hold so many codes. Choose another precision than one with half-width weights, such as bf16."
+                f"cardinalities={self.cardinalities}: {codes.dtype} cannot hold so many codes. "
+                "Choose another precision than one with half-width weights, such as bf16."
             )
         sizes = torch.tensor(self.cardinalities).to(codes.device, non_blocking=True)
         known = (codes >= 0) & (codes < sizes)  # False for NaN
