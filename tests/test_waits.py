@@ -20,7 +20,7 @@ from polymodal.fusion.mixture import Mixture
 from polymodal.missing.learned_token import LearnedToken
 from polymodal.missing.mean import Mean
 from polymodal.model import MultimodalModel
-from polymodal.objectives import samples as compared
+from polymodal.objectives import global_batch
 from polymodal.objectives.base import Objective
 from polymodal.objectives.classification import Classification
 from polymodal.objectives.multilabel import MultiLabel
@@ -101,7 +101,7 @@ def test_contrastive_losses_wait_for_nothing(
 ) -> None:
     model, loss_of = MultimodalModel(encoders()), build(name, **options)
     with monkeypatch.context() as small, Questions() as in_tiles:
-        small.setattr(compared, "MANY", 40)
+        small.setattr(global_batch, "MANY", 40)
         step(model, loss_of, samples(8), 3)
     assert in_tiles.count == 0
     loss_of.to(meta)(model.to(meta)(samples(8).to(meta)), samples(8).to(meta)).backward()

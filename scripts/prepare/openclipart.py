@@ -105,7 +105,7 @@ def main() -> None:
         for drawing in drawings
     ]
     write(pa.Table.from_pylist(rows), folder / "manifest.parquet")
-    left_out += Counter({"bad picture": len(bad)})
+    left_out += Counter({"bad image": len(bad)})
     print(f"{len(rows)} drawings with {len(groups)} titles in {folder}.")
     print(
         "Left out: "
@@ -176,7 +176,7 @@ def chosen(drawings: list[Drawing | None]) -> tuple[list[Drawing], Counter[str]]
             drawing.title = file_title(drawing)
         others = kept.setdefault(drawing.group, [])
         if content in seen:
-            left_out["the same picture again"] += 1
+            left_out["the same image again"] += 1
         elif not drawing.group:
             left_out["no title"] += 1
         elif len(others) == MOST:

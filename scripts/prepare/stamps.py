@@ -88,7 +88,7 @@ def prepare(root: Path, folder: Path, size: int) -> tuple[list[dict[str, Any]], 
     bad_sounds = converted(
         "Sounds", [(sound, folder / target) for sound, target in flac.items()], speech
     )
-    left_out += Counter({"bad picture": len(bad_pictures), "bad sound": len(bad_sounds)})
+    left_out += Counter({"bad image": len(bad_pictures), "bad sound": len(bad_sounds)})
     kept = {
         name: stamp for name, stamp in stamps.items() if folder / pictures[name] not in bad_pictures
     }
@@ -139,7 +139,7 @@ def read_stamps(root: Path) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
         if "en" in text:
             stamps[name] = {"picture": file, "text": text, "speech": {}}
         else:
-            left_out["picture without a description"] += 1
+            left_out["image without a description"] += 1
     if not stamps:
         sys.exit(f"error: there are no stamps in {root}.")
     exact = {name.lower(): name for name in stamps} | {name: name for name in stamps}

@@ -141,7 +141,7 @@ def test_labels_become_captions_by_templates(tmp_path: Path) -> None:
     data = ready(root, {"image": "image", "text": "label"}, **options)
     batch = whole(data.train_set)
     assert len(batch.items["text"].unique()) == 4
-    assert data.describe("text", int(batch.items["text"][0])).startswith("an image of a very_")
+    assert data.describe("text", int(batch.items["text"][0])).startswith("a picture of a very_")
 
 
 def test_sounds_and_parquet_files(tmp_path: Path) -> None:

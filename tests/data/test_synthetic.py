@@ -159,7 +159,7 @@ def test_a_limit_keeps_that_many_of_each_split() -> None:
     ("arguments", "message"),
     [
         ({"modalities": ["image", "smell"]}, "no kind smell. Give names of image, text"),
-        ({"modalities": {"left": "image"}}, "no kind image"),
+        ({"modalities": {"left": "photo"}}, "no kind photo"),
         ({"modalities": []}, "data.modalities is empty"),
         ({"splits": [0.8, 0.1, 0.2]}, "add up to 1"),
     ],

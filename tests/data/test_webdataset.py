@@ -619,7 +619,7 @@ def test_a_training_may_do_without_test_shards(tmp_path: Path) -> None:
     data = WebDataset(path, PAIR, image_size=4, vocab_size=300)
     data.wanted = ("train", "val")
     data.setup()
-    assert set(data.heads) == {"train", "val"}
+    assert set(data.previews) == {"train", "val"}
     # of other data: all of them
     whole = WebDataset(files, PAIR, image_size=4, vocab_size=300, splits=[0.0, 0.0, 1.0])
     whole.wanted = ("test",)

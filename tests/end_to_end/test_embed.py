@@ -310,7 +310,7 @@ def test_one_at_a_time_writes_an_output_and_other_settings_are_other_work(
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=environment) as other:
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(ConfigError, match="at work in another process"):
+        with pytest.raises(ConfigError, match="running in another process"):
             embedded(classifier, tmp_path / "x.parquet", "devices=cpu", split="test")
         other.communicate("\n")
     parts.add(pa.table({"id": [0]}), "test", 0)

@@ -259,10 +259,10 @@ class Kinds:
 def test_the_input_is_the_one_that_a_file_is_of(tmp_path) -> None:
     model = Kinds(table="tabular", picture="image", sound="audio", clip="video", words="text")
     for file, by in (
-        ("a.PNG", "image"),
+        ("a.PNG", "picture"),
         ("a.wav", "sound"),
         ("a.mp4", "clip"),
-        ("a.unknown", "image"),
+        ("a.unknown", "picture"),
     ):
         (tmp_path / file).touch()
         settings = SearchSettings(checkpoint="", index="", query=str(tmp_path / file))

@@ -211,7 +211,7 @@ def test_a_command_classifies_by_names(run, pictures: Path, capsys, tmp_path, mo
     assert [row["prediction"] for row in rows[:5]] == expected.names
     for row, p in zip(rows, expected.probabilities.tolist(), strict=False):
         assert row["probability"] == pytest.approx(dict(zip(CLASSES, p, strict=True)), abs=1e-6)
-    assert "damaged or no picture" in rows[-1]["error"]
+    assert "damaged or no image" in rows[-1]["error"]
     output = tmp_path / "zero_shot.csv"
     out = said_by(run, capsys, f"image={pictures}/images", f"classes={names}", f"output={output}")
     (pictures / "images" / "broken.png").unlink()

@@ -245,7 +245,7 @@ def test_an_empty_split(rows: list[dict], tmp_path: Path) -> None:
     ("columns", "options", "message"),
     [
         ({}, {}, "names no modality"),
-        ({"image": "filepath"}, {}, r"data\.kinds\.image"),
+        ({"picture": "filepath"}, {}, r"data\.kinds\.picture"),
         ({"image": ["a", "b"]}, {}, "give one column"),
         (PAIR, {"kinds": {"sound": "audio"}}, r"no data\.columns\.sound"),
         (PAIR, {"splits": (0.5, 0.2, 0.2)}, "add up to 1"),
