@@ -96,11 +96,11 @@ def test_the_validation_is_that_of_the_tested_checkpoint(
     assert queries == about["samples"]["test"]
 
     # evaluated: the same checkpoint, and chance without a control
-    metrics = evaluate(run, [f"run_dir={evaluation}"])
+    evaluated = evaluate(run, [f"run_dir={evaluation}"])
     again = json.loads((evaluation / "report" / "about.json").read_text())
     assert again["validation"] == about["validation"]
     value, beside, _ = cards(evaluation)["recall@1"]
-    assert value == readable(metrics["test/recall@1"], 3)
+    assert value == readable(evaluated["test/recall@1"], 3)
     assert beside == {
         "validation": readable(best["val/recall@1"], 3),
         "chance": readable(metrics["test/control/chance/recall@1"], 3),
