@@ -75,6 +75,9 @@ class Epochs(Callback):
         self.validated = (
             {"val loss": readable(float(metrics["val/loss"]))} if "val/loss" in metrics else {}
         )
+        for name in ("accuracy", "r2"):
+            if monitor == "val/loss" and f"val/{name}" in metrics:
+                self.validated[name] = readable(float(metrics[f"val/{name}"]))
         if monitor in metrics:
             name = "val loss" if monitor == "val/loss" else monitor.removeprefix("val/")
             best = " best" if self._is_best(float(metrics[monitor]), pl_module.shown_mode) else ""

@@ -31,6 +31,8 @@ WITHOUT_DATA: Mapping[str, Any] = {
     "numeric": 0,
     "label_smoothing": 0.0,
     "lr": 2e-3,
+    "monitor": "val/accuracy",
+    "monitor_mode": "max",
     "sample_rate": 16_000,
     "max_seconds": 30.0,
     "scale": 0.0,
@@ -190,13 +192,17 @@ def _values(config: DictConfig, preview: Preview) -> Iterator[Chosen]:
     from polymodal.data.auto import defaults
 
     # a part and a column have been chosen by now; every other setting has a rule of its name
-    settled = {"_target_", "cardinalities", "max_epochs", "numeric"}
+    settled = {"_target_", "cardinalities", "max_epochs", "monitor_mode", "numeric"}
     rules: dict[str, Callable[[Preview], tuple[Any, str]]] = {
         name: getattr(defaults, name) for name in FOLLOW - settled
     }
     rules["token_dropout"] = lambda preview: defaults.token_dropout(
         preview, _reads_words_alone(config)
     )
+    rules["monitor"] = lambda preview: defaults.monitor(
+        preview, str(config.objective.get("_target_"))
+    )
+    rules["monitor_mode"] = lambda _: defaults.monitor_mode(config.monitor)
     rules["max_epochs"] = lambda preview: defaults.max_epochs(
         preview, config.data.batch_size, all(needs_fusion(config.objective))
     )

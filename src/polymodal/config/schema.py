@@ -81,7 +81,7 @@ class Config(BaseModel):
     test: bool
     control: bool = True
     monitor: str
-    monitor_mode: Literal["min", "max"]
+    monitor_mode: Literal["min", "max", "auto"]
     threads: Threads | None
     accumulate: PositiveInt
     tf32: bool = True

@@ -30,6 +30,9 @@ from polymodal.objectives.supervised import Supervised, known
 MOST = 6000
 """Samples of a split at most: a control is to take seconds."""
 
+MAIN = ("accuracy", "r2", "mean_average_precision", "recall@1")
+"""Metrics of which more is better, one a task."""
+
 Metrics = dict[str, float]
 Features = Mapping[str, np.ndarray]
 
@@ -92,7 +95,7 @@ def metrics_by_control(
 
 def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
     """A sentence where the linear model is better by the metric that chose the checkpoint; else
-    nothing.
+    nothing. Where that was the loss, which the two do not share, it is the task's main metric.
 
     Args:
         metrics: of the run, by their keys.
@@ -100,6 +103,9 @@ def verdict(metrics: Mapping[str, float], monitor: str, mode: str) -> str:
         mode: max or min, which is better.
     """
     name = monitor.partition("/")[2]
+    if name == "loss" and f"test/control/linear/{name}" not in metrics:
+        main = (each for each in MAIN if f"test/control/linear/{each}" in metrics)
+        name, mode = next(main, name), "max"
     model, linear = metrics.get(f"test/{name}"), metrics.get(f"test/control/linear/{name}")
     if model is None or linear is None or (linear <= model if mode == "max" else linear >= model):
         return ""

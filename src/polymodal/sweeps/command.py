@@ -13,6 +13,8 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 
 from polymodal.cli.overrides import as_hydra_arguments
+from polymodal.config.auto import fill_auto
+from polymodal.config.auto_parts import AUTO
 from polymodal.config.check import check_config, check_node
 from polymodal.config.command_line import check_no_run_dir, check_words, home
 from polymodal.config.compose import compose_config
@@ -108,6 +110,9 @@ def sweep(arguments: Sequence[str]) -> int:
             home(chosen[-1]) if chosen else f"logs/{base.task}/{base.name}/{stamp}"
         ).absolute()
         claim_sweep(folder, given)
+    # the data say what chooses a checkpoint, where the objective leaves it to them
+    if AUTO in (base.monitor, base.monitor_mode):
+        fill_auto(base)
     code = part.run(SweepSpec(folder, fixed, swept, base.monitor, base.monitor_mode, retry))
     failed = end_sweep(folder, stopped=code != 0)
     return code or failed

@@ -106,3 +106,25 @@ def test_few_short_sounds_are_looked_at_coarsely(
         window,
         hop,
     )
+
+
+@pytest.mark.parametrize(
+    ("objective", "name", "mode"),
+    [
+        ("Classification", "accuracy", "max"),
+        ("Regression", "mae", "min"),
+        ("MultiLabel", "mean_average_precision", "max"),
+        ("Mine", "loss", "min"),
+    ],
+)
+def test_the_loss_chooses_the_checkpoint_of_a_small_set(
+    objective: str, name: str, mode: str
+) -> None:
+    small, large, unknown = (
+        defaults.monitor(Preview(training, {}), f"package.{objective}").value
+        for training in (defaults.SMALL, defaults.SMALL + 1, None)
+    )
+    assert small == "val/loss"
+    assert large == unknown == f"val/{name}"
+    assert defaults.monitor_mode(small).value == "min"
+    assert defaults.monitor_mode(large).value == mode

@@ -25,6 +25,13 @@ UPDATES_OF_LABELS = 600
 FEW_UPDATES = 500
 """A run of less is warned of."""
 
+OF_LABELS = {
+    "Classification": "accuracy",
+    "MultiLabel": "mean_average_precision",
+    "Regression": "mae",
+}
+"""Objective -> the metric that chooses a checkpoint of a large set."""
+
 VOCABULARIES = (300, 500, 1000, 2000, 4000, 8000, 16_000)
 """Sizes that a vocabulary may have."""
 
@@ -179,6 +186,26 @@ def token_dropout(preview: Preview, is_bag: bool) -> Setting:
 def label_smoothing(preview: Preview) -> Setting:
     """Of a small set the model is not to be sure of what it has learned by heart."""
     return Setting(0.1, "a small set") if is_small(preview, SMALL) else Setting(0.0, "a large set")
+
+
+def monitor(preview: Preview, objective: str) -> Setting:
+    """What chooses the checkpoint where labels are learned. Of a small set that is the loss: its
+    other metrics change by a percent with one sample.
+
+    Args:
+        preview: of the data.
+        objective: its class.
+    """
+    if is_small(preview, SMALL):
+        return Setting("val/loss", "a small set")
+    name = OF_LABELS.get(objective.rpartition(".")[2], "loss")
+    return Setting(f"val/{name}", "a large set")
+
+
+def monitor_mode(name: str) -> Setting:
+    """Whether less of a metric is better, or more."""
+    less = name.endswith(("loss", "mae", "rmse", "ece", "_rank"))
+    return Setting("min" if less else "max", f"of {name}")
 
 
 def lr(preview: Preview) -> Setting:
