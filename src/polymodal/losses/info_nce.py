@@ -41,7 +41,7 @@ def info_nce(
     against, lonely = _negatives(logits, positives, hard_beta)
     if decoupled:
         return (against - expected).masked_fill(lonely, 0)
-    agreeing = logits.masked_fill(~positives, _nothing(logits)).logsumexp(1)
+    agreeing = logits.masked_fill(~positives, lowest_logit(logits)).logsumexp(1)
     return torch.logaddexp(agreeing, against) - expected
 
 
@@ -52,19 +52,19 @@ def _negatives(logits: Tensor, positives: Tensor, beta: float) -> tuple[Tensor, 
     Gradients pass them.
     """
     lonely = positives.all(1)
-    negative = logits.masked_fill(positives, _nothing(logits))
+    negative = logits.masked_fill(positives, lowest_logit(logits))
     total = negative.logsumexp(1)
     if beta:
         count = (~positives).sum(1).clamp(min=1).to(logits.dtype)
         steep, weight = (
-            (factor * logits).masked_fill(positives, _nothing(logits))
+            (factor * logits).masked_fill(positives, lowest_logit(logits))
             for factor in (1 + beta, beta)
         )
         total = count.log() + steep.logsumexp(1) - weight.logsumexp(1)
-    return total.masked_fill(lonely, _nothing(logits)), lonely
+    return total.masked_fill(lonely, lowest_logit(logits)), lonely
 
 
-def _nothing(logits: Tensor) -> float:
+def lowest_logit(logits: Tensor) -> float:
     """A logit that weighs nothing; finite, so that nothing hangs on what inf - inf becomes in a
     gradient.
     """

@@ -322,7 +322,7 @@ def _noted(rank: int, world_size: int) -> dict[str, int]:
     skips = Skips(10, str, "skip", 1.0)
     skips.reject(0, BadSampleError("bad caption", "found by all while reading"))
     skips.reject(1 + rank, BadSampleError("missing file", "found by one"))
-    skips.share()
+    skips.sum_over_processes()
     return skips.counts()
 
 

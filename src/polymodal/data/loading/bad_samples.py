@@ -96,7 +96,7 @@ class Skips:
         """Leaves the same rows out."""
         self.reasons[state["rows"]] = state["reasons"]
 
-    def share(self) -> None:
+    def sum_over_processes(self) -> None:
         """Lets each process of a run know what the others have noted."""
         if dist.is_available() and dist.is_initialized():
             device = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")

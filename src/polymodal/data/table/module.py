@@ -234,7 +234,7 @@ class TableData(FileData):
 
     def skipped(self) -> Mapping[str, int]:
         """Reason -> number of rows; warns of new ones."""
-        self.samples.skips.share()
+        self.samples.skips.sum_over_processes()
         self._warn_of_skips()
         return self.samples.skips.counts()
 
