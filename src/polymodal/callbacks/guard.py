@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils import get_total_norm
@@ -178,7 +178,7 @@ def statistics_of(module: MultimodalModule) -> Iterator[Tensor]:
     """Running statistics, of norms and of `missing`, which a batch changes although no step is
     taken.
     """
-    parts = [part for part in module.modules() if isinstance(part, _NormBase)]
+    parts: list[nn.Module] = [part for part in module.modules() if isinstance(part, _NormBase)]
     if module.model.missing is not None:
         parts.append(module.model.missing)
     for part in parts:
