@@ -50,9 +50,9 @@ def trained_and_killed(folder: Path, where: str, turn: int) -> None:
 
         polymodal.report.alignment.draw_map = kill_itself
     else:
-        import polymodal.training.run
+        import polymodal.training.final
 
-        polymodal.training.run.write_page = page_of
+        polymodal.training.final.write_page = page_of
     config = configured(folder, *LONG)
     train(config, config)
 
